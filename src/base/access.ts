@@ -1,0 +1,80 @@
+/**
+ * Who asks, for what, and the answer: the three values that every door, flow and rule shares.
+ *
+ * A door turns a connection into one `Caller`; a flow takes it as its first argument and asks its `Authorize` once, at
+ * the top. `policy/` is what answers; folders below or beside it know only these types.
+ */
+export interface Caller {
+  /** `system` is Writ itself (rotation, expiry) or an administrator on the server's machine with the passphrase. */
+  readonly kind: 'anonymous' | 'operator' | 'agent' | 'service' | 'system';
+  /** The SPIFFE ID for agents, services and operators; `anonymous`; `system:<what>`. */
+  readonly id: string;
+  /** Name of the registered agent or service of which the caller is an instance. */
+  readonly agent?: string;
+  /** Instance id, when the caller is an instance. */
+  readonly instance?: string;
+  /** Operator name, when the caller is an operator. */
+  readonly operator?: string;
+  /** Serial number (content octets) of the certificate presented, whose status was checked for this request. */
+  readonly serial?: Uint8Array;
+  /** SHA-256 of the SubjectPublicKeyInfo presented. */
+  readonly spkiHash?: Uint8Array;
+}
+
+export const ACTIONS = [
+  'agent.register',
+  'agent.update',
+  'agent.retire',
+  'agent.read',
+  'token.create',
+  'token.revoke',
+  'token.read',
+  'instance.enrol',
+  'instance.stop',
+  'certificate.issue',
+  'certificate.renew',
+  'certificate.replace',
+  'certificate.revoke',
+  'certificate.read',
+  'ledger.read',
+  'policy.read',
+  'policy.publish',
+  'profile.read',
+  'profile.publish',
+  'operator.add',
+  'operator.remove',
+  'operator.read',
+  'authority.read',
+  'authority.rotate',
+] as const;
+
+export type Action = (typeof ACTIONS)[number];
+
+/** Facts that rules may read. Sets of strings are arrays; there is no null. */
+export type Facts = Readonly<Record<string, string | number | boolean | readonly string[]>>;
+
+export interface AccessRequest {
+  readonly caller: Caller;
+  readonly action: Action;
+  /** What it is done to: `{ type: 'Agent', id: 'planner' }`, `{ type: 'Profile', id: 'agent' }`. */
+  readonly resource: { readonly type: ResourceType; readonly id: string; readonly facts?: Facts };
+  /** Facts of this request alone, e.g. requested lifetime in seconds, DNS names, scopes. */
+  readonly context?: Facts;
+}
+
+export type ResourceType = 'Agent' | 'Service' | 'Profile' | 'Certificate' | 'Token' | 'Operator' | 'Installation';
+
+export type Verdict =
+  | { readonly allowed: true; readonly rules: readonly string[]; readonly policyVersion: number }
+  | {
+      readonly allowed: false;
+      /** Set when the rules would allow it with these consents. */
+      readonly needsApproval?: { readonly count: number; readonly group: string };
+      readonly rules: readonly string[];
+      /** Sentences for the caller: what refused, and what would be right. */
+      readonly reasons: readonly string[];
+      readonly policyVersion: number;
+    };
+
+/** Fixed guard, then policy. Never throws: whatever goes wrong inside is a refusal. */
+export type Authorize = (request: AccessRequest) => Verdict;

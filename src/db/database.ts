@@ -1,0 +1,34 @@
+/**
+ * What the two engines have in common. `db/` knows connections, transactions, migrations and partitions, and no
+ * table's meaning.
+ *
+ * SQL is written once, in the subset that SQLite and PostgreSQL share: `?` placeholders (PostgreSQL gets `$n`), the
+ * column types `BIGINT`, `TEXT` and `BLOB` (PostgreSQL gets `BYTEA`), `ON CONFLICT`, no booleans (0 and 1), times as
+ * integer milliseconds.
+ */
+export type SqlValue = null | number | string | Uint8Array;
+
+/** Numbers come back as numbers (always within ±2^53), bytes as `Uint8Array`. */
+export type Row = Readonly<Record<string, SqlValue>>;
+
+export interface Reader {
+  all(sql: string, params?: readonly SqlValue[]): Promise<Row[]>;
+  get(sql: string, params?: readonly SqlValue[]): Promise<Row | undefined>;
+}
+
+export interface Transaction extends Reader {
+  /** Runs one statement and gives the number of rows it changed. */
+  run(sql: string, params?: readonly SqlValue[]): Promise<number>;
+}
+
+export interface Database extends Reader {
+  readonly engine: 'sqlite' | 'postgres';
+  /**
+   * One write transaction: SQLite `BEGIN IMMEDIATE`, PostgreSQL `READ COMMITTED`. Commits when `work` resolves, durable
+   * by then; rolls back when it rejects, and rejects with the same error. Calls queue: one runs at a time per `Database`.
+   * A commit whose outcome is unknown rejects with `storage_failed` and `field: 'commit'`; the caller must treat the
+   * database as unknown and start again from what is stored.
+   */
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
