@@ -14,7 +14,19 @@ export const ROWS: readonly (readonly string[])[] = [
 
 /** What runs on other people's machines reaches only these besides itself. */
 const CLIENT_SIDE = new Set(['sdk', 'agent', 'cli']);
-const CLIENT_REACH = new Set(['sdk', 'keys', 'x509', 'jwt', 'http', 'grpc', 'der', 'merkle', 'spiffe-id', 'wire', 'base']);
+const CLIENT_REACH = new Set([
+  'sdk',
+  'keys',
+  'x509',
+  'jwt',
+  'http',
+  'grpc',
+  'der',
+  'merkle',
+  'spiffe-id',
+  'wire',
+  'base',
+]);
 
 const IMPORT = /(?:from\s+|import\s*\(?\s*)['"](\.[^'"]+)['"]/g;
 
