@@ -1,0 +1,41 @@
+import { isId } from '../base/id.ts';
+import { isName, type Name } from './name.ts';
+import { type SpiffeId, spiffeId } from './spiffe-id.ts';
+import type { TrustDomain } from './trust-domain.ts';
+
+/** Whom a SPIFFE ID of this installation names. The four shapes are wire values and never change. */
+export type Subject =
+  /** `/agent/<agent>/<instance>` and `/service/<service>/<instance>`: one running copy. */
+  | { readonly kind: 'agent' | 'service'; readonly name: Name; readonly instance: string }
+  /** `/operator/<name>`. */
+  | { readonly kind: 'operator'; readonly name: Name }
+  /** `/writ/server`: the authority's own servers. */
+  | { readonly kind: 'server' };
+
+export function instanceId(domain: TrustDomain, kind: 'agent' | 'service', name: Name, instance: string): SpiffeId {
+  return spiffeId(domain, kind, name, instance);
+}
+
+export function operatorId(domain: TrustDomain, name: Name): SpiffeId {
+  return spiffeId(domain, 'operator', name);
+}
+
+export function serverId(domain: TrustDomain): SpiffeId {
+  return spiffeId(domain, 'writ', 'server');
+}
+
+/**
+ * Reads whom an id names within `domain`. Undefined for an id of another trust domain and for any path that Writ does
+ * not give out; neither is an error, since foreign ids are legitimate SPIFFE IDs.
+ */
+export function subjectOf(id: SpiffeId, domain: TrustDomain): Subject | undefined {
+  if (id.trustDomain !== domain) return undefined;
+  const [kind, name, instance, ...more] = id.segments;
+  if (kind === undefined || name === undefined || more.length > 0) return undefined;
+  if (instance === undefined) {
+    if (kind === 'writ' && name === 'server') return { kind: 'server' };
+    return kind === 'operator' && isName(name) ? { kind, name } : undefined;
+  }
+  if ((kind !== 'agent' && kind !== 'service') || !isName(name) || !isId(instance)) return undefined;
+  return { kind, name, instance };
+}
