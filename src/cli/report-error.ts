@@ -1,0 +1,53 @@
+import { type ErrorCode, isWritError, type WritError } from '../base/error.ts';
+import { EXIT, type ExitCode } from './command.ts';
+import type { Writer } from './terminal.ts';
+
+/** Exit codes that scripts may rely on; everything else is 1. */
+const EXIT_OF: Partial<Record<ErrorCode, ExitCode>> = {
+  bad_request: EXIT.usage,
+  bad_config: EXIT.usage,
+  bad_cursor: EXIT.usage,
+  not_found: EXIT.notFound,
+  not_authenticated: EXIT.notAuthenticated,
+  denied: EXIT.denied,
+  needs_approval: EXIT.needsApproval,
+  conflict: EXIT.conflict,
+  idempotency_mismatch: EXIT.conflict,
+  key_in_use: EXIT.conflict,
+};
+
+/**
+ * Writes an error as `error: what (where)`, its reasons, and `next: what to do`; with `json` as one object. An error
+ * that is none of ours is a defect: it is named as such, its stack only with `debug`.
+ */
+export function reportError(
+  error: unknown,
+  options: { readonly json: boolean; readonly debug: boolean; readonly stderr: Writer },
+): ExitCode {
+  const { stderr } = options;
+  if (!isWritError(error)) {
+    const text = error instanceof Error ? ((options.debug ? error.stack : undefined) ?? error.message) : 'unknown';
+    if (options.json) stderr.write(`${JSON.stringify({ error: { code: 'internal', message: text } })}\n`);
+    else
+      stderr.write(`error: a defect in writ: ${text}\nnext: run again with WRIT_DEBUG=1 and report what it prints\n`);
+    return EXIT.failed;
+  }
+  if (options.json) stderr.write(`${JSON.stringify({ error: toJson(error) })}\n`);
+  else {
+    stderr.write(`error: ${error.message}${error.field === undefined ? '' : ` (${error.field})`}\n`);
+    for (const reason of error.reasons) stderr.write(`  - ${reason}\n`);
+    if (error.remedy !== undefined) stderr.write(`next: ${error.remedy}\n`);
+    if (options.debug) stderr.write(`${error.stack}\n`);
+  }
+  return EXIT_OF[error.code] ?? EXIT.failed;
+}
+
+function toJson(error: WritError): Record<string, unknown> {
+  return {
+    code: error.code,
+    message: error.message,
+    ...(error.field === undefined ? {} : { field: error.field }),
+    ...(error.remedy === undefined ? {} : { next: error.remedy }),
+    ...(error.reasons.length === 0 ? {} : { reasons: error.reasons }),
+  };
+}
