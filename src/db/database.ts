@@ -16,6 +16,11 @@ export interface Reader {
   get(sql: string, params?: readonly SqlValue[]): Promise<Row | undefined>;
 }
 
+/**
+ * Statements may be issued without waiting for the one before: they run in order, and PostgreSQL gets them in one go
+ * (`await Promise.all(writes.map(...))`). Once a statement has failed the transaction can only roll back, on both
+ * engines. A row that would repeat a unique key rejects with `conflict`.
+ */
 export interface Transaction extends Reader {
   /** Runs one statement and gives the number of rows it changed. */
   run(sql: string, params?: readonly SqlValue[]): Promise<number>;

@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { WritError } from '../base/error.ts';
+import type { Database, Transaction } from './database.ts';
+import { postgresDefinition, splitStatements } from './sql.ts';
+
+/** One step of the schema: a file `NNNN-name.sql` of the shared subset. Once released it never changes. */
+export interface Migration {
+  readonly number: number;
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface MigrateOptions {
+  /** Default: the files of `migrations/`. */
+  readonly migrations?: readonly Migration[];
+  readonly clock?: Clock;
+}
+
+/** Any number will do, as long as every replica takes the same one. It never changes. */
+const ADVISORY_LOCK = 0x57_72_69_74;
+
+const CREATE_RECORD =
+  'CREATE TABLE IF NOT EXISTS migration ' +
+  '(number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, applied_at BIGINT NOT NULL)';
+
+/**
+ * Brings the schema up to this version and gives the names of the migrations that this call applied. Each is one
+ * transaction together with its record, so an interrupted run goes on where it stopped; two replicas that start
+ * together take turns. Rejects with `newer_version` when the database has seen a migration that is not in the list, or
+ * with other text than the list has; nothing is changed then.
+ */
+export async function migrate(database: Database, options: MigrateOptions = {}): Promise<string[]> {
+  const { migrations = readMigrations(), clock = systemClock } = options;
+  const applied: string[] = [];
+  for (let done = false; !done; ) {
+    done = await database.transaction(async (tx) => {
+      const at = await lockedPosition(tx, database.engine, migrations);
+      const next = migrations[at];
+      if (next === undefined) return true;
+      for (const statement of splitStatements(next.text)) {
+        await tx.run(database.engine === 'postgres' ? postgresDefinition(statement) : statement);
+      }
+      await tx.run('INSERT INTO migration (number, name, digest, applied_at) VALUES (?, ?, ?, ?)', [
+        next.number,
+        next.name,
+        digest(next.text),
+        clock.now(),
+      ]);
+      applied.push(next.name);
+      return at + 1 === migrations.length;
+    });
+  }
+  return applied;
+}
+
+/** The migrations of a folder, by number. Throws `internal` for a file whose name has another shape or a number twice. */
+export function readMigrations(folder: URL = migrationsFolder()): Migration[] {
+  const migrations: Migration[] = [];
+  for (const file of readdirSync(folder).sort()) {
+    const match = /^(\d{4})-([a-z0-9-]+)\.sql$/.exec(file);
+    const number = Number(match?.[1]);
+    if (match === null || migrations.at(-1)?.number === number) {
+      throw new WritError('internal', 'A file of the migrations has a wrong name or a number that is taken.');
+    }
+    migrations.push({ number, name: match[0].slice(0, -4), text: readFileSync(new URL(file, folder), 'utf8') });
+  }
+  return migrations;
+}
+
+/** Beside this file in a checkout; in `dist/db/`, where the build puts them, when this is part of a bundle. */
+function migrationsFolder(): URL {
+  const places = ['./migrations/', '../db/migrations/', './db/migrations/'].map(
+    (place) => new URL(place, import.meta.url),
+  );
+  const folder = places.find((place) => existsSync(place));
+  if (folder === undefined) throw new WritError('internal', 'The migrations are missing from this installation.');
+  return folder;
+}
+
+/** Takes the lock and gives how many migrations have been applied. */
+async function lockedPosition(
+  tx: Transaction,
+  engine: Database['engine'],
+  migrations: readonly Migration[],
+): Promise<number> {
+  if (engine === 'postgres') {
+    await tx.get('SELECT pg_advisory_xact_lock(CAST(? AS BIGINT))', [ADVISORY_LOCK]);
+    await tx.run(postgresDefinition(CREATE_RECORD));
+  } else {
+    await tx.run(CREATE_RECORD);
+  }
+  const rows = await tx.all('SELECT number, name, digest FROM migration ORDER BY number');
+  rows.forEach((row, index) => {
+    const known = migrations[index];
+    if (known === undefined || row['number'] !== known.number) {
+      throw new WritError('newer_version', 'The database was written by a newer version of Writ.', {
+        remedy: 'Run that version, or restore a backup that this one made.',
+      });
+    }
+    if (row['digest'] !== digest(known.text)) {
+      throw new WritError('newer_version', `The database was set up with another text of migration ${known.name}.`, {
+        remedy: 'Run the version of Writ that made it.',
+      });
+    }
+  });
+  return rows.length;
+}
+
+/** Hex SHA-256 over the text with line ends as `\n`, so that a checkout on another system is the same. */
+function digest(text: string): string {
+  return createHash('sha256').update(text.replaceAll('\r\n', '\n')).digest('hex');
+}

@@ -1,0 +1,298 @@
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { WritError } from '../base/error.ts';
+import type { Database, Row, SqlValue, Transaction } from './database.ts';
+import { Queue } from './queue.ts';
+import { sqliteError } from './sqlite-error.ts';
+import { StatementCache } from './statement-cache.ts';
+
+export interface SqliteOptions {
+  /** The database file. It and its directory are made when they are missing, for their owner alone. */
+  readonly path: string;
+  /** Opens an existing file for reading. `transaction` rejects then. */
+  readonly readOnly?: boolean;
+  /**
+   * How long, in milliseconds, a transaction waits for one of another process (an administrator's command beside the
+   * server). The thread waits with it. Default 10 000.
+   */
+  readonly busyTimeout?: number;
+}
+
+/** Prepared statements kept for each connection. */
+const STATEMENTS = 512;
+
+/**
+ * Opens the embedded engine: WAL, and every commit waits for `fdatasync` (`synchronous=FULL`).
+ *
+ * SQLite works on the calling thread, so each call is done when it returns and the promises are resolved already:
+ * awaiting one costs a microtask, never a turn of the event loop. Reads outside a transaction go through a connection
+ * of their own and see what is committed, also while a transaction is open.
+ */
+export function openSqlite(options: SqliteOptions): Database {
+  return options.readOnly === true ? new ReadOnlySqlite(options) : new Sqlite(options);
+}
+
+/** One SQLite connection with its prepared statements. Every call answers at once. */
+class Connection {
+  readonly database: DatabaseSync;
+  readonly #statements = new StatementCache<StatementSync>(STATEMENTS);
+
+  constructor(options: SqliteOptions, readOnly: boolean) {
+    const { path, busyTimeout = 10_000 } = options;
+    try {
+      this.database = new DatabaseSync(path, { readOnly, timeout: busyTimeout });
+    } catch (error) {
+      throw sqliteError(error);
+    }
+  }
+
+  readonly prepare = (sql: string): StatementSync => this.database.prepare(sql);
+
+  all(sql: string, params: readonly SqlValue[]): Row[] {
+    return this.#statements.get(sql, this.prepare).all(...params) as Row[];
+  }
+
+  get(sql: string, params: readonly SqlValue[]): Row | undefined {
+    return this.#statements.get(sql, this.prepare).get(...params) as Row | undefined;
+  }
+
+  run(sql: string, params: readonly SqlValue[]): number {
+    return Number(this.#statements.get(sql, this.prepare).run(...params).changes);
+  }
+
+  close(): void {
+    this.#statements.clear();
+    if (this.database.isOpen) this.database.close();
+  }
+}
+
+class ReadOnlySqlite implements Database {
+  readonly engine = 'sqlite';
+  readonly #connection: Connection;
+
+  constructor(options: SqliteOptions) {
+    if (!existsSync(options.path)) {
+      throw new WritError('bad_config', 'There is no database at this place.', {
+        field: 'path',
+        remedy: 'Name the data directory of an initialised authority.',
+      });
+    }
+    this.#connection = new Connection(options, true);
+    try {
+      this.#connection.database.exec('PRAGMA cache_size=-16384; PRAGMA trusted_schema=OFF');
+    } catch (error) {
+      this.#connection.close();
+      throw sqliteError(error);
+    }
+  }
+
+  all(sql: string, params: readonly SqlValue[] = []): Promise<Row[]> {
+    try {
+      return Promise.resolve(this.#connection.all(sql, params));
+    } catch (error) {
+      return Promise.reject(sqliteError(error));
+    }
+  }
+
+  get(sql: string, params: readonly SqlValue[] = []): Promise<Row | undefined> {
+    try {
+      return Promise.resolve(this.#connection.get(sql, params));
+    } catch (error) {
+      return Promise.reject(sqliteError(error));
+    }
+  }
+
+  transaction<T>(): Promise<T> {
+    return Promise.reject(new WritError('storage_failed', 'The database was opened for reading only.'));
+  }
+
+  close(): Promise<void> {
+    this.#connection.close();
+    return Promise.resolve();
+  }
+}
+
+class Sqlite implements Database {
+  readonly engine = 'sqlite';
+  readonly #writer: Connection;
+  readonly #options: SqliteOptions;
+  readonly #queue = new Queue();
+  #reader: ReadOnlySqlite | undefined;
+  #closed = false;
+
+  constructor(options: SqliteOptions) {
+    this.#options = options;
+    createOwnerOnly(options.path);
+    this.#writer = new Connection(options, false);
+    try {
+      this.#writer.database.exec(
+        'PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=8000; PRAGMA cache_size=-65536; ' +
+          'PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF',
+      );
+    } catch (error) {
+      this.#writer.close();
+      throw sqliteError(error);
+    }
+  }
+
+  all(sql: string, params: readonly SqlValue[] = []): Promise<Row[]> {
+    return this.#read((reader) => reader.all(sql, params));
+  }
+
+  get(sql: string, params: readonly SqlValue[] = []): Promise<Row | undefined> {
+    return this.#read((reader) => reader.get(sql, params));
+  }
+
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#queue.run(() => this.#transact(work));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#queue.idle();
+    await this.#reader?.close();
+    // The last connection to close moves the log into the database file and removes it.
+    this.#writer.close();
+  }
+
+  #read<T>(read: (reader: ReadOnlySqlite) => Promise<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(closed());
+    try {
+      this.#reader ??= new ReadOnlySqlite(this.#options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return read(this.#reader);
+  }
+
+  async #transact<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    if (this.#closed) throw closed();
+    const tx = new SqliteTransaction(this.#writer);
+    try {
+      this.#writer.run('BEGIN IMMEDIATE', []);
+    } catch (error) {
+      throw sqliteError(error);
+    }
+    let result: T;
+    try {
+      result = await work(tx);
+      tx.end();
+    } catch (error) {
+      tx.abandon();
+      this.#rollback();
+      throw error;
+    }
+    try {
+      this.#writer.run('COMMIT', []);
+    } catch (error) {
+      this.#rollback();
+      throw sqliteError(error, true);
+    }
+    return result;
+  }
+
+  #rollback(): void {
+    // SQLite rolls back by itself after some errors (disk full, input or output).
+    if (this.#writer.database.isTransaction) this.#writer.run('ROLLBACK', []);
+  }
+}
+
+class SqliteTransaction implements Transaction {
+  readonly #connection: Connection;
+  #open = true;
+  #failure: WritError | undefined;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  all(sql: string, params: readonly SqlValue[] = []): Promise<Row[]> {
+    if (!this.#open) return Promise.reject(ended());
+    try {
+      return Promise.resolve(this.#connection.all(sql, params));
+    } catch (error) {
+      return this.#fail(error);
+    }
+  }
+
+  get(sql: string, params: readonly SqlValue[] = []): Promise<Row | undefined> {
+    if (!this.#open) return Promise.reject(ended());
+    try {
+      return Promise.resolve(this.#connection.get(sql, params));
+    } catch (error) {
+      return this.#fail(error);
+    }
+  }
+
+  run(sql: string, params: readonly SqlValue[] = []): Promise<number> {
+    if (!this.#open) return Promise.reject(ended());
+    try {
+      return Promise.resolve(this.#connection.run(sql, params));
+    } catch (error) {
+      return this.#fail(error);
+    }
+  }
+
+  /** No statement may follow. Throws when one failed: as on PostgreSQL, such a transaction can only roll back. */
+  end(): void {
+    this.#open = false;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  abandon(): void {
+    this.#open = false;
+  }
+
+  #fail(error: unknown): Promise<never> {
+    const failure = sqliteError(error);
+    this.#failure ??= failure;
+    return Promise.reject(failure);
+  }
+}
+
+/**
+ * Makes the file before SQLite would, so that no instant exists at which others could open it; the log and the shared
+ * memory file take their mode from it. The names of new directories are made durable with it.
+ */
+function createOwnerOnly(path: string): void {
+  const folder = dirname(resolve(path));
+  try {
+    const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
+    if (made !== undefined) syncFolder(dirname(made));
+    if (!existsSync(path)) {
+      closeSync(openSync(path, 'a', 0o600));
+      syncFolder(folder);
+    }
+  } catch (error) {
+    throw new WritError('storage_failed', 'The database file cannot be created.', {
+      field: 'path',
+      remedy: 'Check that the directory can be written by the user that runs Writ and that the disk has space.',
+      cause: error,
+    });
+  }
+  if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0) {
+    throw new WritError('unsafe_permissions', 'The database file can be opened by others than its owner.', {
+      field: 'path',
+      remedy: 'Run "chmod 600" on the database file.',
+    });
+  }
+}
+
+function syncFolder(folder: string): void {
+  if (process.platform === 'win32') return;
+  const descriptor = openSync(folder, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function ended(): WritError {
+  return new WritError('internal', 'A statement came after the end of its transaction.');
+}
+
+function closed(): WritError {
+  return new WritError('unavailable', 'The database is closed.');
+}
