@@ -146,20 +146,20 @@ function toInput(command: Command, given: readonly unknown[], options: Readonly<
     if (parameter.rest === true) rest = (value as string[] | undefined) ?? [];
     else parameters[parameter.name] = value as string | undefined;
   }
-  const valueOf = (name: string): unknown =>
+  const optionOf = (name: string): unknown =>
     options[name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
   return {
     parameters,
     rest,
     flag: (name) => {
-      const value = valueOf(name);
+      const value = optionOf(name);
       return typeof value === 'string' ? value : undefined;
     },
     flags: (name) => {
-      const value = valueOf(name);
+      const value = optionOf(name);
       return Array.isArray(value) ? (value as string[]) : [];
     },
-    has: (name) => valueOf(name) === true,
+    has: (name) => optionOf(name) === true,
     dryRun: options['dryRun'] === true,
     json: options['json'] === true,
   };

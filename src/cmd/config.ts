@@ -1,0 +1,194 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { WritError } from '../base/error.ts';
+
+/**
+ * The configuration of one installation: `config.json` in the data directory, written by `writ init`, changed by hand
+ * or by the flags of `writ start` (a flag wins). Secrets never stand here; where one is needed, the path of its file does.
+ */
+export interface Config {
+  /** Fixed at `init`; every identity and name constraint carries it. */
+  readonly trustDomain: string;
+  /** DNS names and IP addresses under which clients reach this server. The first is put into join tokens. */
+  readonly names: readonly string[];
+  /** `host:port` of each listener; port 0 takes a free one. */
+  readonly listen: { readonly api: string; readonly public: string; readonly plain: string };
+  readonly database: DatabaseConfig;
+  /** Directory for what must survive the loss of the database. Best on other storage. */
+  readonly anchor: string;
+  /** Threads that answer requests. */
+  readonly requestThreads: number;
+  /** Days that index rows stay past the expiry of what they describe. The ledger keeps everything. */
+  readonly retentionDays: number;
+  /** Requests a second that one caller may make, and how many may come at once. */
+  readonly rateLimit: { readonly perSecond: number; readonly burst: number };
+  /** Least severe kind of message that is logged. */
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+export type DatabaseConfig =
+  | { readonly engine: 'sqlite' }
+  | {
+      readonly engine: 'postgres';
+      /** Host name, address, or directory of a unix socket. */
+      readonly host: string;
+      readonly port: number;
+      readonly database: string;
+      readonly user: string;
+      /** File with the password, owner-only. Absent: none is sent (peer or certificate authentication). */
+      readonly passwordFile?: string;
+      /** File with the CA that signed the server's certificate. Absent: no TLS, allowed on loopback and sockets only. */
+      readonly tlsCaFile?: string;
+      /** Reading connections of one request thread. */
+      readonly pool: number;
+    };
+
+/** What every field is unless told otherwise; `trustDomain` and `anchor` have none. */
+export function defaultConfig(trustDomain: string, anchor: string): Config {
+  return {
+    trustDomain,
+    names: ['localhost', '127.0.0.1', '::1'],
+    listen: { api: '127.0.0.1:8443', public: '127.0.0.1:8444', plain: '127.0.0.1:8480' },
+    database: { engine: 'sqlite' },
+    anchor,
+    requestThreads: Math.max(1, Math.min(8, availableParallelism() - 1)),
+    retentionDays: 400,
+    rateLimit: { perSecond: 2000, burst: 4000 },
+    logLevel: 'info',
+  };
+}
+
+/** Reads and checks a configuration file. Unknown keys are refused; absent ones get their default. */
+export function readConfig(path: string): Config {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new WritError('bad_config', missing ? 'There is no configuration file' : 'The configuration is not JSON', {
+      field: path,
+      remedy: missing ? 'Run "writ init" first, or name the data directory with --data.' : 'Mend the file.',
+      cause,
+    });
+  }
+  return parseConfig(value);
+}
+
+/** Checks a parsed configuration. The error names the key by its path. */
+export function parseConfig(value: unknown): Config {
+  const given = keysOf(value, '', [
+    'trustDomain',
+    'names',
+    'listen',
+    'database',
+    'anchor',
+    'requestThreads',
+    'retentionDays',
+    'rateLimit',
+    'logLevel',
+  ]);
+  const base = defaultConfig(text(given['trustDomain'], 'trustDomain'), text(given['anchor'], 'anchor'));
+  const listen = keysOf(given['listen'] ?? {}, 'listen', ['api', 'public', 'plain']);
+  const rate = keysOf(given['rateLimit'] ?? {}, 'rateLimit', ['perSecond', 'burst']);
+  return {
+    ...base,
+    names: given['names'] === undefined ? base.names : texts(given['names'], 'names'),
+    listen: {
+      api: address(listen['api'] ?? base.listen.api, 'listen.api'),
+      public: address(listen['public'] ?? base.listen.public, 'listen.public'),
+      plain: address(listen['plain'] ?? base.listen.plain, 'listen.plain'),
+    },
+    database: given['database'] === undefined ? base.database : parseDatabase(given['database']),
+    requestThreads: whole(given['requestThreads'] ?? base.requestThreads, 'requestThreads', 1, 64),
+    retentionDays: whole(given['retentionDays'] ?? base.retentionDays, 'retentionDays', 0, 36_500),
+    rateLimit: {
+      perSecond: whole(rate['perSecond'] ?? base.rateLimit.perSecond, 'rateLimit.perSecond', 1, 1_000_000),
+      burst: whole(rate['burst'] ?? base.rateLimit.burst, 'rateLimit.burst', 1, 1_000_000),
+    },
+    logLevel: oneOf(given['logLevel'] ?? base.logLevel, 'logLevel', ['debug', 'info', 'warn', 'error']),
+  };
+}
+
+function parseDatabase(value: unknown): DatabaseConfig {
+  const engine = (value as { engine?: unknown } | null)?.engine;
+  if (oneOf(engine, 'database.engine', ['sqlite', 'postgres']) === 'sqlite') {
+    keysOf(value, 'database', ['engine']);
+    return { engine: 'sqlite' };
+  }
+  const given = keysOf(value, 'database', [
+    'engine',
+    'host',
+    'port',
+    'database',
+    'user',
+    'passwordFile',
+    'tlsCaFile',
+    'pool',
+  ]);
+  return {
+    engine: 'postgres',
+    host: text(given['host'], 'database.host'),
+    port: whole(given['port'] ?? 5432, 'database.port', 1, 65_535),
+    database: text(given['database'] ?? 'writ', 'database.database'),
+    user: text(given['user'] ?? 'writ', 'database.user'),
+    pool: whole(given['pool'] ?? 4, 'database.pool', 1, 100),
+    ...(given['passwordFile'] === undefined
+      ? {}
+      : { passwordFile: text(given['passwordFile'], 'database.passwordFile') }),
+    ...(given['tlsCaFile'] === undefined ? {} : { tlsCaFile: text(given['tlsCaFile'], 'database.tlsCaFile') }),
+  };
+}
+
+/** Splits `host:port`; an IPv6 host stands in brackets. */
+export function splitAddress(value: string): { host: string; port: number } {
+  const colon = value.lastIndexOf(':');
+  const host = value.slice(0, colon);
+  return { host: host.startsWith('[') ? host.slice(1, -1) : host, port: Number(value.slice(colon + 1)) };
+}
+
+function address(value: unknown, field: string): string {
+  const checked = text(value, field);
+  if (!/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/.test(checked) || splitAddress(checked).port > 65_535) {
+    fail(field, 'is not host:port', 'Write it like 127.0.0.1:8443 or [::1]:8443.');
+  }
+  return checked;
+}
+
+function keysOf(value: unknown, field: string, known: readonly string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    fail(field === '' ? 'config' : field, 'is not an object', 'Write { … }.');
+  }
+  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  if (unknown !== undefined) {
+    fail(field === '' ? unknown : `${field}.${unknown}`, 'is not a known key', `Known here: ${known.join(', ')}.`);
+  }
+  return value as Record<string, unknown>;
+}
+
+function text(value: unknown, field: string): string {
+  if (typeof value !== 'string' || value === '' || value.length > 4096) fail(field, 'is not a text', 'Give a string.');
+  return value;
+}
+
+function texts(value: unknown, field: string): readonly string[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > 100) {
+    fail(field, 'is not a list', 'Give a list of one to a hundred strings.');
+  }
+  return value.map((item, index) => text(item, `${field}.${index}`));
+}
+
+function whole(value: unknown, field: string, least: number, most: number): number {
+  if (!Number.isInteger(value) || (value as number) < least || (value as number) > most) {
+    fail(field, 'is not in range', `Give a whole number from ${least} to ${most}.`);
+  }
+  return value as number;
+}
+
+function oneOf<T extends string>(value: unknown, field: string, choices: readonly T[]): T {
+  if (!choices.includes(value as T)) fail(field, 'is not a known value', `Use one of: ${choices.join(', ')}.`);
+  return value as T;
+}
+
+function fail(field: string, fault: string, remedy: string): never {
+  throw new WritError('bad_config', `The configuration value ${fault}`, { field, remedy });
+}
