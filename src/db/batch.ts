@@ -64,8 +64,9 @@ export function newBatch(): Batch {
   return { checks: [], writes: [], events: [], bumpsEpoch: false, anchored: false };
 }
 
+/** `firstLeaf` is the ledger index of the first event. */
 export type Commit =
-  | { readonly committed: true; /** Ledger index of the first event. */ readonly firstLeaf: number }
+  | { readonly committed: true; readonly firstLeaf: number }
   | { readonly committed: false; readonly refusal: ErrorCode; readonly reason: string };
 
 /**
