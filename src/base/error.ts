@@ -19,6 +19,9 @@ export const ERROR_CODES = {
   bad_policy: 'A policy set with errors or warnings; nothing was published.',
   bad_note: 'A signed note, checkpoint, tile or proof that is malformed or does not verify.',
   too_large: 'Input beyond a stated limit of size, depth or count.',
+  method_not_allowed: 'The path exists, but not for this HTTP method; the Allow header names those it has.',
+  unsupported_media_type: 'The body is not of the media type that the route takes.',
+  request_timeout: 'The request did not arrive in time.',
   // outcomes
   not_authenticated: 'The route needs a client certificate, and none that is valid was presented.',
   denied: 'Policy or the fixed guard said no. The reasons are in the answer.',
