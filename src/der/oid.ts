@@ -1,0 +1,66 @@
+import { WritError } from '../base/error.ts';
+import { type Cursor, fail, readOidContent } from './reader.ts';
+
+/** Limit of an OBJECT IDENTIFIER's content, in octets. */
+const MAX_OID_BYTES = 128;
+
+/**
+ * Reads an OBJECT IDENTIFIER as dotted text. Each arc must be in the fewest octets (X.690 §8.19.2). Arcs of any size
+ * that fits the limit are read exactly.
+ */
+export function readOid(cursor: Cursor, label: string): string {
+  const content = readOidContent(cursor, label);
+  const start = cursor.at - content.length;
+  if (content.length === 0) fail(cursor, label, 'OBJECT IDENTIFIER without octets');
+  if (content.length > MAX_OID_BYTES) fail(cursor, label, `OBJECT IDENTIFIER above ${MAX_OID_BYTES} octets`, start);
+  if (content[content.length - 1]! >= 0x80) fail(cursor, label, 'OBJECT IDENTIFIER ends within an arc', cursor.at - 1);
+  let text = '';
+  let arc = 0;
+  let big: bigint | undefined;
+  let atStartOfArc = true;
+  for (let i = 0; i < content.length; i++) {
+    const octet = content[i]!;
+    if (atStartOfArc && octet === 0x80) fail(cursor, label, 'arc not in the fewest octets', start + i);
+    if (arc > 0xffff_ffff && big === undefined) big = BigInt(arc);
+    if (big === undefined) arc = arc * 128 + (octet & 0x7f);
+    else big = (big << 7n) | BigInt(octet & 0x7f);
+    atStartOfArc = octet < 0x80;
+    if (!atStartOfArc) continue;
+    text += text === '' ? firstArcs(big ?? arc) : `.${big ?? arc}`;
+    arc = 0;
+    big = undefined;
+  }
+  return text;
+}
+
+/** The first subidentifier holds two arcs: 40 × first + second (X.690 §8.19.4). */
+function firstArcs(value: number | bigint): string {
+  if (value < 80) return value < 40 ? `0.${value}` : `1.${Number(value) - 40}`;
+  return `2.${typeof value === 'bigint' ? value - 80n : value - 80}`;
+}
+
+/**
+ * Content octets of the OBJECT IDENTIFIER with this dotted text. Arcs must lie in 0 … 2^31 - 1: longer ones are legal,
+ * but widespread parsers refuse them, so Writ never writes one.
+ */
+export function encodeOidContent(dotted: string): Uint8Array {
+  if (!/^[0-2](\.(0|[1-9][0-9]{0,9}))+$/.test(dotted)) throw notAnOid();
+  const arcs = dotted.split('.').map(Number);
+  const [first, second, ...rest] = arcs as [number, number, ...number[]];
+  if ((first < 2 && second > 39) || second > 0x7fff_ffff - 80) throw notAnOid();
+  const octets: number[] = [];
+  for (const arc of [first * 40 + second, ...rest]) {
+    if (arc > 0x7fff_ffff) throw notAnOid();
+    for (let shift = 28; shift > 0; shift -= 7) {
+      if (arc >>> shift !== 0) octets.push(((arc >>> shift) & 0x7f) | 0x80);
+    }
+    octets.push(arc & 0x7f);
+  }
+  return Uint8Array.from(octets);
+}
+
+function notAnOid(): WritError {
+  return new WritError('bad_der', 'not an object identifier that Writ can write', {
+    remedy: 'Use dotted decimal arcs, each at most 2147483647.',
+  });
+}

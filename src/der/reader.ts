@@ -1,0 +1,207 @@
+import { WritError } from '../base/error.ts';
+import {
+  BIT_STRING,
+  BOOLEAN,
+  ENUMERATED,
+  INTEGER,
+  NULL,
+  OBJECT_IDENTIFIER,
+  OCTET_STRING,
+  SEQUENCE,
+  SET,
+  tagName,
+} from './tag.ts';
+
+/**
+ * A place in a DER encoding: the bytes between `at` and `end` are still to be read.
+ *
+ * All cursors of one encoding share its bytes: reading copies nothing, values are views, and the offsets in errors
+ * count from the outermost byte. A reader of a structure takes its fields in order, then calls `finish`, so that no
+ * byte goes unread. Time is linear in what is read; nothing recurses.
+ *
+ * Strictness is X.690's: definite lengths in the fewest octets, one-octet tags, minimal integers, 0x00 and 0xff as the
+ * only booleans, unused bits zero. Whatever else is `bad_der`, with the path and offset in `field`.
+ */
+export interface Cursor {
+  readonly bytes: Uint8Array;
+  at: number;
+  readonly end: number;
+  /** Name of the structure for errors; with the enclosing ones it makes a path. */
+  readonly label: string;
+  readonly parent: Cursor | undefined;
+}
+
+/** Limit of one encoding, in octets, unless a caller of `openDer` says otherwise. Large enough for any certificate. */
+export const MAX_DER_BYTES = 65_536;
+
+/** Starts reading `bytes`, the encoding of exactly one value. `label` names it in errors. */
+export function openDer(bytes: Uint8Array, label: string, limit: number = MAX_DER_BYTES): Cursor {
+  if (bytes.length > limit) {
+    throw new WritError('too_large', `${label} is ${bytes.length} octets long`, {
+      field: label,
+      remedy: `At most ${limit} octets are accepted.`,
+    });
+  }
+  return { bytes, at: 0, end: bytes.length, label, parent: undefined };
+}
+
+/** Fails at the cursor's place, or at `at`. The message names the fault, never the input. */
+export function fail(cursor: Cursor, label: string | undefined, fault: string, at: number = cursor.at): never {
+  let path = label ?? '';
+  for (let c: Cursor | undefined = cursor; c !== undefined; c = c.parent) {
+    path = path === '' ? c.label : `${c.label}.${path}`;
+  }
+  throw new WritError('bad_der', `${path}: ${fault}`, { field: `${path}, offset ${at}` });
+}
+
+/** The next tag, or -1 at the end. */
+export function peekTag(cursor: Cursor): number {
+  return cursor.at < cursor.end ? cursor.bytes[cursor.at]! : -1;
+}
+
+/** Demands that everything was read. */
+export function finish(cursor: Cursor): void {
+  if (cursor.at !== cursor.end) fail(cursor, undefined, 'unexpected bytes after the last field');
+}
+
+/** Reads tag and length, and leaves the cursor at the content. Gives the content's end, which is within the cursor. */
+function readHeader(cursor: Cursor, tag: number, label: string): number {
+  const { bytes, end } = cursor;
+  let at = cursor.at;
+  if (at >= end) fail(cursor, label, `ends where ${tagName(tag)} was expected`);
+  const found = bytes[at]!;
+  if (found !== tag) fail(cursor, label, `found ${tagName(found)} where ${tagName(tag)} was expected`);
+  if (++at >= end) fail(cursor, label, 'truncated before the length', at);
+  let length = bytes[at++]!;
+  if (length >= 0x80) {
+    const octets = length & 0x7f;
+    if (octets === 0) fail(cursor, label, 'indefinite length', at - 1);
+    if (octets > 4) fail(cursor, label, 'length in more than four octets', at - 1);
+    if (at + octets > end) fail(cursor, label, 'truncated within the length', at);
+    length = 0;
+    for (let i = 0; i < octets; i++) length = length * 256 + bytes[at++]!;
+    if (length < 0x80 || bytes[at - octets] === 0) {
+      fail(cursor, label, 'length not in the fewest octets', at - octets - 1);
+    }
+  }
+  const contentEnd = at + length;
+  if (contentEnd > end) fail(cursor, label, 'truncated: the length exceeds what is there');
+  cursor.at = at;
+  return contentEnd;
+}
+
+/** Enters a constructed value; the cursor itself moves past it. The caller reads the result and calls `finish` on it. */
+export function enter(cursor: Cursor, tag: number, label: string): Cursor {
+  const end = readHeader(cursor, tag, label);
+  const inner = { bytes: cursor.bytes, at: cursor.at, end, label, parent: cursor };
+  cursor.at = end;
+  return inner;
+}
+
+export function enterSequence(cursor: Cursor, label: string): Cursor {
+  return enter(cursor, SEQUENCE, label);
+}
+
+export function enterSet(cursor: Cursor, label: string): Cursor {
+  return enter(cursor, SET, label);
+}
+
+/** Content octets of a value with this tag. A view. */
+export function readContent(cursor: Cursor, tag: number, label: string): Uint8Array {
+  const end = readHeader(cursor, tag, label);
+  const content = cursor.bytes.subarray(cursor.at, end);
+  cursor.at = end;
+  return content;
+}
+
+/** One whole value, tag and length included, whatever its tag. The content stays unread. A view. */
+export function readAny(cursor: Cursor, label: string): Uint8Array {
+  const tag = peekTag(cursor);
+  if (tag < 0) fail(cursor, label, 'missing');
+  return readWhole(cursor, tag, label);
+}
+
+/** One whole value with this tag, tag and length included. The content stays unread. A view. */
+export function readWhole(cursor: Cursor, tag: number, label: string): Uint8Array {
+  if ((tag & 0x1f) === 0x1f) fail(cursor, label, 'tag number above 30');
+  const start = cursor.at;
+  const end = readHeader(cursor, tag, label);
+  cursor.at = end;
+  return cursor.bytes.subarray(start, end);
+}
+
+/** Content octets of an INTEGER of any size: two's complement, big-endian, minimal (X.690 §8.3.2). A view. */
+export function readInteger(cursor: Cursor, label: string, tag: number = INTEGER): Uint8Array {
+  const content = readContent(cursor, tag, label);
+  if (content.length === 0) fail(cursor, label, 'INTEGER without octets');
+  if (content.length > 1) {
+    const first = content[0]!;
+    const second = content[1]!;
+    if ((first === 0 && second < 0x80) || (first === 0xff && second >= 0x80)) {
+      fail(cursor, label, 'INTEGER not in the fewest octets', cursor.at - content.length);
+    }
+  }
+  return content;
+}
+
+/** An INTEGER that must lie in 0 … `max`, with `max` at most 2^31 - 1. */
+export function readSmallInteger(cursor: Cursor, label: string, max = 0x7fff_ffff, tag: number = INTEGER): number {
+  const content = readInteger(cursor, label, tag);
+  let value = 0;
+  for (let i = 0; i < content.length && i < 5; i++) value = value * 256 + content[i]!;
+  if (content[0]! >= 0x80 || content.length > 4 || value > max) {
+    fail(cursor, label, `not within 0 … ${max}`, cursor.at - content.length);
+  }
+  return value;
+}
+
+export function readEnumerated(cursor: Cursor, label: string, max: number): number {
+  return readSmallInteger(cursor, label, max, ENUMERATED);
+}
+
+export function readBoolean(cursor: Cursor, label: string, tag: number = BOOLEAN): boolean {
+  const content = readContent(cursor, tag, label);
+  if (content.length !== 1) fail(cursor, label, 'BOOLEAN not one octet long', cursor.at - content.length);
+  if (content[0] !== 0 && content[0] !== 0xff) fail(cursor, label, 'BOOLEAN neither 0x00 nor 0xff', cursor.at - 1);
+  return content[0] === 0xff;
+}
+
+/** Content octets of an OCTET STRING. A view. */
+export function readOctetString(cursor: Cursor, label: string, tag: number = OCTET_STRING): Uint8Array {
+  return readContent(cursor, tag, label);
+}
+
+export interface BitString {
+  /** The octets after the count of unused bits. */
+  readonly bytes: Uint8Array;
+  /** 0 … 7; those bits of the last octet are zero. */
+  readonly unused: number;
+}
+
+export function readBitString(cursor: Cursor, label: string, tag: number = BIT_STRING): BitString {
+  const content = readContent(cursor, tag, label);
+  const unused = content[0];
+  if (unused === undefined) fail(cursor, label, 'BIT STRING without the count of unused bits');
+  const start = cursor.at - content.length;
+  if (unused > 7 || (unused > 0 && content.length === 1)) fail(cursor, label, 'impossible count of unused bits', start);
+  if ((content[content.length - 1]! & ((1 << unused) - 1)) !== 0 && content.length > 1) {
+    fail(cursor, label, 'unused bits not zero', cursor.at - 1);
+  }
+  return { bytes: content.subarray(1), unused };
+}
+
+/** A BIT STRING that is used to hold octets, as keys and signatures are: no unused bits. A view. */
+export function readBitStringOctets(cursor: Cursor, label: string): Uint8Array {
+  const { bytes, unused } = readBitString(cursor, label);
+  if (unused !== 0) fail(cursor, label, 'not a whole number of octets', cursor.at - 1);
+  return bytes;
+}
+
+export function readNull(cursor: Cursor, label: string): void {
+  if (readContent(cursor, NULL, label).length !== 0) fail(cursor, label, 'NULL with content', cursor.at - 1);
+}
+
+/** Content octets of an OBJECT IDENTIFIER, not yet examined; see `oid.ts`. A view. */
+export function readOidContent(cursor: Cursor, label: string, tag: number = OBJECT_IDENTIFIER): Uint8Array {
+  return readContent(cursor, tag, label);
+}

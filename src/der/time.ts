@@ -1,0 +1,104 @@
+import { WritError } from '../base/error.ts';
+import { type Cursor, fail, peekTag, readContent } from './reader.ts';
+import { GENERALIZED_TIME, UTC_TIME } from './tag.ts';
+
+/** First instant that X.509 writes as GeneralizedTime: 2050-01-01T00:00:00Z (RFC 5280 §4.1.2.5). */
+const GENERALIZED_FROM = Date.UTC(2050, 0, 1);
+const UTC_FROM = Date.UTC(1950, 0, 1);
+const LAST = Date.UTC(9999, 11, 31, 23, 59, 59);
+
+/**
+ * Reads a `Time` as milliseconds since the Unix epoch (RFC 5280 §4.1.2.5): UTCTime through 2049, GeneralizedTime from
+ * 2050, both to the second, ending in Z, without fractions. The calendar is checked.
+ */
+export function readTime(cursor: Cursor, label: string): number {
+  const tag = peekTag(cursor);
+  if (tag !== UTC_TIME) return readGeneralizedTime(cursor, label, GENERALIZED_FROM);
+  const content = readContent(cursor, UTC_TIME, label);
+  if (content.length !== 13) fail(cursor, label, 'UTCTime not of the form YYMMDDHHMMSSZ', cursor.at - content.length);
+  const year = pair(content, 0);
+  return instant(cursor, label, content, year + (year >= 50 ? 1900 : 2000), 2);
+}
+
+/** Reads a GeneralizedTime of the form YYYYMMDDHHMMSSZ, not before `earliest` (milliseconds since the Unix epoch). */
+export function readGeneralizedTime(
+  cursor: Cursor,
+  label: string,
+  earliest: number = Number.NEGATIVE_INFINITY,
+): number {
+  const content = readContent(cursor, GENERALIZED_TIME, label);
+  if (content.length !== 15) {
+    fail(cursor, label, 'GeneralizedTime not of the form YYYYMMDDHHMMSSZ', cursor.at - content.length);
+  }
+  const ms = instant(cursor, label, content, pair(content, 0) * 100 + pair(content, 2), 4);
+  if (ms < earliest) fail(cursor, label, 'GeneralizedTime where UTCTime is due', cursor.at - content.length);
+  return ms;
+}
+
+/** Two decimal digits as a number; NaN when they are none. */
+function pair(content: Uint8Array, at: number): number {
+  const tens = content[at]! - 0x30;
+  const ones = content[at + 1]! - 0x30;
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN;
+}
+
+function instant(cursor: Cursor, label: string, content: Uint8Array, year: number, at: number): number {
+  const month = pair(content, at);
+  const day = pair(content, at + 2);
+  const hour = pair(content, at + 4);
+  const minute = pair(content, at + 6);
+  const second = pair(content, at + 8);
+  const valid =
+    year >= 0 &&
+    month >= 1 &&
+    month <= 12 &&
+    day >= 1 &&
+    day <= daysIn(year, month) &&
+    hour <= 23 &&
+    minute <= 59 &&
+    second <= 59 &&
+    content[at + 10] === 0x5a;
+  if (!valid) fail(cursor, label, 'not a calendar time to the second in UTC (Z)', cursor.at - content.length);
+  return daysFromEpoch(year, month, day) * 86_400_000 + (hour * 3600 + minute * 60 + second) * 1000;
+}
+
+function daysIn(year: number, month: number): number {
+  if (month !== 2) return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
+  return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0 ? 29 : 28;
+}
+
+/** Days from 1970-01-01 in the proleptic Gregorian calendar; years are counted from March, so that leap days come last. */
+function daysFromEpoch(year: number, month: number, day: number): number {
+  const y = month <= 2 ? year - 1 : year;
+  const m = month <= 2 ? month + 9 : month - 3;
+  const leapDays = Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400);
+  return y * 365 + leapDays + Math.floor((m * 153 + 2) / 5) + day - 719_469;
+}
+
+/**
+ * Writes a `Time`, tag and length included. `ms` must be a whole second within 1950 … 9999. UTCTime before 2050,
+ * GeneralizedTime from then on.
+ */
+export function encodeTime(ms: number): Uint8Array {
+  if (!(ms >= UTC_FROM && ms <= LAST && ms % 1000 === 0)) {
+    throw new WritError('bad_der', 'a time that X.509 cannot hold', {
+      remedy: 'Give a whole second from 1950 to 9999.',
+    });
+  }
+  const digits = new Date(ms).toISOString().replace(/\.000|[-:T]/g, '');
+  return ms < GENERALIZED_FROM ? timeOf(UTC_TIME, digits.slice(2)) : timeOf(GENERALIZED_TIME, digits);
+}
+
+/** Writes a GeneralizedTime whatever the year. `ms` must be a whole second within 1950 … 9999. */
+export function encodeGeneralizedTime(ms: number): Uint8Array {
+  encodeTime(ms);
+  return timeOf(GENERALIZED_TIME, new Date(ms).toISOString().replace(/\.000|[-:T]/g, ''));
+}
+
+function timeOf(tag: number, text: string): Uint8Array {
+  const out = new Uint8Array(2 + text.length);
+  out[0] = tag;
+  out[1] = text.length;
+  for (let i = 0; i < text.length; i++) out[2 + i] = text.charCodeAt(i);
+  return out;
+}

@@ -1,0 +1,131 @@
+import { WritError } from '../base/error.ts';
+import { sameBytes } from '../der/bytes.ts';
+import {
+  type Cursor,
+  enter,
+  enterSequence,
+  fail,
+  finish,
+  openDer,
+  peekTag,
+  readBitString,
+  readBitStringOctets,
+  readInteger,
+  readSmallInteger,
+  readWhole,
+} from '../der/reader.ts';
+import { contextConstructed, contextPrimitive, SEQUENCE } from '../der/tag.ts';
+import { readTime } from '../der/time.ts';
+import { readSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
+import { type Extension, readExtensions } from './extension.ts';
+import { type Name, readName } from './name.ts';
+
+/** The signed part of a certificate (RFC 5280 §4.1.2). All bytes are views into what was parsed. */
+export interface TbsCertificate {
+  /** The whole TBSCertificate: what is signed. */
+  readonly tbs: Uint8Array;
+  readonly version: 1 | 2 | 3;
+  /** Content octets of the INTEGER: two's complement, minimal. Sign and length are for the validator to judge. */
+  readonly serial: Uint8Array;
+  readonly signatureAlgorithm: SignatureAlgorithm;
+  readonly issuer: Name;
+  readonly subject: Name;
+  /** Milliseconds since the Unix epoch; the certificate is valid from the begin of this second … */
+  readonly notBefore: number;
+  /** … to the end of this one (RFC 5280 §4.1.2.5). */
+  readonly notAfter: number;
+  /** DER SubjectPublicKeyInfo; `parsePublicKey` judges it. */
+  readonly spki: Uint8Array;
+  /** In encoding order, none twice. */
+  readonly extensions: readonly Extension[];
+}
+
+export interface Certificate extends TbsCertificate {
+  /** The whole certificate. */
+  readonly raw: Uint8Array;
+  /** Octets of the signature, as its algorithm has them. */
+  readonly signature: Uint8Array;
+}
+
+/**
+ * Parses one DER certificate. Syntax is checked to the last octet (`bad_der`); so is what no reader may be left to
+ * guess: the two algorithm fields agree, no extension occurs twice, the algorithm is one that Writ accepts
+ * (`bad_certificate`). What the fields say is for `path/` and the lints to judge. No signature is verified.
+ */
+export function parseCertificate(der: Uint8Array): Certificate {
+  const outer = openDer(der, 'certificate');
+  const fields = enterSequence(outer, 'value');
+  finish(outer);
+  const tbs = readTbs(fields);
+  const start = fields.at;
+  const raw = readWhole(fields, SEQUENCE, 'signatureAlgorithm');
+  const signature = readBitStringOctets(fields, 'signatureValue');
+  finish(fields);
+  if (!sameBytes(raw, tbs.algorithm)) {
+    throw new WritError('bad_certificate', 'certificate: signatureAlgorithm differs from tbsCertificate.signature', {
+      field: `certificate.signatureAlgorithm, offset ${start}`,
+      remedy: 'Both fields must be the same (RFC 5280 §4.1.1.2).',
+    });
+  }
+  return { raw: der, ...tbs.fields, signature };
+}
+
+/** Parses a TBSCertificate alone, as it is before it is signed. Checks as `parseCertificate` does. */
+export function parseTbsCertificate(der: Uint8Array): TbsCertificate {
+  const outer = openDer(der, 'toBeSigned');
+  const { fields } = readTbs(outer);
+  finish(outer);
+  return fields;
+}
+
+function readTbs(outer: Cursor): { fields: TbsCertificate; algorithm: Uint8Array } {
+  const start = outer.at;
+  const cursor = enterSequence(outer, 'tbsCertificate');
+  const tbs = outer.bytes.subarray(start, outer.at);
+  const version = readVersion(cursor);
+  const serial = readInteger(cursor, 'serialNumber');
+  const algorithmAt = cursor.at;
+  const signatureAlgorithm = readSignatureAlgorithm(cursor, 'signature');
+  const algorithm = cursor.bytes.subarray(algorithmAt, cursor.at);
+  const issuer = readName(cursor, 'issuer');
+  const validity = enterSequence(cursor, 'validity');
+  const notBefore = readTime(validity, 'notBefore');
+  const notAfter = readTime(validity, 'notAfter');
+  finish(validity);
+  const subject = readName(cursor, 'subject');
+  const spki = readWhole(cursor, SEQUENCE, 'subjectPublicKeyInfo');
+  skipUniqueIds(cursor, version);
+  let extensions: Extension[] = [];
+  if (peekTag(cursor) === contextConstructed(3)) {
+    if (version !== 3) fail(cursor, 'extensions', 'present, but the version is not 3');
+    const explicit = enter(cursor, contextConstructed(3), 'extensions');
+    extensions = readExtensions(explicit, 'list');
+    finish(explicit);
+  }
+  finish(cursor);
+  return {
+    algorithm,
+    fields: { tbs, version, serial, signatureAlgorithm, issuer, subject, notBefore, notAfter, spki, extensions },
+  };
+}
+
+function readVersion(cursor: Cursor): 1 | 2 | 3 {
+  if (peekTag(cursor) !== contextConstructed(0)) return 1;
+  const explicit = enter(cursor, contextConstructed(0), 'version');
+  const version = readSmallInteger(explicit, 'number', 2);
+  finish(explicit);
+  if (version === 0) fail(explicit, undefined, 'v1 is the default and is not encoded');
+  return version === 1 ? 2 : 3;
+}
+
+/** issuerUniqueID and subjectUniqueID are obsolete: accepted and ignored (RFC 5280 §4.1.2.8). */
+function skipUniqueIds(cursor: Cursor, version: number): void {
+  for (const [number, label] of [
+    [1, 'issuerUniqueID'],
+    [2, 'subjectUniqueID'],
+  ] as const) {
+    if (peekTag(cursor) !== contextPrimitive(number)) continue;
+    if (version === 1) fail(cursor, label, 'present, but the version is 1');
+    readBitString(cursor, label, contextPrimitive(number));
+  }
+}
