@@ -1,0 +1,24 @@
+-- Join tokens (src/attest/, docs/REGISTRY.md). No secret is here.
+CREATE TABLE join_token (
+  id TEXT NOT NULL PRIMARY KEY,
+  -- SHA-256 of the secret.
+  secret_hash BLOB NOT NULL,
+  agent TEXT NOT NULL,
+  workflow TEXT,
+  -- JSON array of texts, in order.
+  scopes TEXT NOT NULL,
+  -- The instance that made it, when an instance did.
+  parent TEXT,
+  -- Certificates of what it lets in end then, too.
+  attested_until BIGINT,
+  uses BIGINT NOT NULL,
+  used BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  -- Caller id.
+  created_by TEXT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  revoked_at BIGINT,
+  last_used_at BIGINT
+) WITHOUT ROWID;
+
+CREATE INDEX join_token_by_agent ON join_token (agent, id);
