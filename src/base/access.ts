@@ -44,6 +44,9 @@ export const ACTIONS = [
   'operator.add',
   'operator.remove',
   'operator.read',
+  'owner.remove',
+  'owner.restore',
+  'owner.read',
   'authority.read',
   'authority.rotate',
 ] as const;
@@ -62,7 +65,15 @@ export interface AccessRequest {
   readonly context?: Facts;
 }
 
-export type ResourceType = 'Agent' | 'Service' | 'Profile' | 'Certificate' | 'Token' | 'Operator' | 'Installation';
+export type ResourceType =
+  | 'Agent'
+  | 'Service'
+  | 'Profile'
+  | 'Certificate'
+  | 'Token'
+  | 'Operator'
+  | 'Owner'
+  | 'Installation';
 
 export type Verdict =
   | { readonly allowed: true; readonly rules: readonly string[]; readonly policyVersion: number }
