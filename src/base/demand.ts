@@ -22,7 +22,7 @@ export function refusal(request: AccessRequest, verdict: Refused): WritError {
   }
   const { count, group } = needsApproval;
   return new WritError('needs_approval', `${request.action} needs ${count} of ${group} to agree.`, {
-    remedy: 'Approvals are not built yet: run the command on the server’s machine, with the passphrase.',
+    remedy: 'An administrator can run the command on the server’s machine, with the passphrase.',
     reasons,
   });
 }
