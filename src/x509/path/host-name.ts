@@ -1,0 +1,39 @@
+/**
+ * DNS names as certificates carry them, and the comparison of a name that a client asked for with the names that a
+ * certificate presents (RFC 9525). The common name is never looked at.
+ */
+
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/**
+ * True for a host name in the "preferred name syntax" (RFC 5280 §4.2.1.6: RFC 1034 §3.5 with RFC 1123 §2.1): labels of
+ * letters, digits and inner hyphens, no trailing period, at most 253 characters. A name whose last label is a number
+ * is an IPv4 address or a mistake for one (RFC 1123 §2.1), never a host name.
+ */
+export function isHostName(text: string): boolean {
+  if (text.length > 253) return false;
+  const labels = text.toLowerCase().split('.');
+  return labels.every((label) => LABEL.test(label)) && !/^\d+$/.test(labels.at(-1)!);
+}
+
+/** True for what a dNSName may hold: a host name, or one whose whole leftmost label is `*` (RFC 9525 §6.3). */
+export function isPresentedName(text: string): boolean {
+  return isHostName(withoutWildcard(text));
+}
+
+/** The part that is fixed: `*.example.com` → `example.com`; other names as they are. */
+export function withoutWildcard(presented: string): string {
+  return presented.startsWith('*.') ? presented.slice(2) : presented;
+}
+
+/**
+ * Does the presented name stand for `wanted`? Without regard to case; a wildcard stands for exactly one label and
+ * only where `wildcards` allows it (RFC 9525 §6.3). Both must have passed their syntax check.
+ */
+export function matchesHostName(presented: string, wanted: string, wildcards: boolean): boolean {
+  const name = wanted.toLowerCase();
+  const fixed = withoutWildcard(presented).toLowerCase();
+  if (fixed.length === presented.length) return fixed === name;
+  const dot = name.indexOf('.');
+  return wildcards && dot > 0 && name.slice(dot + 1) === fixed;
+}
