@@ -22,6 +22,11 @@ import {
 
 /** Any value: `tag`, length, and `parts` one after the other as content. */
 export function encode(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
+  return encodeList(tag, parts);
+}
+
+/** As `encode`, for lists of any length. */
+export function encodeList(tag: number, parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
   const header = headerLength(length);
@@ -35,13 +40,12 @@ export function encode(tag: number, ...parts: readonly Uint8Array[]): Uint8Array
   return out;
 }
 
-/** How many octets tag and length take before a content of `length` octets, `length` at most 2^24 - 1. */
+/** How many octets tag and length take before a content of `length` octets, `length` below 2^32. */
 export function headerLength(length: number): number {
   if (length < 0x80) return 2;
   if (length < 0x100) return 3;
   if (length < 0x10000) return 4;
-  if (length < 0x1000000) return 5;
-  throw new WritError('too_large', 'a DER value above 16 MiB cannot be written');
+  return length < 0x1000000 ? 5 : 6;
 }
 
 /** Writes tag and length of a content of `length` octets into `out` at `at`; gives the place after them. */

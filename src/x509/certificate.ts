@@ -1,5 +1,3 @@
-import { WritError } from '../base/error.ts';
-import { sameBytes } from '../der/bytes.ts';
 import {
   type Cursor,
   enter,
@@ -9,7 +7,6 @@ import {
   openDer,
   peekTag,
   readBitString,
-  readBitStringOctets,
   readInteger,
   readSmallInteger,
   readWhole,
@@ -19,6 +16,7 @@ import { readTime } from '../der/time.ts';
 import { readSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
 import { type Extension, readExtensions } from './extension.ts';
 import { type Name, readName } from './name.ts';
+import { closeSigned, demandSameAlgorithm, openSigned } from './signed.ts';
 
 /** The signed part of a certificate (RFC 5280 §4.1.2). All bytes are views into what was parsed. */
 export interface TbsCertificate {
@@ -53,21 +51,11 @@ export interface Certificate extends TbsCertificate {
  * (`bad_certificate`). What the fields say is for `path/` and the lints to judge. No signature is verified.
  */
 export function parseCertificate(der: Uint8Array): Certificate {
-  const outer = openDer(der, 'certificate');
-  const fields = enterSequence(outer, 'value');
-  finish(outer);
-  const tbs = readTbs(fields);
-  const start = fields.at;
-  const raw = readWhole(fields, SEQUENCE, 'signatureAlgorithm');
-  const signature = readBitStringOctets(fields, 'signatureValue');
-  finish(fields);
-  if (!sameBytes(raw, tbs.algorithm)) {
-    throw new WritError('bad_certificate', 'certificate: signatureAlgorithm differs from tbsCertificate.signature', {
-      field: `certificate.signatureAlgorithm, offset ${start}`,
-      remedy: 'Both fields must be the same (RFC 5280 §4.1.1.2).',
-    });
-  }
-  return { raw: der, ...tbs.fields, signature };
+  const frame = openSigned(der, 'certificate');
+  const { fields, algorithm: inner } = readTbs(frame);
+  const { algorithm, signature } = closeSigned(frame);
+  demandSameAlgorithm(inner, algorithm, 'certificate');
+  return { raw: der, ...fields, signature };
 }
 
 /** Parses a TBSCertificate alone, as it is before it is signed. Checks as `parseCertificate` does. */

@@ -1,0 +1,148 @@
+import {
+  type Cursor,
+  enter,
+  enterSequence,
+  fail,
+  finish,
+  peekTag,
+  readInteger,
+  readSmallInteger,
+} from '../der/reader.ts';
+import { contextConstructed, GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME } from '../der/tag.ts';
+import { encodeTime, readTime } from '../der/time.ts';
+import { encode, encodeList, integer, sequence, unsignedInteger } from '../der/writer.ts';
+import { encodeSignatureAlgorithm, readSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
+import { type Extension, encodeExtension, encodeExtensions, readExtensions } from './extension.ts';
+import { encodeReasonCode, REASON_CODE, type RevocationReason } from './extensions/reason-code.ts';
+import { type Name, readName } from './name.ts';
+import { closeSigned, demandSameAlgorithm, openSigned } from './signed.ts';
+
+/** A certificate revocation list (RFC 5280 §5.1). All bytes are views into what was parsed. */
+export interface Crl {
+  /** The whole list. */
+  readonly raw: Uint8Array;
+  /** TBSCertList: what is signed. */
+  readonly tbs: Uint8Array;
+  readonly version: 1 | 2;
+  readonly signatureAlgorithm: SignatureAlgorithm;
+  readonly signature: Uint8Array;
+  readonly issuer: Name;
+  /** Milliseconds since the Unix epoch. */
+  readonly thisUpdate: number;
+  /** Absent in lists that break RFC 5280 §5.1.2.5. */
+  readonly nextUpdate: number | undefined;
+  readonly entries: readonly CrlEntry[];
+  readonly extensions: readonly Extension[];
+}
+
+export interface CrlEntry {
+  /** Content octets of the INTEGER. */
+  readonly serial: Uint8Array;
+  /** Milliseconds since the Unix epoch. */
+  readonly revokedAt: number;
+  readonly extensions: readonly Extension[];
+}
+
+/** Limit of a list, in octets: about a million entries. */
+export const MAX_CRL_BYTES = 67_108_864;
+
+const NONE: readonly Extension[] = [];
+
+/** Parses one DER list, errors as `parseCertificate`. No signature is verified. */
+export function parseCrl(der: Uint8Array): Crl {
+  const fields = openSigned(der, 'certificateList', MAX_CRL_BYTES);
+  const start = fields.at;
+  const cursor = enterSequence(fields, 'tbsCertList');
+  const tbs = fields.bytes.subarray(start, fields.at);
+  const version = readVersion(cursor);
+  const algorithmAt = cursor.at;
+  const signatureAlgorithm = readSignatureAlgorithm(cursor, 'signature');
+  const inner = cursor.bytes.subarray(algorithmAt, cursor.at);
+  const issuer = readName(cursor, 'issuer');
+  const thisUpdate = readTime(cursor, 'thisUpdate');
+  const next = peekTag(cursor);
+  const nextUpdate = next === UTC_TIME || next === GENERALIZED_TIME ? readTime(cursor, 'nextUpdate') : undefined;
+  const entries = peekTag(cursor) === SEQUENCE ? readEntries(cursor, version) : [];
+  const extensions = readCrlExtensions(cursor, version);
+  finish(cursor);
+  const { algorithm, signature } = closeSigned(fields);
+  demandSameAlgorithm(inner, algorithm, 'certificateList');
+  return { raw: der, tbs, version, signatureAlgorithm, signature, issuer, thisUpdate, nextUpdate, entries, extensions };
+}
+
+function readVersion(cursor: Cursor): 1 | 2 {
+  if (peekTag(cursor) !== INTEGER) return 1;
+  if (readSmallInteger(cursor, 'version') !== 1) fail(cursor, 'version', 'neither absent (v1) nor 1 (v2)');
+  return 2;
+}
+
+/** An empty list of entries is left out, not encoded (RFC 5280 §5.1.2.6). */
+function readEntries(cursor: Cursor, version: 1 | 2): CrlEntry[] {
+  const list = enterSequence(cursor, 'revokedCertificates');
+  const entries: CrlEntry[] = [];
+  do {
+    const fields = enterSequence(list, 'entry');
+    const serial = readInteger(fields, 'userCertificate');
+    const revokedAt = readTime(fields, 'revocationDate');
+    const more = fields.at < fields.end;
+    if (more && version === 1) fail(fields, 'crlEntryExtensions', 'present, but the version is 1');
+    const extensions = more ? readExtensions(fields, 'crlEntryExtensions') : NONE;
+    finish(fields);
+    entries.push({ serial, revokedAt, extensions });
+  } while (list.at < list.end);
+  return entries;
+}
+
+function readCrlExtensions(cursor: Cursor, version: 1 | 2): readonly Extension[] {
+  if (peekTag(cursor) !== contextConstructed(0)) return NONE;
+  if (version === 1) fail(cursor, 'crlExtensions', 'present, but the version is 1');
+  const explicit = enter(cursor, contextConstructed(0), 'crlExtensions');
+  const extensions = readExtensions(explicit, 'list');
+  finish(explicit);
+  return extensions;
+}
+
+export interface CrlFields {
+  readonly algorithm: SignatureAlgorithm;
+  /** DER Name. */
+  readonly issuer: Uint8Array;
+  /** Milliseconds since the Unix epoch, whole seconds. */
+  readonly thisUpdate: number;
+  readonly nextUpdate: number;
+  readonly revoked: Iterable<RevokedCertificate>;
+  /** AuthorityKeyIdentifier and CRLNumber are a must (RFC 5280 §5.2). */
+  readonly extensions: readonly Extension[];
+}
+
+export interface RevokedCertificate {
+  /** Big-endian octets, taken as unsigned. */
+  readonly serial: Uint8Array;
+  /** Milliseconds since the Unix epoch, whole seconds. */
+  readonly revokedAt: number;
+  /** Left out of the entry when absent or `unspecified` (RFC 5280 §5.3.1). */
+  readonly reason?: RevocationReason;
+}
+
+/** Encodes a TBSCertList, version 2. `assembleSigned` makes the list of it. */
+export function encodeTbsCertList(fields: CrlFields): Uint8Array {
+  const entries: Uint8Array[] = [];
+  for (const revoked of fields.revoked) entries.push(encodeEntry(revoked));
+  return sequence(
+    integer(1),
+    encodeSignatureAlgorithm(fields.algorithm),
+    fields.issuer,
+    encodeTime(fields.thisUpdate),
+    encodeTime(fields.nextUpdate),
+    ...(entries.length === 0 ? [] : [encodeList(SEQUENCE, entries)]),
+    encode(contextConstructed(0), encodeExtensions(fields.extensions)),
+  );
+}
+
+function encodeEntry({ serial, revokedAt, reason }: RevokedCertificate): Uint8Array {
+  const fields = [unsignedInteger(serial), encodeTime(revokedAt)];
+  if (reason !== undefined && reason !== 'unspecified') {
+    const extension = { oid: REASON_CODE, critical: false, value: encodeReasonCode(reason) };
+    fields.push(sequence(encodeExtension(extension)));
+  }
+  return sequence(...fields);
+}
