@@ -1,0 +1,112 @@
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { WritError } from '../base/error.ts';
+
+/**
+ * Reads a secret file of at most `limit` octets. Throws `unsafe_permissions` when anybody but its owner can read or
+ * write it, or its owner is neither this user nor root; `not_found` when it is absent; `bad_config` when it is no
+ * plain file or too long. `field` names the setting that led here.
+ */
+export async function readSecretFile(path: string, limit: number, field: string): Promise<Buffer> {
+  const file = await openFile(path, constants.O_RDONLY, field);
+  try {
+    // Of the open file, so that nobody can put another in its place between the look and the reading.
+    const found = await file.stat();
+    if (!found.isFile()) {
+      throw new WritError('bad_config', `${path} is not a plain file.`, { field, remedy: 'Name a plain file.' });
+    }
+    requireOwnerOnly(path, found, field);
+    return await readAtMost(file, limit, path, field);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Writes a new secret file, mode 0600, and answers when it is durable. Throws `conflict` when the path exists: a secret
+ * is never overwritten.
+ */
+export async function writeSecretFile(path: string, secret: Uint8Array, field: string): Promise<void> {
+  const file = await openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, field);
+  try {
+    // Also where the umask would leave less.
+    await file.chmod(0o600);
+    await file.writeFile(secret);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** Throws `unsafe_permissions` when anybody but its owner can enter or list the directory. */
+export async function requireOwnerOnlyDirectory(path: string, field: string): Promise<void> {
+  const found = await stat(path);
+  requireOwnerOnly(path, found, field);
+}
+
+/** Makes creation, renaming and removal of entries of a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const directory = await open(path, constants.O_RDONLY);
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Windows keeps no such modes; there the folder of the user profile is what protects. */
+function requireOwnerOnly(path: string, found: Stats, field: string): void {
+  if (process.platform === 'win32') return;
+  const user = process.geteuid?.();
+  if (found.uid !== 0 && found.uid !== user) {
+    throw new WritError('unsafe_permissions', `${path} belongs to another user.`, {
+      field,
+      remedy: `Run: chown ${user} '${path}'`,
+    });
+  }
+  if ((found.mode & 0o077) !== 0) {
+    throw new WritError('unsafe_permissions', `${path} is open to others than its owner.`, {
+      field,
+      remedy: `Run: chmod ${found.isDirectory() ? '700' : '600'} '${path}'`,
+    });
+  }
+}
+
+async function openFile(path: string, flags: number, field: string): Promise<FileHandle> {
+  try {
+    return await open(path, flags, 0o600);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT') throw new WritError('not_found', `${path} does not exist.`, { field, cause });
+    if (code === 'EEXIST') {
+      throw new WritError('conflict', `${path} exists already.`, {
+        field,
+        remedy: 'Name a file that does not exist yet; a secret is never overwritten.',
+        cause,
+      });
+    }
+    throw new WritError('bad_config', `${path} cannot be opened (${code}).`, {
+      field,
+      remedy: 'Name a file in a directory that this user can use.',
+      cause,
+    });
+  }
+}
+
+/** Also for pipes and other files that do not know their length. */
+export async function readAtMost(file: FileHandle, limit: number, path: string, field: string): Promise<Buffer> {
+  const octets = Buffer.alloc(limit + 1);
+  let length = 0;
+  for (;;) {
+    const { bytesRead } = await file.read(octets, length, octets.length - length, null);
+    if (bytesRead === 0) return octets.subarray(0, length);
+    length += bytesRead;
+    if (length > limit) {
+      octets.fill(0);
+      throw new WritError('bad_config', `${path} is longer than ${limit} octets.`, { field, remedy: 'Name another.' });
+    }
+  }
+}
