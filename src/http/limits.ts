@@ -1,0 +1,41 @@
+/** What one server bears. Rates and numbers in work are counted by each server for itself. */
+export interface Limits {
+  /** Requests a second, and at once, of one caller with a good certificate. */
+  readonly caller: { readonly perSecond: number; readonly burst: number };
+  /** The same of one address (IPv6: /64) without. */
+  readonly address: { readonly perSecond: number; readonly burst: number };
+  /** How many callers, and how many addresses, are told apart. */
+  readonly remembered: number;
+  /** Requests in work, of one caller or address. */
+  readonly inWorkPerCaller: number;
+  /** Requests in work, in all. */
+  readonly inWork: number;
+  readonly connections: number;
+  /** Characters of the request target. */
+  readonly target: number;
+  /** Octets of request line and headers. */
+  readonly headers: number;
+  /** Milliseconds for the headers to arrive, from the first octet or, on a new connection, from its start. */
+  readonly headersTimeout: number;
+  /** Milliseconds for the whole request to arrive. */
+  readonly requestTimeout: number;
+  /** Milliseconds that a connection may idle between requests. */
+  readonly idleTimeout: number;
+  /** Milliseconds between two looks at the timeouts above, which are therefore this inexact. */
+  readonly checkInterval: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  caller: { perSecond: 2000, burst: 4000 },
+  address: { perSecond: 200, burst: 400 },
+  remembered: 65_536,
+  inWorkPerCaller: 64,
+  inWork: 1024,
+  connections: 16_384,
+  target: 4096,
+  headers: 16 * 1024,
+  headersTimeout: 10_000,
+  requestTimeout: 20_000,
+  idleTimeout: 60_000,
+  checkInterval: 1000,
+};

@@ -1,0 +1,52 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Caller } from '../base/access.ts';
+
+/** One request as a handler sees it: authenticated, within the limits, its body whole. */
+export interface Exchange {
+  /** Also in `X-Request-Id` of the answer and in the log. */
+  readonly id: string;
+  /** `GET` for a `HEAD`. */
+  readonly method: string;
+  /** The request target as sent: path and query. */
+  readonly target: string;
+  /** What stands behind `?`, undecoded; empty when there is none. */
+  readonly query: string;
+  /** Values of the path's parameters, decoded, in the order of the template. */
+  readonly params: readonly string[];
+  readonly headers: IncomingHttpHeaders;
+  /** Empty when the request has no body. */
+  readonly body: Uint8Array;
+  /** On a public route always `anonymous`. */
+  readonly caller: Caller;
+}
+
+export interface Reply {
+  readonly status: number;
+  /** Media type of the body. Absent: JSON. */
+  readonly type?: string;
+  readonly body: string | Uint8Array;
+  /** Value of `Cache-Control`. Absent: `no-store`. */
+  readonly cache?: string;
+  /** Strong entity tag with its quotes. A request that names it in `If-None-Match` gets 304 without the body. */
+  readonly etag?: string;
+  /** Further headers: name, value, name, value. */
+  readonly headers?: readonly string[];
+}
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+export interface Route {
+  readonly method: Method;
+  /**
+   * Template like `/v1/agents/{name}/instances`: a parameter is one whole segment, except that it may have a fixed
+   * ending, as in `/ca/{id}.cer`. A last parameter `{name...}` takes all that is left, slashes included.
+   */
+  readonly path: string;
+  /** `public` is answered without looking at a certificate; `caller` needs one that is good now. */
+  readonly access: 'public' | 'caller';
+  /** Largest body in octets. Absent: 64 KiB; a GET takes none. */
+  readonly bodyLimit?: number;
+  handle(exchange: Exchange): Reply | Promise<Reply>;
+}
+
+export const DEFAULT_BODY_LIMIT: number = 64 * 1024;

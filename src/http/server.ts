@@ -1,0 +1,289 @@
+import { randomBytes } from 'node:crypto';
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Caller } from '../base/access.ts';
+import type { Clock } from '../base/clock.ts';
+import { WritError } from '../base/error.ts';
+import { hasBody, readBody } from './body.ts';
+import { authenticate, type Identify, type Identity, identityOf, type Standing } from './client-cert.ts';
+import { clientFault, endWithReply } from './client-error.ts';
+import { type Concurrency, createConcurrency } from './concurrency.ts';
+import { DEFAULT_LIMITS, type Limits } from './limits.ts';
+import { addressGroup, createRateLimit, type RateLimit } from './rate-limit.ts';
+import { sendReply } from './reply.ts';
+import { DEFAULT_BODY_LIMIT, type Reply, type Route } from './route.ts';
+import { createRouter, type Router } from './router.ts';
+import { secureContext, type TlsIdentity, tlsServerOptions } from './tls.ts';
+
+export interface ServerOptions {
+  readonly routes: readonly Route[];
+  /** Absent: plain HTTP. */
+  readonly tls?: TlsIdentity;
+  /** Absent: clients are not asked for a certificate, and routes for callers refuse everybody. */
+  readonly clients?: { readonly identify: Identify; readonly standing: Standing };
+  readonly limits?: Limits;
+  readonly clock: Clock;
+  /** Turns whatever was thrown into an answer. Must not throw. `status` overrides the one that the code stands for. */
+  readonly problem: (error: unknown, requestId: string, status?: number) => Reply;
+  /** Told of each answer: the route (undefined where none was found), status, milliseconds from headers to answer. */
+  readonly observe?: (route: Route | undefined, status: number, milliseconds: number) => void;
+}
+
+const ANONYMOUS: Caller = { kind: 'anonymous', id: 'anonymous' };
+
+/** What is known of one connection. Identity is verified once, at its first request. */
+interface Connection {
+  readonly identity: Identity;
+  /** By whom requests are counted: the caller where the certificate names one, else the address. */
+  readonly countedAs: string;
+  readonly rate: RateLimit;
+  inWork: number;
+  /** True while a body is being read, so that a timeout can still be answered. */
+  reading: boolean;
+}
+
+/**
+ * One listener: a bare `node:http` or `node:https` server before a table of routes. It owns its socket, its limits and
+ * what it knows of connections; it makes no decision about who may do what.
+ */
+export class HttpServer {
+  readonly #options: ServerOptions;
+  readonly #limits: Limits;
+  readonly #server: Server | HttpsServer;
+  readonly #route: Router;
+  readonly #callers: RateLimit;
+  readonly #addresses: RateLimit;
+  readonly #work: Concurrency;
+  readonly #connections = new WeakMap<object, Connection>();
+  readonly #idPrefix = `${randomBytes(5).toString('hex')}-`;
+  #requests = 0;
+  #draining = false;
+
+  constructor(options: ServerOptions) {
+    const limits = options.limits ?? DEFAULT_LIMITS;
+    this.#options = options;
+    this.#limits = limits;
+    this.#route = createRouter(options.routes);
+    this.#callers = createRateLimit({ ...limits.caller, callers: limits.remembered });
+    this.#addresses = createRateLimit({ ...limits.address, callers: limits.remembered });
+    this.#work = createConcurrency({ perCaller: limits.inWorkPerCaller, all: limits.inWork });
+    const http = {
+      maxHeaderSize: limits.headers,
+      headersTimeout: limits.headersTimeout,
+      requestTimeout: limits.requestTimeout,
+      keepAliveTimeout: limits.idleTimeout,
+      connectionsCheckingInterval: limits.checkInterval,
+    };
+    this.#server =
+      options.tls === undefined
+        ? createHttpServer(http)
+        : createHttpsServer({ ...http, ...tlsServerOptions(options.tls, options.clients !== undefined) });
+    this.#server.maxConnections = limits.connections;
+    this.#server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      void this.#serve(request, response);
+    });
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.#refuse(error, socket));
+  }
+
+  /**
+   * Listens; gives the address taken (port 0 takes a free one). `reusePort` lets the servers of several threads share
+   * it. Throws `bad_config` when the address cannot be had.
+   */
+  listen(at: { readonly host: string; readonly port: number; readonly reusePort?: boolean }): Promise<AddressInfo> {
+    return new Promise((resolve, reject) => {
+      const fail = (cause: NodeJS.ErrnoException): void => reject(cannotListen(at.host, at.port, cause));
+      this.#server.once('error', fail);
+      this.#server.listen({ host: at.host, port: at.port, reusePort: at.reusePort === true }, () => {
+        this.#server.off('error', fail);
+        resolve(this.#server.address() as AddressInfo);
+      });
+    });
+  }
+
+  /** From now on new connections see this identity. Established ones live on. */
+  setIdentity(identity: TlsIdentity): void {
+    if ('setSecureContext' in this.#server) this.#server.setSecureContext(secureContext(identity));
+  }
+
+  /** Requests in work. */
+  inWork(): number {
+    return this.#work.count();
+  }
+
+  /** Takes no more connections, answers what has begun, and closes what is left after `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    this.#draining = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const late = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    await closed;
+    clearTimeout(late);
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const started = performance.now();
+    const id = this.#nextId();
+    const connection = this.#connectionOf(request.socket);
+    connection.inWork += 1;
+    let route: Route | undefined;
+    let reply: Reply;
+    let entered = false;
+    try {
+      this.#admit(connection, started);
+      entered = true;
+      const target = request.url ?? '';
+      if (target.length > this.#limits.target) throw new TargetTooLong();
+      const mark = target.indexOf('?');
+      const match = this.#route(mark === -1 ? target : target.slice(0, mark));
+      if (match === undefined) throw notFound();
+      const method = request.method === 'HEAD' ? 'GET' : request.method!;
+      route = match.resource.methods.get(method);
+      if (route === undefined) throw new MethodNotAllowed(match.resource.allow);
+      let caller: Caller | Promise<Caller> = ANONYMOUS;
+      if (route.access === 'caller') {
+        caller = authenticate(connection.identity, this.#options.clock.now(), this.#standing);
+        if (caller instanceof Promise) caller = await caller;
+      }
+      const body = await this.#body(request, route, connection);
+      const { params } = match;
+      const query = mark === -1 ? '' : target.slice(mark + 1);
+      const answer = route.handle({ id, method, target, query, params, headers: request.headers, body, caller });
+      reply = answer instanceof Promise ? await answer : answer;
+    } catch (error) {
+      reply = this.#problem(error, id);
+    }
+    if (entered) this.#work.leave(connection.countedAs);
+    connection.inWork -= 1;
+    if (response.destroyed) return;
+    sendReply(request, response, reply, { id, close: this.#draining || leavesMuchUnread(request) });
+    this.#options.observe?.(route, reply.status, performance.now() - started);
+  }
+
+  readonly #standing: Standing = (caller) =>
+    this.#options.clients === undefined
+      ? unavailable('no client is known here')
+      : this.#options.clients.standing(caller);
+
+  #connectionOf(socket: Socket): Connection {
+    const known = this.#connections.get(socket);
+    if (known !== undefined) return known;
+    const { clients } = this.#options;
+    const identity = clients === undefined ? 'none' : identityOf(socket as TLSSocket, clients.identify);
+    const named = identity !== 'none' && !(identity instanceof WritError);
+    const connection: Connection = {
+      identity,
+      countedAs: named ? identity.caller.id : addressGroup(socket.remoteAddress ?? ''),
+      rate: named ? this.#callers : this.#addresses,
+      inWork: 0,
+      reading: false,
+    };
+    this.#connections.set(socket, connection);
+    return connection;
+  }
+
+  /** Counts a request in, or throws why not. */
+  #admit(connection: Connection, now: number): void {
+    if (this.#draining) throw unavailable('The server is stopping.');
+    const wait = connection.rate.take(connection.countedAs, now);
+    if (wait > 0) throw new TooMany('Too many requests from this caller.', wait);
+    const room = this.#work.enter(connection.countedAs);
+    if (room === 'caller') throw new TooMany('Too many requests from this caller are in work at once.', 1000);
+    if (room === 'all') throw unavailable('Too many requests are in work at once.');
+  }
+
+  async #body(request: IncomingMessage, route: Route, connection: Connection): Promise<Uint8Array> {
+    if (route.method === 'GET') {
+      if (!hasBody(request)) return NO_BODY;
+      throw new WritError('bad_request', `A ${request.method} takes no body.`, { remedy: 'Send none.' });
+    }
+    connection.reading = true;
+    try {
+      return await readBody(request, route.bodyLimit ?? DEFAULT_BODY_LIMIT);
+    } finally {
+      connection.reading = false;
+    }
+  }
+
+  #problem(error: unknown, id: string): Reply {
+    const reply = this.#options.problem(error, id, error instanceof TargetTooLong ? 414 : undefined);
+    if (error instanceof MethodNotAllowed) return { ...reply, headers: ['Allow', error.allow] };
+    if (error instanceof TooMany) return { ...reply, headers: ['Retry-After', `${Math.ceil(error.wait / 1000)}`] };
+    return reply;
+  }
+
+  /** Answers what HTTP itself refuses. Where an answer is under way, nothing can be put between: it just ends. */
+  #refuse(cause: NodeJS.ErrnoException, socket: Socket): void {
+    const connection = this.#connections.get(socket);
+    const underWay = (connection?.inWork ?? 0) > (connection?.reading === true ? 1 : 0);
+    if (cause.code === 'ECONNRESET' || !socket.writable || underWay) {
+      socket.destroy();
+      return;
+    }
+    const { error, status } = clientFault(cause);
+    const id = this.#nextId();
+    endWithReply(socket, this.#options.problem(error, id, status), id);
+    this.#options.observe?.(undefined, status, 0);
+  }
+
+  /** Unique to this server and run; says nothing about the request. */
+  #nextId(): string {
+    this.#requests += 1;
+    return this.#idPrefix + this.#requests.toString(36);
+  }
+}
+
+const NO_BODY = new Uint8Array(0);
+
+/** Node reads and drops what a handler left of a body, to use the connection again. Past this it is not worth it. */
+function leavesMuchUnread(request: IncomingMessage): boolean {
+  if (request.complete || !hasBody(request)) return false;
+  const length = request.headers['content-length'];
+  return length === undefined || Number(length) > DEFAULT_BODY_LIMIT;
+}
+
+class MethodNotAllowed extends WritError {
+  readonly allow: string;
+  constructor(allow: string) {
+    super('method_not_allowed', 'The path does not have this method.', { remedy: `Use one of: ${allow}.` });
+    this.allow = allow;
+  }
+}
+
+class TooMany extends WritError {
+  /** Milliseconds. */
+  readonly wait: number;
+  constructor(message: string, wait: number) {
+    super('rate_limited', message, { remedy: 'Try again after the time in Retry-After.' });
+    this.wait = wait;
+  }
+}
+
+class TargetTooLong extends WritError {
+  constructor() {
+    super('too_large', 'The request target is too long.', { remedy: 'Send at most 4096 characters.' });
+  }
+}
+
+function notFound(): WritError {
+  return new WritError('not_found', 'There is no such path.', { remedy: 'GET /v1/openapi.json lists all paths.' });
+}
+
+function unavailable(message: string): WritError {
+  return new WritError('unavailable', message, { remedy: 'Try again after the time in Retry-After.' });
+}
+
+function cannotListen(host: string, port: number, cause: NodeJS.ErrnoException): WritError {
+  const at = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const why: Record<string, string> = {
+    EADDRINUSE: 'is taken by another program',
+    EADDRNOTAVAIL: 'is not an address of this machine',
+    EACCES: 'needs more rights than this program has',
+  };
+  return new WritError('bad_config', `The address ${at} ${why[cause.code ?? ''] ?? 'cannot be listened on'}.`, {
+    field: 'listen',
+    remedy: 'Stop the other program, or give another host and port.',
+    cause,
+  });
+}
