@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import { Agent } from 'node:https';
+import { after, before, describe, test } from 'node:test';
+import { WritError } from '../base/error.ts';
+import type { Route } from './route.ts';
+import { ask, askRaw } from './testdata/ask.ts';
+import { type Listener, listener } from './testdata/listener.ts';
+
+const routes: Route[] = [
+  {
+    method: 'GET',
+    path: '/things/{name}',
+    access: 'public',
+    handle: ({ params, query }) => ({ status: 200, body: JSON.stringify({ name: params[0], query }) }),
+  },
+  {
+    method: 'POST',
+    path: '/things',
+    access: 'public',
+    bodyLimit: 100,
+    handle: async ({ body }) => ({ status: 201, body: `${body.length}` }),
+  },
+  { method: 'GET', path: '/fixed', access: 'public', handle: () => ({ status: 200, body: 'same', etag: '"1"' }) },
+  { method: 'GET', path: '/private', access: 'caller', handle: () => ({ status: 200, body: 'secret' }) },
+  {
+    method: 'GET',
+    path: '/broken',
+    access: 'public',
+    handle: () => {
+      throw new TypeError('a defect');
+    },
+  },
+];
+
+describe('a listener', () => {
+  let at: Listener;
+  before(async () => {
+    at = await listener(routes, { limits: { headersTimeout: 150, requestTimeout: 300, checkInterval: 50 } });
+  });
+  after(() => at[Symbol.asyncDispose]());
+  const get = (path: string, method = 'GET') => ask({ port: at.port, ca: at.ca, path, method });
+
+  test('answers a route with parameters and query', async () => {
+    const answer = await get('/things/a?b=c');
+    assert.equal(answer.status, 200);
+    assert.deepEqual(JSON.parse(answer.text), { name: 'a', query: 'b=c' });
+    assert.equal(answer.headers['content-type'], 'application/json');
+    assert.equal(answer.headers['cache-control'], 'no-store');
+    assert.equal(answer.headers['x-content-type-options'], 'nosniff');
+  });
+
+  test('gives each answer a request id of its own', async () => {
+    const ids = [await get('/fixed'), await get('/nowhere')].map((answer) => answer.headers['x-request-id']);
+    assert.ok(ids[0] && ids[1] && ids[0] !== ids[1]);
+  });
+
+  test('answers HEAD with the headers of GET and no body', async () => {
+    const answer = await get('/fixed', 'HEAD');
+    assert.deepEqual([answer.status, answer.headers['content-length'], answer.text], [200, '4', '']);
+  });
+
+  test('answers 304 to who has it already', async () => {
+    const answer = await ask({ port: at.port, ca: at.ca, path: '/fixed', headers: { 'If-None-Match': 'W/"0", "1"' } });
+    assert.deepEqual([answer.status, answer.text], [304, '']);
+  });
+
+  test('knows no other path and no other method', async () => {
+    assert.match((await get('/nowhere')).text, /^not_found /);
+    const wrong = await get('/things/a', 'DELETE');
+    assert.match(wrong.text, /^method_not_allowed /);
+    assert.equal(wrong.headers.allow, 'GET, HEAD');
+    assert.equal((await get('/things', 'OPTIONS')).headers.allow, 'POST');
+  });
+
+  test('refuses private routes where clients have no certificates', async () => {
+    assert.match((await get('/private')).text, /^not_authenticated /);
+  });
+
+  test('survives a handler that throws', async () => {
+    assert.match((await get('/broken')).text, /^internal TypeError/);
+    assert.equal((await get('/fixed')).status, 200);
+  });
+
+  const post = (body: string, headers: Record<string, string> = {}) =>
+    ask({ port: at.port, ca: at.ca, path: '/things', method: 'POST', body, headers });
+
+  test('takes a body up to its limit', async () => {
+    assert.equal((await post('x'.repeat(100))).text, '100');
+    assert.equal((await post('x'.repeat(100), { 'Transfer-Encoding': 'chunked' })).text, '100');
+    assert.equal((await post('')).text, '0');
+    for (const headers of [{}, { 'Transfer-Encoding': 'chunked' }]) {
+      assert.match((await post('x'.repeat(101), headers)).text, /^too_large /);
+    }
+  });
+
+  test('refuses a body that is announced too large without waiting for it', async () => {
+    const text = await askRaw(at.port, at.ca, [
+      'POST /things HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\nx',
+    ]);
+    assert.match(text, /too_large/);
+    assert.match(text, /Connection: close/i);
+  });
+
+  test('refuses a compressed body, and a body where none belongs', async () => {
+    assert.match((await post('x', { 'Content-Encoding': 'gzip' })).text, /^unsupported_media_type /);
+    const answer = await ask({
+      port: at.port,
+      ca: at.ca,
+      path: '/fixed',
+      body: 'x',
+      headers: { 'Content-Length': '1' },
+    });
+    assert.match(answer.text, /^bad_request /);
+  });
+
+  const raw: [string, readonly string[], RegExp][] = [
+    [
+      'a long target',
+      [`GET /${'a'.repeat(5000)} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`],
+      /^HTTP\/1.1 414 .*too_large/s,
+    ],
+    [
+      'huge headers',
+      [`GET /fixed HTTP/1.1\r\nHost: a\r\nX: ${'a'.repeat(20_000)}\r\n\r\n`],
+      /^HTTP\/1.1 431 .*too_large/s,
+    ],
+    ['no HTTP at all', ['\x16\x03\x01\x00\r\n\r\n'], /^HTTP\/1.1 400 .*bad_request/s],
+    ['no Host', ['GET /fixed HTTP/1.1\r\n\r\n'], /^HTTP\/1.1 400 /],
+    [
+      'both lengths, the start of request smuggling',
+      ['POST /things HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+      /^HTTP\/1.1 400 .*bad_request/s,
+    ],
+    ['headers that never end', ['GET /fixed HTTP/1.1\r\nHost: a\r\n'], /^HTTP\/1.1 408 .*request_timeout/s],
+    ['silence', [''], /^(HTTP\/1.1 408 .*)?$/s],
+    [
+      'a body that never ends',
+      ['POST /things HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc'],
+      /^HTTP\/1.1 408 .*request_timeout/s,
+    ],
+  ];
+  for (const [name, pieces, want] of raw) {
+    test(`answers ${name}`, async () => assert.match(await askRaw(at.port, at.ca, pieces), want));
+  }
+
+  test('a body that trickles in is cut off at the time limit, not at each pause', async () => {
+    const pieces = ['POST /things HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n', ...'x'.repeat(30)];
+    const started = performance.now();
+    assert.match(await askRaw(at.port, at.ca, pieces, 40), /^HTTP\/1.1 408 /);
+    assert.ok(performance.now() - started < 900);
+  });
+
+  test('answers pipelined requests in order', async () => {
+    const one = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: a\r\n${more}\r\n`;
+    const text = await askRaw(at.port, at.ca, [
+      one('/things/1') + one('/things/2') + one('/things/3', 'Connection: close\r\n'),
+    ]);
+    assert.deepEqual(
+      [...text.matchAll(/"name":"(\d)"/g)].map((match) => match[1]),
+      ['1', '2', '3'],
+    );
+  });
+});
+
+test('holds each address to its rate', async () => {
+  await using at = await listener(routes, { limits: { address: { perSecond: 1, burst: 3 } } });
+  const answers = [];
+  for (let i = 0; i < 4; i++) answers.push(await ask({ port: at.port, ca: at.ca, path: '/fixed' }));
+  assert.deepEqual(
+    answers.map((answer) => answer.text.split(' ')[0]),
+    ['same', 'same', 'same', 'rate_limited'],
+  );
+  assert.equal(answers[3]!.headers['retry-after'], '1');
+});
+
+test('holds a caller to its requests in work, and gives room again', async () => {
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let inside = 0;
+  const slow: Route = {
+    method: 'GET',
+    path: '/slow',
+    access: 'public',
+    async handle() {
+      inside += 1;
+      await held;
+      return { status: 200, body: 'done' };
+    },
+  };
+  await using at = await listener([slow], { limits: { inWorkPerCaller: 2 } });
+  const first = [1, 2].map(() => ask({ port: at.port, ca: at.ca, path: '/slow' }));
+  while (inside < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  const third = await ask({ port: at.port, ca: at.ca, path: '/slow' });
+  assert.match(third.text, /^rate_limited /);
+  assert.ok(Number(third.headers['retry-after']) >= 1);
+  release();
+  assert.deepEqual(
+    (await Promise.all(first)).map((answer) => answer.text),
+    ['done', 'done'],
+  );
+  assert.equal((await ask({ port: at.port, ca: at.ca, path: '/slow' })).text, 'done');
+  assert.equal(at.server.inWork(), 0);
+});
+
+test('a stopping server answers what it has begun and nothing else', async () => {
+  let release = (): void => {};
+  let inside = false;
+  const slow: Route = {
+    method: 'GET',
+    path: '/slow',
+    access: 'public',
+    handle: () =>
+      new Promise((resolve) => {
+        inside = true;
+        release = () => resolve({ status: 200, body: 'done' });
+      }),
+  };
+  const at = await listener([slow]);
+  const agent = new Agent({ keepAlive: true });
+  const begun = ask({ port: at.port, ca: at.ca, path: '/slow', agent });
+  while (!inside) await new Promise((resolve) => setTimeout(resolve, 5));
+  const closed = at.server.close(5000);
+  await assert.rejects(ask({ port: at.port, ca: at.ca, path: '/slow' }), { code: 'ECONNREFUSED' });
+  release();
+  const answer = await begun;
+  assert.deepEqual([answer.text, answer.headers.connection], ['done', 'close']);
+  await closed;
+  agent.destroy();
+});
+
+test('what hangs is cut off when the grace is over', async () => {
+  const at = await listener([
+    { method: 'GET', path: '/slow', access: 'public', handle: () => new Promise<never>(() => {}) },
+  ]);
+  const begun = assert.rejects(ask({ port: at.port, ca: at.ca, path: '/slow' }));
+  while (at.server.inWork() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await at.server.close(50);
+  await begun;
+});
+
+test('says which address is taken', async () => {
+  await using first = await listener(routes);
+  await using second = await listener(routes);
+  await second.server.close(0);
+  await assert.rejects(
+    second.server.listen({ host: '127.0.0.1', port: first.port }),
+    (error) => error instanceof WritError && error.code === 'bad_config' && error.message.includes(`${first.port}`),
+  );
+});
