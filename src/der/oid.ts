@@ -56,7 +56,7 @@ export function encodeOidContent(dotted: string): Uint8Array {
     }
     octets.push(arc & 0x7f);
   }
-  return Uint8Array.from(octets);
+  return new Uint8Array(octets);
 }
 
 function notAnOid(): WritError {

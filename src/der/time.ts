@@ -4,7 +4,7 @@ import { GENERALIZED_TIME, UTC_TIME } from './tag.ts';
 
 /** First instant that X.509 writes as GeneralizedTime: 2050-01-01T00:00:00Z (RFC 5280 §4.1.2.5). */
 const GENERALIZED_FROM = Date.UTC(2050, 0, 1);
-const UTC_FROM = Date.UTC(1950, 0, 1);
+const FIRST = Date.UTC(1950, 0, 1);
 const LAST = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 /**
@@ -80,25 +80,37 @@ function daysFromEpoch(year: number, month: number, day: number): number {
  * GeneralizedTime from then on.
  */
 export function encodeTime(ms: number): Uint8Array {
-  if (!(ms >= UTC_FROM && ms <= LAST && ms % 1000 === 0)) {
-    throw new WritError('bad_der', 'a time that X.509 cannot hold', {
-      remedy: 'Give a whole second from 1950 to 9999.',
-    });
-  }
-  const digits = new Date(ms).toISOString().replace(/\.000|[-:T]/g, '');
-  return ms < GENERALIZED_FROM ? timeOf(UTC_TIME, digits.slice(2)) : timeOf(GENERALIZED_TIME, digits);
+  return ms < GENERALIZED_FROM ? write(UTC_TIME, ms, 13) : write(GENERALIZED_TIME, ms, 15);
 }
 
 /** Writes a GeneralizedTime whatever the year. `ms` must be a whole second within 1950 … 9999. */
 export function encodeGeneralizedTime(ms: number): Uint8Array {
-  encodeTime(ms);
-  return timeOf(GENERALIZED_TIME, new Date(ms).toISOString().replace(/\.000|[-:T]/g, ''));
+  return write(GENERALIZED_TIME, ms, 15);
 }
 
-function timeOf(tag: number, text: string): Uint8Array {
-  const out = new Uint8Array(2 + text.length);
+function write(tag: number, ms: number, length: 13 | 15): Uint8Array {
+  if (!(ms >= FIRST && ms <= LAST && ms % 1000 === 0)) {
+    throw new WritError('bad_der', 'a time that X.509 cannot hold', {
+      remedy: 'Give a whole second from 1950 to 9999.',
+    });
+  }
+  const out = new Uint8Array(2 + length);
+  const time = new Date(ms);
+  const year = time.getUTCFullYear();
   out[0] = tag;
-  out[1] = text.length;
-  for (let i = 0; i < text.length; i++) out[2 + i] = text.charCodeAt(i);
+  out[1] = length;
+  if (length === 15) writePair(out, 2, Math.floor(year / 100));
+  writePair(out, length - 11, year % 100);
+  writePair(out, length - 9, time.getUTCMonth() + 1);
+  writePair(out, length - 7, time.getUTCDate());
+  writePair(out, length - 5, time.getUTCHours());
+  writePair(out, length - 3, time.getUTCMinutes());
+  writePair(out, length - 1, time.getUTCSeconds());
+  out[length + 1] = 0x5a;
   return out;
+}
+
+function writePair(out: Uint8Array, at: number, value: number): void {
+  out[at] = 0x30 + Math.floor(value / 10);
+  out[at + 1] = 0x30 + (value % 10);
 }

@@ -154,3 +154,16 @@ export function ia5String(text: string, tag: number = IA5_STRING): Uint8Array {
   }
   return encode(tag, new TextEncoder().encode(text));
 }
+
+/** Encodings one after the other, in a buffer of their own. */
+export function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const out = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
