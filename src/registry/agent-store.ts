@@ -75,14 +75,20 @@ export function insertAgent(batch: Batch, agent: Agent, sponsor: Sponsor): void 
 }
 
 /** Replaces what a person may choose of an agent, if it is still of `version` and not retired; it becomes the next. */
-export function updateAgent(batch: Batch, before: Agent, data: AgentData, now: number, sponsor: Sponsor): void {
+export function updateAgent(
+  batch: Batch,
+  before: Agent,
+  data: AgentData,
+  change: { readonly now: number; readonly sponsor: Sponsor },
+): void {
   requireVersion(batch, before);
   batch.writes.push({
     sql:
       'UPDATE agent SET team = ?, sponsor = ?, sponsor_salt = ?, purpose = ?, environment = ?, model_provider = ?, ' +
       'model_name = ?, model_version = ?, labels = ?, profile = ?, version = ?, updated_at = ? WHERE name = ?',
-    params: [...columns(data, sponsor), before.version + 1, now, before.name],
+    params: [...columns(data, change.sponsor), before.version + 1, change.now, before.name],
   });
+  batch.bumpsEpoch = true;
   if (JSON.stringify(before.labels) === JSON.stringify(data.labels)) return;
   batch.writes.push({ sql: 'DELETE FROM agent_label WHERE agent = ?', params: [before.name] });
   insertLabels(batch, before.name, data.labels);
