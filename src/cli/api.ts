@@ -1,0 +1,73 @@
+import { WritError } from '../base/error.ts';
+
+/** One JSON object of an answer. The server made it; a command reads it through the functions below. */
+export type Item = Readonly<Record<string, unknown>>;
+
+export type Query = Readonly<Record<string, string | number | undefined>>;
+
+/** The REST interface as commands use it. Errors are `WritError`s with the code of the problem document. */
+export interface Api {
+  get(path: string, query?: Query): Promise<Item>;
+  /** A document that is not JSON. */
+  text(path: string): Promise<string>;
+  /** Writes carry an idempotency key of their own and are repeated under it when the connection breaks. */
+  post(path: string, body: Item): Promise<Item>;
+  put(path: string, body: Item): Promise<Item>;
+  patch(path: string, body: Item): Promise<Item>;
+  /** `host:port` of the server. */
+  readonly server: string;
+  close(): void;
+}
+
+/** How a command gets its `Api`: with the operator's credential, opened when the command first needs it. */
+export type OpenApi = () => Promise<Api>;
+
+/** A text member, or the empty text. */
+export function textOf(item: Item, key: string): string {
+  const value = item[key];
+  return value === undefined || value === null ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
+/** A member that is an object, or an empty one. */
+export function itemOf(item: Item, key: string): Item {
+  const value = item[key];
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Item) : {};
+}
+
+/** A member that is a list of objects, or an empty one. */
+export function itemsOf(item: Item, key: string): readonly Item[] {
+  const value = item[key];
+  return Array.isArray(value) ? (value as Item[]) : [];
+}
+
+const PAGE = 200;
+
+/**
+ * The items of a listing, at most `most`, page by page: a page may be short or empty and yet not be the last
+ * (`docs/REST.md`). Gives the cursor to go on with when there is more.
+ */
+export async function readPages(
+  api: Api,
+  path: string,
+  query: Query,
+  most: number,
+): Promise<{ items: Item[]; next: string | undefined }> {
+  const items: Item[] = [];
+  let cursor = query['cursor'];
+  do {
+    const page = await api.get(path, { ...query, cursor, limit: Math.min(PAGE, most - items.length) });
+    items.push(...itemsOf(page, 'items'));
+    cursor = textOf(page, 'next_cursor') || undefined;
+  } while (cursor !== undefined && items.length < most);
+  return { items, next: cursor === undefined ? undefined : String(cursor) };
+}
+
+/** The number given with `--limit`. */
+export function parseLimit(text: string | undefined): number {
+  const limit = Number(text ?? '50');
+  if (Number.isInteger(limit) && limit >= 1 && limit <= 100_000) return limit;
+  throw new WritError('bad_request', 'This is not a number of rows', {
+    field: '--limit',
+    remedy: 'Give a whole number from 1 to 100000.',
+  });
+}

@@ -1,0 +1,187 @@
+import { type Item, itemOf, type OpenApi, textOf } from '../api.ts';
+import { type Command, EXIT, type Flag, type Input } from '../command.ts';
+import { parsePairs } from '../input.ts';
+import { listCommand } from '../listing.ts';
+import { needed } from '../program.ts';
+import { list } from '../table.ts';
+import { CAUSES } from './causes.ts';
+
+const DESCRIPTION: readonly Flag[] = [
+  { name: 'purpose', value: 'text', summary: 'what it is for' },
+  { name: 'environment', value: 'name', summary: 'where it runs, e.g. production' },
+  { name: 'profile', value: 'name', summary: 'certificate profile' },
+  { name: 'label', value: 'key=value', summary: 'label', many: true },
+];
+
+const MODEL: readonly Flag[] = [
+  { name: 'model', value: 'name', summary: 'model that it runs on' },
+  { name: 'model-provider', value: 'name', summary: 'who provides the model' },
+  { name: 'model-version', value: 'text', summary: 'version of the model' },
+];
+
+/** `writ agent …` and `writ service …`: the same words for both, since both are registered kinds with owners. */
+export function agentCommands(open: OpenApi): readonly Command[] {
+  return [...kindCommands(open, 'agent'), ...kindCommands(open, 'service')];
+}
+
+function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Command[] {
+  const root = `/v1/${kind}s`;
+  const at = (input: Input): string => `${root}/${encodeURIComponent(needed(input, 'name'))}`;
+  const name = { name: 'name', summary: `name of the ${kind}`, required: true };
+  const flags = kind === 'agent' ? [...DESCRIPTION, ...MODEL] : DESCRIPTION;
+  const article = kind === 'agent' ? 'an agent' : 'a service';
+  return [
+    {
+      path: `${kind} register`,
+      summary: `Register ${article} and who answers for it`,
+      parameters: [name],
+      flags: [
+        { name: 'team', value: 'name', summary: 'team that owns it', required: true },
+        { name: 'sponsor', value: 'e-mail', summary: 'person who answers for it', required: true },
+        ...flags,
+      ],
+      examples: [
+        {
+          line: `writ ${kind} register ${kind === 'agent' ? 'planner' : 'ledger-db'} --team payments --sponsor ada@example.com --purpose "plans payments"`,
+          does: `registers it; then let an instance in with "writ token create"`,
+        },
+      ],
+      changes: true,
+      async run(input, terminal) {
+        const body = { name: needed(input, 'name'), ...changes(input) };
+        if (input.dryRun) {
+          terminal.result(
+            { would: 'register', body },
+            `Would register ${article}:\n${JSON.stringify(body, undefined, 2)}`,
+          );
+          return EXIT.ok;
+        }
+        const agent = await (await open()).post(root, body);
+        terminal.result(agent, describe(agent));
+        terminal.say(`Next: writ token create ${textOf(agent, 'name')}`);
+        return EXIT.ok;
+      },
+    },
+    listCommand(open, {
+      path: `${kind} list`,
+      summary: `List ${kind}s`,
+      flags: [
+        { name: 'team', value: 'name', summary: 'of this team only' },
+        {
+          name: 'status',
+          value: 'status',
+          summary: 'in this status only',
+          choices: ['active', 'quarantined', 'retired'],
+        },
+      ],
+      request: (input) => ({ path: root, query: { owner: input.flag('team'), status: input.flag('status') } }),
+      columns: [
+        ['NAME', (item) => textOf(item, 'name')],
+        ['TEAM', (item) => textOf(itemOf(item, 'owner'), 'team')],
+        ['STATUS', (item) => textOf(item, 'status')],
+        ['PROFILE', (item) => textOf(item, 'profile')],
+        ['PURPOSE', (item) => textOf(item, 'purpose')],
+      ],
+      empty: `No ${kind}s. Register one with "writ ${kind} register".`,
+    }),
+    {
+      path: `${kind} show`,
+      summary: `Show ${article}`,
+      parameters: [name],
+      async run(input, terminal) {
+        const agent = await (await open()).get(at(input));
+        terminal.result(agent, describe(agent));
+        return EXIT.ok;
+      },
+    },
+    {
+      path: `${kind} update`,
+      summary: `Change ${article}: owner, description, labels`,
+      details: 'What is not named stays as it is.',
+      parameters: [name],
+      flags: [
+        { name: 'team', value: 'name', summary: 'hand it to this team' },
+        { name: 'sponsor', value: 'e-mail', summary: 'person who answers for it from now on' },
+        ...flags,
+      ],
+      changes: true,
+      async run(input, terminal) {
+        const body = changes(input);
+        if (input.dryRun) {
+          terminal.result({ would: 'update', body }, `Would change:\n${JSON.stringify(body, undefined, 2)}`);
+          return EXIT.ok;
+        }
+        const agent = await (await open()).patch(at(input), body);
+        terminal.result(agent, describe(agent));
+        return EXIT.ok;
+      },
+    },
+    {
+      path: `${kind} retire`,
+      summary: `Stop ${article} and all its instances for good`,
+      details: 'Its certificates are revoked and its name is never used again.',
+      parameters: [name],
+      flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' }],
+      changes: true,
+      async run(input, terminal) {
+        const api = await open();
+        if (input.dryRun) {
+          const agent = await api.get(at(input));
+          terminal.result({ would: 'retire', agent }, `Would retire for good:\n${describe(agent)}`);
+          return EXIT.ok;
+        }
+        const answer = await api.post(`${at(input)}/retire`, { cause: input.flag('cause')! });
+        terminal.result(answer, `${needed(input, 'name')} is retired; its certificates are revoked.`);
+        return EXIT.ok;
+      },
+    },
+  ];
+}
+
+/** What the flags say, in the shape of the REST body; absent flags are absent. */
+function changes(input: Input): Item {
+  const pick = (entries: readonly (readonly [string, string | undefined])[]): Item =>
+    Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+  const owner = pick([
+    ['team', input.flag('team')],
+    ['sponsor', input.flag('sponsor')],
+  ]);
+  const model = pick([
+    ['provider', input.flag('model-provider')],
+    ['name', input.flag('model')],
+    ['version', input.flag('model-version')],
+  ]);
+  const labels = parsePairs(input.flags('label'), 'label');
+  return {
+    ...(Object.keys(owner).length > 0 && { owner }),
+    ...pick([
+      ['purpose', input.flag('purpose')],
+      ['environment', input.flag('environment')],
+      ['profile', input.flag('profile')],
+    ]),
+    ...(Object.keys(model).length > 0 && { model }),
+    ...(Object.keys(labels).length > 0 && { labels }),
+  };
+}
+
+function describe(agent: Item): string {
+  const owner = itemOf(agent, 'owner');
+  const model = itemOf(agent, 'model');
+  return list([
+    ['name', textOf(agent, 'name')],
+    ['kind', textOf(agent, 'kind')],
+    ['status', textOf(agent, 'status')],
+    ['owner', [textOf(owner, 'team'), textOf(owner, 'sponsor')].filter(Boolean).join(', ')],
+    ['purpose', textOf(agent, 'purpose')],
+    ['environment', textOf(agent, 'environment')],
+    ['profile', textOf(agent, 'profile')],
+    ['model', [textOf(model, 'provider'), textOf(model, 'name'), textOf(model, 'version')].filter(Boolean).join(' ')],
+    [
+      'labels',
+      Object.entries(itemOf(agent, 'labels'))
+        .map(([key, value]) => `${key}=${String(value)}`)
+        .join(', '),
+    ],
+    ['registered', textOf(agent, 'registered_at') || textOf(agent, 'created_at')],
+  ]);
+}
