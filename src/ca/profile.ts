@@ -1,0 +1,149 @@
+import { WritError } from '../base/error.ts';
+import { isName, type Name } from '../spiffe-id/name.ts';
+import { isHostName } from '../x509/path/host-name.ts';
+import type { PublicKeyAlgorithm } from '../x509/public-key.ts';
+import { parseNetwork } from './network.ts';
+
+/** What the leaf certificates of one kind may look like. Data: stored in table `profile`, published through REST. */
+export interface Profile {
+  readonly name: Name;
+  /** Kinds of subject key; RSA keys have at least 2048 bits in any case. */
+  readonly keys: readonly PublicKeyAlgorithm[];
+  /** Seconds. A request chooses between `least` and `most`; what it hangs on may end it sooner. */
+  readonly lifetime: { readonly default: number; readonly least: number; readonly most: number };
+  /** A DNS name is allowed when it is one of these or below one. Empty: none is. */
+  readonly dns: readonly string[];
+  /** An IP address is allowed when it lies in one of these networks, e.g. `10.0.0.0/8`. Empty: none is. */
+  readonly networks: readonly string[];
+  /** Whether the extension with workflow, task and scopes is written when there is any of these. */
+  readonly context: boolean;
+  /**
+   * How the end of a certificate becomes known before its expiry. `none-yet`: from Writ alone, which checks with each
+   * request. `revocable` and `ephemeral` (nothing is published, because the certificate does not live long enough,
+   * RFC 9608) name status services that this release does not have.
+   */
+  readonly revocation: (typeof REVOCATIONS)[number];
+}
+
+const REVOCATIONS = ['none-yet', 'revocable', 'ephemeral'] as const;
+
+/** What this release can issue. */
+const AVAILABLE: readonly string[] = ['none-yet'];
+
+const ALGORITHMS = [
+  'ec-p256',
+  'ec-p384',
+  'ec-p521',
+  'ed25519',
+  'ml-dsa-44',
+  'ml-dsa-65',
+  'ml-dsa-87',
+  'rsa',
+] as const satisfies readonly PublicKeyAlgorithm[];
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const LONGEST_LIFETIME = 366 * DAY;
+const MOST_NAMES = 100;
+
+/** All kinds of key but P-521, which hardly anything offers, and RSA, which is large and slow for a life of an hour. */
+const USUAL_KEYS: Profile['keys'] = ['ec-p256', 'ec-p384', 'ed25519', 'ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87'];
+
+/** The profiles that every installation begins with. `permitted` are the names that its authorities vouch for. */
+export function builtInProfiles(permitted: {
+  readonly dns: readonly string[];
+  readonly networks: readonly string[];
+}): Profile[] {
+  const base = { keys: USUAL_KEYS, dns: [], networks: [], context: false, revocation: 'none-yet' } as const;
+  const agent = { ...base, lifetime: { default: HOUR, least: 5 * MINUTE, most: DAY }, context: true };
+  return [
+    { ...agent, name: 'agent' as Name },
+    { ...agent, ...permitted, name: 'service' as Name },
+    { ...base, name: 'operator' as Name, lifetime: { default: 30 * DAY, least: HOUR, most: 30 * DAY } },
+    { ...base, ...permitted, name: 'server' as Name, lifetime: { default: DAY, least: HOUR, most: DAY } },
+  ];
+}
+
+/**
+ * Reads a profile strictly: all members there, none unknown, numbers in range and in order. Throws `bad_request` with a
+ * JSON pointer to the member, e.g. `/lifetime/most`.
+ */
+export function parseProfile(value: unknown): Profile {
+  const members = ['name', 'keys', 'lifetime', 'dns', 'networks', 'context', 'revocation'];
+  const given = object(value, '', members);
+  const lifetime = object(given['lifetime'], '/lifetime', ['default', 'least', 'most']);
+  const least = seconds(lifetime['least'], '/lifetime/least', MINUTE);
+  const usual = seconds(lifetime['default'], '/lifetime/default', least);
+  const name = given['name'];
+  if (typeof name !== 'string' || !isName(name)) {
+    fail('/name', 'is not a name', 'Use 1 to 63 lower-case letters, digits and dashes.');
+  }
+  const keys = list(given['keys'], '/keys', (item) => ALGORITHMS.find((algorithm) => algorithm === item));
+  if (keys.length === 0) fail('/keys', 'allows no key at all', `Use one or more of: ${ALGORITHMS.join(', ')}.`);
+  if (typeof given['context'] !== 'boolean') fail('/context', 'is not true or false', 'Use true or false.');
+  return {
+    name,
+    keys,
+    lifetime: { default: usual, least, most: seconds(lifetime['most'], '/lifetime/most', usual) },
+    dns: list(given['dns'], '/dns', (item) => (isHostName(item) && item === item.toLowerCase() ? item : undefined)),
+    networks: list(given['networks'], '/networks', (item) => (parseNetwork(item) === undefined ? undefined : item)),
+    context: given['context'],
+    revocation: revocation(given['revocation']),
+  };
+}
+
+/** The longest life that any of the profiles gives, in seconds. */
+export function longestLifetime(profiles: readonly Profile[]): number {
+  return Math.max(0, ...profiles.map((profile) => profile.lifetime.most));
+}
+
+function revocation(value: unknown): Profile['revocation'] {
+  const known = REVOCATIONS.find((mode) => mode === value);
+  if (known === undefined || !AVAILABLE.includes(known)) {
+    fail('/revocation', known === undefined ? 'is unknown' : 'is not available yet', `Use: ${AVAILABLE.join(', ')}.`);
+  }
+  return known;
+}
+
+function seconds(value: unknown, field: string, least: number): number {
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= LONGEST_LIFETIME) {
+    return value as number;
+  }
+  fail(field, 'is not a number of seconds in range', `Use a whole number from ${least} to ${LONGEST_LIFETIME}.`);
+}
+
+function list<T extends string>(value: unknown, field: string, parse: (item: string) => T | undefined): readonly T[] {
+  if (!Array.isArray(value) || value.length > MOST_NAMES) {
+    fail(field, 'is not a list', `Use a list of at most ${MOST_NAMES} texts.`);
+  }
+  const items = value.map((item: unknown, index) => {
+    const parsed = typeof item === 'string' ? parse(item) : undefined;
+    if (parsed === undefined) fail(`${field}/${index}`, 'is not known or malformed', FORMS[field]!);
+    return parsed;
+  });
+  if (new Set(items).size !== items.length) fail(field, 'names something twice', 'Name each once.');
+  return items;
+}
+
+const FORMS: Readonly<Record<string, string>> = {
+  '/keys': `Use one of: ${ALGORITHMS.join(', ')}.`,
+  '/dns': 'Use a host name in lower case, without wildcard; names below it are allowed, too.',
+  '/networks': 'Use a network like 10.0.0.0/8; a single address is 192.0.2.1/32.',
+};
+
+function object(value: unknown, field: string, members: readonly string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    fail(field, 'is not an object', `Use an object with ${members.join(', ')}.`);
+  }
+  const found = value as Record<string, unknown>;
+  const unknown = Object.keys(found).some((key) => !members.includes(key));
+  if (unknown) fail(field, 'has a member that is not known', `Known here: ${members.join(', ')}.`);
+  const missing = members.find((member) => found[member] === undefined);
+  if (missing !== undefined) fail(`${field}/${missing}`, 'is missing', 'Give it.');
+  return found;
+}
+
+function fail(field: string, fault: string, remedy: string): never {
+  throw new WritError('bad_request', `The profile’s ${field === '' ? 'text' : field} ${fault}.`, { field, remedy });
+}
