@@ -1,0 +1,54 @@
+/**
+ * The closed list of what the ledger can say, with the body's members for each in `docs/LEDGER.md`. A type, once
+ * released, keeps its name and its meaning for ever: old entries are read by new versions.
+ */
+export const EVENT_TYPES = {
+  // the log and the installation
+  'log.started':
+    'A log began. Names its keys and, when the tail of the log before was lost, that log’s last checkpoint.',
+  'backup.made': 'A backup was written; says the size of the log in it.',
+  'restore.replayed': 'Revocations that only the anchor still knew were recorded again after a restore.',
+  // certificate authorities
+  'authority.created': 'A root, intermediate or issuing authority came into being. Holds its certificate.',
+  'authority.rotated': 'An authority took over from another.',
+  'authority.retired': 'An authority signs no more.',
+  'crl.signed': 'A certificate revocation list was signed. Holds its number and digest.',
+  // who may hold an identity
+  'agent.registered': 'An agent or service was registered with an accountable owner.',
+  'agent.updated': 'Its registration changed: owner, purpose, environment, model, labels, standing.',
+  'agent.retired': 'It was retired for ever.',
+  'owner.updated': 'A team that answers for agents is gone, or is back.',
+  'token.created': 'A join token was made. Never holds the token.',
+  'token.used': 'A join token let an instance in.',
+  'token.revoked': 'A join token was withdrawn.',
+  'token.refused': 'Join tokens were refused; one entry for many refusals.',
+  'instance.enrolled': 'A running copy was let in, with the evidence that was believed.',
+  'instance.stopped': 'An instance was stopped; its id is burnt.',
+  // certificates
+  'certificate.issued': 'A certificate was signed for an instance, operator or server. Holds the DER.',
+  'certificate.renewed': 'The holder of a certificate got its successor. Holds the DER.',
+  'certificate.replaced': 'An authorised person had a certificate replaced. Holds the DER.',
+  'certificate.revoked': 'A certificate was revoked, for ever, with reason and cause.',
+  'certificate.refused': 'A request for a certificate was refused by guard or policy.',
+  'key.reuse_refused': 'A key that is in use for another instance was refused.',
+  // rules and people
+  'policy.published': 'A policy set took effect. Holds its text and the digest of it.',
+  'profile.published': 'A certificate profile took effect.',
+  'operator.added': 'An operator was added.',
+  'operator.removed': 'An operator was removed.',
+  'access.refused': 'Requests were refused; unauthenticated ones in one entry for many.',
+} as const;
+
+export type EventType = keyof typeof EVENT_TYPES;
+
+export function isEventType(type: string): type is EventType {
+  return Object.hasOwn(EVENT_TYPES, type);
+}
+
+/**
+ * True for the events whose subjects get rows in `ledger_subject`. Certificates come by the million, and the row of
+ * each already leads from its agent, instance and serial number to its leaf.
+ */
+export function isIndexedBySubject(type: EventType): boolean {
+  return type !== 'certificate.issued' && type !== 'certificate.renewed' && type !== 'certificate.replaced';
+}
