@@ -2,15 +2,20 @@
  * What the two engines have in common. `db/` knows connections, transactions, migrations and partitions, and no
  * table's meaning.
  *
- * SQL is written once, in the subset that SQLite and PostgreSQL share: `?` placeholders (PostgreSQL gets `$n`), the
- * column types `BIGINT`, `TEXT` and `BLOB` (PostgreSQL gets `BYTEA`), `ON CONFLICT`, no booleans (0 and 1), times as
- * integer milliseconds.
+ * SQL is written once, in the subset that SQLite and PostgreSQL share:
+ * - `?` placeholders (PostgreSQL gets `$n`); one whose type nothing tells is written `CAST(? AS BIGINT)`.
+ * - Column types in capitals: `BIGINT`, `TEXT` and `BLOB` (PostgreSQL gets `BYTEA`); `INTEGER PRIMARY KEY` for a number
+ *   that the writer gives and that orders the rows (SQLite's row number, `BIGINT` on PostgreSQL); `WITHOUT ROWID` where
+ *   SQLite gains by it. No booleans (0 and 1), times as integer milliseconds. Text sorts by code point.
+ * - `ON CONFLICT`, `RETURNING`; `SELECT … FOR UPDATE` at the end of a text (SQLite, whose transactions exclude each
+ *   other anyway, drops it).
  */
 export type SqlValue = null | number | string | Uint8Array;
 
 /** Numbers come back as numbers (always within ±2^53), bytes as `Uint8Array`. */
 export type Row = Readonly<Record<string, SqlValue>>;
 
+/** Outside a transaction a read sees what is committed, each statement by itself, and can write nothing. */
 export interface Reader {
   all(sql: string, params?: readonly SqlValue[]): Promise<Row[]>;
   get(sql: string, params?: readonly SqlValue[]): Promise<Row | undefined>;

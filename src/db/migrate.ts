@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
 import type { Database, Transaction } from './database.ts';
@@ -29,30 +30,30 @@ const CREATE_RECORD =
  * Brings the schema up to this version and gives the names of the migrations that this call applied. Each is one
  * transaction together with its record, so an interrupted run goes on where it stopped; two replicas that start
  * together take turns. Rejects with `newer_version` when the database has seen a migration that is not in the list, or
- * with other text than the list has; nothing is changed then.
+ * with other text than the list has; nothing is changed then. A statement of a migration may take no longer than any
+ * other, so none may rewrite a table that grows.
  */
 export async function migrate(database: Database, options: MigrateOptions = {}): Promise<string[]> {
   const { migrations = readMigrations(), clock = systemClock } = options;
   const applied: string[] = [];
-  for (let done = false; !done; ) {
-    done = await database.transaction(async (tx) => {
-      const at = await lockedPosition(tx, database.engine, migrations);
-      const next = migrations[at];
-      if (next === undefined) return true;
-      for (const statement of splitStatements(next.text)) {
-        await tx.run(database.engine === 'postgres' ? postgresDefinition(statement) : statement);
-      }
+  for (;;) {
+    const step = await database.transaction(async (tx): Promise<Migration | 'busy' | 'done'> => {
+      if (!(await lock(tx, database.engine))) return 'busy';
+      const next = migrations[await position(tx, database.engine, migrations)];
+      if (next === undefined) return 'done';
+      for (const statement of splitStatements(next.text)) await tx.run(definition(statement, database.engine));
       await tx.run('INSERT INTO migration (number, name, digest, applied_at) VALUES (?, ?, ?, ?)', [
         next.number,
         next.name,
         digest(next.text),
         clock.now(),
       ]);
-      applied.push(next.name);
-      return at + 1 === migrations.length;
+      return next;
     });
+    if (step === 'done') return applied;
+    if (step === 'busy') await sleep(100);
+    else applied.push(step.name);
   }
-  return applied;
 }
 
 /** The migrations of a folder, by number. Throws `internal` for a file whose name has another shape or a number twice. */
@@ -79,18 +80,23 @@ function migrationsFolder(): URL {
   return folder;
 }
 
-/** Takes the lock and gives how many migrations have been applied. */
-async function lockedPosition(
+/**
+ * Lets one replica through at a time; gives false while another is at it. SQLite's write lock does the same, and also
+ * waits. On an engine without advisory locks the primary key of `migration` refuses the slower one.
+ */
+async function lock(tx: Transaction, engine: Database['engine']): Promise<boolean> {
+  if (engine === 'sqlite') return true;
+  const row = await tx.get('SELECT pg_try_advisory_xact_lock(CAST(? AS BIGINT)) AS held', [ADVISORY_LOCK]);
+  return row?.['held'] === 1;
+}
+
+/** How many of `migrations` have been applied. */
+async function position(
   tx: Transaction,
   engine: Database['engine'],
   migrations: readonly Migration[],
 ): Promise<number> {
-  if (engine === 'postgres') {
-    await tx.get('SELECT pg_advisory_xact_lock(CAST(? AS BIGINT))', [ADVISORY_LOCK]);
-    await tx.run(postgresDefinition(CREATE_RECORD));
-  } else {
-    await tx.run(CREATE_RECORD);
-  }
+  await tx.run(definition(CREATE_RECORD, engine));
   const rows = await tx.all('SELECT number, name, digest FROM migration ORDER BY number');
   rows.forEach((row, index) => {
     const known = migrations[index];
@@ -106,6 +112,10 @@ async function lockedPosition(
     }
   });
   return rows.length;
+}
+
+function definition(statement: string, engine: Database['engine']): string {
+  return engine === 'postgres' ? postgresDefinition(statement) : statement;
 }
 
 /** Hex SHA-256 over the text with line ends as `\n`, so that a checkout on another system is the same. */

@@ -47,7 +47,8 @@ class Connection {
     }
   }
 
-  readonly prepare = (sql: string): StatementSync => this.database.prepare(sql);
+  /** The whole database is locked for writing from BEGIN IMMEDIATE on; there are no row locks to ask for. */
+  readonly prepare = (sql: string): StatementSync => this.database.prepare(sql.replace(/\s+FOR UPDATE\s*$/i, ''));
 
   all(sql: string, params: readonly SqlValue[]): Row[] {
     return this.#statements.get(sql, this.prepare).all(...params) as Row[];
