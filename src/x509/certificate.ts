@@ -34,6 +34,8 @@ export interface TbsCertificate {
   readonly notAfter: number;
   /** DER SubjectPublicKeyInfo; `parsePublicKey` judges it. */
   readonly spki: Uint8Array;
+  /** issuerUniqueID or subjectUniqueID is there; both are obsolete and otherwise ignored (RFC 5280 §4.1.2.8). */
+  readonly hasUniqueIds: boolean;
   /** In encoding order, none twice. */
   readonly extensions: readonly Extension[];
 }
@@ -44,6 +46,11 @@ export interface Certificate extends TbsCertificate {
   /** Octets of the signature, as its algorithm has them. */
   readonly signature: Uint8Array;
 }
+
+const UNIQUE_IDS = [
+  [contextPrimitive(1), 'issuerUniqueID'],
+  [contextPrimitive(2), 'subjectUniqueID'],
+] as const;
 
 /**
  * Parses one DER certificate. Syntax is checked to the last octet (`bad_der`); so is what no reader may be left to
@@ -82,7 +89,7 @@ function readTbs(outer: Cursor): { fields: TbsCertificate; algorithm: Uint8Array
   finish(validity);
   const subject = readName(cursor, 'subject');
   const spki = readWhole(cursor, SEQUENCE, 'subjectPublicKeyInfo');
-  skipUniqueIds(cursor, version);
+  const hasUniqueIds = skipUniqueIds(cursor, version);
   let extensions: Extension[] = [];
   if (peekTag(cursor) === contextConstructed(3)) {
     if (version !== 3) fail(cursor, 'extensions', 'present, but the version is not 3');
@@ -93,7 +100,19 @@ function readTbs(outer: Cursor): { fields: TbsCertificate; algorithm: Uint8Array
   finish(cursor);
   return {
     algorithm,
-    fields: { tbs, version, serial, signatureAlgorithm, issuer, subject, notBefore, notAfter, spki, extensions },
+    fields: {
+      tbs,
+      version,
+      serial,
+      signatureAlgorithm,
+      issuer,
+      subject,
+      notBefore,
+      notAfter,
+      spki,
+      hasUniqueIds,
+      extensions,
+    },
   };
 }
 
@@ -106,14 +125,13 @@ function readVersion(cursor: Cursor): 1 | 2 | 3 {
   return version === 1 ? 2 : 3;
 }
 
-/** issuerUniqueID and subjectUniqueID are obsolete: accepted and ignored (RFC 5280 §4.1.2.8). */
-function skipUniqueIds(cursor: Cursor, version: number): void {
-  for (const [number, label] of [
-    [1, 'issuerUniqueID'],
-    [2, 'subjectUniqueID'],
-  ] as const) {
-    if (peekTag(cursor) !== contextPrimitive(number)) continue;
+/** Steps over issuerUniqueID and subjectUniqueID; tells whether one of them was there. */
+function skipUniqueIds(cursor: Cursor, version: number): boolean {
+  const start = cursor.at;
+  for (const [tag, label] of UNIQUE_IDS) {
+    if (peekTag(cursor) !== tag) continue;
     if (version === 1) fail(cursor, label, 'present, but the version is 1');
-    readBitString(cursor, label, contextPrimitive(number));
+    readBitString(cursor, label, tag);
   }
+  return cursor.at !== start;
 }

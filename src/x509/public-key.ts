@@ -41,7 +41,7 @@ const TABLE: Readonly<Record<PublicKeyAlgorithm, Row>> = {
   'ec-p256': { encoded: sequence(EC, oid('1.2.840.10045.3.1.7')), length: 65 },
   'ec-p384': { encoded: sequence(EC, oid('1.3.132.0.34')), length: 97 },
   'ec-p521': { encoded: sequence(EC, oid('1.3.132.0.35')), length: 133 },
-  // RFC 8410 §3, RFC 9881 §3: no parameters
+  // RFC 8410 §3, RFC 9881 §2: no parameters
   ed25519: { encoded: sequence(oid('1.3.101.112')), length: 32 },
   'ml-dsa-44': { encoded: sequence(oid('2.16.840.1.101.3.4.3.17')), length: 1312 },
   'ml-dsa-65': { encoded: sequence(oid('2.16.840.1.101.3.4.3.18')), length: 1952 },

@@ -1,0 +1,17 @@
+import type { Lint } from './lint.ts';
+
+/** No name occurs twice. */
+export const distinctNames: Lint = {
+  name: 'distinct_names',
+  clause: 'Writ profile',
+  about: 'all',
+  check({ decoded: { names } }) {
+    if (names.length < 2) return undefined;
+    const seen = new Set<string>();
+    for (const name of names) {
+      if (name.kind === 'directory' || name.kind === 'other') continue;
+      seen.add(`${name.kind} ${name.value}`);
+    }
+    return seen.size === names.length ? undefined : 'has a name twice';
+  },
+};
