@@ -29,7 +29,7 @@ export async function retireAgent(
   parts: RegistryParts,
   options: ChangeOptions = {},
 ): Promise<Agent> {
-  const before = await findAgent(caller, 'agent.retire', name, parts);
+  const before = await findAgent(caller, name, parts);
   demand(parts.authorize, { caller, action: 'agent.retire', resource: agentResource(before) });
   const first = await options.idempotency?.first();
   if (first?.kind === 'value') return first.value as unknown as Agent;

@@ -14,7 +14,7 @@ type ReadParts = Pick<RegistryParts, 'reader' | 'authorize'>;
 
 /** One agent or service. Throws `denied` and `not_found`, the latter also where `kind` is stated and is not its kind. */
 export async function showAgent(caller: Caller, name: string, parts: ReadParts, kind?: AgentKind): Promise<Agent> {
-  const agent = await findAgent(caller, 'agent.read', name, parts, kind);
+  const agent = await findAgent(caller, name, parts, kind);
   demand(parts.authorize, { caller, action: 'agent.read', resource: agentResource(agent) });
   return agent;
 }

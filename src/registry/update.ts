@@ -26,7 +26,7 @@ export async function changeAgent(
   parts: RegistryParts,
   options: ChangeOptions = {},
 ): Promise<Agent> {
-  const before = await findAgent(caller, 'agent.update', target.name, parts);
+  const before = await findAgent(caller, target.name, parts);
   const data = applyChange(before, target.change);
   const changes = changedFields(before, data);
   demand(parts.authorize, {

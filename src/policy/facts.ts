@@ -1,0 +1,143 @@
+import type { AccessRequest, Action, ResourceType } from '../base/access.ts';
+
+/** Types of a fact: text, whole number, yes or no, list of texts. A question mark says that it may be absent. */
+export type FactType = 'text' | 'number' | 'boolean' | 'texts' | 'text?' | 'texts?' | 'number?';
+
+export type FactTypes = Readonly<Record<string, FactType>>;
+
+interface Shape {
+  readonly resources: readonly ResourceType[];
+  /** What rules read of `AccessRequest.context`: the attributes of `schema.cedarschema`, but for `now`. */
+  readonly context: FactTypes;
+  /** What the guard alone reads of it. Rules never see these. */
+  readonly guardOnly: FactTypes;
+}
+
+const CERTIFICATE: FactTypes = {
+  profile: 'text',
+  lifetimeSeconds: 'number',
+  dnsNames: 'texts',
+  ipAddresses: 'texts',
+  keyAlgorithm: 'text',
+  scopes: 'texts',
+  workflow: 'text?',
+};
+
+const PROFILE: FactTypes = {
+  profileMinSeconds: 'number',
+  profileMaxSeconds: 'number',
+  profileDnsNames: 'boolean',
+  profileIpAddresses: 'boolean',
+};
+
+const SOMEBODY: readonly ResourceType[] = ['Agent', 'Service'];
+const ANYBODY: readonly ResourceType[] = ['Agent', 'Service', 'Operator', 'Installation'];
+const ALL: readonly ResourceType[] = ['Installation'];
+
+const plain = (resources: readonly ResourceType[]): Shape => ({ resources, context: {}, guardOnly: {} });
+
+const certificate: Shape = {
+  resources: ANYBODY,
+  context: { ...CERTIFICATE, instance: 'text?' },
+  guardOnly: PROFILE,
+};
+
+/** What each action is asked with. A request of another shape is refused. */
+export const SHAPES: Readonly<Record<Action, Shape>> = {
+  'agent.register': plain(SOMEBODY),
+  'agent.update': {
+    resources: SOMEBODY,
+    context: { changes: 'texts', team: 'text', environment: 'text', profile: 'text' },
+    guardOnly: {},
+  },
+  'agent.retire': plain(SOMEBODY),
+  'agent.read': plain([...SOMEBODY, 'Installation']),
+  'owner.remove': plain(['Owner']),
+  'owner.restore': plain(['Owner']),
+  'owner.read': plain(ALL),
+  'token.create': {
+    resources: SOMEBODY,
+    context: { uses: 'number', lifetimeSeconds: 'number', scopes: 'texts', workflow: 'text?' },
+    // Of the instance that makes it: what its own certificates say, and how many instances are above it.
+    guardOnly: { callerScopes: 'texts?', callerWorkflow: 'text?', callerDepth: 'number?' },
+  },
+  'token.revoke': { resources: SOMEBODY, context: { own: 'boolean' }, guardOnly: {} },
+  'token.read': { resources: [...SOMEBODY, 'Installation'], context: { own: 'boolean' }, guardOnly: {} },
+  'instance.enrol': {
+    resources: SOMEBODY,
+    context: { ...CERTIFICATE, attestation: 'text' },
+    guardOnly: PROFILE,
+  },
+  // lineage: the instances that let the target in, nearest first.
+  'instance.stop': { resources: SOMEBODY, context: { instance: 'text' }, guardOnly: { lineage: 'texts?' } },
+  'certificate.issue': certificate,
+  'certificate.renew': certificate,
+  'certificate.replace': certificate,
+  'certificate.revoke': {
+    resources: ANYBODY,
+    context: { reason: 'text', instance: 'text?' },
+    guardOnly: { lineage: 'texts?' },
+  },
+  'certificate.read': plain(ANYBODY),
+  'ledger.read': plain(ANYBODY),
+  'policy.read': plain(ALL),
+  'policy.publish': plain(ALL),
+  'profile.read': plain(ALL),
+  'profile.publish': plain(['Profile']),
+  'operator.add': plain(['Operator']),
+  'operator.remove': plain(['Operator']),
+  'operator.read': plain(ALL),
+  'authority.read': plain(ALL),
+  'authority.rotate': plain(ALL),
+};
+
+/** Facts of an agent or service, as `registry/` gives them. */
+export const AGENT_FACTS: FactTypes = {
+  team: 'text',
+  environment: 'text',
+  profile: 'text',
+  status: 'text',
+  labels: 'texts',
+  modelProvider: 'text?',
+  modelName: 'text?',
+};
+
+/** What is wrong with the shape of a request, as a sentence; undefined when it is as `SHAPES` says. */
+export function shapeFault(request: AccessRequest): string | undefined {
+  const shape = SHAPES[request.action];
+  if (shape === undefined) return 'There is no such action.';
+  const { type, facts = {} } = request.resource;
+  if (!shape.resources.includes(type)) return `${request.action} is not done to a resource of type ${type}.`;
+  const described = type === 'Agent' || type === 'Service' ? AGENT_FACTS : {};
+  const { context = {} } = request;
+  return factsFault(facts, described) ?? factsFault(context, { ...shape.context, ...shape.guardOnly });
+}
+
+function factsFault(facts: Readonly<Record<string, unknown>>, types: FactTypes): string | undefined {
+  for (const name of Object.keys(facts)) {
+    if (!Object.hasOwn(types, name)) return 'The request has a fact that nothing is known of.';
+  }
+  for (const [name, type] of Object.entries(types)) {
+    const value = Object.hasOwn(facts, name) ? facts[name] : undefined;
+    if (value === undefined ? !type.endsWith('?') : !isOf(value, type)) {
+      return `The request lacks the fact ${name}, or has it with another type.`;
+    }
+  }
+  return undefined;
+}
+
+function isOf(value: unknown, type: FactType): boolean {
+  switch (type) {
+    case 'text':
+    case 'text?':
+      return typeof value === 'string';
+    case 'number':
+    case 'number?':
+      return Number.isSafeInteger(value);
+    case 'boolean':
+      return typeof value === 'boolean';
+    case 'texts':
+    case 'texts?':
+      return Array.isArray(value) && value.every((item) => typeof item === 'string');
+  }
+}
