@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
 import type { Database, Transaction } from './database.ts';
-import { postgresDefinition, splitStatements } from './sql.ts';
+import { definitionFor, splitStatements } from './sql.ts';
 
 /** One step of the schema: a file `NNNN-name.sql` of the shared subset. Once released it never changes. */
 export interface Migration {
@@ -41,7 +41,7 @@ export async function migrate(database: Database, options: MigrateOptions = {}):
       if (!(await lock(tx, database.engine))) return 'busy';
       const next = migrations[await position(tx, database.engine, migrations)];
       if (next === undefined) return 'done';
-      for (const statement of splitStatements(next.text)) await tx.run(definition(statement, database.engine));
+      for (const statement of splitStatements(next.text)) await tx.run(definitionFor(database.engine, statement));
       await tx.run('INSERT INTO migration (number, name, digest, applied_at) VALUES (?, ?, ?, ?)', [
         next.number,
         next.name,
@@ -96,7 +96,7 @@ async function position(
   engine: Database['engine'],
   migrations: readonly Migration[],
 ): Promise<number> {
-  await tx.run(definition(CREATE_RECORD, engine));
+  await tx.run(definitionFor(engine, CREATE_RECORD));
   const rows = await tx.all('SELECT number, name, digest FROM migration ORDER BY number');
   rows.forEach((row, index) => {
     const known = migrations[index];
@@ -112,10 +112,6 @@ async function position(
     }
   });
   return rows.length;
-}
-
-function definition(statement: string, engine: Database['engine']): string {
-  return engine === 'postgres' ? postgresDefinition(statement) : statement;
 }
 
 /** Hex SHA-256 over the text with line ends as `\n`, so that a checkout on another system is the same. */

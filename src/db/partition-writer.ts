@@ -13,7 +13,7 @@ import {
   tableName,
 } from './partition.ts';
 import { nextRevision } from './partition-revision.ts';
-import { postgresDefinition } from './sql.ts';
+import { definitionFor, splitStatements } from './sql.ts';
 
 /** How long a partition is kept is rounded up to this many milliseconds, so that it is seldom written. */
 const KEEP_STEP = 300_000;
@@ -128,6 +128,7 @@ export class PartitionWriter {
         const row = await tx.get(`SELECT MAX(${family.timeColumn}) AS latest FROM ${newest.table}`);
         // After every row there is and after every one under way that was made before now.
         const startsAt = Math.max(this.#clock.now(), Number(row?.['latest'] ?? 0), known.latest, newest.startsAt) + 1;
+        await this.#define(tx, family.closed ?? [], newest);
         const revision = await nextRevision(tx, family.name);
         known.view = [...known.view, await this.#create(tx, family, newest.number + 1, startsAt, revision)];
         known.counted = 0;
@@ -164,10 +165,7 @@ export class PartitionWriter {
   ): Promise<Partition> {
     const { name } = family;
     const partition = { family: name, number, table: tableName(name, number), startsAt, keepUntil: 0, dropped: false };
-    for (const text of family.definition) {
-      const definition = inPartition(text, partition);
-      await tx.run(this.#engine === 'postgres' ? postgresDefinition(definition) : definition);
-    }
+    await this.#define(tx, family.open, partition);
     await tx.run(`INSERT INTO partition (${PARTITION_COLUMNS}) VALUES (?, ?, ?, 0, 0, ?)`, [
       name,
       number,
@@ -175,6 +173,14 @@ export class PartitionWriter {
       revision,
     ]);
     return partition;
+  }
+
+  async #define(tx: Transaction, texts: readonly string[], partition: Partition): Promise<void> {
+    for (const text of texts) {
+      for (const statement of splitStatements(inPartition(text, partition))) {
+        await tx.run(definitionFor(this.#engine, statement));
+      }
+    }
   }
 }
 

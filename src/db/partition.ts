@@ -10,15 +10,15 @@ export interface PartitionFamily {
   /** Lower-case letters and underscores: `certificate` has the tables `certificate_p1`, `certificate_p2` … */
   readonly name: string;
   /**
-   * CREATE TABLE and CREATE INDEX of the shared subset, with `{partition}` as the table's name and at the front of each
-   * index's: `CREATE INDEX {partition}_agent ON {partition} (agent)`.
+   * What makes a partition: CREATE TABLE and CREATE INDEX of the shared subset, with `{partition}` as the table's name and
+   * at the front of each index's: `CREATE INDEX {partition}_agent ON {partition} (agent)`.
    */
-  readonly definition: readonly string[];
+  readonly open: readonly string[];
   /**
-   * Run once, when a partition is full and the next one begins: indexes for questions about older rows. Over all rows
-   * at once they cost a tenth of what they do row by row, and each row written dirties fewer pages.
+   * What is done to a partition, in the same transaction, when the next one is begun: indexes that only history needs
+   * are made over all rows at once. Late rows may still come, and rows may still change.
    */
-  readonly whenFull?: readonly string[];
+  readonly closed?: readonly string[];
   /** The column (BIGINT, milliseconds) that holds the time by which rows are placed. It never changes in a row. */
   readonly timeColumn: string;
   /**

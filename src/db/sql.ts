@@ -1,3 +1,5 @@
+import type { Database } from './database.ts';
+
 /**
  * The shared subset of SQL, as text: cutting a file into statements and saying a statement in PostgreSQL's words.
  * Quoted text, quoted names and comments are never touched.
@@ -38,10 +40,11 @@ export function numberPlaceholders(sql: string): string {
 }
 
 /**
- * A CREATE statement of the shared subset for PostgreSQL. Text sorts by code point, as in SQLite, so that a page cursor
+ * A CREATE statement of the shared subset in the words of an engine. On PostgreSQL text sorts by code point, as in SQLite, so that a page cursor
  * means the same on both; `INTEGER` (SQLite's row number, 64 bits) is `BIGINT` there.
  */
-export function postgresDefinition(sql: string): string {
+export function definitionFor(engine: Database['engine'], sql: string): string {
+  if (engine === 'sqlite') return sql;
   return sql.replace(TYPE, (found) => {
     if (found === 'BLOB') return 'BYTEA';
     if (found === 'TEXT') return 'TEXT COLLATE "C"';

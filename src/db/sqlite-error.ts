@@ -21,6 +21,18 @@ function resultCode(error: unknown): number | undefined {
   return typeof error.errcode === 'number' ? error.errcode : undefined;
 }
 
+/** True when another connection was in the way. */
+export function isBusy(error: unknown): boolean {
+  return ((resultCode(error) ?? 0) & 0xff) === BUSY;
+}
+
+export function busyError(cause?: unknown): WritError {
+  return new WritError('storage_failed', 'Another process has held the write lock of the database for too long.', {
+    remedy: 'See which process has the data directory open, and let it finish.',
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
 /**
  * What an error of `node:sqlite` means to a caller. `committing` says that COMMIT itself failed: an input or output
  * error there leaves open whether the commit record reached the disk, so the error's field is `commit` (unknown);
@@ -54,10 +66,7 @@ export function sqliteError(error: unknown, committing = false): WritError {
       });
     case BUSY:
     case LOCKED:
-      return new WritError('storage_failed', 'Another process has held the write lock of the database for too long.', {
-        remedy: 'See which process has the data directory open, and let it finish.',
-        cause: error,
-      });
+      return busyError(error);
     case CORRUPT:
       return new WritError('storage_failed', 'The database file is damaged.', {
         remedy: 'Stop Writ and restore a backup.',

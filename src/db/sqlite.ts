@@ -1,10 +1,11 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { WritError } from '../base/error.ts';
 import type { Database, Row, SqlValue, Transaction } from './database.ts';
 import { Queue } from './queue.ts';
-import { sqliteError } from './sqlite-error.ts';
+import { busyError, isBusy, sqliteError } from './sqlite-error.ts';
 import { StatementCache } from './statement-cache.ts';
 
 export interface SqliteOptions {
@@ -14,13 +15,15 @@ export interface SqliteOptions {
   readonly readOnly?: boolean;
   /**
    * How long, in milliseconds, a transaction waits for one of another process (an administrator's command beside the
-   * server). The thread waits with it. Default 10 000.
+   * server). The thread goes on with other work meanwhile. Default 10 000.
    */
   readonly busyTimeout?: number;
 }
 
 /** Prepared statements kept for each connection. */
 const STATEMENTS = 512;
+
+const BUSY_TIMEOUT = 10_000;
 
 /**
  * Opens the embedded engine: WAL, and every commit waits for `fdatasync` (`synchronous=FULL`).
@@ -39,7 +42,7 @@ class Connection {
   readonly #statements = new StatementCache<StatementSync>(STATEMENTS);
 
   constructor(options: SqliteOptions, readOnly: boolean) {
-    const { path, busyTimeout = 10_000 } = options;
+    const { path, busyTimeout = BUSY_TIMEOUT } = options;
     try {
       this.database = new DatabaseSync(path, { readOnly, timeout: busyTimeout });
     } catch (error) {
@@ -128,8 +131,10 @@ class Sqlite implements Database {
     this.#writer = new Connection(options, false);
     try {
       this.#writer.database.exec(
-        'PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=8000; PRAGMA cache_size=-65536; ' +
-          'PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF',
+        // Pages of 8 KiB: five ledger entries to one, where of 4 KiB ones a quarter stays empty; a commit costs a fifth less.
+        'PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; ' +
+          'PRAGMA cache_size=-65536; PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; ' +
+          'PRAGMA busy_timeout=0',
       );
     } catch (error) {
       this.#writer.close();
@@ -170,11 +175,7 @@ class Sqlite implements Database {
   async #transact<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     if (this.#closed) throw closed();
     const tx = new SqliteTransaction(this.#writer);
-    try {
-      this.#writer.run('BEGIN IMMEDIATE', []);
-    } catch (error) {
-      throw sqliteError(error);
-    }
+    if (!this.#begin()) await this.#waitToBegin();
     let result: T;
     try {
       result = await work(tx);
@@ -191,6 +192,29 @@ class Sqlite implements Database {
       throw sqliteError(error, true);
     }
     return result;
+  }
+
+  /** False while another connection holds the write lock. */
+  #begin(): boolean {
+    try {
+      this.#writer.run('BEGIN IMMEDIATE', []);
+      return true;
+    } catch (error) {
+      if (isBusy(error)) return false;
+      throw sqliteError(error);
+    }
+  }
+
+  /**
+   * SQLite would wait by stopping the thread; then a transaction of this thread on another connection could never end.
+   */
+  async #waitToBegin(): Promise<void> {
+    const until = performance.now() + (this.#options.busyTimeout ?? BUSY_TIMEOUT);
+    for (let pause = 1; ; pause = Math.min(pause * 2, 20)) {
+      await sleep(pause);
+      if (this.#begin()) return;
+      if (performance.now() > until) throw busyError();
+    }
   }
 
   #rollback(): void {
