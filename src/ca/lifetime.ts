@@ -1,0 +1,35 @@
+import { longestLifetime, type Profile } from './profile.ts';
+
+const DAY = 86_400;
+
+/** Lives of authorities and lists, and when each is replaced; all in seconds. `docs/HIERARCHY.md` says why. */
+export interface Lifetimes {
+  readonly root: number;
+  readonly intermediate: number;
+  /** How long an issuing authority signs; it lives longer by the longest life that it may give. */
+  readonly issuingSigns: number;
+  /** How long before it takes over the next issuing authority is made. */
+  readonly issuingAhead: number;
+  /** What needs the root key is announced, or done where that is online, so long before it is due. */
+  readonly announce: number;
+  /** A certificate signed by an authority is recorded until so long after its successor took over. */
+  readonly overlap: number;
+  readonly rootCrl: number;
+  readonly intermediateCrl: number;
+}
+
+export const LIFETIMES: Lifetimes = {
+  root: 3652 * DAY,
+  intermediate: 1096 * DAY,
+  issuingSigns: 90 * DAY,
+  issuingAhead: 7 * DAY,
+  announce: 60 * DAY,
+  overlap: 300,
+  rootCrl: 365 * DAY,
+  intermediateCrl: 30 * DAY,
+};
+
+/** The life of a new issuing authority. */
+export function issuingLifetime(profiles: readonly Profile[]): number {
+  return LIFETIMES.issuingSigns + longestLifetime(profiles);
+}
