@@ -4,12 +4,18 @@ import { type Cursor, fail, readOidContent } from './reader.ts';
 /** Limit of an OBJECT IDENTIFIER's content, in octets. */
 const MAX_OID_BYTES = 128;
 
+/** 2.5.29.n, the arc of nearly all extensions: three octets, and every certificate has half a dozen of them. */
+const CERTIFICATE_EXTENSIONS: readonly string[] = Array.from({ length: 128 }, (_, arc) => `2.5.29.${arc}`);
+
 /**
  * Reads an OBJECT IDENTIFIER as dotted text. Each arc must be in the fewest octets (X.690 §8.19.2). Arcs of any size
  * that fits the limit are read exactly.
  */
 export function readOid(cursor: Cursor, label: string): string {
   const content = readOidContent(cursor, label);
+  if (content.length === 3 && content[0] === 0x55 && content[1] === 0x1d && content[2]! < 0x80) {
+    return CERTIFICATE_EXTENSIONS[content[2]!]!;
+  }
   const start = cursor.at - content.length;
   if (content.length === 0) fail(cursor, label, 'OBJECT IDENTIFIER without octets');
   if (content.length > MAX_OID_BYTES) fail(cursor, label, `OBJECT IDENTIFIER above ${MAX_OID_BYTES} octets`, start);

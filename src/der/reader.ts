@@ -1,4 +1,4 @@
-import { WritError } from '../base/error.ts';
+import { type ErrorCode, WritError } from '../base/error.ts';
 import {
   BIT_STRING,
   BOOLEAN,
@@ -45,13 +45,30 @@ export function openDer(bytes: Uint8Array, label: string, limit: number = MAX_DE
   return { bytes, at: 0, end: bytes.length, label, parent: undefined };
 }
 
-/** Fails at the cursor's place, or at `at`. The message names the fault, never the input. */
-export function fail(cursor: Cursor, label: string | undefined, fault: string, at: number = cursor.at): never {
-  let path = label ?? '';
+/** Starts reading `bytes`, the encoding of exactly one SEQUENCE: gives its fields. */
+export function openSequence(bytes: Uint8Array, label: string, limit?: number): Cursor {
+  const outer = openDer(bytes, label, limit);
+  const fields = { ...enterSequence(outer, ''), label, parent: undefined };
+  finish(outer);
+  return fields;
+}
+
+/**
+ * Fails at the cursor's place, or at `at`. `label` names the field within the cursor's structure; empty: the structure
+ * itself. The message names the fault, never the input. `code` is for faults of meaning, where the DER is sound.
+ */
+export function fail(
+  cursor: Cursor,
+  label: string,
+  fault: string,
+  at: number = cursor.at,
+  { code = 'bad_der', remedy }: { readonly code?: ErrorCode; readonly remedy?: string } = {},
+): never {
+  let path = label;
   for (let c: Cursor | undefined = cursor; c !== undefined; c = c.parent) {
-    path = path === '' ? c.label : `${c.label}.${path}`;
+    if (c.label !== '') path = path === '' ? c.label : `${c.label}.${path}`;
   }
-  throw new WritError('bad_der', `${path}: ${fault}`, { field: `${path}, offset ${at}` });
+  throw new WritError(code, `${path}: ${fault}`, { field: `${path}, offset ${at}`, ...(remedy && { remedy }) });
 }
 
 /** The next tag, or -1 at the end. */
@@ -61,7 +78,7 @@ export function peekTag(cursor: Cursor): number {
 
 /** Demands that everything was read. */
 export function finish(cursor: Cursor): void {
-  if (cursor.at !== cursor.end) fail(cursor, undefined, 'unexpected bytes after the last field');
+  if (cursor.at !== cursor.end) fail(cursor, '', 'unexpected bytes after the last field');
 }
 
 /** Reads tag and length, and leaves the cursor at the content. Gives the content's end, which is within the cursor. */

@@ -2,7 +2,7 @@ import { verify } from 'node:crypto';
 import { WritError } from '../base/error.ts';
 import { sameBytes } from '../der/bytes.ts';
 import { readOid } from '../der/oid.ts';
-import { type Cursor, enterSequence, openDer, readWhole } from '../der/reader.ts';
+import { type Cursor, fail, openSequence, readWhole } from '../der/reader.ts';
 import { SEQUENCE } from '../der/tag.ts';
 import { encode, integer, nullValue, oid, sequence } from '../der/writer.ts';
 import type { PublicKey, PublicKeyAlgorithm } from './public-key.ts';
@@ -80,13 +80,14 @@ const ALL = Object.keys(TABLE) as SignatureAlgorithm[];
 
 /** Why an algorithm that is well known is not accepted, for the error's sake. */
 const REFUSED: Readonly<Record<string, string>> = {
-  '1.2.840.113549.1.1.4': 'MD5 with RSA is broken',
-  '1.2.840.113549.1.1.5': 'SHA-1 with RSA is too weak',
-  '1.2.840.10045.4.1': 'SHA-1 with ECDSA is too weak',
-  '1.2.840.10040.4.3': 'DSA with SHA-1 is too weak',
-  '2.16.840.1.101.3.4.3.2': 'DSA is obsolete',
-  '1.2.840.10045.4.3.1': 'SHA-224 with ECDSA is not in use',
-  '1.2.840.113549.1.1.10': 'RSASSA-PSS is accepted only with one hash throughout and a salt as long as the hash',
+  '1.2.840.113549.1.1.4': 'is RSA with MD5, which is broken',
+  '1.2.840.113549.1.1.5': 'is RSA with SHA-1, which is too weak',
+  '1.2.840.10045.4.1': 'is ECDSA with SHA-1, which is too weak',
+  '1.2.840.10040.4.3': 'is DSA with SHA-1, which is too weak',
+  '2.16.840.1.101.3.4.3.2': 'is DSA, which is obsolete',
+  '1.2.840.10045.4.3.1': 'is ECDSA with SHA-224, which is not accepted',
+  '1.2.840.113549.1.1.14': 'is RSA with SHA-224, which is not accepted',
+  '1.2.840.113549.1.1.10': 'is RSASSA-PSS, accepted only with one hash throughout and a salt as long as the hash',
 };
 
 /** The AlgorithmIdentifier, tag and length included. */
@@ -109,16 +110,12 @@ export function readSignatureAlgorithm(cursor: Cursor, label: string): Signature
   for (const algorithm of ALL) {
     if (sameBytes(TABLE[algorithm].encoded, raw)) return algorithm;
   }
-  const inner = enterSequence(openDer(raw, label), 'algorithm');
-  const dotted = readOid(inner, 'oid');
-  const known = ALL.find((algorithm) =>
-    sameBytes(TABLE[algorithm].encoded.subarray(2, 2 + inner.at - 2), raw.subarray(2, inner.at)),
-  );
-  throw new WritError(
-    'bad_certificate',
-    `${label}: ${REFUSED[dotted] ?? (known ? `wrong parameters for ${known}` : `signature algorithm ${dotted} is unknown`)}`,
-    { field: `${label}, offset ${start}`, remedy: `Use one of ${ALL.join(', ')}.` },
-  );
+  const inner = openSequence(raw, 'algorithm');
+  const dotted = readOid(inner, 'algorithm');
+  const known = ALL.some((algorithm) => readOid(openSequence(TABLE[algorithm].encoded, ''), '') === dotted);
+  const fault = REFUSED[dotted] ?? (known ? 'has parameters that its RFC does not give it' : 'is unknown');
+  const remedy = `Use one of ${ALL.join(', ')}.`;
+  fail(cursor, label, `signature algorithm ${dotted} ${fault}`, start, { code: 'bad_certificate', remedy });
 }
 
 /**

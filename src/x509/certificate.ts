@@ -5,6 +5,7 @@ import {
   fail,
   finish,
   openDer,
+  openSequence,
   peekTag,
   readBitString,
   readInteger,
@@ -16,7 +17,7 @@ import { readTime } from '../der/time.ts';
 import { readSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
 import { type Extension, readExtensions } from './extension.ts';
 import { type Name, readName } from './name.ts';
-import { closeSigned, demandSameAlgorithm, openSigned } from './signed.ts';
+import { readSignature } from './signed.ts';
 
 /** The signed part of a certificate (RFC 5280 §4.1.2). All bytes are views into what was parsed. */
 export interface TbsCertificate {
@@ -58,10 +59,9 @@ const UNIQUE_IDS = [
  * (`bad_certificate`). What the fields say is for `path/` and the lints to judge. No signature is verified.
  */
 export function parseCertificate(der: Uint8Array): Certificate {
-  const frame = openSigned(der, 'certificate');
-  const { fields, algorithm: inner } = readTbs(frame);
-  const { algorithm, signature } = closeSigned(frame);
-  demandSameAlgorithm(inner, algorithm, 'certificate');
+  const frame = openSequence(der, 'certificate');
+  const { fields, algorithm } = readTbs(frame);
+  const { signature } = readSignature(frame, algorithm);
   return { raw: der, ...fields, signature };
 }
 
@@ -94,7 +94,7 @@ function readTbs(outer: Cursor): { fields: TbsCertificate; algorithm: Uint8Array
   if (peekTag(cursor) === contextConstructed(3)) {
     if (version !== 3) fail(cursor, 'extensions', 'present, but the version is not 3');
     const explicit = enter(cursor, contextConstructed(3), 'extensions');
-    extensions = readExtensions(explicit, 'list');
+    extensions = readExtensions(explicit, '');
     finish(explicit);
   }
   finish(cursor);
@@ -121,7 +121,7 @@ function readVersion(cursor: Cursor): 1 | 2 | 3 {
   const explicit = enter(cursor, contextConstructed(0), 'version');
   const version = readSmallInteger(explicit, 'number', 2);
   finish(explicit);
-  if (version === 0) fail(explicit, undefined, 'v1 is the default and is not encoded');
+  if (version === 0) fail(explicit, '', 'v1 is the default and is not encoded');
   return version === 1 ? 2 : 3;
 }
 

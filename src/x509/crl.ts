@@ -4,6 +4,7 @@ import {
   enterSequence,
   fail,
   finish,
+  openSequence,
   peekTag,
   readInteger,
   readSmallInteger,
@@ -15,7 +16,7 @@ import { encodeSignatureAlgorithm, readSignatureAlgorithm, type SignatureAlgorit
 import { type Extension, encodeExtension, encodeExtensions, readExtensions } from './extension.ts';
 import { encodeReasonCode, REASON_CODE, type RevocationReason } from './extensions/reason-code.ts';
 import { type Name, readName } from './name.ts';
-import { closeSigned, demandSameAlgorithm, openSigned } from './signed.ts';
+import { readSignature } from './signed.ts';
 
 /** A certificate revocation list (RFC 5280 §5.1). All bytes are views into what was parsed. */
 export interface Crl {
@@ -50,10 +51,10 @@ const NONE: readonly Extension[] = [];
 
 /** Parses one DER list, errors as `parseCertificate`. No signature is verified. */
 export function parseCrl(der: Uint8Array): Crl {
-  const fields = openSigned(der, 'certificateList', MAX_CRL_BYTES);
-  const start = fields.at;
-  const cursor = enterSequence(fields, 'tbsCertList');
-  const tbs = fields.bytes.subarray(start, fields.at);
+  const frame = openSequence(der, 'certificateList', MAX_CRL_BYTES);
+  const start = frame.at;
+  const cursor = enterSequence(frame, 'tbsCertList');
+  const tbs = frame.bytes.subarray(start, frame.at);
   const version = readVersion(cursor);
   const algorithmAt = cursor.at;
   const signatureAlgorithm = readSignatureAlgorithm(cursor, 'signature');
@@ -65,8 +66,7 @@ export function parseCrl(der: Uint8Array): Crl {
   const entries = peekTag(cursor) === SEQUENCE ? readEntries(cursor, version) : [];
   const extensions = readCrlExtensions(cursor, version);
   finish(cursor);
-  const { algorithm, signature } = closeSigned(fields);
-  demandSameAlgorithm(inner, algorithm, 'certificateList');
+  const { signature } = readSignature(frame, inner);
   return { raw: der, tbs, version, signatureAlgorithm, signature, issuer, thisUpdate, nextUpdate, entries, extensions };
 }
 
@@ -97,7 +97,7 @@ function readCrlExtensions(cursor: Cursor, version: 1 | 2): readonly Extension[]
   if (peekTag(cursor) !== contextConstructed(0)) return NONE;
   if (version === 1) fail(cursor, 'crlExtensions', 'present, but the version is 1');
   const explicit = enter(cursor, contextConstructed(0), 'crlExtensions');
-  const extensions = readExtensions(explicit, 'list');
+  const extensions = readExtensions(explicit, '');
   finish(explicit);
   return extensions;
 }

@@ -8,17 +8,17 @@ import {
   fail,
   finish,
   openDer,
+  openSequence,
   readAny,
   readSmallInteger,
-  readWhole,
 } from '../der/reader.ts';
-import { contextConstructed, SEQUENCE } from '../der/tag.ts';
+import { contextConstructed } from '../der/tag.ts';
 import { compareEncodings, encode, integer, oid, sequence, setOf } from '../der/writer.ts';
 import { readSignatureAlgorithm, type SignatureAlgorithm, verifySignature } from './algorithm.ts';
 import { type Extension, encodeExtensions, readExtensions } from './extension.ts';
 import { type Name, readName } from './name.ts';
-import { type PublicKey, parsePublicKey } from './public-key.ts';
-import { assembleSigned, closeSigned, openSigned } from './signed.ts';
+import { type PublicKey, readPublicKey } from './public-key.ts';
+import { assembleSigned, readSignature } from './signed.ts';
 
 /** A certificate signing request (PKCS #10, RFC 2986). All bytes are views into what was parsed. */
 export interface Csr {
@@ -53,17 +53,17 @@ export function parseCsr(der: Uint8Array): Csr {
 }
 
 function readCsr(der: Uint8Array): Csr {
-  const fields = openSigned(der, 'certificationRequest', MAX_CSR_BYTES);
-  const start = fields.at;
-  const cursor = enterSequence(fields, 'certificationRequestInfo');
-  const info = fields.bytes.subarray(start, fields.at);
+  const frame = openSequence(der, 'certificationRequest', MAX_CSR_BYTES);
+  const start = frame.at;
+  const cursor = enterSequence(frame, 'certificationRequestInfo');
+  const info = frame.bytes.subarray(start, frame.at);
   if (readSmallInteger(cursor, 'version') !== 0) fail(cursor, 'version', 'not 0', start);
   const subject = readName(cursor, 'subject');
-  const publicKey = parsePublicKey(readWhole(cursor, SEQUENCE, 'subjectPKInfo'));
+  const publicKey = readPublicKey(cursor, 'subjectPKInfo');
   const extensions = readAttributes(cursor);
   finish(cursor);
-  const { algorithm, signature } = closeSigned(fields);
-  const signatureAlgorithm = readSignatureAlgorithm(openDer(algorithm, 'signatureAlgorithm'), 'value');
+  const { algorithm, signature } = readSignature(frame);
+  const signatureAlgorithm = readSignatureAlgorithm(openDer(algorithm, 'signatureAlgorithm'), '');
   return { raw: der, info, subject, publicKey, extensions, signatureAlgorithm, signature };
 }
 
@@ -80,7 +80,7 @@ function readAttributes(cursor: Cursor): Extension[] {
     finish(attribute);
     if (type === EXTENSION_REQUEST) {
       if (extensions !== undefined) fail(attributes, 'extensionRequest', 'occurs twice', start);
-      extensions = readExtensions(values, 'extensionRequest');
+      extensions = readExtensions(values, '');
       finish(values);
     } else {
       do readAny(values, 'value');
@@ -88,7 +88,7 @@ function readAttributes(cursor: Cursor): Extension[] {
     }
     const whole = attributes.bytes.subarray(start, attributes.at);
     if (previous !== undefined && compareEncodings(previous, whole) >= 0) {
-      fail(attributes, undefined, 'SET OF not in ascending order', start);
+      fail(attributes, '', 'SET OF not in ascending order', start);
     }
     previous = whole;
   }

@@ -1,4 +1,3 @@
-import { WritError } from '../base/error.ts';
 import { readOid } from '../der/oid.ts';
 import { type Cursor, enterSequence, fail, finish, peekTag, readBoolean, readOctetString } from '../der/reader.ts';
 import { BOOLEAN } from '../der/tag.ts';
@@ -30,16 +29,14 @@ export function readExtensions(cursor: Cursor, label: string): Extension[] {
     }
     const value = readOctetString(fields, 'extnValue');
     finish(fields);
-    if (extensions.length === MAX_EXTENSIONS) fail(list, undefined, `more than ${MAX_EXTENSIONS} extensions`, start);
+    if (extensions.length === MAX_EXTENSIONS) fail(list, '', `more than ${MAX_EXTENSIONS} extensions`, start);
     if (extensions.some((earlier) => earlier.oid === dotted)) {
-      throw new WritError('bad_certificate', `${label}: extension ${dotted} occurs twice`, {
-        field: `${label}, offset ${start}`,
-        remedy: 'Include each extension once (RFC 5280 §4.2).',
-      });
+      const remedy = 'Include each extension once (RFC 5280 §4.2).';
+      fail(list, '', `extension ${dotted} occurs twice`, start, { code: 'bad_certificate', remedy });
     }
     extensions.push({ oid: dotted, critical, value });
   }
-  if (extensions.length === 0) fail(list, undefined, 'empty');
+  if (extensions.length === 0) fail(list, '', 'empty');
   return extensions;
 }
 

@@ -69,7 +69,7 @@ export function readGeneralNames(cursor: Cursor, tag: number, label: string): Ge
   const list = enter(cursor, tag, label);
   const names: GeneralName[] = [];
   while (list.at < list.end) names.push(readGeneralName(list, 'name'));
-  if (names.length === 0) fail(list, undefined, 'empty');
+  if (names.length === 0) fail(list, '', 'empty');
   return names;
 }
 

@@ -73,12 +73,12 @@ function readRdn(names: Cursor): NameAttribute[] {
     finish(pair);
     const whole = set.bytes.subarray(start, set.at);
     if (previous !== undefined && compareEncodings(previous, whole) >= 0) {
-      fail(set, undefined, 'SET OF not in ascending order', start);
+      fail(set, '', 'SET OF not in ascending order', start);
     }
     previous = whole;
     attributes.push({ type, raw, text });
   }
-  if (attributes.length === 0) fail(set, undefined, 'empty');
+  if (attributes.length === 0) fail(set, '', 'empty');
   return attributes;
 }
 

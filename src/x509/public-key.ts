@@ -2,7 +2,17 @@ import { createPublicKey, hash, type KeyObject } from 'node:crypto';
 import { WritError } from '../base/error.ts';
 import { sameBytes } from '../der/bytes.ts';
 import { readOid } from '../der/oid.ts';
-import { enterSequence, finish, openDer, readBitStringOctets, readInteger, readWhole } from '../der/reader.ts';
+import {
+  type Cursor,
+  enterSequence,
+  fail,
+  finish,
+  openDer,
+  openSequence,
+  readBitStringOctets,
+  readInteger,
+  readWhole,
+} from '../der/reader.ts';
 import { SEQUENCE } from '../der/tag.ts';
 import { nullValue, oid, sequence } from '../der/writer.ts';
 
@@ -54,6 +64,10 @@ const ALL = Object.keys(TABLE) as PublicKeyAlgorithm[];
 
 const MIN_RSA_BITS = 2048;
 const MAX_RSA_BITS = 8192;
+/** FIPS 186-5 §5.4: below 2^256. */
+const MAX_EXPONENT_OCTETS = 32;
+/** First octet of an uncompressed point (SEC 1 §2.3.3). */
+const UNCOMPRESSED = 4;
 
 /**
  * Parses a SubjectPublicKeyInfo strictly: algorithm and parameters exactly as their RFC has them, the key of the right
@@ -62,48 +76,56 @@ const MAX_RSA_BITS = 8192;
  */
 export function parsePublicKey(spki: Uint8Array): PublicKey {
   const outer = openDer(spki, 'subjectPublicKeyInfo');
-  const inner = enterSequence(outer, 'value');
+  const key = readPublicKey(outer, '');
   finish(outer);
-  const identifier = readWhole(inner, SEQUENCE, 'algorithm');
-  const bits = readBitStringOctets(inner, 'subjectPublicKey');
-  finish(inner);
-  for (const algorithm of ALL) {
-    const row = TABLE[algorithm];
-    if (!sameBytes(row.encoded, identifier)) continue;
-    if (row.length === undefined) return { algorithm, spki, bits, modulusBits: checkRsa(bits) };
-    if (row.length !== bits.length) throw refused(`the key is not ${row.length} octets long, as ${algorithm} demands`);
-    if (algorithm.startsWith('ec-') && bits[0] !== 4) throw refused('the point is not in uncompressed form');
-    return { algorithm, spki, bits };
+  return key;
+}
+
+/** As `parsePublicKey`, in the midst of another structure. */
+export function readPublicKey(cursor: Cursor, label: string): PublicKey {
+  const start = cursor.at;
+  const fields = enterSequence(cursor, label);
+  const spki = cursor.bytes.subarray(start, cursor.at);
+  const identifierAt = fields.at;
+  const identifier = readWhole(fields, SEQUENCE, 'algorithm');
+  const algorithm = ALL.find((candidate) => sameBytes(TABLE[candidate].encoded, identifier));
+  if (algorithm === undefined) {
+    const dotted = readOid(openSequence(identifier, 'algorithm'), 'algorithm');
+    refuse(fields, `keys of algorithm ${dotted} with these parameters are not accepted`, identifierAt);
   }
-  const dotted = readOid(enterSequence(openDer(identifier, 'subjectPublicKeyInfo.algorithm'), 'value'), 'algorithm');
-  throw refused(`keys of algorithm ${dotted} with these parameters are not accepted`);
+  const bitsAt = fields.at;
+  const bits = readBitStringOctets(fields, 'subjectPublicKey');
+  finish(fields);
+  if (algorithm === 'rsa') return { algorithm, spki, bits, modulusBits: checkRsa(fields, bits, bitsAt) };
+  const { length } = TABLE[algorithm];
+  if (bits.length !== length) refuse(fields, `the key is not ${length} octets long, as ${algorithm} demands`, bitsAt);
+  if (bits[0] !== UNCOMPRESSED && algorithm.startsWith('ec-')) {
+    refuse(fields, 'the point is not in uncompressed form', bitsAt);
+  }
+  return { algorithm, spki, bits };
 }
 
 /** Size of the modulus in bits, after the checks of RFC 3279 §2.3.1 and of our own floor. */
-function checkRsa(bits: Uint8Array): number {
-  const outer = openDer(bits, 'subjectPublicKeyInfo.subjectPublicKey');
-  const key = enterSequence(outer, 'RSAPublicKey');
-  finish(outer);
+function checkRsa(spki: Cursor, bits: Uint8Array, at: number): number {
+  const key = openSequence(bits, 'RSAPublicKey');
   const modulus = readInteger(key, 'modulus');
   const exponent = readInteger(key, 'publicExponent');
   finish(key);
+  if (modulus[0]! >= 0x80 || exponent[0]! >= 0x80) refuse(spki, 'the RSA key has a negative number', at);
   const digits = modulus[0] === 0 ? modulus.subarray(1) : modulus;
-  const size = modulus[0]! >= 0x80 || digits.length === 0 ? 0 : digits.length * 8 - Math.clz32(digits[0]!) + 24;
-  if (size < MIN_RSA_BITS) throw refused(`the RSA key is shorter than ${MIN_RSA_BITS} bits`);
-  if (size > MAX_RSA_BITS) throw refused(`the RSA key is longer than ${MAX_RSA_BITS} bits`);
-  if (digits[digits.length - 1]! % 2 === 0) throw refused('the RSA modulus is even');
-  if (exponent[0]! >= 0x80 || exponent[exponent.length - 1]! % 2 === 0)
-    throw refused('the RSA exponent is even or negative');
-  if (exponent.length === 1 && exponent[0] === 1) throw refused('the RSA exponent is 1');
-  if (exponent.length > 32) throw refused('the RSA exponent is longer than 256 bits');
+  const size = digits.length === 0 ? 0 : digits.length * 8 - (Math.clz32(digits[0]!) - 24);
+  if (size < MIN_RSA_BITS) refuse(spki, `the RSA key is shorter than ${MIN_RSA_BITS} bits`, at);
+  if (size > MAX_RSA_BITS) refuse(spki, `the RSA key is longer than ${MAX_RSA_BITS} bits`, at);
+  if (digits[digits.length - 1]! % 2 === 0) refuse(spki, 'the RSA modulus is even', at);
+  if (exponent[exponent.length - 1]! % 2 === 0) refuse(spki, 'the RSA exponent is even', at);
+  if (exponent.length === 1 && exponent[0] === 1) refuse(spki, 'the RSA exponent is 1', at);
+  if (exponent.length > MAX_EXPONENT_OCTETS) refuse(spki, 'the RSA exponent is longer than 256 bits', at);
   return size;
 }
 
-function refused(reason: string): WritError {
-  return new WritError('bad_certificate', `subjectPublicKeyInfo: ${reason}`, {
-    field: 'subjectPublicKeyInfo',
-    remedy: 'Use a P-256, P-384, Ed25519 or ML-DSA key, or RSA of at least 2048 bits.',
-  });
+function refuse(spki: Cursor, reason: string, at: number): never {
+  const remedy = 'Use a P-256, P-384, Ed25519 or ML-DSA key, or RSA of at least 2048 bits.';
+  fail(spki, '', reason, at, { code: 'bad_certificate', remedy });
 }
 
 /** The key for `node:crypto`. Checks what needs arithmetic: a point must lie on its curve. */

@@ -1,6 +1,5 @@
-import { WritError } from '../base/error.ts';
 import { sameBytes } from '../der/bytes.ts';
-import { type Cursor, enterSequence, finish, openDer, readBitStringOctets, readWhole } from '../der/reader.ts';
+import { type Cursor, fail, finish, readBitStringOctets, readWhole } from '../der/reader.ts';
 import { SEQUENCE } from '../der/tag.ts';
 import { bitString, sequence } from '../der/writer.ts';
 import { encodeSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
@@ -14,27 +13,23 @@ export function assembleSigned(
   return sequence(toBeSigned, encodeSignatureAlgorithm(algorithm), bitString(signature));
 }
 
-/** Opens the frame; the caller reads what is signed from the result, then calls `closeSigned`. */
-export function openSigned(der: Uint8Array, label: string, limit?: number): Cursor {
-  const outer = openDer(der, label, limit);
-  const fields = enterSequence(outer, 'value');
-  finish(outer);
-  return fields;
-}
-
-/** Reads the outer AlgorithmIdentifier as it stands and the signature's octets, and demands the end. */
-export function closeSigned(fields: Cursor): { algorithm: Uint8Array; signature: Uint8Array } {
-  const algorithm = readWhole(fields, SEQUENCE, 'signatureAlgorithm');
-  const signature = readBitStringOctets(fields, 'signatureValue');
-  finish(fields);
+/**
+ * Reads what follows the signed part, to the end: the AlgorithmIdentifier as it stands and the signature's octets.
+ *
+ * Certificates and CRLs say the algorithm a second time, inside of what is signed. Where `inner` gives that, the two
+ * must be equal (RFC 5280 §4.1.1.2, §5.1.1.2), or an attacker could change the one that is not signed.
+ */
+export function readSignature(frame: Cursor, inner?: Uint8Array): { algorithm: Uint8Array; signature: Uint8Array } {
+  const start = frame.at;
+  const algorithm = readWhole(frame, SEQUENCE, 'signatureAlgorithm');
+  if (inner !== undefined && !sameBytes(inner, algorithm)) {
+    const remedy = 'Both algorithm fields must be the same (RFC 5280 §4.1.1.2).';
+    fail(frame, 'signatureAlgorithm', 'differs from the one that is signed', start, {
+      code: 'bad_certificate',
+      remedy,
+    });
+  }
+  const signature = readBitStringOctets(frame, 'signatureValue');
+  finish(frame);
   return { algorithm, signature };
-}
-
-/** The algorithm is said twice, inside and outside of what is signed; both must be the same (RFC 5280 §4.1.1.2). */
-export function demandSameAlgorithm(inner: Uint8Array, outer: Uint8Array, label: string): void {
-  if (sameBytes(inner, outer)) return;
-  throw new WritError('bad_certificate', `${label}: signatureAlgorithm differs from the algorithm that is signed`, {
-    field: `${label}.signatureAlgorithm`,
-    remedy: 'Both fields must be the same (RFC 5280 §4.1.1.2).',
-  });
 }

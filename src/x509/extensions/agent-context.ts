@@ -1,14 +1,5 @@
 import { WritError } from '../../base/error.ts';
-import {
-  type Cursor,
-  enter,
-  enterSequence,
-  fail,
-  finish,
-  openDer,
-  peekTag,
-  readOctetString,
-} from '../../der/reader.ts';
+import { type Cursor, enter, fail, finish, openSequence, peekTag, readOctetString } from '../../der/reader.ts';
 import { contextConstructed, contextPrimitive, UTF8_STRING } from '../../der/tag.ts';
 import { readText, readTextOf } from '../../der/text.ts';
 import { encode, octetString, sequence, utf8String } from '../../der/writer.ts';
@@ -49,10 +40,8 @@ export interface AgentContext {
 }
 
 export function decodeAgentContext(value: Uint8Array): AgentContext {
-  const outer = openDer(value, 'agentContext', MAX_BYTES);
-  const fields = enterSequence(outer, 'value');
-  finish(outer);
-  if (peekTag(fields) < 0) fail(fields, undefined, 'empty');
+  const fields = openSequence(value, 'agentContext', MAX_BYTES);
+  if (peekTag(fields) < 0) fail(fields, '', 'empty');
   const workflow = readField(fields, contextPrimitive(0), 'workflow');
   const task = readField(fields, contextPrimitive(1), 'task');
   const scopes = readScopes(fields);
@@ -89,9 +78,9 @@ function readScopes(fields: Cursor): string[] | undefined {
     const scope = readText(list, 'scope');
     const fault = textFault(scope) ?? (scopes.includes(scope) ? 'occurs twice' : undefined);
     if (fault) fail(list, 'scope', fault, start);
-    if (scopes.push(scope) > MAX_SCOPES) fail(list, undefined, `more than ${MAX_SCOPES} scopes`, start);
+    if (scopes.push(scope) > MAX_SCOPES) fail(list, '', `more than ${MAX_SCOPES} scopes`, start);
   }
-  if (scopes.length === 0) fail(list, undefined, 'empty');
+  if (scopes.length === 0) fail(list, '', 'empty');
   return scopes;
 }
 

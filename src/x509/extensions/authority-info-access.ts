@@ -1,5 +1,5 @@
 import { readOid } from '../../der/oid.ts';
-import { enterSequence, fail, finish, openDer } from '../../der/reader.ts';
+import { enterSequence, fail, finish, openSequence } from '../../der/reader.ts';
 import { oid, sequence } from '../../der/writer.ts';
 import { encodeGeneralName, type GeneralName, readGeneralName } from '../general-name.ts';
 
@@ -16,9 +16,7 @@ export interface AccessDescription {
 }
 
 export function decodeAuthorityInfoAccess(value: Uint8Array): AccessDescription[] {
-  const outer = openDer(value, 'authorityInfoAccess');
-  const list = enterSequence(outer, 'value');
-  finish(outer);
+  const list = openSequence(value, 'authorityInfoAccess');
   const descriptions: AccessDescription[] = [];
   while (list.at < list.end) {
     const fields = enterSequence(list, 'accessDescription');
@@ -27,7 +25,7 @@ export function decodeAuthorityInfoAccess(value: Uint8Array): AccessDescription[
     finish(fields);
     descriptions.push({ method, location });
   }
-  if (descriptions.length === 0) fail(list, undefined, 'empty');
+  if (descriptions.length === 0) fail(list, '', 'empty');
   return descriptions;
 }
 

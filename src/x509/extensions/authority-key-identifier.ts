@@ -1,4 +1,4 @@
-import { enterSequence, fail, finish, openDer, peekTag, readInteger, readOctetString } from '../../der/reader.ts';
+import { fail, finish, openSequence, peekTag, readInteger, readOctetString } from '../../der/reader.ts';
 import { contextConstructed, contextPrimitive } from '../../der/tag.ts';
 import { octetString, sequence } from '../../der/writer.ts';
 import { type GeneralName, readGeneralNames } from '../general-name.ts';
@@ -14,9 +14,7 @@ export interface AuthorityKeyIdentifier {
 }
 
 export function decodeAuthorityKeyIdentifier(value: Uint8Array): AuthorityKeyIdentifier {
-  const outer = openDer(value, 'authorityKeyIdentifier');
-  const fields = enterSequence(outer, 'value');
-  finish(outer);
+  const fields = openSequence(value, 'authorityKeyIdentifier');
   const keyIdentifier =
     peekTag(fields) === contextPrimitive(0) ? readOctetString(fields, 'keyIdentifier', contextPrimitive(0)) : undefined;
   const issuer =
@@ -28,8 +26,7 @@ export function decodeAuthorityKeyIdentifier(value: Uint8Array): AuthorityKeyIde
       ? readInteger(fields, 'authorityCertSerialNumber', contextPrimitive(2))
       : undefined;
   finish(fields);
-  if ((issuer === undefined) !== (serial === undefined))
-    fail(fields, undefined, 'issuer without serial or the reverse');
+  if ((issuer === undefined) !== (serial === undefined)) fail(fields, '', 'issuer without serial or the reverse');
   return {
     ...(keyIdentifier && { keyIdentifier }),
     ...(issuer && { issuer }),

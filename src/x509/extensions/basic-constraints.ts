@@ -1,4 +1,4 @@
-import { enterSequence, fail, finish, openDer, peekTag, readBoolean, readSmallInteger } from '../../der/reader.ts';
+import { fail, finish, openSequence, peekTag, readBoolean, readSmallInteger } from '../../der/reader.ts';
 import { BOOLEAN, INTEGER } from '../../der/tag.ts';
 import { boolean, integer, sequence } from '../../der/writer.ts';
 
@@ -12,9 +12,7 @@ export interface BasicConstraints {
 }
 
 export function decodeBasicConstraints(value: Uint8Array): BasicConstraints {
-  const outer = openDer(value, 'basicConstraints');
-  const fields = enterSequence(outer, 'value');
-  finish(outer);
+  const fields = openSequence(value, 'basicConstraints');
   let ca = false;
   if (peekTag(fields) === BOOLEAN) {
     ca = readBoolean(fields, 'cA');

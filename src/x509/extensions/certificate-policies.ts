@@ -1,5 +1,5 @@
 import { readOid } from '../../der/oid.ts';
-import { enterSequence, fail, finish, openDer, peekTag, readAny } from '../../der/reader.ts';
+import { enterSequence, fail, finish, openSequence, peekTag, readAny } from '../../der/reader.ts';
 import { oid, sequence } from '../../der/writer.ts';
 
 export const CERTIFICATE_POLICIES = '2.5.29.32';
@@ -22,9 +22,7 @@ export interface PolicyQualifier {
 
 /** The policies, at least one, none twice. */
 export function decodeCertificatePolicies(value: Uint8Array): PolicyInformation[] {
-  const outer = openDer(value, 'certificatePolicies');
-  const list = enterSequence(outer, 'value');
-  finish(outer);
+  const list = openSequence(value, 'certificatePolicies');
   const policies = new Map<string, PolicyInformation>();
   while (list.at < list.end) {
     const start = list.at;
@@ -39,13 +37,13 @@ export function decodeCertificatePolicies(value: Uint8Array): PolicyInformation[
         qualifiers.push({ id, value: readAny(qualifier, 'qualifier') });
         finish(qualifier);
       }
-      if (qualifiers.length === 0) fail(inner, undefined, 'empty');
+      if (qualifiers.length === 0) fail(inner, '', 'empty');
     }
     finish(fields);
-    if (policies.has(policy)) fail(list, undefined, 'a policy that occurs twice', start);
+    if (policies.has(policy)) fail(list, '', 'a policy that occurs twice', start);
     policies.set(policy, { policy, qualifiers });
   }
-  if (policies.size === 0) fail(list, undefined, 'empty');
+  if (policies.size === 0) fail(list, '', 'empty');
   return [...policies.values()];
 }
 

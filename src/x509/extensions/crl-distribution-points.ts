@@ -1,4 +1,4 @@
-import { enterSequence, fail, finish, openDer, peekTag, readBitString } from '../../der/reader.ts';
+import { enterSequence, fail, finish, openSequence, peekTag, readBitString } from '../../der/reader.ts';
 import { contextConstructed, contextPrimitive } from '../../der/tag.ts';
 import { sequence } from '../../der/writer.ts';
 import { type GeneralName, readGeneralNames } from '../general-name.ts';
@@ -20,9 +20,7 @@ export interface DistributionPoint {
 }
 
 export function decodeCrlDistributionPoints(value: Uint8Array): DistributionPoint[] {
-  const outer = openDer(value, 'cRLDistributionPoints');
-  const list = enterSequence(outer, 'value');
-  finish(outer);
+  const list = openSequence(value, 'cRLDistributionPoints');
   const points: DistributionPoint[] = [];
   while (list.at < list.end) {
     const fields = enterSequence(list, 'distributionPoint');
@@ -34,10 +32,10 @@ export function decodeCrlDistributionPoints(value: Uint8Array): DistributionPoin
         ? readGeneralNames(fields, contextConstructed(2), 'cRLIssuer')
         : undefined;
     finish(fields);
-    if (name === undefined && crlIssuer === undefined) fail(fields, undefined, 'neither a name nor a cRLIssuer');
+    if (name === undefined && crlIssuer === undefined) fail(fields, '', 'neither a name nor a cRLIssuer');
     points.push({ ...(name && { name }), someReasons, ...(crlIssuer && { crlIssuer }) });
   }
-  if (points.length === 0) fail(list, undefined, 'empty');
+  if (points.length === 0) fail(list, '', 'empty');
   return points;
 }
 

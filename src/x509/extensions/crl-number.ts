@@ -8,9 +8,9 @@ export const DELTA_CRL_INDICATOR = '2.5.29.27';
 /** The number of a CRL, or of a delta's base: 0 or more, at most 20 octets long (RFC 5280 §5.2.3). */
 export function decodeCrlNumber(value: Uint8Array): bigint {
   const outer = openDer(value, 'cRLNumber');
-  const content = readInteger(outer, 'value');
+  const content = readInteger(outer, '');
   finish(outer);
-  if (content[0]! >= 0x80 || content.length > 20) fail(outer, 'value', 'negative, or longer than 20 octets', 0);
+  if (content[0]! >= 0x80 || content.length > 20) fail(outer, '', 'negative, or longer than 20 octets', 0);
   return BigInt(`0x${Buffer.from(content).toString('hex')}`);
 }
 

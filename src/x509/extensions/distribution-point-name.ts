@@ -14,7 +14,7 @@ export function readDistributionPointName(fields: Cursor): DistributionPointName
   if (peekTag(fields) !== contextConstructed(0)) return undefined;
   const choice = enter(fields, contextConstructed(0), 'distributionPoint');
   const tag = peekTag(choice);
-  if (tag !== contextConstructed(0) && tag !== contextConstructed(1)) fail(choice, undefined, 'neither of its forms');
+  if (tag !== contextConstructed(0) && tag !== contextConstructed(1)) fail(choice, '', 'neither of its forms');
   const name =
     tag === contextConstructed(0)
       ? { fullName: readGeneralNames(choice, tag, 'fullName') }

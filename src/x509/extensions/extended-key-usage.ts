@@ -1,5 +1,5 @@
 import { readOid } from '../../der/oid.ts';
-import { enterSequence, fail, finish, openDer } from '../../der/reader.ts';
+import { fail, openSequence } from '../../der/reader.ts';
 import { oid, sequence } from '../../der/writer.ts';
 
 export const EXTENDED_KEY_USAGE = '2.5.29.37';
@@ -11,12 +11,10 @@ export const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0';
 
 /** Key purposes as dotted text, at least one (RFC 5280 §4.2.1.12). */
 export function decodeExtendedKeyUsage(value: Uint8Array): string[] {
-  const outer = openDer(value, 'extKeyUsage');
-  const list = enterSequence(outer, 'value');
-  finish(outer);
+  const list = openSequence(value, 'extKeyUsage');
   const purposes: string[] = [];
   while (list.at < list.end) purposes.push(readOid(list, 'keyPurposeId'));
-  if (purposes.length === 0) fail(list, undefined, 'empty');
+  if (purposes.length === 0) fail(list, '', 'empty');
   return purposes;
 }
 

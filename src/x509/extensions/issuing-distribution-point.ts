@@ -1,13 +1,4 @@
-import {
-  type Cursor,
-  enterSequence,
-  fail,
-  finish,
-  openDer,
-  peekTag,
-  readBitString,
-  readBoolean,
-} from '../../der/reader.ts';
+import { type Cursor, fail, finish, openSequence, peekTag, readBitString, readBoolean } from '../../der/reader.ts';
 import { contextPrimitive } from '../../der/tag.ts';
 import { boolean, sequence } from '../../der/writer.ts';
 import {
@@ -30,9 +21,7 @@ export interface IssuingDistributionPoint {
 }
 
 export function decodeIssuingDistributionPoint(value: Uint8Array): IssuingDistributionPoint {
-  const outer = openDer(value, 'issuingDistributionPoint');
-  const fields = enterSequence(outer, 'value');
-  finish(outer);
+  const fields = openSequence(value, 'issuingDistributionPoint');
   const name = readDistributionPointName(fields);
   const onlyUserCerts = readFlag(fields, 1, 'onlyContainsUserCerts');
   const onlyCaCerts = readFlag(fields, 2, 'onlyContainsCACerts');
@@ -42,7 +31,7 @@ export function decodeIssuingDistributionPoint(value: Uint8Array): IssuingDistri
   const onlyAttributeCerts = readFlag(fields, 5, 'onlyContainsAttributeCerts');
   finish(fields);
   if (Number(onlyUserCerts) + Number(onlyCaCerts) + Number(onlyAttributeCerts) > 1) {
-    fail(fields, undefined, 'more than one of the three onlyContains… is TRUE');
+    fail(fields, '', 'more than one of the three onlyContains… is TRUE');
   }
   return { ...(name && { name }), onlyUserCerts, onlyCaCerts, someReasons, indirect, onlyAttributeCerts };
 }

@@ -1,4 +1,4 @@
-import { type Cursor, enter, enterSequence, fail, finish, openDer, peekTag } from '../../der/reader.ts';
+import { type Cursor, enter, enterSequence, fail, finish, openSequence, peekTag } from '../../der/reader.ts';
 import { contextConstructed } from '../../der/tag.ts';
 import { encode, sequence } from '../../der/writer.ts';
 import { encodeGeneralName, type GeneralName, readGeneralName } from '../general-name.ts';
@@ -15,13 +15,11 @@ export interface NameConstraints {
 }
 
 export function decodeNameConstraints(value: Uint8Array): NameConstraints {
-  const outer = openDer(value, 'nameConstraints');
-  const fields = enterSequence(outer, 'value');
-  finish(outer);
+  const fields = openSequence(value, 'nameConstraints');
   const permitted = readSubtrees(fields, contextConstructed(0), 'permittedSubtrees');
   const excluded = readSubtrees(fields, contextConstructed(1), 'excludedSubtrees');
   finish(fields);
-  if (permitted.length + excluded.length === 0) fail(fields, undefined, 'neither permits nor excludes anything');
+  if (permitted.length + excluded.length === 0) fail(fields, '', 'neither permits nor excludes anything');
   return { permitted, excluded };
 }
 
@@ -37,7 +35,7 @@ function readSubtrees(fields: Cursor, tag: number, label: string): GeneralName[]
     finish(subtree);
     subtrees.push(base);
   }
-  if (subtrees.length === 0) fail(list, undefined, 'empty');
+  if (subtrees.length === 0) fail(list, '', 'empty');
   return subtrees;
 }
 

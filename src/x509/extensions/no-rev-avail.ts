@@ -10,7 +10,7 @@ export const NO_REV_AVAIL = '2.5.29.56';
 /** The value is NULL; anything else is `bad_der`. */
 export function checkNoRevAvail(value: Uint8Array): void {
   const outer = openDer(value, 'noRevAvail');
-  readNull(outer, 'value');
+  readNull(outer, '');
   finish(outer);
 }
 

@@ -25,9 +25,9 @@ const REASONS = new Map<number, RevocationReason>(
 
 export function decodeReasonCode(value: Uint8Array): RevocationReason {
   const outer = openDer(value, 'reasonCode');
-  const reason = REASONS.get(readEnumerated(outer, 'value', 10));
+  const reason = REASONS.get(readEnumerated(outer, '', 10));
   finish(outer);
-  if (reason === undefined) fail(outer, 'value', 'code 7 has no meaning');
+  if (reason === undefined) fail(outer, '', 'code 7 has no meaning');
   return reason;
 }
 

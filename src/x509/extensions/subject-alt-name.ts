@@ -7,7 +7,7 @@ export const SUBJECT_ALT_NAME = '2.5.29.17';
 /** The subject's further names, at least one, in encoding order (RFC 5280 §4.2.1.6). */
 export function decodeSubjectAltName(value: Uint8Array): GeneralName[] {
   const outer = openDer(value, 'subjectAltName');
-  const names = readGeneralNames(outer, SEQUENCE, 'value');
+  const names = readGeneralNames(outer, SEQUENCE, '');
   finish(outer);
   return names;
 }
