@@ -31,9 +31,11 @@ export const CAUSES = {
   grant_reduced: 'privilegeWithdrawn',
   policy_change: 'privilegeWithdrawn',
   cascade: 'privilegeWithdrawn',
-} as const satisfies Record<string, Reason>;
+} as const;
 
 export type Cause = keyof typeof CAUSES;
+
+CAUSES satisfies Record<Cause, Reason>;
 
 /** What stands for a reason that came without a cause: what is meant by it most of the time. */
 const USUAL_CAUSE: Record<Reason, Cause> = {
