@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ANY_POLICY, type PolicyFacts, policyFault } from './certificate-policies.ts';
+import { ANY_POLICY } from '../extensions/certificate-policies.ts';
+import { type PolicyFacts, policyFault } from './certificate-policies.ts';
 
 const PLAIN: PolicyFacts = {
   policies: undefined,

@@ -1,3 +1,5 @@
+import { ANY_POLICY } from '../extensions/certificate-policies.ts';
+
 /**
  * Certificate policies along a path (RFC 5280 §6.1.2 to §6.1.5), with any policy acceptable at the end.
  *
@@ -5,8 +7,6 @@
  * demands it. So the tree of the standard shrinks to the set of policies that its lowest level expects; work is linear
  * in the policies that the certificates list, and the tree's known exponential growth cannot happen.
  */
-export const ANY_POLICY = '2.5.29.32.0';
-
 /** What one certificate says about policies; absent extensions are undefined. Policies are dotted OIDs. */
 export interface PolicyFacts {
   readonly policies: readonly string[] | undefined;

@@ -55,7 +55,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     false,
   ],
   'directory: no prefix': [{ form: 'directory', rdns: ['o', 'cn'] }, { form: 'directory', rdns: ['cn'] }, false, false],
-  'other names are never within, always touched': [{ form: 'otherName' }, { form: 'otherName' }, false, true],
+  'other names are never within, always touched': [{ form: 'tag 160' }, { form: 'tag 160' }, false, true],
 };
 
 for (const [title, [name, subtree, within, touched]] of Object.entries(ROWS)) {

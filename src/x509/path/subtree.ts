@@ -15,7 +15,7 @@ export type ConstrainedName =
   | { readonly form: 'ip'; readonly octets: Uint8Array }
   /** Relative distinguished names from the root down, each in a canonical text that is equal when the names are. */
   | { readonly form: 'directory'; readonly rdns: readonly string[] }
-  | { readonly form: UncomparedForm };
+  | Uncompared;
 
 export type Subtree =
   | { readonly form: 'dns'; readonly base: string }
@@ -23,10 +23,12 @@ export type Subtree =
   | { readonly form: 'email'; readonly local: string | undefined; readonly hosts: Hosts }
   | { readonly form: 'ip'; readonly network: Uint8Array; readonly mask: Uint8Array }
   | { readonly form: 'directory'; readonly rdns: readonly string[] }
-  | { readonly form: UncomparedForm };
+  | Uncompared;
 
-/** Forms that are never compared: a constraint on one refuses every name of that form. */
-export type UncomparedForm = 'otherName' | 'x400Address' | 'ediPartyName' | 'registeredID';
+/** otherName, x400Address, ediPartyName, registeredID, by tag: a constraint on one refuses every name of that form. */
+interface Uncompared {
+  readonly form: `tag ${number}`;
+}
 
 /** One host, or all that lie strictly below it (written with a leading period). */
 interface Hosts {
@@ -88,11 +90,7 @@ export function touches(name: ConstrainedName, subtree: Subtree): boolean {
     if (base.slice(base.indexOf('.') + 1) === name.name.slice(2) && base.includes('.')) return true;
   }
   if (name.form === 'uri' && name.host === undefined) return true;
-  return isComparable(subtree) ? isWithin(name, subtree) : true;
-}
-
-function isComparable(subtree: Subtree): boolean {
-  return ['dns', 'uri', 'email', 'ip', 'directory'].includes(subtree.form);
+  return subtree.form.startsWith('tag ') || isWithin(name, subtree);
 }
 
 function parseHosts(text: string): Hosts | undefined {
