@@ -1,4 +1,5 @@
 import { WritError } from '../base/error.ts';
+import type { Input } from './command.ts';
 
 /** One JSON object of an answer. The server made it; a command reads it through the functions below. */
 export type Item = Readonly<Record<string, unknown>>;
@@ -20,7 +21,7 @@ export interface Api {
 }
 
 /** How a command gets its `Api`: with the operator's credential, opened when the command first needs it. */
-export type OpenApi = () => Promise<Api>;
+export type OpenApi = (input: Input) => Promise<Api>;
 
 /** A text member, or the empty text. */
 export function textOf(item: Item, key: string): string {

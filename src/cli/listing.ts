@@ -31,7 +31,7 @@ export function listCommand(open: OpenApi, listing: Listing): Command {
     ],
     async run(input, terminal) {
       const { path: route, query } = listing.request(input);
-      const api = await open();
+      const api = await open(input);
       const { items, next } = await readPages(
         api,
         route,

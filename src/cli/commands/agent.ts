@@ -56,7 +56,7 @@ function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Comman
           );
           return EXIT.ok;
         }
-        const agent = await (await open()).post(root, body);
+        const agent = await (await open(input)).post(root, body);
         terminal.result(agent, describe(agent));
         terminal.say(`Next: writ token create ${textOf(agent, 'name')}`);
         return EXIT.ok;
@@ -89,7 +89,7 @@ function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Comman
       summary: `Show ${article}`,
       parameters: [name],
       async run(input, terminal) {
-        const agent = await (await open()).get(at(input));
+        const agent = await (await open(input)).get(at(input));
         terminal.result(agent, describe(agent));
         return EXIT.ok;
       },
@@ -111,7 +111,7 @@ function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Comman
           terminal.result({ would: 'update', body }, `Would change:\n${JSON.stringify(body, undefined, 2)}`);
           return EXIT.ok;
         }
-        const agent = await (await open()).patch(at(input), body);
+        const agent = await (await open(input)).patch(at(input), body);
         terminal.result(agent, describe(agent));
         return EXIT.ok;
       },
@@ -124,7 +124,7 @@ function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Comman
       flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' }],
       changes: true,
       async run(input, terminal) {
-        const api = await open();
+        const api = await open(input);
         if (input.dryRun) {
           const agent = await api.get(at(input));
           terminal.result({ would: 'retire', agent }, `Would retire for good:\n${describe(agent)}`);

@@ -56,7 +56,7 @@ export function certCommands(open: OpenApi, now: () => number): readonly Command
           );
           return EXIT.ok;
         }
-        const certificate = await (await open()).post('/v1/certificates', body);
+        const certificate = await (await open(input)).post('/v1/certificates', body);
         terminal.result(certificate, pemOf(certificate));
         return EXIT.ok;
       },
@@ -111,7 +111,7 @@ export function certCommands(open: OpenApi, now: () => number): readonly Command
       parameters: [serial],
       flags: [{ name: 'pem', summary: 'print the certificate and its chain only' }],
       async run(input, terminal) {
-        const certificate = await (await open()).get(at(needed(input, 'serial')));
+        const certificate = await (await open(input)).get(at(needed(input, 'serial')));
         terminal.result(certificate, input.has('pem') ? pemOf(certificate) : describe(certificate));
         return EXIT.ok;
       },
@@ -123,7 +123,7 @@ export function certCommands(open: OpenApi, now: () => number): readonly Command
       flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, required: true }],
       changes: true,
       async run(input, terminal) {
-        const api = await open();
+        const api = await open(input);
         const path = at(needed(input, 'serial'));
         if (input.dryRun) {
           const certificate = await api.get(path);

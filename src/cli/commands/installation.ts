@@ -32,7 +32,7 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
           terminal.result({ would: 'rotate' }, 'Would make a new issuing authority and sign with it from now on.');
           return EXIT.ok;
         }
-        const authority = await (await open()).post('/v1/authorities/rotate', {});
+        const authority = await (await open(input)).post('/v1/authorities/rotate', {});
         terminal.result(authority, `Signing with authority ${textOf(authority, 'id')} from now on.`);
         return EXIT.ok;
       },
@@ -53,8 +53,8 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
     {
       path: 'policy show',
       summary: 'Print the policy set in force',
-      async run(_input, terminal) {
-        const policy = await (await open()).get('/v1/policy');
+      async run(input, terminal) {
+        const policy = await (await open(input)).get('/v1/policy');
         terminal.result(
           policy,
           textOf(policy, 'policies') || textOf(policy, 'text') || JSON.stringify(policy, undefined, 2),
@@ -68,7 +68,7 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
       parameters: [{ name: 'file', summary: 'Cedar policies; - for standard input', required: true }],
       async run(input, terminal) {
         const body = { policies: readInput(needed(input, 'file'), 'file') };
-        const answer = await (await open()).post('/v1/policy/check', body);
+        const answer = await (await open(input)).post('/v1/policy/check', body);
         const findings = [...itemsOf(answer, 'errors'), ...itemsOf(answer, 'warnings')];
         const rows = findings.map((finding) => [
           textOf(finding, 'severity'),
@@ -97,7 +97,7 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
       parameters: [{ name: 'index', summary: 'number of the entry', required: true }],
       async run(input, terminal) {
         const path = `/v1/ledger/entries/${encodeURIComponent(needed(input, 'index'))}/receipt`;
-        const receipt = await (await open()).text(path);
+        const receipt = await (await open(input)).text(path);
         terminal.result({ receipt }, receipt);
         return EXIT.ok;
       },
@@ -105,8 +105,8 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
     {
       path: 'ledger checkpoint',
       summary: 'Print the latest checkpoint of the ledger',
-      async run(_input, terminal) {
-        const checkpoint = await (await open()).text('/ledger/checkpoint');
+      async run(input, terminal) {
+        const checkpoint = await (await open(input)).text('/ledger/checkpoint');
         terminal.result({ checkpoint }, checkpoint);
         return EXIT.ok;
       },
@@ -114,8 +114,8 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
     {
       path: 'whoami',
       summary: 'Say who the server takes you for',
-      async run(_input, terminal) {
-        const caller = await (await open()).get('/v1/whoami');
+      async run(input, terminal) {
+        const caller = await (await open(input)).get('/v1/whoami');
         terminal.result(caller, describe(caller));
         return EXIT.ok;
       },
@@ -135,7 +135,7 @@ function showCommand(
     summary,
     parameters: [{ name, summary: `its ${name}`, required: true }],
     async run(input, terminal) {
-      const item = await (await open()).get(route(encodeURIComponent(needed(input, name))));
+      const item = await (await open(input)).get(route(encodeURIComponent(needed(input, name))));
       terminal.result(item, JSON.stringify(item, undefined, 2));
       return EXIT.ok;
     },

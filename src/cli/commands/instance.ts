@@ -30,7 +30,7 @@ export function instanceCommands(open: OpenApi, now: () => number): readonly Com
       summary: 'Show an instance',
       parameters: [{ name: 'id', summary: 'id of the instance', required: true }],
       async run(input, terminal) {
-        const instance = await (await open()).get(`/v1/instances/${encodeURIComponent(needed(input, 'id'))}`);
+        const instance = await (await open(input)).get(`/v1/instances/${encodeURIComponent(needed(input, 'id'))}`);
         terminal.result(instance, describe(instance));
         return EXIT.ok;
       },
@@ -42,7 +42,7 @@ export function instanceCommands(open: OpenApi, now: () => number): readonly Com
       flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' }],
       changes: true,
       async run(input, terminal) {
-        const api = await open();
+        const api = await open(input);
         const path = `/v1/instances/${encodeURIComponent(needed(input, 'id'))}`;
         if (input.dryRun) {
           const instance = await api.get(path);

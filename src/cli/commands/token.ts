@@ -39,7 +39,7 @@ export function tokenCommands(open: OpenApi, now: () => number): readonly Comman
           terminal.result({ would: 'create', body }, `Would create a token:\n${JSON.stringify(body, undefined, 2)}`);
           return EXIT.ok;
         }
-        const token = await (await open()).post('/v1/tokens', body);
+        const token = await (await open(input)).post('/v1/tokens', body);
         terminal.result(token, textOf(token, 'token'));
         const expires = Date.parse(textOf(token, 'expires_at'));
         terminal.say(
@@ -76,7 +76,7 @@ export function tokenCommands(open: OpenApi, now: () => number): readonly Comman
       changes: true,
       async run(input, terminal) {
         const path = `/v1/tokens/${encodeURIComponent(needed(input, 'id'))}`;
-        const api = await open();
+        const api = await open(input);
         const token = input.dryRun ? await api.get(path) : await api.post(`${path}/revoke`, {});
         const rows = [[textOf(token, 'id'), textOf(token, 'status'), textOf(token, 'uses_left')]];
         terminal.result(
