@@ -1,0 +1,129 @@
+import * as z from 'zod';
+import { PAGE_MEMBERS, type Page, type PageQuery, pageOf } from './page.ts';
+import { type Schema, schemaOf } from './schema.ts';
+import { type Labels, labels, line, name, time } from './text.ts';
+
+/** Who answers for an agent or service: a team and a person of it. */
+export interface Owner {
+  readonly team: string;
+  readonly sponsor: string;
+}
+
+const owner: Schema<Owner> = schemaOf<Owner>()(
+  z.strictObject({ team: name, sponsor: z.string().min(1).max(254).describe('A person, e.g. by e-mail address.') }),
+);
+
+export interface Model {
+  readonly provider: string;
+  readonly name: string;
+  readonly version?: string;
+}
+
+const model: Schema<Model> = schemaOf<Model>()(
+  z.strictObject({
+    provider: z.string().min(1).max(128),
+    name: z.string().min(1).max(128),
+    version: z.string().min(1).max(128).exactOptional(),
+  }),
+);
+
+/** Registers an agent or service; which of them, the route says. */
+export interface RegisterAgent {
+  readonly name: string;
+  readonly owner: Owner;
+  readonly purpose: string;
+  readonly environment?: string;
+  readonly model?: Model;
+  readonly labels?: Labels;
+  readonly profile?: string;
+}
+
+export const registerAgent: Schema<RegisterAgent> = schemaOf<RegisterAgent>()(
+  z.strictObject({
+    name,
+    owner,
+    purpose: line,
+    environment: name.exactOptional(),
+    model: model.exactOptional(),
+    labels: labels.exactOptional(),
+    profile: name.exactOptional(),
+  }),
+);
+
+/** Changes an agent or service: absent members stay, `model` and `labels` are replaced whole. */
+export interface ChangeAgent {
+  readonly owner?: { readonly team?: string; readonly sponsor?: string };
+  readonly purpose?: string;
+  readonly environment?: string;
+  readonly model?: Model;
+  readonly labels?: Labels;
+  readonly profile?: string;
+}
+
+export const changeAgent: Schema<ChangeAgent> = schemaOf<ChangeAgent>()(
+  z.strictObject({
+    owner: z
+      .strictObject({ team: name.exactOptional(), sponsor: z.string().min(1).max(254).exactOptional() })
+      .exactOptional(),
+    purpose: line.exactOptional(),
+    environment: name.exactOptional(),
+    model: model.exactOptional(),
+    labels: labels.exactOptional(),
+    profile: name.exactOptional(),
+  }),
+);
+
+/** A registered agent or service. */
+export interface Agent {
+  readonly name: string;
+  readonly kind: 'agent' | 'service';
+  readonly owner: Owner;
+  readonly purpose: string;
+  readonly environment: string;
+  readonly model?: Model;
+  readonly labels: Labels;
+  readonly profile: string;
+  readonly status: 'active' | 'quarantined' | 'retired';
+  /** `gone`: nothing is issued until another team takes it over. */
+  readonly owner_status: 'active' | 'gone';
+  /** Counts its changes from 1. */
+  readonly version: number;
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
+export const agent: Schema<Agent> = schemaOf<Agent>()(
+  z.strictObject({
+    name,
+    kind: z.enum(['agent', 'service']),
+    owner,
+    purpose: line,
+    environment: name,
+    model: model.exactOptional(),
+    labels,
+    profile: name,
+    status: z.enum(['active', 'quarantined', 'retired']),
+    owner_status: z.enum(['active', 'gone']),
+    version: z.int().min(1),
+    created_at: time,
+    updated_at: time,
+  }),
+);
+
+export const agentPage: Schema<Page<Agent>> = pageOf(agent);
+
+export interface AgentQuery extends PageQuery {
+  /** The team. */
+  readonly owner?: string;
+  readonly environment?: string;
+  readonly status?: Agent['status'];
+}
+
+export const agentQuery: Schema<AgentQuery> = schemaOf<AgentQuery>()(
+  z.strictObject({
+    owner: name.exactOptional(),
+    environment: name.exactOptional(),
+    status: z.enum(['active', 'quarantined', 'retired']).exactOptional(),
+    ...PAGE_MEMBERS,
+  }),
+);

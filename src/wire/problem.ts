@@ -1,0 +1,37 @@
+import * as z from 'zod';
+import { ERROR_CODES, type ErrorCode } from '../base/error.ts';
+import { type Schema, schemaOf } from './schema.ts';
+
+/** A problem document (RFC 9457): what every error is. */
+export interface Problem {
+  /** `urn:writ:error:<code>`. */
+  readonly type: string;
+  /** What the code means, always the same for it. */
+  readonly title: string;
+  readonly status: number;
+  readonly code: ErrorCode;
+  /** What is wrong this time. For people; may change. */
+  readonly detail: string;
+  /** JSON pointer into the body, `?query`, `{path}` or name of a header. */
+  readonly field?: string;
+  readonly remedy?: string;
+  readonly reasons?: readonly string[];
+  readonly request_id: string;
+}
+
+export const problem: Schema<Problem> = schemaOf<Problem>()(
+  z.strictObject({
+    type: z.string().max(100),
+    title: z.string().max(300),
+    status: z.int().min(400).max(599),
+    code: z.enum(Object.keys(ERROR_CODES) as ErrorCode[]),
+    detail: z.string().max(4000),
+    field: z.string().max(1000).exactOptional(),
+    remedy: z.string().max(4000).exactOptional(),
+    reasons: z.array(z.string().max(4000)).max(100).exactOptional(),
+    request_id: z.string().max(100),
+  }),
+);
+
+/** The media type of a problem document. */
+export const PROBLEM_TYPE = 'application/problem+json';
