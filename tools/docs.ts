@@ -1,0 +1,38 @@
+/** `npm run docs`: writes the generated pages. With `--check` it fails when a committed page differs. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { ERROR_CODES } from '../src/base/error.ts';
+import { cliReference } from '../src/cli/reference.ts';
+import { commandTable } from '../src/cmd/commands.ts';
+import { statusOf } from '../src/rest/problems.ts';
+
+const docs = resolve(import.meta.dirname, '../docs');
+
+function errorPage(): string {
+  const rows = Object.entries(ERROR_CODES).map(
+    ([code, meaning]) => `| \`${code}\` | ${statusOf(code as keyof typeof ERROR_CODES)} | ${meaning} |`,
+  );
+  return `# Errors
+
+Generated from \`src/base/error.ts\` (\`npm run docs\`); do not edit by hand.
+
+Programs switch on the code: it never changes its meaning. Messages are for people and may change. The status is that of
+the problem document (RFC 9457) where the error reaches a REST caller.
+
+| code | status | meaning |
+|---|---|---|
+${rows.join('\n')}
+`;
+}
+
+const pages = { 'errors.md': errorPage(), 'cli.md': cliReference(commandTable()) };
+let stale = false;
+for (const [name, text] of Object.entries(pages)) {
+  const path = join(docs, name);
+  if (process.argv.includes('--check')) {
+    if (existsSync(path) && readFileSync(path, 'utf8') === text) continue;
+    process.stderr.write(`docs/${name} is not what the code says: run "npm run docs"\n`);
+    stale = true;
+  } else writeFileSync(path, text);
+}
+process.exit(stale ? 1 : 0);
