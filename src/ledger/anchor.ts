@@ -1,9 +1,204 @@
+import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { WritError } from '../base/error.ts';
+import type { Log } from '../base/log.ts';
 import type { Reader } from '../db/database.ts';
-import type { NoteKey } from '../merkle/note-key.ts';
-import type { Head } from './head.ts';
+import { type Checkpoint, parseCheckpoint } from '../merkle/checkpoint.ts';
+import { parseNote } from '../merkle/note.ts';
+import { type AnchoredBatch, type AnchorRecord, formatAnchorRecord, parseAnchorRecord } from './anchor-record.ts';
+import { linesBackward } from './lines-backward.ts';
 import type { LogSigner } from './log-signer.ts';
-export interface Anchor {
-  compare(reader: Reader, head: Head, keys: readonly NoteKey[]): Promise<void>;
-  follow(reader: Reader, signer: LogSigner): Promise<void>;
-  saveCheckpoint(note: string): Promise<void>;
+import { readEntries } from './store.ts';
+
+/** Name of the file with the latest checkpoint, a signed note. */
+export const ANCHOR_CHECKPOINT = 'checkpoint';
+/** Name of the file with the revocations, a signed record a line. */
+export const ANCHOR_REVOCATIONS = 'revocations';
+
+/** Batches that go into one record, so that a mass revocation does not make one endless line. */
+const BATCHES_A_RECORD = 256;
+/** How far back a start looks for records of processes that ended between their commit and their line. */
+const RECORDS_LOOKED_BACK = 1000;
+
+/**
+ * The directory outside the database that still knows the latest checkpoint and every revocation when the database has
+ * been lost or an older one was put back.
+ *
+ * `revocations` only ever grows: a line is durable (`fdatasync`) before anybody is told of its revocations. Each line is
+ * signed, so a torn or altered one is told from a good one. `checkpoint` is replaced whole (write, fsync, rename, fsync
+ * of the directory), about once a second. Several processes may use one anchor: lines are appended with one write each.
+ */
+export class Anchor {
+  readonly directory: string;
+  readonly #log: Log;
+  #revocations: FileHandle | undefined;
+  /** Undefined until the file was read. */
+  #position: Position | undefined;
+
+  /** Makes the directory when it is missing, owner-only. Rejects with `storage_failed` when that cannot be done. */
+  static async open(directory: string, log: Log): Promise<Anchor> {
+    const path = resolve(directory);
+    try {
+      const made = await mkdir(path, { recursive: true, mode: 0o700 });
+      if (made !== undefined) await syncDirectory(dirname(made));
+    } catch (cause) {
+      throw failed(cause);
+    }
+    return new Anchor(path, log);
+  }
+
+  private constructor(directory: string, log: Log) {
+    this.directory = directory;
+    this.#log = log;
+  }
+
+  /** The checkpoint that was saved last, not verified yet; undefined before the first. */
+  async checkpoint(): Promise<{ readonly note: string; readonly checkpoint: Checkpoint } | undefined> {
+    let note: string;
+    try {
+      note = await readFile(join(this.directory, ANCHOR_CHECKPOINT), 'utf8');
+    } catch (cause) {
+      if (isAbsent(cause)) return undefined;
+      throw failed(cause);
+    }
+    return { note, checkpoint: parseCheckpoint(parseNote(note).text) };
+  }
+
+  /** Replaces the saved checkpoint, unless that is of the same log and already further. */
+  async saveCheckpoint(note: string): Promise<void> {
+    const next = parseCheckpoint(parseNote(note).text);
+    const saved = (await this.checkpoint())?.checkpoint;
+    if (saved !== undefined && saved.origin === next.origin && saved.size >= next.size) return;
+    const path = join(this.directory, ANCHOR_CHECKPOINT);
+    // The name of the process keeps two of them from writing one file.
+    const fresh = `${path}.${process.pid}`;
+    try {
+      const file = await open(fresh, 'w', 0o600);
+      try {
+        await file.writeFile(note);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(fresh, path);
+      await syncDirectory(this.directory);
+    } catch (cause) {
+      throw failed(cause);
+    }
+  }
+
+  /**
+   * Appends what the database says must be anchored and is not yet, also what other processes committed. Resolves when
+   * it is durable. Not for two calls at once.
+   */
+  async follow(reader: Reader, signer: LogSigner): Promise<void> {
+    let { from, written } = this.#position ?? (await this.#findPosition(signer));
+    for (let more = true; more; ) {
+      const rows = await reader.all(
+        'SELECT first_leaf, leaves FROM ledger_anchored WHERE first_leaf >= ? ORDER BY first_leaf LIMIT ?',
+        [from, BATCHES_A_RECORD],
+      );
+      const batches: AnchoredBatch[] = [];
+      for (const row of rows) {
+        const [first, leaves] = [row['first_leaf'] as number, row['leaves'] as number];
+        if (!written.has(first)) batches.push({ first, entries: await readEntries(reader, first, first + leaves) });
+        from = first + 1;
+      }
+      if (batches.length > 0) await this.#append(await formatAnchorRecord(batches, signer));
+      more = rows.length === BATCHES_A_RECORD;
+      if (!more) written = new Set();
+      this.#position = { from, written };
+    }
+  }
+
+  /** Verified records from the last to the first. Lines that are none are passed over and logged. */
+  async *records(keyOf: Parameters<typeof parseAnchorRecord>[1]): AsyncGenerator<AnchorRecord> {
+    let file: FileHandle;
+    try {
+      file = await open(join(this.directory, ANCHOR_REVOCATIONS), 'r');
+    } catch (cause) {
+      if (isAbsent(cause)) return;
+      throw failed(cause);
+    }
+    try {
+      for await (const line of linesBackward(file)) {
+        if (line.length === 0) continue;
+        const record = parseAnchorRecord(line, keyOf);
+        if (record === undefined) this.#log.warn('anchor line not understood', { octets: line.length });
+        else yield record;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#revocations?.close();
+    this.#revocations = undefined;
+  }
+
+  /**
+   * Where to go on. The last record alone would not say: a process may have ended before it wrote the line of an earlier
+   * leaf than another process did. So the scan goes back some records, and from the earliest of them on every row is
+   * looked at.
+   */
+  async #findPosition(signer: LogSigner): Promise<Position> {
+    const written = new Set<number>();
+    let from = 0;
+    let looked = 0;
+    for await (const record of this.records((origin) => (origin === signer.origin ? signer.keys[0] : undefined))) {
+      for (const batch of record.batches) written.add(batch.first);
+      if (++looked < RECORDS_LOOKED_BACK) continue;
+      from = record.batches[0]!.first;
+      break;
+    }
+    return { from, written };
+  }
+
+  async #append(line: string): Promise<void> {
+    try {
+      if (this.#revocations === undefined) {
+        this.#revocations = await open(join(this.directory, ANCHOR_REVOCATIONS), 'a', 0o600);
+        await syncDirectory(this.directory);
+      }
+      // The line feed in front ends whatever a process that was killed left behind. One write, so that lines of two
+      // processes do not mix.
+      const bytes = Buffer.from(`\n${line}\n`);
+      const { bytesWritten } = await this.#revocations.write(bytes);
+      if (bytesWritten !== bytes.length) throw new Error('the line was written in part');
+      await this.#revocations.datasync();
+    } catch (cause) {
+      throw failed(cause);
+    }
+  }
+}
+
+/** How far the file follows the database. */
+interface Position {
+  /** Rows of `ledger_anchored` before this leaf stand in the file. */
+  readonly from: number;
+  /** So do the rows of these leaves. */
+  readonly written: ReadonlySet<number>;
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+function failed(cause: unknown): WritError {
+  return new WritError('storage_failed', 'the anchor directory cannot be used', {
+    field: '--anchor',
+    remedy: 'Check that the directory exists, can be written by the user that runs Writ, and that its disk has space.',
+    cause,
+  });
 }

@@ -18,3 +18,6 @@ export function encodeBatch(batch: Batch, clock: Clock, random: Random): Encoded
   const at = { time: clock.now(), random };
   return { checks, writes, leaves: events.map((event) => encodeLeaf(event, at)), bumpsEpoch, anchored };
 }
+
+/** What a request that only wants the head cosigned carries. */
+export const NO_BATCH: EncodedBatch = { checks: [], writes: [], leaves: [], bumpsEpoch: false, anchored: false };

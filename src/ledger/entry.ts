@@ -52,6 +52,12 @@ export function encodeLeaf(event: LedgerEvent, at: { readonly time: number; read
   return { entry, hash: leafHash(entry), indexed: isIndexedBySubject(type) ? [...new Set(subjects)] : [] };
 }
 
+/** The leaf of an entry that was recorded before. Throws as `decodeEntry`. */
+export function recordedLeaf(entry: Uint8Array): Leaf {
+  const { type, subjects } = decodeEntry(0, entry);
+  return { entry, hash: leafHash(entry), indexed: isIndexedBySubject(type) ? [...new Set(subjects)] : [] };
+}
+
 /** Reads an entry strictly. Throws `ledger_corrupt` for anything that `encodeLeaf` would not have written. */
 export function decodeEntry(leaf: number, entry: Uint8Array): RecordedEvent {
   let value: CanonicalValue;

@@ -56,11 +56,6 @@ export function headUpdate(head: Omit<Head, 'log' | 'origin'>): [sql: string, pa
   ];
 }
 
-/** Stores what a group without leaves changes. Needs the lock. */
-export function writeHeadTime(tx: Transaction, time: number, epoch: number): Promise<number> {
-  return tx.run('UPDATE ledger_head SET time = ?, epoch = ? WHERE id = 1', [time, epoch]);
-}
-
 function position(row: Row): HeadPosition {
   return {
     log: row['log'] as number,

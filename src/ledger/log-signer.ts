@@ -20,6 +20,8 @@ export interface LogSigner {
   readonly keys: readonly [NoteKey, NoteKey];
   /** The checkpoint of a tree as a note signed with Ed25519. */
   sign(size: number, root: Uint8Array): Promise<string>;
+  /** Ed25519 over a record of the anchor (`anchor-record.ts`). */
+  signRecord(message: Uint8Array): Promise<Uint8Array>;
   /** The same note with the log's own ML-DSA-44 cosignature behind what it has. `now` in milliseconds. */
   cosign(note: string, now: number): Promise<string>;
 }
@@ -28,6 +30,18 @@ export interface LogSigner {
 export function logOrigin(trustDomain: string, log: number): string {
   return log === 1 ? `${trustDomain}/ledger` : `${trustDomain}/ledger-${log}`;
 }
+
+/** The trust domain in an origin that `logOrigin` made. */
+export function logDomain(origin: string): string {
+  return origin.replace(ORIGIN_END, '');
+}
+
+/** The number of the log in an origin that `logOrigin` made. */
+export function logNumber(origin: string): number {
+  return Number(ORIGIN_END.exec(origin)?.[1] ?? 1);
+}
+
+const ORIGIN_END = /\/ledger(?:-(\d{1,9}))?$/;
 
 /** Throws `bad_note` for keys of other kinds or an origin that cannot name a key. */
 export function logSigner(origin: string, { checkpoint, cosignature }: LedgerKeys): LogSigner {
@@ -42,6 +56,10 @@ export function logSigner(origin: string, { checkpoint, cosignature }: LedgerKey
       const text = formatCheckpoint({ origin, size, root });
       const [signature] = await checkpoint.sign([Buffer.from(text)]);
       return formatNote({ text, signatures: [noteSignature(keys[0], signature!)] });
+    },
+    async signRecord(message) {
+      const [signature] = await checkpoint.sign([message]);
+      return signature!;
     },
     async cosign(note, now) {
       const { text, signatures } = parseNote(note);

@@ -1,22 +1,19 @@
-import type { Clock } from '../base/clock.ts';
 import { type ErrorCode, WritError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
-import type { Batch, Check, Commit } from '../db/batch.ts';
-import type { SqlValue, Transaction } from '../db/database.ts';
-import type { Edge, FullTile } from '../merkle/edge.ts';
+import type { Batch, Commit } from '../db/batch.ts';
+import type { Transaction } from '../db/database.ts';
+import type { Edge } from '../merkle/edge.ts';
 import { equalBytes } from '../merkle/hash.ts';
-import { failedCheck, type PartitionTable, resolveParams, rowInserter, type Send } from './apply.ts';
-import { storeCheckpoint } from './checkpoint-store.ts';
 import { followEdge } from './edge-store.ts';
-import { type EncodedBatch, encodeBatch } from './encode.ts';
+import { type EncodedBatch, encodeBatch, NO_BATCH } from './encode.ts';
 import type { EpochCell } from './epoch.ts';
-import { type HeadPosition, headUpdate, lockHead, readEpoch, readRoot, writeHeadTime } from './head.ts';
-import { type Recovered, type RecoverOptions, recover } from './recover.ts';
+import { type GroupMember, type GroupResult, writeGroup } from './group.ts';
+import { type HeadPosition, lockHead, readEpoch, readRoot } from './head.ts';
+import type { LogOptions, LogState } from './log-state.ts';
+import { recover } from './recover.ts';
 
-export interface SequencerOptions extends RecoverOptions {
-  readonly partitions: PartitionTable;
-  readonly clock: Clock;
+export interface SequencerOptions extends LogOptions {
   readonly random: Random;
   readonly epoch: EpochCell;
   readonly log: Log;
@@ -63,34 +60,20 @@ export interface SequencerStatus {
 }
 
 /** One waiting act. `cosign` ones carry an empty batch; they ask that the head be cosigned in the group they join. */
-interface Pending {
-  readonly batch: EncodedBatch;
-  readonly cosign: boolean;
+interface Pending extends GroupMember {
   readonly resolve: (commit: Commit) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /** What this process knows of the log: as of its own last commit, or of the last recovery. */
-interface Known extends Pick<Recovered, 'edge' | 'signer'> {
+interface Known extends Pick<LogState, 'edge' | 'signer'> {
   readonly head: HeadPosition;
 }
 
 /** What a transaction has made. True once it has committed. */
-interface Attempt {
+interface Attempt extends GroupResult {
   readonly known: Known;
-  readonly commits: readonly Commit[];
-  /** Leaves were added. */
-  readonly grew: boolean;
-  /** Some of them must be anchored. */
-  readonly anchored: boolean;
-  /** The checkpoint with both signatures, when this group had it made. */
-  readonly cosigned: string | undefined;
 }
-
-const NOTHING: EncodedBatch = { checks: [], writes: [], leaves: [], bumpsEpoch: false, anchored: false };
-const insertEntries = rowInserter('ledger_entry', ['leaf', 'entry']);
-const insertSubjects = rowInserter('ledger_subject', ['subject', 'leaf']);
-const insertAnchored = rowInserter('ledger_anchored', ['first_leaf', 'leaves']);
 
 /** Errors that are no single batch's fault: everybody in the group gets them, and none is tried alone. */
 const EVERYBODYS: ReadonlySet<string> = new Set<ErrorCode>([
@@ -315,92 +298,15 @@ export class Sequencer {
     return database.transaction((tx) => this.#fill(tx, group, undefined));
   }
 
-  /**
-   * What happens inside the transaction. With `onRefusal` nothing is awaited that need not be, and a check that does not
-   * hold throws it.
-   */
+  /** With `onRefusal`, statements are not awaited one by one, and a check that does not hold throws it. */
   async #fill(tx: Transaction, group: readonly Pending[], onRefusal: WritError | undefined): Promise<Attempt> {
     const { database, clock, partitions } = this.#options;
-    const locked = await lockHead(tx, database.engine);
-    const now = this.#checkClock(clock.now(), locked);
-    const edge = await this.#edgeAt(tx, locked);
     const { signer } = this.#known;
-
-    const early: Promise<unknown>[] = [];
-    const send: Send = (sql, params) => {
-      const done = tx.run(sql, params);
-      if (onRefusal === undefined) return done;
-      done.catch(() => undefined);
-      early.push(done);
-      return undefined;
-    };
-    const checks: Promise<Check | undefined>[] = [];
-    const commits: Commit[] = [];
-    const rows = { entries: [] as SqlValue[][], subjects: [] as SqlValue[][], anchored: [] as SqlValue[][] };
-    const tiles: FullTile[] = [];
-    let { epoch } = locked;
-    let changed = false;
-
-    for (const { batch } of group) {
-      const check = failedCheck(tx, batch.checks);
-      if (onRefusal !== undefined) {
-        check.catch(() => undefined);
-        checks.push(check);
-      } else {
-        const failed = await check;
-        if (failed !== undefined) {
-          commits.push({ committed: false, refusal: failed.refusal, reason: failed.reason });
-          continue;
-        }
-      }
-      const first = edge.size;
-      for (const leaf of batch.leaves) {
-        rows.entries.push([edge.size, leaf.entry]);
-        for (const subject of leaf.indexed) rows.subjects.push([subject, edge.size]);
-        tiles.push(...edge.append(leaf.hash));
-      }
-      for (const write of batch.writes) {
-        const params = resolveParams(write, { first, count: batch.leaves.length });
-        if (write.partition === undefined) await send(write.sql, params);
-        else await send(write.sql.replaceAll('{partition}', await partitions(tx, write.partition)), params);
-      }
-      if (batch.anchored && batch.leaves.length > 0) rows.anchored.push([first, batch.leaves.length]);
-      if (batch.bumpsEpoch) epoch++;
-      changed ||= batch.writes.length + batch.leaves.length > 0 || batch.bumpsEpoch;
-      commits.push({ committed: true, firstLeaf: first });
-    }
-
-    await insertEntries(send, rows.entries);
-    await insertSubjects(send, rows.subjects);
-    await insertAnchored(send, rows.anchored);
-    for (const { level, index, root, hashes } of tiles) {
-      await send('INSERT INTO ledger_tile (level, tile, root, hashes) VALUES (?, ?, ?, ?)', [
-        level,
-        index,
-        root,
-        hashes,
-      ]);
-    }
-    const head = { log: locked.log, size: edge.size, time: Math.max(locked.time, now), epoch };
-    const grew = edge.size > locked.size;
-    let cosigned: string | undefined;
-    if (grew || group.some((pending) => pending.cosign)) {
-      const root = edge.root();
-      const note = await signer.sign(edge.size, root);
-      await send(...headUpdate({ ...head, root, note }));
-      if (group.some((pending) => pending.cosign)) {
-        cosigned = await signer.cosign(note, now);
-        await storeCheckpoint(tx, { size: edge.size, log: head.log, time: now, note: cosigned });
-      }
-    } else if (changed) {
-      await writeHeadTime(tx, head.time, epoch);
-    }
-    if (onRefusal !== undefined) {
-      const failed = await Promise.all(checks);
-      if (failed.some((check) => check !== undefined)) throw onRefusal;
-      await Promise.all(early);
-    }
-    return { known: { head, edge, signer }, commits, grew, anchored: rows.anchored.length > 0, cosigned };
+    const head = await lockHead(tx, database.engine);
+    const now = this.#checkClock(clock.now(), head);
+    const edge = await this.#edgeAt(tx, head);
+    const written = await writeGroup(tx, group, { head, edge, signer, now, partitions, onRefusal });
+    return { ...written, known: { head: written.head, edge, signer } };
   }
 
   #checkClock(now: number, head: HeadPosition): number {
@@ -467,7 +373,7 @@ export class Sequencer {
       this.#options.log.warn('checkpoint not cosigned', { code: fault.code, message: fault.message });
       this.#cosignSoon(this.#limits.cosign);
     };
-    this.#queue.push({ batch: NOTHING, cosign: true, resolve: () => undefined, reject });
+    this.#queue.push({ batch: NO_BATCH, cosign: true, resolve: () => undefined, reject });
     this.#schedule();
   }
 

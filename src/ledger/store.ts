@@ -37,6 +37,13 @@ export async function readTileRoots(reader: Reader, level: number, start: number
   return rows.map((row) => row['root'] as Uint8Array);
 }
 
+/** The hashes of one full tile. `ledger_corrupt` when it is missing. */
+export async function readTile(reader: Reader, level: number, index: number): Promise<Uint8Array> {
+  const row = await reader.get('SELECT hashes FROM ledger_tile WHERE level = ? AND tile = ?', [level, index]);
+  if (row === undefined) throw missing(`a tile at level ${level}`, `with index ${index}`);
+  return row['hashes'] as Uint8Array;
+}
+
 function missing(what: string, where: string): WritError {
   return new WritError('ledger_corrupt', `the ledger lacks ${what} ${where}`, {
     remedy: 'Run "writ ledger verify" on a copy of the data to see how far the damage goes.',

@@ -36,6 +36,11 @@ export function noteKey(name: string, spki: Uint8Array): NoteKey {
   throw new WritError('bad_note', 'notes are signed with Ed25519 or ML-DSA-44 keys only');
 }
 
+/** The same public key under another name, which gives it another id: a key that signs for several logs. */
+export function renameKey(key: NoteKey, name: string): NoteKey {
+  return makeKey(name, key.type, key.publicKey);
+}
+
 /** Names in notes are not empty and hold neither Unicode spaces nor plus signs (signed-note, format). */
 export function isKeyName(name: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
@@ -59,11 +64,16 @@ export function parseVerifierKey(text: string): NoteKey {
   return key;
 }
 
+/** True when `signature` is that Ed25519 key's over the message itself, which is no note. */
+export function verifyEd25519(key: NoteKey, message: Uint8Array, signature: Uint8Array): boolean {
+  const spki = Buffer.concat([FORMATS[key.type].prefix, key.publicKey]);
+  return key.type === NOTE_ED25519 && signature.length === 64 && check(spki, message, signature);
+}
+
 /** True when `signature` (without the key id) is that key's over the note's text. */
 export function verifyNoteSignature(key: NoteKey, text: string, signature: Uint8Array): boolean {
-  const { prefix } = FORMATS[key.type];
-  const spki = Buffer.concat([prefix, key.publicKey]);
-  if (key.type === NOTE_ED25519) return signature.length === 64 && check(spki, Buffer.from(text), signature);
+  if (key.type === NOTE_ED25519) return verifyEd25519(key, Buffer.from(text), signature);
+  const spki = Buffer.concat([FORMATS[key.type].prefix, key.publicKey]);
   if (signature.length !== 8 + 2420) return false;
   const timestamp = Buffer.from(signature.subarray(0, 8)).readBigUInt64BE();
   const message = cosignatureMessage({ cosigner: key.name, timestamp, checkpoint: text });
