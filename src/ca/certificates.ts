@@ -19,7 +19,7 @@ export const CERTIFICATES: PartitionFamily = {
       serial BLOB NOT NULL,
       -- agent, service, operator or server.
       kind TEXT NOT NULL,
-      -- Of the agent, service or operator; 'writ' for Writ's own servers.
+      -- Of the agent, service or operator; 'server' for Writ's own.
       name TEXT NOT NULL,
       -- Empty for operators and servers.
       instance TEXT NOT NULL,

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { EpochCache } from './epoch-cache.ts';
+
+function setUp(limit = 10) {
+  let epoch = 0;
+  let reads = 0;
+  const cache = new EpochCache<string>({ current: () => epoch }, limit);
+  const read = (key: string, value = 'v') =>
+    cache.read(key, async () => {
+      reads += 1;
+      return value;
+    });
+  return { cache, read, reads: () => reads, move: () => (epoch += 1) };
+}
+
+test('a value is read once while the epoch stays, and again when it moved', async () => {
+  const { cache, read, reads, move } = setUp();
+  assert.equal(await read('a'), 'v');
+  assert.equal(await read('a', 'other'), 'v');
+  assert.equal(reads(), 1);
+  move();
+  assert.equal(cache.get('a'), undefined);
+  assert.equal(await read('a', 'new'), 'new');
+});
+
+test('what was read while the epoch moved is answered, but not kept', async () => {
+  const { cache, move } = setUp();
+  const value = await cache.read('a', async () => {
+    move();
+    return 'perhaps old';
+  });
+  assert.equal(value, 'perhaps old');
+  assert.equal(cache.get('a'), undefined);
+});
+
+test('the oldest goes first, and a forgotten one is read again', async () => {
+  const { cache, read, reads } = setUp(2);
+  for (const key of ['a', 'b', 'c']) await read(key);
+  assert.deepEqual([cache.get('a'), cache.get('b'), cache.get('c')], [undefined, 'v', 'v']);
+  cache.forget('c');
+  await read('c');
+  assert.equal(reads(), 4);
+});
