@@ -87,6 +87,9 @@ export function insertInstance(batch: Batch, instance: Instance): void {
   });
 }
 
+/** Finds the newest certificate of an instance inside another statement; the parameter is the instance's id. */
+export const LATEST_SERIAL = '(SELECT latest_serial FROM instance WHERE id = ?)';
+
 /** Makes `serial` the newest certificate of an instance. */
 export function setLatestSerial(batch: Batch, instance: string, serial: Uint8Array): void {
   batch.writes.push({ sql: 'UPDATE instance SET latest_serial = ? WHERE id = ?', params: [serial, instance] });
@@ -102,6 +105,20 @@ export function narrowInstance(
   batch.writes.push({
     sql: 'UPDATE instance SET workflow = ?, scopes = ? WHERE id = ?',
     params: [workflow ?? null, JSON.stringify(scopes), instance],
+  });
+}
+
+/**
+ * The commit looks again: what the certificates of an instance may say is still what was read. Two renewals may be in
+ * flight of which one narrows.
+ */
+export function requireContext(batch: Batch, { id, workflow, scopes }: Instance): void {
+  batch.checks.push({
+    sql: 'SELECT 1 FROM instance WHERE id = ? AND scopes = ? AND workflow IS NOT DISTINCT FROM ?',
+    params: [id, JSON.stringify(scopes), workflow ?? null],
+    want: 'present',
+    refusal: 'conflict',
+    reason: 'What the certificates of this instance may say was narrowed meanwhile.',
   });
 }
 
