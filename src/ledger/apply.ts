@@ -2,11 +2,13 @@ import { WritError } from '../base/error.ts';
 import type { Check, LeafIndex, Write } from '../db/batch.ts';
 import type { SqlValue, Transaction } from '../db/database.ts';
 
-/** Names the table that covers a time; `db/partition.ts` is what does it. Called in the transaction that writes. */
-export type PartitionTable = (
-  tx: Transaction,
-  target: { readonly family: string; readonly at: number; readonly expires: number },
-) => string | Promise<string>;
+/** Names the table that covers a time: `PartitionWriter` of `db/`. Called in the transaction that writes. */
+export interface PartitionTables {
+  table(
+    tx: Transaction,
+    target: { readonly family: string; readonly at: number; readonly expires: number },
+  ): string | Promise<string>;
+}
 
 /** Sends a statement whose result nobody looks at; its failure surfaces at the latest when the transaction ends. */
 export type Send = (sql: string, params: readonly SqlValue[]) => Promise<unknown> | undefined;

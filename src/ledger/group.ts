@@ -2,7 +2,7 @@ import type { WritError } from '../base/error.ts';
 import type { Check, Commit } from '../db/batch.ts';
 import type { SqlValue, Transaction } from '../db/database.ts';
 import type { Edge, FullTile } from '../merkle/edge.ts';
-import { failedCheck, type PartitionTable, resolveParams, rowInserter, type Send } from './apply.ts';
+import { failedCheck, type PartitionTables, resolveParams, rowInserter, type Send } from './apply.ts';
 import { storeCheckpoint } from './checkpoint-store.ts';
 import type { EncodedBatch } from './encode.ts';
 import { type HeadPosition, headUpdate } from './head.ts';
@@ -22,7 +22,7 @@ export interface GroupContext {
   readonly signer: LogSigner;
   /** Milliseconds. */
   readonly now: number;
-  readonly partitions: PartitionTable;
+  readonly partitions: PartitionTables;
   /**
    * When set, statements are sent without waiting for each other, and this is thrown when a check does not hold: then
    * nothing of the transaction may be kept.
@@ -97,7 +97,7 @@ export async function writeGroup(
     for (const write of batch.writes) {
       const params = resolveParams(write, { first, count: batch.leaves.length });
       if (write.partition === undefined) await send(write.sql, params);
-      else await send(write.sql.replaceAll('{partition}', await partitions(tx, write.partition)), params);
+      else await send(write.sql.replaceAll('{partition}', await partitions.table(tx, write.partition)), params);
     }
     if (batch.anchored && batch.leaves.length > 0) anchored.push([first, batch.leaves.length]);
     if (batch.bumpsEpoch) epoch++;

@@ -7,7 +7,7 @@ import type { Edge } from '../merkle/edge.ts';
 import { equalBytes } from '../merkle/hash.ts';
 import { parseNote, verifyNote } from '../merkle/note.ts';
 import type { Anchor } from './anchor.ts';
-import type { PartitionTable } from './apply.ts';
+import type { PartitionTables } from './apply.ts';
 import { loadEdge } from './edge-store.ts';
 import type { RecordedEvent } from './entry.ts';
 import { type Head, readHead } from './head.ts';
@@ -17,7 +17,7 @@ import { type LedgerKeys, type LogSigner, logSigner } from './log-signer.ts';
 export interface LogOptions {
   readonly database: Database;
   readonly keys: LedgerKeys;
-  readonly partitions: PartitionTable;
+  readonly partitions: PartitionTables;
   readonly clock: Clock;
   /** Without one, nothing notices that an older database was put in place. For tests and throw-away installations. */
   readonly anchor?: Anchor;
