@@ -7,7 +7,7 @@ import { type Facts, nameKey, readFacts } from './facts.ts';
 import { type Fault, fault } from './result.ts';
 
 /** A certificate at hand, and what became of it when it was first looked at. */
-export interface Node {
+interface Node {
   readonly certificate: Certificate;
   readonly role: Role;
   readonly subject: string;
