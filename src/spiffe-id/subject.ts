@@ -24,6 +24,18 @@ export function serverId(domain: TrustDomain): SpiffeId {
   return spiffeId(domain, 'writ', 'server');
 }
 
+/** The id of a subject: what `subjectOf` reads. */
+export function subjectId(domain: TrustDomain, subject: Subject): SpiffeId {
+  switch (subject.kind) {
+    case 'operator':
+      return operatorId(domain, subject.name);
+    case 'server':
+      return serverId(domain);
+    default:
+      return instanceId(domain, subject.kind, subject.name, subject.instance);
+  }
+}
+
 /**
  * Reads whom an id names within `domain`. Undefined for an id of another trust domain and for any path that Writ does
  * not give out; neither is an error, since foreign ids are legitimate SPIFFE IDs.
