@@ -104,10 +104,10 @@ export const AGENT_FACTS: FactTypes = {
 
 /** What is wrong with the shape of a request, as a sentence; undefined when it is as `SHAPES` says. */
 export function shapeFault(request: AccessRequest): string | undefined {
+  if (!Object.hasOwn(SHAPES, request.action)) return 'There is no such action.';
   const shape = SHAPES[request.action];
-  if (shape === undefined) return 'There is no such action.';
   const { type, facts = {} } = request.resource;
-  if (!shape.resources.includes(type)) return `${request.action} is not done to a resource of type ${type}.`;
+  if (!shape.resources.includes(type)) return `An action ${request.action} is not done to a resource of type ${type}.`;
   const described = type === 'Agent' || type === 'Service' ? AGENT_FACTS : {};
   const { context = {} } = request;
   return factsFault(facts, described) ?? factsFault(context, { ...shape.context, ...shape.guardOnly });

@@ -22,6 +22,6 @@ export const operatorsOnly: GuardRule = {
   id: 'guard.operators-only',
   refuse(request) {
     if (!isInstance(request) || OPEN.has(request.action)) return undefined;
-    return `${request.action} is for operators; agents and services may never do it.`;
+    return `Operators alone may do ${request.action}; an agent or service never may.`;
   },
 };

@@ -1,0 +1,169 @@
+import type { AccessRequest, Authorize, Verdict } from '../base/access.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { Epoch } from '../db/batch.ts';
+import type { Reader } from '../db/database.ts';
+import { answer } from './answer.ts';
+import { Cedar } from './cedar.ts';
+import { Decider } from './decide.ts';
+import { type Explanation, explain } from './explain.ts';
+import type { Guard } from './guard.ts';
+import { readRules } from './rules.ts';
+import { readPolicySet, readPolicyVersion } from './store.ts';
+import { schemaText } from './text-files.ts';
+
+/** The epoch, and when it was last known to be the stored one. */
+export interface WatchedEpoch extends Epoch {
+  /** Milliseconds. */
+  confirmedAt(): number;
+}
+
+export interface PolicyParts {
+  readonly reader: Reader;
+  readonly epoch: WatchedEpoch;
+  readonly clock: Clock;
+  readonly guard: Guard;
+  readonly log: Log;
+  /** Told of every refusal, for the record. Never waited for. */
+  readonly refused?: (request: AccessRequest, verdict: Extract<Verdict, { allowed: false }>) => void;
+}
+
+/** For so long, in milliseconds, a set still decides when it cannot be known whether another is in force. */
+const STALE_AFTER = 5000;
+
+/**
+ * The policy set in force, as one thread knows it, behind the guard: what answers every flow's question.
+ *
+ * `fresh()` is called once at the beginning of each request: it costs a comparison while the epoch stays, and otherwise
+ * finds out whether another set is in force. So a request that begins after a publication was acknowledged is decided by
+ * the new set. What is decided meanwhile by the former one is caught by its commit (`requirePolicyVersion`).
+ */
+export class Policy {
+  readonly #parts: PolicyParts;
+  #cedar: Cedar | undefined;
+  /** Undefined while none is loaded and when the one in force cannot be used; then everything is refused. */
+  #decider: Decider | undefined;
+  /** Version of the set that was last looked at, whether it can be used or not. */
+  #loaded: number | undefined;
+  /** The epoch under which the set was last known to be in force, and when that was. */
+  #epoch = -1;
+  #knownAt = Number.NEGATIVE_INFINITY;
+  #loading: Promise<void> | undefined;
+
+  constructor(parts: PolicyParts) {
+    this.#parts = parts;
+  }
+
+  /** Never throws: whatever goes wrong is a refusal. */
+  readonly authorize: Authorize = (request) => {
+    const verdict = this.#decide(request);
+    if (!verdict.allowed) this.#parts.refused?.(request, verdict);
+    return verdict;
+  };
+
+  /** Resolves when the set in force is loaded, or could not be; then `authorize` refuses before long. */
+  fresh(): Promise<void> {
+    if (this.#isFresh()) {
+      this.#knownAt = this.#parts.clock.now();
+      return FRESH;
+    }
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  /** Which rules decide, in sentences. Records nothing. */
+  explain(request: AccessRequest): Explanation {
+    return explain(request, this.#decide(request), this.#decider?.rules ?? new Map());
+  }
+
+  /** Version of the set that decides; 0 when none is loaded. */
+  get version(): number {
+    return this.#decider?.version ?? 0;
+  }
+
+  /** This thread's Cedar, opened when it is first needed; for whoever checks and tries policy sets. */
+  get cedar(): Cedar {
+    this.#cedar ??= new Cedar(schemaText());
+    return this.#cedar;
+  }
+
+  /** Frees the set; everything is refused from here on, until `fresh()` finds another. */
+  close(): void {
+    this.#decider?.drop();
+    this.#decider = undefined;
+    this.#loaded = undefined;
+  }
+
+  #isFresh(): boolean {
+    return this.#epoch === this.#parts.epoch.current();
+  }
+
+  #decide(request: AccessRequest): Verdict {
+    const { guard, log } = this.#parts;
+    const { version } = this;
+    try {
+      return answer(request, guard, { version, decide: (asked) => this.#rule(asked) });
+    } catch (error) {
+      log.error('decision failed', { action: request.action, error: error instanceof Error ? error.name : 'unknown' });
+      return refusal(FAILED, version);
+    }
+  }
+
+  #rule(request: AccessRequest): Verdict {
+    const { clock, epoch, log } = this.#parts;
+    const now = clock.now();
+    const fresh = this.#isFresh();
+    // Whoever forgot to ask for freshness gets it for the next request.
+    if (!fresh) void this.fresh();
+    if (this.#decider === undefined) return refusal(NOT_KNOWN, 0);
+    if (now - (fresh ? epoch.confirmedAt() : this.#knownAt) > STALE_AFTER) return refusal(NOT_KNOWN, this.version);
+    const { verdict, failure } = this.#decider.decide(request, now);
+    if (failure !== undefined) {
+      log.error('policy evaluation failed', { action: request.action, version: this.version });
+    }
+    return verdict;
+  }
+
+  async #load(): Promise<void> {
+    const { reader, epoch, clock, log } = this.#parts;
+    // Taken before the version is read: what is published in between is noticed the next time.
+    const under = epoch.current();
+    try {
+      const version = await readPolicyVersion(reader);
+      if (version !== this.#loaded) await this.#replace();
+      this.#epoch = under;
+      this.#knownAt = clock.now();
+    } catch (error) {
+      log.error('policy set not loaded', { reason: error instanceof Error ? error.message : 'unknown' });
+    }
+  }
+
+  /** Loads the set in force. From here on the former one decides nothing, also when this one cannot be used. */
+  async #replace(): Promise<void> {
+    const { reader, log } = this.#parts;
+    const set = await readPolicySet(reader);
+    this.close();
+    if (set === undefined) {
+      log.error('policy set missing');
+      return;
+    }
+    const read = readRules(this.cedar, set.text, set.schemaDigest);
+    this.#loaded = set.version;
+    if ('findings' in read) {
+      log.error('policy set does not fit this version of Writ', { version: set.version });
+      return;
+    }
+    this.#decider = new Decider(this.cedar, { version: set.version, rules: read.rules });
+    log.info('policy set loaded', { version: set.version, digest: set.digest });
+  }
+}
+
+const FRESH: Promise<void> = Promise.resolve();
+const NOT_KNOWN = 'The policy set is not known to be in force, so everything is refused.';
+const FAILED = 'The request could not be decided, so it is refused.';
+
+function refusal(reason: string, policyVersion: number): Verdict {
+  return { allowed: false, rules: [], reasons: [reason], policyVersion };
+}
