@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Commit, CommitBatch, LedgerEvent } from '../src/db/batch.ts';
+import type { Commit, CommitBatch, LeafIndex, LedgerEvent } from '../src/db/batch.ts';
 import type { Database, SqlValue } from '../src/db/database.ts';
 import { migrate } from '../src/db/migrate.ts';
 import { openPostgres } from '../src/db/postgres.ts';
@@ -59,7 +59,12 @@ async function runOn(database: Database, run: (parts: StoreParts) => Promise<voi
         return { committed: false, refusal: check.refusal, reason: check.reason };
       }
       const first = events.length;
-      for (const write of writes) await tx.run(write.sql, write.params as SqlValue[]);
+      for (const { sql, params } of writes) {
+        const isLeaf = (param: unknown): param is LeafIndex =>
+          typeof param === 'object' && param !== null && 'leaf' in param;
+        const values = params.map((param): SqlValue => (isLeaf(param) ? first + param.leaf : param));
+        await tx.run(sql, values);
+      }
       for (const event of said) {
         assert.ok(isEventType(event.type), `${event.type} is no type of the ledger`);
         assert.equal(JSON.stringify(event.body).includes('null'), false, `${event.type} holds a null`);

@@ -10,7 +10,7 @@ export type AuthorityKind = 'root' | 'upstream' | 'intermediate' | 'issuing';
 
 /**
  * - `next`: made and recorded, signs nothing yet, so that every process has it before it is wanted.
- * - `active`: signs. Of each kind there is at most one.
+ * - `active`: signs. Of each kind of ours there is at most one.
  * - `retired`: signs revocation lists alone, until its certificate expires.
  */
 export type AuthorityState = 'next' | 'active' | 'retired';

@@ -22,7 +22,7 @@ export const LIFETIMES: Lifetimes = {
   root: 3652 * DAY,
   intermediate: 1096 * DAY,
   issuingSigns: 90 * DAY,
-  issuingAhead: 7 * DAY,
+  issuingAhead: DAY,
   announce: 60 * DAY,
   overlap: 300,
   rootCrl: 365 * DAY,

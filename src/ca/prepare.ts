@@ -1,6 +1,7 @@
 import { WritError } from '../base/error.ts';
 import type { Random } from '../base/random.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
+import { subjectOf } from '../spiffe-id/subject.ts';
 import type { AgentContext } from '../x509/extensions/agent-context.ts';
 import type { GeneralName } from '../x509/general-name.ts';
 import { encodeLeafTbs } from '../x509/leaf-template.ts';
@@ -46,8 +47,9 @@ export function prepareLeaf(
   request: LeafRequest,
   { now, random }: { readonly now: number; readonly random: Random },
 ): Prepared {
-  if (issuer.kind !== 'issuing' || request.id.trustDomain !== issuer.trustDomain) {
-    throw new WritError('internal', 'A leaf was to be signed by an authority that signs no such leaves.');
+  const subject = subjectOf(request.id, issuer.trustDomain);
+  if (issuer.kind !== 'issuing' || subject === undefined || !profile.subjects.includes(subject.kind)) {
+    throw new WritError('internal', 'A leaf was to be signed by an authority or profile that is not for its subject.');
   }
   requireKey(profile, request.key);
   const names = namesOf(profile, request);

@@ -29,6 +29,8 @@ test('every deviation is refused at its place, with what would be right', () => 
     ['', { ...agent, extra: 1 }],
     ['/name', { ...agent, name: 'Agent' }],
     ['/name', { ...agent, name: 1 }],
+    ['/subjects', { ...agent, subjects: [] }],
+    ['/subjects/0', { ...agent, subjects: ['root'] }],
     ['/keys', { ...agent, keys: [] }],
     ['/keys', { ...agent, keys: 'rsa' }],
     ['/keys', { ...agent, keys: ['rsa', 'rsa'] }],

@@ -1,5 +1,6 @@
 import { WritError } from '../base/error.ts';
 import { isName, type Name } from '../spiffe-id/name.ts';
+import type { Subject } from '../spiffe-id/subject.ts';
 import { isHostName } from '../x509/path/host-name.ts';
 import type { PublicKeyAlgorithm } from '../x509/public-key.ts';
 import { parseNetwork } from './network.ts';
@@ -7,6 +8,8 @@ import { parseNetwork } from './network.ts';
 /** What the leaf certificates of one kind may look like. Data: stored in table `profile`, published through REST. */
 export interface Profile {
   readonly name: Name;
+  /** Whose certificates may follow it. */
+  readonly subjects: readonly Subject['kind'][];
   /** Kinds of subject key; RSA keys have at least 2048 bits in any case. */
   readonly keys: readonly PublicKeyAlgorithm[];
   /** Seconds. A request chooses between `least` and `most`; what it hangs on may end it sooner. */
@@ -30,6 +33,8 @@ const REVOCATIONS = ['none-yet', 'revocable', 'ephemeral'] as const;
 /** What this release can issue. */
 const AVAILABLE: readonly string[] = ['none-yet'];
 
+const SUBJECTS = ['agent', 'service', 'operator', 'server'] as const satisfies readonly Subject['kind'][];
+
 const ALGORITHMS = [
   'ec-p256',
   'ec-p384',
@@ -51,17 +56,25 @@ const MOST_NAMES = 100;
 const USUAL_KEYS: Profile['keys'] = ['ec-p256', 'ec-p384', 'ed25519', 'ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87'];
 
 /** The profiles that every installation begins with. `permitted` are the names that its authorities vouch for. */
-export function builtInProfiles(permitted: {
-  readonly dns: readonly string[];
-  readonly networks: readonly string[];
-}): Profile[] {
+export function builtInProfiles(permitted: Pick<Profile, 'dns' | 'networks'>): Profile[] {
   const base = { keys: USUAL_KEYS, dns: [], networks: [], context: false, revocation: 'none-yet' } as const;
-  const agent = { ...base, lifetime: { default: HOUR, least: 5 * MINUTE, most: DAY }, context: true };
+  const hour = { default: HOUR, least: 5 * MINUTE, most: DAY };
   return [
-    { ...agent, name: 'agent' as Name },
-    { ...agent, ...permitted, name: 'service' as Name },
-    { ...base, name: 'operator' as Name, lifetime: { default: 30 * DAY, least: HOUR, most: 30 * DAY } },
-    { ...base, ...permitted, name: 'server' as Name, lifetime: { default: DAY, least: HOUR, most: DAY } },
+    { ...base, name: 'agent' as Name, subjects: ['agent'], lifetime: hour, context: true },
+    { ...base, ...permitted, name: 'service' as Name, subjects: ['service'], lifetime: hour, context: true },
+    {
+      ...base,
+      name: 'operator' as Name,
+      subjects: ['operator'],
+      lifetime: { default: 30 * DAY, least: HOUR, most: 30 * DAY },
+    },
+    {
+      ...base,
+      ...permitted,
+      name: 'server' as Name,
+      subjects: ['server'],
+      lifetime: { default: DAY, least: HOUR, most: DAY },
+    },
   ];
 }
 
@@ -70,7 +83,7 @@ export function builtInProfiles(permitted: {
  * JSON pointer to the member, e.g. `/lifetime/most`.
  */
 export function parseProfile(value: unknown): Profile {
-  const members = ['name', 'keys', 'lifetime', 'dns', 'networks', 'context', 'revocation'];
+  const members = ['name', 'subjects', 'keys', 'lifetime', 'dns', 'networks', 'context', 'revocation'];
   const given = object(value, '', members);
   const lifetime = object(given['lifetime'], '/lifetime', ['default', 'least', 'most']);
   const least = seconds(lifetime['least'], '/lifetime/least', MINUTE);
@@ -80,10 +93,13 @@ export function parseProfile(value: unknown): Profile {
     fail('/name', 'is not a name', 'Use 1 to 63 lower-case letters, digits and dashes.');
   }
   const keys = list(given['keys'], '/keys', (item) => ALGORITHMS.find((algorithm) => algorithm === item));
+  const subjects = list(given['subjects'], '/subjects', (item) => SUBJECTS.find((subject) => subject === item));
+  if (subjects.length === 0) fail('/subjects', 'is for nobody', `Use one or more of: ${SUBJECTS.join(', ')}.`);
   if (keys.length === 0) fail('/keys', 'allows no key at all', `Use one or more of: ${ALGORITHMS.join(', ')}.`);
   if (typeof given['context'] !== 'boolean') fail('/context', 'is not true or false', 'Use true or false.');
   return {
     name,
+    subjects,
     keys,
     lifetime: { default: usual, least, most: seconds(lifetime['most'], '/lifetime/most', usual) },
     dns: list(given['dns'], '/dns', (item) => (isHostName(item) && item === item.toLowerCase() ? item : undefined)),
@@ -127,6 +143,7 @@ function list<T extends string>(value: unknown, field: string, parse: (item: str
 }
 
 const FORMS: Readonly<Record<string, string>> = {
+  '/subjects': `Use one of: ${SUBJECTS.join(', ')}.`,
   '/keys': `Use one of: ${ALGORITHMS.join(', ')}.`,
   '/dns': 'Use a host name in lower case, without wildcard; names below it are allowed, too.',
   '/networks': 'Use a network like 10.0.0.0/8; a single address is 192.0.2.1/32.',

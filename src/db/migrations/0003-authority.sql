@@ -39,7 +39,7 @@ CREATE TABLE hierarchy (
 -- Rows stay, so that chains of old certificates can be built.
 CREATE TABLE authority (
   id TEXT NOT NULL PRIMARY KEY,
-  -- 'root', 'intermediate' or 'issuing'.
+  -- 'root', 'upstream' (of somebody else, between their root and us), 'intermediate' or 'issuing'.
   kind TEXT NOT NULL,
   -- 'next', 'active' or 'retired'.
   state TEXT NOT NULL,

@@ -1,0 +1,91 @@
+import type { Random } from '../base/random.ts';
+import type { Batch } from '../db/batch.ts';
+import { addKey, type Keyring } from '../keys/keyring.ts';
+import { AUTHORITY_KEY, type Authority, activeOf, chainOf } from './authority.ts';
+import { nextCrlNumber, signCrl } from './crl.ts';
+import type { Hierarchy } from './hierarchy.ts';
+import type { Issuer } from './issuer.ts';
+import { issuingLifetime, LIFETIMES } from './lifetime.ts';
+import { type MadeAuthority, makeAuthority, requireValidPath } from './make-authority.ts';
+import type { Profile } from './profile.ts';
+import { type Act, addAuthority, addCrl, addSuccessor, inState, noNext } from './store.ts';
+
+interface MakeParts extends Act {
+  readonly keyring: Keyring;
+  readonly random: Random;
+}
+
+/**
+ * Pushes the next intermediate, signed by the root: active at once, since relying parties get it with each leaf. The
+ * one before signs its list until it expires. With it goes its own first list.
+ */
+export async function addIntermediate(
+  batch: Batch,
+  hierarchy: Hierarchy,
+  root: Issuer,
+  parts: MakeParts,
+): Promise<Authority> {
+  const made = await makeAuthority(hierarchy, {
+    kind: 'intermediate',
+    state: 'active',
+    above: root,
+    lifetime: LIFETIMES.intermediate,
+    now: parts.now,
+    random: parts.random,
+  });
+  requireValidPath(made.authority, hierarchy.authorities, parts.now);
+  addSuccessor(batch, activeOf(hierarchy.authorities, 'intermediate'), made.authority, parts);
+  keep(batch, made, parts);
+  await addIntermediateCrl(batch, hierarchy, made.issuer, parts);
+  return made.authority;
+}
+
+/** Pushes the next issuing authority under the active intermediate. Refused when another process made one. */
+export async function addNextIssuing(
+  batch: Batch,
+  hierarchy: Hierarchy,
+  intermediate: Issuer,
+  { profiles, ...parts }: MakeParts & { readonly profiles: readonly Profile[] },
+): Promise<Authority> {
+  const made = await makeAuthority(hierarchy, {
+    kind: 'issuing',
+    state: 'next',
+    above: intermediate,
+    lifetime: issuingLifetime(profiles),
+    now: parts.now,
+    random: parts.random,
+  });
+  requireValidPath(made.authority, hierarchy.authorities, parts.now);
+  const above = chainOf(hierarchy.authorities, intermediate.id)[0];
+  if (above !== undefined) batch.checks.push(inState(above, 'active'));
+  batch.checks.push(noNext('issuing'));
+  addAuthority(batch, made.authority, parts);
+  keep(batch, made, parts);
+  return made.authority;
+}
+
+/** Pushes the root's list about intermediates, good for a year. */
+export async function addRootCrl(batch: Batch, hierarchy: Hierarchy, root: Issuer, act: Act): Promise<void> {
+  await addList(batch, hierarchy, root, LIFETIMES.rootCrl, act);
+}
+
+/** Pushes an intermediate's list about issuing authorities, good for a month. */
+export async function addIntermediateCrl(
+  batch: Batch,
+  hierarchy: Hierarchy,
+  intermediate: Issuer,
+  act: Act,
+): Promise<void> {
+  await addList(batch, hierarchy, intermediate, LIFETIMES.intermediateCrl, act);
+}
+
+/** No authority of this release is ever revoked, so the lists are empty; what they say is that they are. */
+async function addList(batch: Batch, hierarchy: Hierarchy, issuer: Issuer, lifetime: number, act: Act): Promise<void> {
+  const last = hierarchy.crls.find(({ authority }) => authority === issuer.id)?.number;
+  const number = nextCrlNumber(last, act.now);
+  addCrl(batch, issuer.id, await signCrl(issuer, { number, lifetime, revoked: [], now: act.now }), act);
+}
+
+function keep(batch: Batch, { authority, key }: MadeAuthority, { keyring, now, random }: MakeParts): void {
+  addKey(batch, keyring, { id: authority.id, purpose: AUTHORITY_KEY, key, now, random });
+}
