@@ -41,6 +41,9 @@ export const authority: Schema<Authority> = schemaOf<Authority>()(
 export interface Due {
   readonly what: string;
   readonly by: string;
+  readonly overdue: boolean;
+  /** What is needed, and what happens without it. */
+  readonly message: string;
   /** The command to run. */
   readonly command: string;
 }
@@ -53,7 +56,9 @@ export interface AuthorityList {
 export const authorityList: Schema<AuthorityList> = schemaOf<AuthorityList>()(
   z.strictObject({
     items: z.array(authority).max(1000),
-    due: z.array(z.strictObject({ what: line, by: time, command: line })).max(100),
+    due: z
+      .array(z.strictObject({ what: z.string().max(64), by: time, overdue: z.boolean(), message: line, command: line }))
+      .max(100),
   }),
 );
 

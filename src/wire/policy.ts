@@ -2,46 +2,51 @@ import * as z from 'zod';
 import { type Schema, schemaOf } from './schema.ts';
 import { sha256, time } from './text.ts';
 
-/** The longest policy set, in characters. */
-export const LONGEST_POLICIES = 32_768;
-
-const policies: Schema<string> = z.string().min(1).max(LONGEST_POLICIES).describe('Cedar.');
+/** Octets and characters alike: whoever reads the set knows the exact bound. */
+const text: Schema<string> = z.string().min(1).max(32_768).describe('Cedar.');
 
 /** The policy set in force. */
 export interface PolicySet {
+  /** From 1, one more with each publication. */
   readonly version: number;
+  /** SHA-256 of the text. */
   readonly digest: string;
-  readonly policies: string;
+  readonly text: string;
   readonly published_at: string;
+  readonly published_by: string;
 }
 
 export const policySet: Schema<PolicySet> = schemaOf<PolicySet>()(
-  z.strictObject({ version: z.int().min(0), digest: sha256, policies, published_at: time }),
+  z.strictObject({
+    version: z.int().min(1),
+    digest: sha256,
+    text,
+    published_at: time,
+    published_by: z.string().max(2048),
+  }),
 );
 
 export interface CheckPolicies {
-  readonly policies: string;
+  readonly text: string;
 }
 
-export const checkPolicies: Schema<CheckPolicies> = schemaOf<CheckPolicies>()(z.strictObject({ policies }));
+export const checkPolicies: Schema<CheckPolicies> = schemaOf<CheckPolicies>()(z.strictObject({ text }));
 
-/** Publishes a set in place of the one with `version`, which the author looked at. */
+/** Puts a set in force. `after`: the version that its author has seen in force; absent: whichever is. */
 export interface PublishPolicies extends CheckPolicies {
-  readonly version: number;
+  readonly after?: number;
 }
 
 export const publishPolicies: Schema<PublishPolicies> = schemaOf<PublishPolicies>()(
-  z.strictObject({ policies, version: z.int().min(0) }),
+  z.strictObject({ text, after: z.int().min(0).exactOptional() }),
 );
 
 export interface Finding {
   readonly severity: 'error' | 'warning';
   readonly message: string;
-  /** `@id` of the rule, where it is about one. */
-  readonly policy?: string;
-  /** From 1. */
-  readonly line?: number;
-  readonly column?: number;
+  /** Of the text's characters, from 1. */
+  readonly line: number;
+  readonly column: number;
 }
 
 /** Empty lists: the set could be published. */
@@ -53,9 +58,8 @@ export interface PolicyFindings {
 const finding = z.strictObject({
   severity: z.enum(['error', 'warning']),
   message: z.string().max(4000),
-  policy: z.string().max(255).exactOptional(),
-  line: z.int().min(1).exactOptional(),
-  column: z.int().min(1).exactOptional(),
+  line: z.int().min(0),
+  column: z.int().min(0),
 });
 
 export const policyFindings: Schema<PolicyFindings> = schemaOf<PolicyFindings>()(
