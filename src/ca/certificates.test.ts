@@ -19,9 +19,9 @@ import {
   type CertificateKind,
   type CertificateRow,
   insertCertificate,
-  markRevoked,
   type NewCertificate,
   readCertificate,
+  revokeCertificateRow,
 } from './certificates.ts';
 import { formatSerial, makeSerial } from './serial.ts';
 
@@ -124,8 +124,8 @@ onEachEngine('revoked is for ever, and the first time and cause stay', async ({ 
   }
   const row = (await readCertificate(map, made[1]!.serial))!;
   const [one, two] = [newBatch(), newBatch()];
-  await markRevoked(map, one, row, { at: clock.now(), reason: 1, cause: 'key_theft' });
-  await markRevoked(map, two, row, { at: clock.now() + 1, reason: 5, cause: 'decommissioned' });
+  await revokeCertificateRow(map, one, row, { at: clock.now(), cause: 'key_theft', caller: 'a' });
+  await revokeCertificateRow(map, two, row, { at: clock.now() + 1, cause: 'decommissioned', caller: 'b' });
   const commits = await writer.commit(one, two);
   assert.deepEqual(
     commits.map((commit) => (commit.committed ? 'done' : commit.refusal)),
@@ -167,7 +167,7 @@ onEachEngine('every question gets the answer that a walk over all certificates g
       victim.revokedAt = clock.now();
       const batch = newBatch();
       const row = (await readCertificate(map, victim.serial))!;
-      await markRevoked(map, batch, row, { at: clock.now(), reason: 1, cause: 'key_theft' });
+      await revokeCertificateRow(map, batch, row, { at: clock.now(), cause: 'key_theft', caller: 'a' });
       await writer.commit(batch);
     }
   }

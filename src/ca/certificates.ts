@@ -2,7 +2,8 @@ import type { Batch } from '../db/batch.ts';
 import type { Row } from '../db/database.ts';
 import { inPartition, type PartitionFamily } from '../db/partition.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
-import { readSerial } from './serial.ts';
+import { CAUSES, type Cause, reasonCode } from './revocation-cause.ts';
+import { formatSerial, readSerial } from './serial.ts';
 
 /**
  * The index of all leaf certificates, in partitions by the time of issue, which the serial number tells. It can be made
@@ -72,7 +73,7 @@ export interface Revoked {
   readonly at: number;
   /** Number of RFC 5280 §5.3.1. */
   readonly reason: number;
-  readonly cause: string;
+  readonly cause: Cause;
 }
 
 /** What a new row says. */
@@ -124,16 +125,17 @@ export async function readCertificate(map: PartitionMap, serial: Uint8Array): Pr
 const READ = `SELECT ${CERTIFICATE_COLUMNS} FROM {partition} WHERE serial = ?`;
 
 /**
- * Marks a certificate, which was read before, as revoked for ever. The commit refuses with `conflict` when it is marked
- * already, so that the caller can answer with the first time and cause. The batch has to bump the epoch and be anchored.
+ * Pushes the revocation of a certificate, which was read before, for ever: row, event, epoch, anchor. The commit refuses
+ * it with `conflict` when the certificate is revoked already, so that the first time and cause stay. What becomes of its
+ * key is for the caller to push.
  */
-export async function markRevoked(
+export async function revokeCertificateRow(
   map: PartitionMap,
   batch: Batch,
   certificate: CertificateRow,
-  { at, reason, cause }: Revoked,
+  { at, cause, caller }: { readonly at: number; readonly cause: Cause; readonly caller: string },
 ): Promise<void> {
-  const { serial, issuedAt, expiresAt } = certificate;
+  const { serial, kind, name, instance, issuedAt, expiresAt } = certificate;
   const [partition] = await map.overlapping(issuedAt, issuedAt);
   if (partition === undefined) return;
   batch.checks.push({
@@ -145,9 +147,17 @@ export async function markRevoked(
   });
   batch.writes.push({
     sql: 'UPDATE {partition} SET revoked_at = ?, reason = ?, cause = ? WHERE serial = ?',
-    params: [at, reason, cause, serial],
+    params: [at, reasonCode(cause), cause, serial],
     partition: { family: CERTIFICATES.name, at: issuedAt, expires: expiresAt },
   });
+  const hex = formatSerial(serial);
+  batch.events.push({
+    type: 'certificate.revoked',
+    subjects: [`${kind}:${name}`, ...(instance === undefined ? [] : [`instance:${instance}`]), `serial:${hex}`],
+    body: { caller, serial: hex, at: new Date(at).toISOString(), reason: CAUSES[cause], cause },
+  });
+  batch.bumpsEpoch = true;
+  batch.anchored = true;
 }
 
 /** A row of `CERTIFICATE_COLUMNS` as a certificate. */
@@ -169,6 +179,6 @@ export function certificateOf(row: Row): CertificateRow {
     issuer: row['issuer'] as string,
     ...(revokedAt === null
       ? {}
-      : { revoked: { at: revokedAt, reason: row['reason'] as number, cause: row['cause'] as string } }),
+      : { revoked: { at: revokedAt, reason: row['reason'] as number, cause: row['cause'] as Cause } }),
   };
 }

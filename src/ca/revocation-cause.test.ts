@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isWritError } from '../base/error.ts';
-import { blocksKey, CAUSES, type Cause, parseCause, REASONS, reasonCode } from './cause.ts';
+import { blocksKey, CAUSES, type Cause, parseCause, REASONS, reasonCode } from './revocation-cause.ts';
 
 test('every cause has a reason of RFC 5280 that says something', () => {
   for (const cause of Object.keys(CAUSES) as Cause[]) {
