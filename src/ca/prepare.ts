@@ -120,7 +120,8 @@ function lifetimeOf(issuer: Issuer, profile: Profile, request: LeafRequest, now:
 function namesOf(profile: Profile, { id, dns = [], addresses = [] }: LeafRequest): GeneralName[] {
   const names: GeneralName[] = [{ kind: 'uri', value: id.uri }];
   for (const value of dns) {
-    if (!isHostName(value) || !profile.dns.some((base) => value === base || value.endsWith(`.${base}`))) {
+    const form = isHostName(value) && value === value.toLowerCase();
+    if (!form || !profile.dns.some((base) => value === base || value.endsWith(`.${base}`))) {
       throw refusedName(profile, '/dns_names', 'DNS name', profile.dns);
     }
     names.push({ kind: 'dns', value });
