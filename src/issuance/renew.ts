@@ -1,0 +1,40 @@
+import type { Caller } from '../base/access.ts';
+import type { Holder } from './holder.ts';
+import { instanceHolder } from './instance-holder.ts';
+import { issueCertificate } from './issue.ts';
+import type { IssuedCertificate } from './issued.ts';
+import { notAuthenticated } from './not-authenticated.ts';
+import { operatorHolder } from './operator.ts';
+import type { IssuanceParts } from './parts.ts';
+import type { CertificateRequest } from './request.ts';
+
+/**
+ * The next certificate for whoever presents a valid one: an instance or an operator, with the same key or a new one. The
+ * one before stays valid until it expires. It says the same as the one before, or less.
+ */
+export function renewCertificate(
+  caller: Caller,
+  request: CertificateRequest,
+  parts: IssuanceParts,
+): Promise<IssuedCertificate> {
+  return issueCertificate(
+    {
+      caller,
+      action: 'certificate.renew',
+      event: 'certificate.renewed',
+      csr: request.csr,
+      wish: request.wish ?? {},
+      idempotency: request.idempotency,
+      previous: caller.serial,
+      holder: (fresh) => callersOwn(caller, parts, fresh),
+    },
+    parts,
+  );
+}
+
+/** The caller as a holder of certificates. Throws `not_authenticated` when it is none. */
+export async function callersOwn(caller: Caller, parts: IssuanceParts, fresh: boolean): Promise<Holder> {
+  if (caller.instance !== undefined) return instanceHolder(caller.instance, parts, fresh);
+  if (caller.operator !== undefined) return operatorHolder(caller.operator, parts);
+  throw notAuthenticated();
+}
