@@ -3,8 +3,8 @@ import type { Reader, Row, SqlValue } from './database.ts';
 import { covering, inPartition, merge, PARTITION_COLUMNS, type Partition, partitionOf } from './partition.ts';
 
 /**
- * The partitions of one family for those who read. The map is kept in memory and read again, only what has changed, when
- * an answer could depend on it: a row is not where it should be, or the question reaches into the newest partition.
+ * The partitions of one family for those who read. The map is kept in memory; what has changed of it is read again
+ * whenever an answer could depend on that: a row is not where it should be, or the question is about many rows.
  */
 export class PartitionMap {
   readonly #reader: Reader;
@@ -37,8 +37,8 @@ export class PartitionMap {
    * kept beyond `aliveAt`. Those that were dropped are left out.
    */
   async overlapping(from: number, to: number, aliveAt: number = Number.NEGATIVE_INFINITY): Promise<Partition[]> {
-    const newest = this.#partitions.at(-1);
-    if (newest === undefined || to >= newest.startsAt) await this.#refresh();
+    // Always: a late row may have made any of them to be kept longer.
+    await this.#refresh();
     const first = covering(this.#partitions, from)?.number ?? 1;
     const last = covering(this.#partitions, to)?.number ?? 0;
     return this.#partitions

@@ -130,12 +130,7 @@ class Sqlite implements Database {
     createOwnerOnly(options.path);
     this.#writer = new Connection(options, false);
     try {
-      this.#writer.database.exec(
-        // Pages of 8 KiB: five ledger entries to one, where of 4 KiB ones a quarter stays empty; a commit costs a fifth less.
-        'PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; ' +
-          'PRAGMA cache_size=-65536; PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; ' +
-          'PRAGMA busy_timeout=0',
-      );
+      prepareForWriting(this.#writer.database, options.busyTimeout ?? BUSY_TIMEOUT);
     } catch (error) {
       this.#writer.close();
       throw sqliteError(error);
@@ -274,6 +269,27 @@ class SqliteTransaction implements Transaction {
     this.#failure ??= failure;
     return Promise.reject(failure);
   }
+}
+
+function prepareForWriting(database: DatabaseSync, timeout: number): void {
+  // Before the first page is written. Pages of 8 KiB hold five ledger entries to one, where a quarter of a 4 KiB page
+  // stays empty, and a commit costs a fifth less.
+  database.exec('PRAGMA page_size=8192');
+  // While two processes open a new file, SQLite gives up at once here instead of waiting.
+  const until = performance.now() + timeout;
+  for (;;) {
+    try {
+      database.exec('PRAGMA journal_mode=WAL');
+      break;
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > until) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+  database.exec(
+    'PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY; ' +
+      'PRAGMA journal_size_limit=67108864; PRAGMA trusted_schema=OFF; PRAGMA busy_timeout=0',
+  );
 }
 
 /**
