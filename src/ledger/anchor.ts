@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { WritError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
@@ -157,9 +157,12 @@ export class Anchor {
 
   async #append(line: string): Promise<void> {
     try {
+      const path = join(this.directory, ANCHOR_REVOCATIONS);
       if (this.#revocations === undefined) {
-        this.#revocations = await open(join(this.directory, ANCHOR_REVOCATIONS), 'a', 0o600);
+        this.#revocations = await open(path, 'a', 0o600);
         await syncDirectory(this.directory);
+      } else if ((await stat(path)).ino !== (await this.#revocations.stat()).ino) {
+        throw new Error('the file was moved or replaced');
       }
       // The line feed in front ends whatever a process that was killed left behind. One write, so that lines of two
       // processes do not mix.
@@ -168,6 +171,9 @@ export class Anchor {
       if (bytesWritten !== bytes.length) throw new Error('the line was written in part');
       await this.#revocations.datasync();
     } catch (cause) {
+      // What the file holds is not known any more, and perhaps not even which file it is.
+      await this.close();
+      this.#position = undefined;
       throw failed(cause);
     }
   }

@@ -117,7 +117,8 @@ for (const { name, open, skip } of engines) {
       withLedger(
         async (ledger) => {
           const epoch = epochCell();
-          const other = await Sequencer.open({ ...ledger.options, epoch });
+          const anchor = await Anchor.open(join(ledger.directory, 'anchor'), silentLog);
+          const other = await Sequencer.open({ ...ledger.options, epoch, anchor });
           try {
             for (let i = 0; i < 5; i++) {
               await Promise.all(Array.from({ length: 70 }, (_, k) => ledger.sequencer.commit(change(`a${i}-${k}`))));
@@ -135,6 +136,7 @@ for (const { name, open, skip } of engines) {
             assert.equal(ledger.epoch.current(), head.epoch);
           } finally {
             await other.close();
+            await anchor.close();
           }
         },
         { ...how, options: { limits: { poll: 20 } } },
