@@ -1,7 +1,20 @@
 import * as z from 'zod';
 import { PAGE_MEMBERS, type Page, type PageQuery, pageOf } from './page.ts';
 import { type Schema, schemaOf } from './schema.ts';
-import { csr, dnsNames, id, ipAddresses, lifetime, name, pem, scopes, serial, spiffeId, time } from './text.ts';
+import {
+  csr,
+  dnsNames,
+  id,
+  ipAddresses,
+  lifetime,
+  name,
+  pastedSerial,
+  pem,
+  scopes,
+  serial,
+  spiffeId,
+  time,
+} from './text.ts';
 
 /** What every request for a certificate may say beside its CSR. Names in the CSR itself are ignored. */
 export interface Wanted {
@@ -50,7 +63,7 @@ export interface ReplaceCertificate extends Wanted {
 }
 
 export const replaceCertificate: Schema<ReplaceCertificate> = schemaOf<ReplaceCertificate>()(
-  z.strictObject({ serial: serial.exactOptional(), ...wanted }),
+  z.strictObject({ serial: pastedSerial.exactOptional(), ...wanted }),
 );
 
 export type SubjectKind = 'agent' | 'service' | 'operator' | 'server';

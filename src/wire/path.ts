@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type Schema, schemaOf } from './schema.ts';
-import { id, name, serial, whole } from './text.ts';
+import { id, name, pastedSerial, whole } from './text.ts';
 
 /* Parameters of paths, by the names in their templates. */
 
@@ -11,7 +11,7 @@ export const byName: Schema<{ readonly name: string }> = schemaOf<{ readonly nam
 export const byId: Schema<{ readonly id: string }> = schemaOf<{ readonly id: string }>()(z.strictObject({ id }));
 
 export const bySerial: Schema<{ readonly serial: string }> = schemaOf<{ readonly serial: string }>()(
-  z.strictObject({ serial }),
+  z.strictObject({ serial: pastedSerial }),
 );
 
 export const byTeam: Schema<{ readonly team: string }> = schemaOf<{ readonly team: string }>()(

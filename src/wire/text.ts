@@ -23,6 +23,12 @@ export const serial: Schema<string> = z
   .length(40)
   .regex(/^[0-9a-f]{40}$/, 'Give the serial number as 40 lower-case hex digits.');
 
+/** A serial number as people paste it: any case, with or without colons. */
+export const pastedSerial: Schema<string> = z
+  .string()
+  .max(80)
+  .regex(/^[0-9A-Fa-f:]+$/, 'Give the serial number in hexadecimal.');
+
 /** SHA-256 in lower-case hex. */
 export const sha256: Schema<string> = z
   .string()

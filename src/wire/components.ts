@@ -1,0 +1,69 @@
+import { agent, agentPage, changeAgent, registerAgent } from './agent.ts';
+import { authority, authorityList, rotateAuthority } from './authority.ts';
+import { stop } from './cause.ts';
+import {
+  certificate,
+  certificatePage,
+  certificateStatus,
+  enrol,
+  issueCertificate,
+  issuedCertificate,
+  renewCertificate,
+  replaceCertificate,
+} from './certificate.ts';
+import { instance, instancePage } from './instance.ts';
+import { ledgerEntry, ledgerPage } from './ledger.ts';
+import { operator, operatorList } from './operator.ts';
+import { owningTeam, owningTeamPage } from './owner.ts';
+import { checkPolicies, policyFindings, policySet, publishPolicies } from './policy.ts';
+import { problem } from './problem.ts';
+import { profile, profileList, profileRules } from './profile.ts';
+import type { Schema } from './schema.ts';
+import { health, readiness, version, whoami } from './status.ts';
+import { createdToken, createToken, token, tokenPage } from './token.ts';
+import { trust } from './trust.ts';
+
+/** The schemas of all bodies and answers by their names in the OpenAPI document. Names are stable. */
+export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
+  Agent: agent,
+  AgentPage: agentPage,
+  Authority: authority,
+  AuthorityList: authorityList,
+  Certificate: certificate,
+  CertificatePage: certificatePage,
+  CertificateStatus: certificateStatus,
+  ChangeAgent: changeAgent,
+  CheckPolicies: checkPolicies,
+  CreateToken: createToken,
+  CreatedToken: createdToken,
+  Enrol: enrol,
+  Health: health,
+  Instance: instance,
+  InstancePage: instancePage,
+  IssueCertificate: issueCertificate,
+  IssuedCertificate: issuedCertificate,
+  LedgerEntry: ledgerEntry,
+  LedgerPage: ledgerPage,
+  Operator: operator,
+  OperatorList: operatorList,
+  OwningTeam: owningTeam,
+  OwningTeamPage: owningTeamPage,
+  PolicyFindings: policyFindings,
+  PolicySet: policySet,
+  Problem: problem,
+  Profile: profile,
+  ProfileList: profileList,
+  ProfileRules: profileRules,
+  PublishPolicies: publishPolicies,
+  Readiness: readiness,
+  RegisterAgent: registerAgent,
+  RenewCertificate: renewCertificate,
+  ReplaceCertificate: replaceCertificate,
+  RotateAuthority: rotateAuthority,
+  Stop: stop,
+  Token: token,
+  TokenPage: tokenPage,
+  Trust: trust,
+  Version: version,
+  Whoami: whoami,
+};
