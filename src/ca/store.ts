@@ -228,7 +228,8 @@ export function inState({ id }: Authority, state: Authority['state']): Check {
   };
 }
 
-function noActive(kind: Authority['kind']): Check {
+/** Refuses a batch when there is an active authority of a kind. */
+export function noActive(kind: Authority['kind']): Check {
   return {
     sql: "SELECT 1 AS found FROM authority WHERE kind = ? AND state = 'active'",
     params: [kind],

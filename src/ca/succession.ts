@@ -8,7 +8,7 @@ import type { Issuer } from './issuer.ts';
 import { issuingLifetime, LIFETIMES } from './lifetime.ts';
 import { type MadeAuthority, makeAuthority, requireValidPath } from './make-authority.ts';
 import type { Profile } from './profile.ts';
-import { type Act, addAuthority, addCrl, addSuccessor, inState, noNext } from './store.ts';
+import { type Act, addAuthority, addCrl, addSuccessor, inState, noActive, noNext } from './store.ts';
 
 interface MakeParts extends Act {
   readonly keyring: Keyring;
@@ -40,7 +40,10 @@ export async function addIntermediate(
   return made.authority;
 }
 
-/** Pushes the next issuing authority under the active intermediate. Refused when another process made one. */
+/**
+ * Pushes the next issuing authority under the active intermediate. Refused when another process made one, also when
+ * that one has taken over already.
+ */
 export async function addNextIssuing(
   batch: Batch,
   hierarchy: Hierarchy,
@@ -58,7 +61,8 @@ export async function addNextIssuing(
   requireValidPath(made.authority, hierarchy.authorities, parts.now);
   const above = chainOf(hierarchy.authorities, intermediate.id)[0];
   if (above !== undefined) batch.checks.push(inState(above, 'active'));
-  batch.checks.push(noNext('issuing'));
+  const active = activeOf(hierarchy.authorities, 'issuing');
+  batch.checks.push(noNext('issuing'), active === undefined ? noActive('issuing') : inState(active, 'active'));
   addAuthority(batch, made.authority, parts);
   keep(batch, made, parts);
   return made.authority;
