@@ -1,3 +1,4 @@
+import { WritError } from '../base/error.ts';
 import type { Batch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import { type Agent, agentFault } from './agent.ts';
@@ -18,6 +19,15 @@ const READ =
 export async function readStanding(reader: Reader, instance: string): Promise<Standing | undefined> {
   const row = await reader.get(READ, [instance]);
   return row === undefined ? undefined : { instance: instanceOf(row), agent: agentOf(row) };
+}
+
+/** Why nothing is issued for an agent, and whether that is for ever; undefined when nothing stands against it. */
+export function agentError(agent: Agent): WritError | undefined {
+  const message = agentFault(agent);
+  if (message === undefined) return undefined;
+  return new WritError(agent.status === 'retired' ? 'revoked' : 'inactive', message, {
+    remedy: 'Ask the team that owns it, or an operator.',
+  });
 }
 
 /** Why nothing is issued for an instance, and whether that is for ever; undefined when nothing stands against it. */
@@ -60,5 +70,25 @@ export function requireActiveAgent(batch: Batch, agent: Agent): void {
     want: 'present',
     refusal: 'conflict',
     reason: 'The agent or its owner changed or stopped meanwhile.',
+  });
+}
+
+const ACTIVE_WHATEVER_VERSION =
+  'SELECT 1 FROM instance i JOIN agent a ON a.name = i.agent JOIN owner o ON o.team = a.team ' +
+  "WHERE i.id = ? AND i.status = 'active' AND a.status = 'active' AND o.status = 'active'";
+
+/** Whether instance, agent and owner are active, where nothing else about them was decided on. */
+export async function isActiveInstance(reader: Reader, instance: string): Promise<boolean> {
+  return (await reader.get(ACTIVE_WHATEVER_VERSION, [instance])) !== undefined;
+}
+
+/** The commit looks again: instance, agent and owner are active, in whichever version. */
+export function requireInstanceActive(batch: Batch, instance: string): void {
+  batch.checks.push({
+    sql: ACTIVE_WHATEVER_VERSION,
+    params: [instance],
+    want: 'present',
+    refusal: 'conflict',
+    reason: 'The instance, its agent or its owner stopped meanwhile.',
   });
 }

@@ -7,6 +7,8 @@ CREATE TABLE join_token (
   workflow TEXT,
   -- JSON array of texts, in order.
   scopes TEXT NOT NULL,
+  -- JSON object of texts, for the instances that it lets in.
+  labels TEXT NOT NULL,
   -- The instance that made it, when an instance did.
   parent TEXT,
   -- Certificates of what it lets in end then, too.
@@ -22,3 +24,6 @@ CREATE TABLE join_token (
 ) WITHOUT ROWID;
 
 CREATE INDEX join_token_by_agent ON join_token (agent, id);
+
+-- What an instance made: what it may list.
+CREATE INDEX join_token_by_parent ON join_token (parent, id) WHERE parent IS NOT NULL;
