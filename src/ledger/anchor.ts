@@ -47,6 +47,11 @@ export class Anchor {
     return new Anchor(path, log);
   }
 
+  /** An anchor to look at: nothing is made, and nothing may be written. */
+  static reading(directory: string, log: Log): Anchor {
+    return new Anchor(resolve(directory), log);
+  }
+
   private constructor(directory: string, log: Log) {
     this.directory = directory;
     this.#log = log;
@@ -111,8 +116,8 @@ export class Anchor {
     }
   }
 
-  /** Verified records from the last to the first. Lines that are none are passed over and logged. */
-  async *records(keyOf: Parameters<typeof parseAnchorRecord>[1]): AsyncGenerator<AnchorRecord> {
+  /** Verified records from the last to the first. Lines that are none are logged, told to `bad`, and passed over. */
+  async *records(keyOf: Parameters<typeof parseAnchorRecord>[1], bad?: () => void): AsyncGenerator<AnchorRecord> {
     let file: FileHandle;
     try {
       file = await open(join(this.directory, ANCHOR_REVOCATIONS), 'r');
@@ -124,8 +129,12 @@ export class Anchor {
       for await (const line of linesBackward(file)) {
         if (line.length === 0) continue;
         const record = parseAnchorRecord(line, keyOf);
-        if (record === undefined) this.#log.warn('anchor line not understood', { octets: line.length });
-        else yield record;
+        if (record !== undefined) {
+          yield record;
+          continue;
+        }
+        this.#log.warn('anchor line not understood', { octets: line.length });
+        bad?.();
       }
     } finally {
       await file.close();

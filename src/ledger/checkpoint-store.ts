@@ -1,10 +1,10 @@
-import type { Reader, Transaction } from '../db/database.ts';
+import type { Reader, Row, Transaction } from '../db/database.ts';
 
 /** A checkpoint with both signatures, as kept. */
 export interface KeptCheckpoint {
   readonly size: number;
   readonly log: number;
-  /** Milliseconds. */
+  /** Milliseconds, a multiple of 1000: what the cosignature says. */
   readonly time: number;
   readonly note: string;
 }
@@ -39,7 +39,15 @@ export async function latestCheckpoint(reader: Reader): Promise<KeptCheckpoint |
     'SELECT c.size, c.log, c.time, c.note FROM ledger_checkpoint c JOIN ledger_head h ON h.id = 1 AND h.log = c.log ' +
       'ORDER BY c.size DESC LIMIT 1',
   );
-  if (row === undefined) return undefined;
+  return row === undefined ? undefined : keptCheckpoint(row);
+}
+
+/** Every checkpoint that is kept, smallest first. About 9 000 a year. */
+export async function keptCheckpoints(reader: Reader): Promise<KeptCheckpoint[]> {
+  return (await reader.all('SELECT size, log, time, note FROM ledger_checkpoint ORDER BY size')).map(keptCheckpoint);
+}
+
+function keptCheckpoint(row: Row): KeptCheckpoint {
   return {
     size: row['size'] as number,
     log: row['log'] as number,

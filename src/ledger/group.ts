@@ -122,7 +122,9 @@ export async function writeGroup(
     await send(...headUpdate({ ...next, root, note }));
     if (cosign) {
       cosigned = await signer.cosign(note, now);
-      await storeCheckpoint(tx, { size: next.size, log: next.log, time: now, note: cosigned });
+      // In whole seconds, as the cosignature says it.
+      const time = now - (now % 1000);
+      await storeCheckpoint(tx, { size: next.size, log: next.log, time, note: cosigned });
     }
   }
   if (onRefusal !== undefined) {

@@ -80,6 +80,14 @@ export function verifyNote(note: Note, keys: readonly NoteKey[]): NoteKey[] {
   return [...signers];
 }
 
+/** When `key` cosigned the note, in seconds since the epoch; undefined when it did not. Not verified here. */
+export function cosignedAt(note: Note, key: NoteKey): bigint | undefined {
+  const found = note.signatures.find(({ name, id }) => name === key.name && equalBytes(id, key.id));
+  return found === undefined || found.signature.length < 8
+    ? undefined
+    : Buffer.from(found.signature.subarray(0, 8)).readBigUInt64BE();
+}
+
 function bad(what: string): WritError {
   return new WritError('bad_note', `the note ${what}`, {
     remedy: 'Fetch it again, and check that the public keys are those of this log (C2SP signed-note).',
