@@ -9,9 +9,12 @@ export const namesPermitted: Lint = {
   about: 'all',
   check({ tbs, decoded, issuer }) {
     if (issuer?.constraints === undefined) return undefined;
-    const names = constrainedNames(tbs.subject, decoded.names);
-    return permits(issuer.constraints, names, newBudget())
-      ? undefined
-      : "has a name that its issuer's name constraints do not permit";
+    try {
+      const names = constrainedNames(tbs.subject, decoded.names);
+      if (permits(issuer.constraints, names, newBudget())) return undefined;
+    } catch {
+      return "has a name that cannot be compared with its issuer's name constraints";
+    }
+    return "has a name that its issuer's name constraints do not permit";
   },
 };
