@@ -121,7 +121,7 @@ describe('verifyLedger', () => {
       }
       database.close();
       assert.deepEqual(missed, []);
-      assert.ok(tried > 80);
+      assert.ok(tried > 60);
       assert.deepEqual(await findings(ledger, path), []);
     }));
 
