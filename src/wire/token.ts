@@ -43,10 +43,16 @@ export interface Token {
   readonly workflow?: string;
   readonly scopes: readonly string[];
   readonly labels: Labels;
+  /** The instance that made it, when one did. */
+  readonly parent?: string;
+  /** Certificates of what it lets in end then, too. */
+  readonly attested_until?: string;
   /** SPIFFE ID of whoever made it. */
   readonly created_by: string;
   readonly created_at: string;
   readonly expires_at: string;
+  readonly revoked_at?: string;
+  readonly last_used_at?: string;
 }
 
 const members = {
@@ -59,9 +65,13 @@ const members = {
   workflow: z.string().max(255).exactOptional(),
   scopes,
   labels,
+  parent: id.exactOptional(),
+  attested_until: time.exactOptional(),
   created_by: z.string().max(2048),
   created_at: time,
   expires_at: time,
+  revoked_at: time.exactOptional(),
+  last_used_at: time.exactOptional(),
 };
 
 export const token: Schema<Token> = schemaOf<Token>()(z.strictObject(members));
