@@ -55,7 +55,7 @@ export async function issueCertificate(order: Order, parts: IssuanceParts): Prom
 
   const attempt = { holder: undefined };
   try {
-    const issued = (await certify(order, csr, parts, attempt)) ?? (await again(order, csr, parts, attempt));
+    const issued = (await certify(order, csr, parts, attempt)) ?? (await certify(order, csr, parts, attempt, true));
     if (issued !== undefined) return issued;
     throw new WritError('conflict', 'What the certificate rests on keeps changing.', {
       remedy: 'Repeat the request in a moment.',
@@ -66,7 +66,10 @@ export async function issueCertificate(order: Order, parts: IssuanceParts): Prom
   }
 }
 
-/** Steps 2 to 7. Gives undefined when the commit found something changed that may still allow the request. */
+/**
+ * Steps 2 to 7. Gives undefined when the commit found something changed that may still allow the request; then they are
+ * gone through once more, on facts that are read `fresh`.
+ */
 async function certify(
   order: Order,
   csr: Csr,
@@ -77,6 +80,7 @@ async function certify(
   const { caller, wish, idempotency } = order;
 
   // 2. Facts: who the certificate is for, and what it may say.
+  await parts.refresh();
   const holder = await order.holder(fresh);
   attempt.holder = holder;
 
@@ -131,17 +135,6 @@ async function certify(
 
   // 7. Answer: it is durable.
   return issuedFrom({ ...row, leaf: commit.firstLeaf + event }, certificate.der, parts);
-}
-
-/** Once more from step 2, on what is true now. */
-async function again(
-  order: Order,
-  csr: Csr,
-  parts: IssuanceParts,
-  attempt: { holder: Holder | undefined },
-): Promise<IssuedCertificate | undefined> {
-  await parts.refresh();
-  return certify(order, csr, parts, attempt, true);
 }
 
 function factsOf(holder: Holder, wish: Wish, csr: Csr): Facts {

@@ -1,0 +1,230 @@
+/**
+ * A whole installation for tests of the flows: migrated database, ledger with its sequencer, authorities, the default
+ * policy set, all as the server wires them, in one thread.
+ */
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import type { Attestation } from '../src/attest/attested.ts';
+import { createToken } from '../src/attest/create.ts';
+import type { Registered } from '../src/attest/flow.ts';
+import { attestJoinToken } from '../src/attest/join-token.ts';
+import type { TokenInput } from '../src/attest/token-input.ts';
+import type { Caller } from '../src/base/access.ts';
+import { type ManualClock, manualClock } from '../src/base/clock.ts';
+import { WritError } from '../src/base/error.ts';
+import { silentLog } from '../src/base/log.ts';
+import { type Random, systemRandom } from '../src/base/random.ts';
+import { CERTIFICATES } from '../src/ca/certificates.ts';
+import { createHierarchy } from '../src/ca/create.ts';
+import { permittedNames } from '../src/ca/name-constraints.ts';
+import { openAuthority } from '../src/ca/open-authority.ts';
+import { builtInProfiles } from '../src/ca/profile.ts';
+import { type CommitBatch, newBatch } from '../src/db/batch.ts';
+import type { Database } from '../src/db/database.ts';
+import { EpochCache } from '../src/db/epoch-cache.ts';
+import { migrate } from '../src/db/migrate.ts';
+import { PartitionMap } from '../src/db/partition-map.ts';
+import { PartitionWriter } from '../src/db/partition-writer.ts';
+import { CurrentAuthority } from '../src/issuance/current-authority.ts';
+import type { IssuanceParts } from '../src/issuance/parts.ts';
+import { RefusalLog } from '../src/issuance/refusals.ts';
+import { generateKey, type KeyAlgorithm } from '../src/keys/generate.ts';
+import { createKeyring, type Keyring } from '../src/keys/keyring.ts';
+import { localSigner } from '../src/keys/local.ts';
+import { Passphrase } from '../src/keys/passphrase.ts';
+import { decodeEntry, type RecordedEvent } from '../src/ledger/entry.ts';
+import { epochCell } from '../src/ledger/epoch.ts';
+import { readHead } from '../src/ledger/head.ts';
+import { Sequencer } from '../src/ledger/sequencer.ts';
+import { startLog } from '../src/ledger/start-log.ts';
+import { readEntries } from '../src/ledger/store.ts';
+import { createGuard } from '../src/policy/guard.ts';
+import { Policy } from '../src/policy/policy.ts';
+import { insertDefaultPolicy } from '../src/policy/publish.ts';
+import { type Agent, type AgentKind, agentFault, agentResource } from '../src/registry/agent.ts';
+import { readAgent } from '../src/registry/agent-store.ts';
+import type { RegistryParts } from '../src/registry/flow.ts';
+import { lineageOf, readInstance } from '../src/registry/instance.ts';
+import { registerAgent } from '../src/registry/register.ts';
+import { readStanding, standingFault } from '../src/registry/standing.ts';
+import { parseTrustDomain } from '../src/spiffe-id/trust-domain.ts';
+import { parseJoinToken } from '../src/wire/join-token.ts';
+import { encodeCsr } from '../src/x509/csr.ts';
+
+export const START = 1_800_000_000_000;
+export const ADA: Caller = { kind: 'operator', id: 'spiffe://agents.example.com/operator/ada', operator: 'ada' };
+export const SYSTEM: Caller = { kind: 'system', id: 'system:test' };
+
+export interface InstallationOptions {
+  readonly algorithm?: KeyAlgorithm;
+  /** Rows in a partition of certificates. */
+  readonly rowLimit?: number;
+}
+
+export interface Installation {
+  readonly database: Database;
+  readonly clock: ManualClock;
+  readonly random: Random;
+  readonly keyring: Keyring;
+  readonly commit: CommitBatch;
+  readonly policy: Policy;
+  readonly issuance: IssuanceParts;
+  readonly registry: RegistryParts;
+  readonly refusals: RefusalLog;
+  /** Everything in the ledger from `leaf` on. */
+  events(leaf?: number): Promise<RecordedEvent[]>;
+  /** Moves the clock, as if the epoch had been polled all the while. */
+  advance(ms: number): void;
+  close(): Promise<void>;
+}
+
+export async function createInstallation(database: Database, options: InstallationOptions = {}): Promise<Installation> {
+  const clock = manualClock(START);
+  const random = systemRandom();
+  const epoch = epochCell();
+  const trustDomain = parseTrustDomain('agents.example.com');
+  await migrate(database);
+  const keys = {
+    checkpoint: localSigner(await generateKey('ed25519')),
+    cosignature: localSigner(await generateKey('ml-dsa-44')),
+  };
+  const families = [{ ...CERTIFICATES, ...(options.rowLimit === undefined ? {} : { rowLimit: options.rowLimit }) }];
+  const partitions = new PartitionWriter(database.engine, families, clock);
+  const log = { database, keys, partitions, clock };
+  await startLog({ ...log, trustDomain, random });
+  const sequencer = await Sequencer.open({ ...log, random, epoch, log: silentLog });
+  const commit: CommitBatch = (batch) => sequencer.commit(batch);
+
+  const act = { now: clock.now(), caller: SYSTEM.id, random };
+  const batch = newBatch();
+  const keyring = await createKeyring(batch, new Passphrase(Buffer.from('a passphrase for tests')), {
+    ...act,
+    derivation: { memory: 8192, passes: 1, lanes: 1, salt: random(16) },
+  });
+  const scope = { trustDomain, dns: [], networks: [], loopback: true };
+  const profiles = builtInProfiles(permittedNames(scope));
+  await createHierarchy(batch, { ...act, scope, profiles, keyring, algorithm: options.algorithm ?? 'ecdsa-p256' });
+  insertDefaultPolicy(batch, clock.now());
+  await commit(batch);
+
+  const guard = createGuard({ trustDomain, dnsSubtrees: ['localhost'], ipRanges: ['127.0.0.0/8', '::1/128'] });
+  const policy = new Policy({ reader: database, epoch, clock, guard, log: silentLog });
+  const authority = new CurrentAuthority({
+    reader: database,
+    epoch,
+    open: (one) => openAuthority(database, keyring, one, trustDomain),
+  });
+  const refresh = async (): Promise<void> => {
+    await policy.fresh();
+    await authority.refresh();
+  };
+  await refresh();
+  const refusals = new RefusalLog(commit, clock, silentLog);
+  const { authorize } = policy;
+  const issuance: IssuanceParts = {
+    trustDomain,
+    reader: database,
+    certificates: new PartitionMap(database, CERTIFICATES.name),
+    authority,
+    authorize,
+    refresh,
+    holders: new EpochCache(epoch, 10_000),
+    commit,
+    recordRefusal: refusals.record,
+    clock,
+    random,
+  };
+  return {
+    database,
+    clock,
+    random,
+    keyring,
+    commit,
+    policy,
+    issuance,
+    registry: { reader: database, authorize, commit, clock, random, profileFits: async () => true },
+    refusals,
+    async events(leaf = 0) {
+      const head = await readHead(database);
+      return (await readEntries(database, leaf, head!.size)).map((entry, i) => decodeEntry(leaf + i, entry));
+    },
+    advance(ms) {
+      clock.advance(ms);
+      epoch.publish(epoch.current(), clock.now());
+    },
+    async close() {
+      policy.close();
+      await sequencer.close();
+    },
+  };
+}
+
+/** Registers an agent that is ready for instances. */
+export async function register({ registry }: Installation, name: string, kind: AgentKind = 'agent'): Promise<Agent> {
+  const owner = { team: 'research', sponsor: 'alice@example.com' };
+  return registerAgent(ADA, { kind, name, owner, purpose: 'tests', environment: 'test', profile: kind }, registry);
+}
+
+/** The `registry/` that `attest/` asks for. */
+export function registered({ database }: Pick<Installation, 'database'>): Registered {
+  const isActive = async (id: string): Promise<boolean> => {
+    const standing = await readStanding(database, id);
+    return standing !== undefined && standingFault(standing) === undefined;
+  };
+  return {
+    async agent(name) {
+      const agent = await readAgent(database, name);
+      const message = agent === undefined ? undefined : agentFault(agent);
+      if (agent === undefined) return undefined;
+      const fault = message === undefined ? {} : { fault: new WritError('inactive', message) };
+      return { kind: agent.kind, resource: agentResource(agent), ...fault };
+    },
+    async instance(id) {
+      const instance = await readInstance(database, id);
+      return instance === undefined ? undefined : { ...instance, depth: (await lineageOf(database, instance)).length };
+    },
+    isActive,
+    requireActive(batch, instance) {
+      batch.checks.push({
+        sql: "SELECT 1 FROM instance WHERE id = ? AND status = 'active'",
+        params: [instance],
+        want: 'present',
+        refusal: 'token_refused',
+        reason: 'The instance that made the token was stopped.',
+      });
+    },
+    parseLabels: (labels) => labels,
+  };
+}
+
+/** Makes a join token and gives what the door makes of its text. */
+export async function newToken(
+  installation: Installation,
+  input: TokenInput,
+  caller: Caller = ADA,
+): Promise<{ readonly id: string; readonly attest: () => Promise<Attestation> }> {
+  const { database, clock, random, commit, policy } = installation;
+  const parts = {
+    reader: database,
+    authorize: policy.authorize,
+    commit,
+    clock,
+    random,
+    registered: registered(installation),
+    server: { address: 'localhost:8443', rootFingerprint: new Uint8Array(32) },
+  };
+  const token = await createToken(caller, input, parts);
+  const instances = parts.registered;
+  const given = parseJoinToken(token.text);
+  return { id: token.id, attest: () => attestJoinToken(given, { reader: database, clock, instances }) };
+}
+
+/** A key pair and requests for it. */
+export function newKey(): { readonly key: KeyObject; readonly csr: () => Promise<Uint8Array> } {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
+  return {
+    key: privateKey,
+    csr: () =>
+      encodeCsr({ spki, algorithm: 'ecdsa-p256-sha256', sign: async (message) => sign('sha256', message, privateKey) }),
+  };
+}
