@@ -70,7 +70,7 @@ function intermediateDue(hierarchy: Hierarchy, { now, issuingLifetime }: DueOpti
   const active = activeOf(authorities, 'intermediate');
   if (root === 'online' || active === undefined || request !== undefined) return undefined;
   const top = activeOf(authorities, 'root');
-  if (top !== undefined && endsWith(active, top, now)) return undefined;
+  if (root === 'offline' && top !== undefined && endsWith(active, top, now)) return undefined;
   const end = day(active.certificate.notAfter);
   return {
     what: 'intermediate',

@@ -1,4 +1,4 @@
-import { WritError } from '../base/error.ts';
+import { isWritError, WritError } from '../base/error.ts';
 import { newId } from '../base/id.ts';
 import type { Random } from '../base/random.ts';
 import type { Batch } from '../db/batch.ts';
@@ -17,9 +17,9 @@ import { validatePath } from '../x509/path/validate.ts';
 import { AUTHORITY_KEY, type Authority, activeOf } from './authority.ts';
 import { authorityName } from './authority-name.ts';
 import type { Hierarchy } from './hierarchy.ts';
-import { openIssuer } from './issuer.ts';
+import { type Issuer, openIssuer } from './issuer.ts';
 import { issuingLifetime } from './lifetime.ts';
-import { makeAuthority, requireValidPath } from './make-authority.ts';
+import { type MadeAuthority, makeAuthority, requireValidPath } from './make-authority.ts';
 import { authorityExtensions } from './prepare-authority.ts';
 import type { Profile } from './profile.ts';
 import { type Act, addAuthority, addRequest, addSuccessor, removeRequest } from './store.ts';
@@ -105,16 +105,7 @@ export async function importIntermediate(
   };
   const issuer = openIssuer(authority, trustDomain, signer);
   const chain = [authority, ...upstream.map(({ authority }) => authority)];
-  const lifetime = issuingLifetime(options.profiles);
-  const issuing = await makeAuthority(hierarchy, {
-    kind: 'issuing',
-    state: 'active',
-    above: issuer,
-    lifetime,
-    now,
-    random,
-  });
-  requireValidPath(issuing.authority, chain, now);
+  const issuing = await issuingBelow(hierarchy, issuer, chain, options);
 
   removeRequest(batch, request);
   for (const { authority, known } of upstream.toReversed()) if (!known) addAuthority(batch, authority, options);
@@ -125,6 +116,27 @@ export async function importIntermediate(
   }
   await addIntermediateCrl(batch, hierarchy, issuer, options);
   return authority;
+}
+
+/** The first issuing authority below, and the proof that the intermediate can carry one. */
+async function issuingBelow(
+  hierarchy: Hierarchy,
+  above: Issuer,
+  chain: readonly Authority[],
+  { profiles, now, random }: ImportOptions,
+): Promise<MadeAuthority> {
+  try {
+    const lifetime = issuingLifetime(profiles);
+    const made = await makeAuthority(hierarchy, { kind: 'issuing', state: 'active', above, lifetime, now, random });
+    requireValidPath(made.authority, chain, now);
+    return made;
+  } catch (error) {
+    if (!isWritError(error, 'lint_failed')) throw error;
+    throw refused(
+      `an issuing certificate below it would not validate: ${error.message}`,
+      'Have it signed as requested.',
+    );
+  }
 }
 
 /** RFC 5280 §4.2.1.3, §4.2.1.9: it signs issuing authorities and lists about them. */

@@ -97,6 +97,7 @@ function isKeyFile(value: unknown): value is KeyFile {
   return (
     fields === 'format,id,note,purpose,sealed' &&
     file['format'] === FORMAT &&
-    Object.values(file).every((field) => typeof field === 'string')
+    Object.values(file).every((field) => typeof field === 'string') &&
+    Buffer.from(file['sealed'] as string, 'base64').toString('base64') === file['sealed']
   );
 }
