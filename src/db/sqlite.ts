@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -292,6 +292,8 @@ function prepareForWriting(database: DatabaseSync, timeout: number): void {
   );
 }
 
+const READ_ONLY = new Set(['EACCES', 'EPERM', 'EROFS']);
+
 /**
  * Makes the file before SQLite would, so that no instant exists at which others could open it; the log and the shared
  * memory file take their mode from it. The names of new directories are made durable with it.
@@ -305,7 +307,16 @@ function createOwnerOnly(path: string): void {
       closeSync(openSync(path, 'a', 0o600));
       syncFolder(folder);
     }
+    accessSync(path, constants.W_OK);
+    accessSync(folder, constants.W_OK);
   } catch (error) {
+    if (READ_ONLY.has(String((error as NodeJS.ErrnoException).code))) {
+      throw new WritError('storage_failed', 'The database file, its directory or its disk is read-only.', {
+        field: 'path',
+        remedy: 'Make the data directory writable for the user that runs Writ.',
+        cause: error,
+      });
+    }
     throw new WritError('storage_failed', 'The database file cannot be created.', {
       field: 'path',
       remedy: 'Check that the directory can be written by the user that runs Writ and that the disk has space.',

@@ -1,9 +1,13 @@
 // Commits one row after the other into `item` and names each on standard output once its commit was acknowledged.
+// Arguments: the place, the first id, and after how many rows to end by itself (default: never).
 import { writeSync } from 'node:fs';
 import { openPlace, type Place } from '../../../test/engines.ts';
 
 const database = await openPlace(JSON.parse(process.argv[2]!) as Place);
-for (let id = Number(process.argv[3]); ; id++) {
+const first = Number(process.argv[3]);
+const count = Number(process.argv[4] ?? Number.POSITIVE_INFINITY);
+for (let id = first; id < first + count; id++) {
   await database.transaction((tx) => tx.run('INSERT INTO item (id, size) VALUES (?, ?)', [id, id]));
   writeSync(1, `${id}\n`);
 }
+await database.close();
