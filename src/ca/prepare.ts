@@ -37,7 +37,7 @@ export interface LeafRequest {
  * to be signed. `now` in milliseconds. Throws
  *
  * - `bad_csr` for a kind of key that the profile does not take, `bad_request` for a lifetime outside its bounds;
- * - `denied` for a name that the profile does not allow;
+ * - `denied` for a subject that the profile is not for, or a name that it does not allow;
  * - `expired` when nothing is left of what it hangs on, `clock` when the issuer's life has not begun;
  * - `lint_failed` when the outcome breaks a rule, which is a defect.
  */
@@ -48,8 +48,14 @@ export function prepareLeaf(
   { now, random }: { readonly now: number; readonly random: Random },
 ): Prepared {
   const subject = subjectOf(request.id, issuer.trustDomain);
-  if (issuer.kind !== 'issuing' || subject === undefined || !profile.subjects.includes(subject.kind)) {
-    throw new WritError('internal', 'A leaf was to be signed by an authority or profile that is not for its subject.');
+  if (issuer.kind !== 'issuing' || subject === undefined) {
+    throw new WritError('internal', 'A leaf was to be signed by an authority that signs no such leaves.');
+  }
+  if (!profile.subjects.includes(subject.kind)) {
+    throw new WritError('denied', `The profile ${profile.name} is not for a subject of kind ${subject.kind}.`, {
+      field: '/profile',
+      remedy: `It is for: ${profile.subjects.join(', ')}.`,
+    });
   }
   requireKey(profile, request.key);
   const names = namesOf(profile, request);

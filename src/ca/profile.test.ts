@@ -29,6 +29,7 @@ test('every deviation is refused at its place, with what would be right', () => 
     ['', { ...agent, extra: 1 }],
     ['/name', { ...agent, name: 'Agent' }],
     ['/name', { ...agent, name: 1 }],
+    ['/name', { ...agent, name: 'issuing' }],
     ['/subjects', { ...agent, subjects: [] }],
     ['/subjects/0', { ...agent, subjects: ['root'] }],
     ['/keys', { ...agent, keys: [] }],

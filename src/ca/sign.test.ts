@@ -162,7 +162,10 @@ test('an agent gets no name but its id, and no extension where the profile has n
 
 test('a profile is for its own subjects, and an authority for its own trust domain', async () => {
   const agent = await leafRequest();
-  assert.throws(() => prepareLeaf(chain.issuer, profileOf('server'), agent, { now, random }), code('internal'));
+  assert.throws(
+    () => prepareLeaf(chain.issuer, profileOf('server'), agent, { now, random }),
+    code('denied', '/profile'),
+  );
   const elsewhere = instanceId(
     parseTrustDomain('example.org'),
     'agent',
