@@ -54,6 +54,11 @@ export class CurrentAuthority implements SigningAuthority {
     return this.#profiles.get(name);
   }
 
+  /** All of them, as last refreshed. */
+  authorities(): readonly Authority[] {
+    return this.#authorities;
+  }
+
   chain(issuer: string): readonly Uint8Array[] {
     let chain = this.#chains.get(issuer);
     if (chain === undefined) {
