@@ -4,16 +4,19 @@ import { isWritError } from '../base/error.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { changePassphrase, type Keyring, openKeyring } from '../keys/keyring.ts';
 import { Passphrase } from '../keys/passphrase.ts';
+import type { Name } from '../spiffe-id/name.ts';
+import { operatorId } from '../spiffe-id/subject.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import { parseCrl } from '../x509/crl.ts';
 import { RFC5280 } from '../x509/path/policy.ts';
 import { validatePath } from '../x509/path/validate.ts';
 import { type Authority, activeOf, chainOf, rootsOf } from './authority.ts';
 import { type Hierarchy, readHierarchy } from './hierarchy.ts';
+import type { Issuer } from './issuer.ts';
 import { type MaintainParts, maintain, rotateIssuing } from './maintain.ts';
 import { openAuthority } from './open-authority.ts';
+import { builtInProfiles } from './profile.ts';
 import { nextStep } from './rotation.ts';
-import { Signing } from './signing.ts';
 import { issuerCheck } from './store.ts';
 import {
   DAY,
@@ -31,6 +34,13 @@ async function running(parts: StoreParts): Promise<Installation & MaintainParts>
   return { ...installation, reader: parts.database, commit: parts.commit, random };
 }
 
+/** The issuing authority that is active now, opened. */
+async function issuerNow(parts: StoreParts, own: Installation): Promise<Issuer> {
+  const active = activeOf((await read(parts)).authorities, 'issuing')!;
+  return openAuthority(parts.database, own.keyring, active, TRUST_DOMAIN);
+}
+
+const PROFILES = builtInProfiles({ dns: [], networks: [] });
 const read = async (parts: StoreParts): Promise<Hierarchy> => (await readHierarchy(parts.database))!;
 const states = (hierarchy: Hierarchy, kind: string): string =>
   hierarchy.authorities
@@ -76,12 +86,11 @@ onBothEngines('what the old one signed validates to its end, and what was in fli
   const issuer = await openAuthority(parts.database, own.keyring, own.issuing, TRUST_DOMAIN);
   own.clock.set(START + 90 * DAY - 1000);
   await maintain(own);
-  const profiles = [{ ...(await Signing.load({ ...own, open: async () => issuer })).profile('operator')! }];
-  const id = {
-    ...(await leafRequest()),
-    id: { uri: `spiffe://${TRUST_DOMAIN}/operator/ada`, trustDomain: TRUST_DOMAIN, segments: ['operator', 'ada'] },
-  };
-  const signed = await issueLeaf({ issuer, profiles }, id, { profile: 'operator', now: own.clock.now() });
+  const request = await leafRequest({ id: operatorId(TRUST_DOMAIN, 'ada' as Name) });
+  const signed = await issueLeaf({ issuer, profiles: PROFILES }, request, {
+    profile: 'operator',
+    now: own.clock.now(),
+  });
   own.clock.advance(2000);
   await maintain(own);
   const hierarchy = await read(parts);
@@ -223,11 +232,7 @@ onBothEngines('a machine that slept for years is brought up to date before the f
     'sign-crl',
     'take-over',
   ]);
-  const signing = await Signing.load({
-    ...own,
-    open: (authority) => openAuthority(parts.database, own.keyring, authority, TRUST_DOMAIN),
-  });
-  assert.ok(signing.issuer().notAfter > own.clock.now() + 119 * DAY);
+  assert.ok((await issuerNow(parts, own)).notAfter > own.clock.now() + 119 * DAY);
   assert.deepEqual(await maintain(own), []);
 });
 
@@ -265,18 +270,15 @@ onBothEngines('a rotation under load fails no request', async (parts) => {
   const own = await running(parts);
   own.clock.set(START + 89 * DAY);
   await maintain(own);
-  const open = (authority: Authority) => openAuthority(parts.database, own.keyring, authority, TRUST_DOMAIN);
-  const threads = await Promise.all(Array.from({ length: 3 }, () => Signing.load({ ...own, open })));
   const request = await leafRequest();
   const issuers = new Set<string>();
   let refused = 0;
-  const thread = async (signing: Signing, reloadAt: number): Promise<void> => {
+  const thread = async (reloadAt: number): Promise<void> => {
+    let issuer = await issuerNow(parts, own);
     for (let n = 0; n < 60; n++) {
       // The epoch reaches threads at different times; until then they sign under the authority that they know.
-      if (n === reloadAt) await signing.reload();
-      const issuer = signing.issuer();
-      const profiles = [signing.profile('agent')!];
-      const signed = await issueLeaf({ issuer, profiles }, request, { now: own.clock.now() });
+      if (n === reloadAt) issuer = await issuerNow(parts, own);
+      const signed = await issueLeaf({ issuer, profiles: PROFILES }, request, { now: own.clock.now() });
       const batch: Batch = newBatch();
       batch.checks.push(issuerCheck(signed.issuer, signed.issuedAt));
       if (!(await parts.commit(batch)).committed) refused++;
@@ -287,7 +289,7 @@ onBothEngines('a rotation under load fails no request', async (parts) => {
     own.clock.set(START + 90 * DAY);
     await maintain(own);
   };
-  await Promise.all([thread(threads[0]!, 30), thread(threads[1]!, 45), thread(threads[2]!, 59), switching()]);
+  await Promise.all([thread(30), thread(45), thread(59), switching()]);
   assert.equal(refused, 0);
   assert.equal(issuers.size, 2);
 });
