@@ -135,7 +135,7 @@ export async function revokeCertificateRow(
   certificate: CertificateRow,
   { at, cause, caller }: { readonly at: number; readonly cause: Cause; readonly caller: string },
 ): Promise<void> {
-  const { serial, kind, name, instance, issuedAt, expiresAt } = certificate;
+  const { serial, kind, name, instance, issuedAt, expiresAt, spkiHash } = certificate;
   const [partition] = await map.overlapping(issuedAt, issuedAt);
   if (partition === undefined) return;
   batch.checks.push({
@@ -154,7 +154,14 @@ export async function revokeCertificateRow(
   batch.events.push({
     type: 'certificate.revoked',
     subjects: [`${kind}:${name}`, ...(instance === undefined ? [] : [`instance:${instance}`]), `serial:${hex}`],
-    body: { caller, serial: hex, at: new Date(at).toISOString(), reason: CAUSES[cause], cause },
+    body: {
+      caller,
+      serial: hex,
+      at: new Date(at).toISOString(),
+      reason: CAUSES[cause],
+      cause,
+      key: Buffer.from(spkiHash).toString('hex'),
+    },
   });
   batch.bumpsEpoch = true;
   batch.anchored = true;

@@ -90,6 +90,17 @@ export function insertInstance(batch: Batch, instance: Instance): void {
 /** Finds the newest certificate of an instance inside another statement; the parameter is the instance's id. */
 export const LATEST_SERIAL = '(SELECT latest_serial FROM instance WHERE id = ?)';
 
+/** The commit looks again: the instance has got no certificate since it was read. */
+export function requireLatestSerial(batch: Batch, { id, latestSerial }: Instance): void {
+  batch.checks.push({
+    sql: 'SELECT 1 FROM instance WHERE id = ? AND latest_serial = ?',
+    params: [id, latestSerial],
+    want: 'present',
+    refusal: 'conflict',
+    reason: 'The instance got another certificate meanwhile.',
+  });
+}
+
 /** Makes `serial` the newest certificate of an instance. */
 export function setLatestSerial(batch: Batch, instance: string, serial: Uint8Array): void {
   batch.writes.push({ sql: 'UPDATE instance SET latest_serial = ? WHERE id = ?', params: [serial, instance] });

@@ -1,0 +1,23 @@
+import { readUnfinishedStops } from '../ca/unfinished-stop.ts';
+import { readAgent } from '../registry/agent-store.ts';
+import type { MarkingParts } from './parts.ts';
+import { markRest } from './steps.ts';
+import { stoppingOf } from './stop-agent.ts';
+
+/**
+ * Marks what stops have left unmarked because a process ended in between. Called at start, and now and then; beside one
+ * that is still at it this does no harm. Gives the number of stops.
+ */
+export async function finishStops(parts: MarkingParts): Promise<number> {
+  const unfinished = await readUnfinishedStops(parts.reader);
+  for (const stop of unfinished) {
+    const [kind, id] = stop.subject.split(':') as [string, string];
+    const agent = kind === 'agent' ? await readAgent(parts.reader, id) : undefined;
+    const again = { at: stop.stoppedAt, cause: stop.cause, caller: stop.stoppedBy };
+    await markRest(
+      agent === undefined ? { ...stop, filter: { instance: id } } : stoppingOf(agent, again, parts),
+      parts,
+    );
+  }
+  return unfinished.length;
+}

@@ -1,0 +1,97 @@
+import type { Clock } from '../base/clock.ts';
+import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
+import { readSerial } from '../ca/serial.ts';
+import type { Epoch } from '../db/batch.ts';
+import type { Reader } from '../db/database.ts';
+import { EpochCache } from '../db/epoch-cache.ts';
+import type { PartitionMap } from '../db/partition-map.ts';
+import { readOperator } from '../registry/operator.ts';
+import { readStanding, type Standing, standingFault } from '../registry/standing.ts';
+
+/** The epoch, and when it was last known to be the stored one (milliseconds). */
+export interface WatchedEpoch extends Epoch {
+  confirmedAt(): number;
+}
+
+export interface StatusParts {
+  readonly reader: Reader;
+  /** Of the family `certificate`. */
+  readonly certificates: PartitionMap;
+  readonly epoch: WatchedEpoch;
+  /** Instances with their agents, by instance id; shared with whoever else asks. */
+  readonly standings: EpochCache<Standing>;
+  readonly clock: Clock;
+}
+
+/**
+ * What a certificate is worth now.
+ *
+ * - `good`: issued by this installation, unexpired, unrevoked, its holder active.
+ * - `revoked`: it or its holder was stopped for good. `inactive`: its holder is quarantined or nobody answers for it.
+ * - `unknown`: not one of ours that we know of, or nobody can know: the epoch has not been looked at lately. Never good.
+ */
+export type CertificateStanding =
+  | { readonly state: 'good'; readonly certificate: CertificateRow }
+  | { readonly state: 'revoked' | 'inactive' | 'expired' | 'unknown'; readonly message: string };
+
+/** For so long, in milliseconds, an answer is given though the epoch could not be looked at: the hard bound of revocation. */
+const STALE_AFTER = 5000;
+
+/** Certificates that are remembered. */
+const REMEMBERED = 50_000;
+
+/**
+ * Answers for each request whether the caller's certificate still holds. What is read is remembered under the epoch:
+ * right for every request that begins after a revocation was acknowledged by this process, and in other processes as soon
+ * as the epoch was polled.
+ */
+export class CertificateStatus {
+  readonly #parts: StatusParts;
+  readonly #known: EpochCache<CertificateStanding>;
+
+  constructor(parts: StatusParts) {
+    this.#parts = parts;
+    this.#known = new EpochCache(parts.epoch, REMEMBERED);
+  }
+
+  /** Rejects with `storage_failed` when it had to be read and could not be. */
+  async of(serial: Uint8Array): Promise<CertificateStanding> {
+    const { clock, epoch } = this.#parts;
+    const now = clock.now();
+    const times = readSerial(serial);
+    if (times === undefined) return UNKNOWN;
+    if (now >= times.expiresAt) return EXPIRED;
+    if (now - epoch.confirmedAt() > STALE_AFTER) return STALE;
+    const key = Buffer.from(serial.buffer, serial.byteOffset, serial.length).toString('latin1');
+    return this.#known.get(key) ?? this.#read(key, serial);
+  }
+
+  async #read(key: string, serial: Uint8Array): Promise<CertificateStanding> {
+    const standing = await this.#known.read(key, () => this.#judge(serial));
+    // What is not there may be there in a moment: an issue moves no epoch.
+    if (standing === UNKNOWN) this.#known.forget(key);
+    return standing;
+  }
+
+  async #judge(serial: Uint8Array): Promise<CertificateStanding> {
+    const { certificates, reader, standings, clock } = this.#parts;
+    const certificate = await readCertificate(certificates, serial);
+    if (certificate === undefined) return UNKNOWN;
+    if (certificate.revoked !== undefined) return REVOKED;
+    const { instance, kind, name } = certificate;
+    if (instance !== undefined) {
+      const standing = await standings.read(instance, async () => (await readStanding(reader, instance))!);
+      const fault = standing === undefined ? UNKNOWN_HOLDER : standingFault(standing);
+      return fault === undefined ? { state: 'good', certificate } : { state: fault.code, message: fault.message };
+    }
+    if (kind === 'operator' && (await readOperator(reader, name, clock.now()))?.status !== 'active') return REMOVED;
+    return { state: 'good', certificate };
+  }
+}
+
+const UNKNOWN_HOLDER = { code: 'revoked', message: 'The holder of the certificate is not known any more.' } as const;
+const REVOKED = { state: 'revoked', message: 'The certificate was revoked, which is for ever.' } as const;
+const REMOVED = { state: 'revoked', message: 'The operator was removed, which is for ever.' } as const;
+const EXPIRED = { state: 'expired', message: 'The certificate has expired.' } as const;
+const UNKNOWN = { state: 'unknown', message: 'The certificate is not one that this installation knows.' } as const;
+const STALE = { state: 'unknown', message: 'It is not known whether the certificate was revoked meanwhile.' } as const;
