@@ -29,7 +29,7 @@ export interface RecordedEvent {
 
 const VERSION = 1;
 const NONCE_BYTES = 16;
-const SUBJECT = /^[a-z]+:[^\s\p{Cc}]{1,512}$/u;
+const SUBJECT = /^[a-z]+:[^\p{Cc}\p{Zl}\p{Zp}]{1,512}$/u;
 const NONCE = /^[A-Za-z0-9_-]{22}$/;
 
 /**
