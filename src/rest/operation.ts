@@ -66,6 +66,11 @@ export type Nothing = Readonly<Record<never, never>>;
 export interface OperationParts {
   readonly answers: AnswerReader;
   readonly clock: Clock;
+  /**
+   * Called before each operation about which policy is asked: brings what is decided on (policy set, authorities) up to
+   * what is committed. Waits for nothing while the epoch stays.
+   */
+  readonly refresh: () => Promise<void>;
 }
 
 /** Makes the route that parses, calls the handler and writes the answer. */
@@ -85,6 +90,7 @@ export function routeOf(given: Operation, parts: OperationParts): Route {
       const body = writes ? parseBody(given, exchange) : NOTHING;
       const idempotency = writes ? keyOf(given, exchange, body, parts) : undefined;
       const input = { caller: exchange.caller, params, query, body, idempotency };
+      if (given.action !== undefined) await parts.refresh();
       return replyOf(given, await handleOnce(given, input));
     },
   };

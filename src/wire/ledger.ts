@@ -20,7 +20,7 @@ export const ledgerEntry: Schema<LedgerEntry> = schemaOf<LedgerEntry>()(
     type: z.string().max(64),
     time,
     subjects: z.array(z.string().max(300)).max(100),
-    body: z.record(z.string(), z.unknown()),
+    body: z.record(z.string().max(255), z.unknown()),
     receipt: z.string().max(65_536).exactOptional(),
   }),
 );

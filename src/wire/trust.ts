@@ -15,20 +15,3 @@ export const trust: Schema<Trust> = schemaOf<Trust>()(
     roots: z.array(z.strictObject({ fingerprint: sha256, certificate: pem, not_after: time })).max(8),
   }),
 );
-
-/** SPIFFE Trust Domain and Bundle §4: a JWK set. */
-export interface SpiffeBundle {
-  /** Grows with every change of the keys. */
-  readonly spiffe_sequence: number;
-  /** Seconds after which to look again. */
-  readonly spiffe_refresh_hint: number;
-  readonly keys: readonly Readonly<Record<string, unknown>>[];
-}
-
-export const spiffeBundle: Schema<SpiffeBundle> = schemaOf<SpiffeBundle>()(
-  z.strictObject({
-    spiffe_sequence: z.int().min(0),
-    spiffe_refresh_hint: z.int().min(1),
-    keys: z.array(z.record(z.string(), z.unknown())).max(16),
-  }),
-);

@@ -1,0 +1,40 @@
+import { agentOperations } from '../agents.ts';
+import { authorityOperations } from '../authorities.ts';
+import { certificateReportOperations } from '../certificate-reports.ts';
+import { certificateOperations } from '../certificates.ts';
+import { instanceOperations } from '../instances.ts';
+import { ledgerDocumentOperations } from '../ledger-documents.ts';
+import { ledgerEntryOperations } from '../ledger-entries.ts';
+import type { Operation } from '../operation.ts';
+import { operatorOperations } from '../operators.ts';
+import { ownerOperations } from '../owners.ts';
+import { policyOperations } from '../policy.ts';
+import { profileOperations } from '../profiles.ts';
+import { statusOperations } from '../status.ts';
+import { tokenOperations } from '../tokens.ts';
+import { trustOperations } from '../trust.ts';
+
+/** All operations, with nothing behind them: for what concerns their description. */
+export function idleOperations(): Operation[] {
+  const nothing = new Proxy({}, {
+    get: () => () => {
+      throw new Error('nothing is behind this operation');
+    },
+  }) as never;
+  return [
+    ...statusOperations(nothing),
+    ...trustOperations(nothing),
+    ...certificateOperations(nothing),
+    ...certificateReportOperations(nothing),
+    ...agentOperations(nothing),
+    ...instanceOperations(nothing),
+    ...ownerOperations(nothing),
+    ...operatorOperations(nothing),
+    ...tokenOperations(nothing),
+    ...authorityOperations(nothing),
+    ...profileOperations(nothing),
+    ...policyOperations(nothing),
+    ...ledgerEntryOperations(nothing),
+    ...ledgerDocumentOperations(nothing),
+  ];
+}
