@@ -197,6 +197,23 @@ onEachEngine('transactions of one database take turns in order', async ({ open }
   assert.deepEqual(steps, ['a begins', 'a ends', 'b begins', 'b ends', 'c begins', 'c ends']);
 });
 
+onEachEngine('a transaction aside is a transaction, and close waits for it, too', async ({ open }) => {
+  const database = await withTable(await open());
+  const aside = { aside: true };
+  await database.transaction((tx) => tx.run(INSERT, [1, 'one', null, null]), aside);
+  const failing = database.transaction(async (tx) => {
+    await tx.run(INSERT, [2, 'two', null, null]);
+    throw new Error('planned');
+  }, aside);
+  await assert.rejects(failing, /planned/);
+  const last = database.transaction(async (tx) => {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await tx.run(INSERT, [3, 'three', null, null]);
+  }, aside);
+  await Promise.all([last, database.close()]);
+  assert.equal(await count(await open()), 2);
+});
+
 onEachEngine('a locked row is read by one transaction at a time', async ({ open }) => {
   const [one, two] = [await withTable(await open()), await open()];
   await one.transaction((tx) => tx.run(INSERT, [1, 'head', null, 0]));

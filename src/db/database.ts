@@ -39,6 +39,14 @@ export interface Database extends Reader {
    * A commit whose outcome is unknown rejects with `storage_failed` and `field: 'commit'`; the caller must treat the
    * database as unknown and start again from what is stored.
    */
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
   close(): Promise<void>;
+}
+
+export interface TransactionOptions {
+  /**
+   * For chores that may take long and that nobody waits for: on PostgreSQL outside the queue, on a connection of its own;
+   * on SQLite, which has one writer, like any other.
+   */
+  readonly aside?: boolean;
 }

@@ -20,21 +20,24 @@ export async function dropOldestPartition(
 ): Promise<Partition | undefined> {
   if ((await database.get(OLDEST, [family, before])) === undefined) return undefined;
   try {
-    return await database.transaction(async (tx) => {
-      // Whoever waits for the lock of a table makes all that come after it wait, too.
-      if (database.engine === 'postgres') await tx.get("SELECT set_config('lock_timeout', '20ms', true)");
-      const revision = await nextRevision(tx, family);
-      const row = await tx.get(OLDEST, [family, before]);
-      if (row === undefined) return undefined;
-      const partition = partitionOf(row);
-      await tx.run('UPDATE partition SET dropped = 1, revision = ? WHERE family = ? AND number = ?', [
-        revision,
-        family,
-        partition.number,
-      ]);
-      await tx.run(`DROP TABLE ${partition.table}`);
-      return { ...partition, dropped: true };
-    });
+    return await database.transaction(
+      async (tx) => {
+        // Whoever waits for the lock of a table makes all that come after it wait, too.
+        if (database.engine === 'postgres') await tx.get("SELECT set_config('lock_timeout', '20ms', true)");
+        const revision = await nextRevision(tx, family);
+        const row = await tx.get(OLDEST, [family, before]);
+        if (row === undefined) return undefined;
+        const partition = partitionOf(row);
+        await tx.run('UPDATE partition SET dropped = 1, revision = ? WHERE family = ? AND number = ?', [
+          revision,
+          family,
+          partition.number,
+        ]);
+        await tx.run(`DROP TABLE ${partition.table}`);
+        return { ...partition, dropped: true };
+      },
+      { aside: true },
+    );
   } catch (error) {
     if (isLockTimeout(error)) return undefined;
     throw error;

@@ -1,5 +1,5 @@
 import { WritError } from '../base/error.ts';
-import type { Database, Row, SqlValue, Transaction } from './database.ts';
+import type { Database, Row, SqlValue, Transaction, TransactionOptions } from './database.ts';
 import { PostgresConnection, type PostgresOptions } from './postgres-connection.ts';
 import { Queue } from './queue.ts';
 
@@ -30,6 +30,7 @@ class Postgres implements Database {
   readonly #options: PostgresOptions;
   readonly #readOnly: boolean;
   readonly #queue = new Queue();
+  readonly #aside = new Queue();
   readonly #most: number;
   #writer: PostgresConnection | undefined;
   #readers: PostgresConnection[] = [];
@@ -55,22 +56,39 @@ class Postgres implements Database {
     return (await this.all(sql, params))[0];
   }
 
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    return this.#queue.run(() => this.#transact(work));
+  transaction<T>(work: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    if (this.#readOnly) {
+      return Promise.reject(new WritError('storage_failed', 'The database was opened for reading only.'));
+    }
+    return options.aside === true
+      ? this.#aside.run(() => this.#transactAside(work))
+      : this.#queue.run(() => this.#transactInTurn(work));
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#queue.idle();
+    await Promise.all([this.#queue.idle(), this.#aside.idle()]);
     await this.#opening?.catch(() => undefined);
     await Promise.all([this.#writer, ...this.#readers].map((connection) => connection?.close()));
   }
 
-  async #transact<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  async #transactInTurn<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     if (this.#closed) throw closed();
-    if (this.#readOnly) throw new WritError('storage_failed', 'The database was opened for reading only.');
     if (this.#writer?.usable !== true) this.#writer = await this.#openWriter();
-    const connection = this.#writer;
+    return this.#transact(this.#writer, work);
+  }
+
+  async #transactAside<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    if (this.#closed) throw closed();
+    const connection = await this.#openWriter();
+    try {
+      return await this.#transact(connection, work);
+    } finally {
+      await connection.close();
+    }
+  }
+
+  async #transact<T>(connection: PostgresConnection, work: (tx: Transaction) => Promise<T>): Promise<T> {
     const tx = new PostgresTransaction(connection);
     let result: T;
     try {
