@@ -92,7 +92,7 @@ export class Cedar {
   }
 
   /** Parses rules, by id, once, so that each decision costs the evaluation alone. */
-  load(rules: Readonly<Record<string, PolicyJson>>): LoadedRules {
+  load(rules: Readonly<Record<string, string>>): LoadedRules {
     const wasm = this.#wasm;
     const preparsedSchemaName = this.#prefix;
     const preparsedPolicySetId = `${this.#prefix}-${++this.#sets}`;
@@ -111,7 +111,7 @@ export class Cedar {
         if (diagnostics.errors.length > 0) {
           return {
             decided: false,
-            errors: diagnostics.errors.map(({ policyId, error }) => `${policyId}: ${error.message}`),
+            errors: diagnostics.errors.map(({ policyId, error }) => `${policyId}: ${error.message}`).sort(),
           };
         }
         return { decided: true, allow: decision === 'allow', by: diagnostics.reason };

@@ -2,7 +2,7 @@ import type { AccessRequest, Action, Verdict } from '../base/access.ts';
 import type { Cedar, LoadedRules } from './cedar.ts';
 import { Memo } from './memo.ts';
 import { type Reads, readsOf, rulesFor } from './reads.ts';
-import { cedarCall, requestKey } from './request.ts';
+import { cedarCall, principalOf, requestKey } from './request.ts';
 import type { Rule, Rules } from './rules.ts';
 
 /** What a policy set says to a request. */
@@ -15,7 +15,8 @@ export interface Ruling {
 /** Answers that are remembered at most, in each thread. */
 const REMEMBERED = 4096;
 
-interface ForAction {
+/** What concerns one action of callers of one type. */
+interface ForCallers {
   readonly rules: readonly Rule[];
   /** Undefined where nothing may be remembered, because a rule reads the time. */
   readonly reads: Reads | undefined;
@@ -31,20 +32,20 @@ export class Decider {
   readonly #loaded: LoadedRules;
   readonly #memo: Memo<Ruling>;
   readonly #remembers: boolean;
-  readonly #actions = new Map<Action, ForAction>();
+  readonly #parts = new Map<string, ForCallers>();
 
   /** `remembered`: 0 turns the memory off. */
   constructor(cedar: Cedar, set: { readonly version: number; readonly rules: Rules }, remembered: number = REMEMBERED) {
     this.version = set.version;
     this.rules = set.rules;
-    this.#loaded = cedar.load(Object.fromEntries([...set.rules].map(([id, { json }]) => [id, json])));
+    this.#loaded = cedar.load(Object.fromEntries([...set.rules].map(([id, { text }]) => [id, text])));
     this.#memo = new Memo(remembered);
     this.#remembers = remembered > 0;
   }
 
   /** `now` in milliseconds. The request has passed the guard. */
   decide(request: AccessRequest, now: number): Ruling {
-    const { rules, reads } = this.#forAction(request.action);
+    const { rules, reads } = this.#for(request);
     if (reads === undefined) return this.#evaluate(request, rules, now);
     const key = requestKey(request, reads);
     const known = this.#memo.get(key);
@@ -59,15 +60,17 @@ export class Decider {
     this.#loaded.drop();
   }
 
-  #forAction(action: Action): ForAction {
-    let found = this.#actions.get(action);
+  #for(request: AccessRequest): ForCallers {
+    const { type } = principalOf(request).uid;
+    const name = `${request.action} ${type}`;
+    let found = this.#parts.get(name);
     if (found === undefined) {
-      const rules = rulesFor(this.rules.values(), action);
+      const rules = rulesFor(this.rules.values(), request.action, type);
       const reads = readsOf(rules);
       const { attributes } = reads.context;
       const volatile = attributes === 'all' || attributes.has('now');
       found = { rules, reads: volatile || !this.#remembers ? undefined : reads };
-      this.#actions.set(action, found);
+      this.#parts.set(name, found);
     }
     return found;
   }
@@ -79,7 +82,7 @@ export class Decider {
     // In the order of the text, whichever way Cedar gave them.
     const by = rules.filter(({ id }) => answer.by.includes(id));
     if (by.length !== answer.by.length || (answer.allow && by.length === 0)) {
-      return this.#failed('a rule decided about an action that its scope does not name');
+      return this.#failed('a rule decided about a request that its scope does not name');
     }
     const ids = by.map(({ id }) => id);
     if (!answer.allow) {

@@ -1,7 +1,7 @@
 import type { Expression, PolicyJson } from './cedar.ts';
 import type { Rule } from './rules.ts';
 
-/** Which parts of a request the rules for an action can tell apart; all others cannot change their answer. */
+/** Which parts of a request rules can tell apart; all others cannot change their answer. */
 export interface Reads {
   readonly principal: Part;
   readonly resource: Part;
@@ -18,9 +18,18 @@ export interface Part {
   readonly attributes: 'all' | ReadonlySet<string>;
 }
 
-/** Rules that may speak about an action, as far as their scope says so plainly; others may always. */
-export function rulesFor(rules: Iterable<Rule>, action: string): Rule[] {
-  return [...rules].filter(({ json }) => mayApply(json, action));
+/** Who can ask: the principal types of the schema. */
+export type PrincipalType = 'Operator' | 'Instance' | 'Anonymous';
+
+/** Rules that may speak about an action of such a caller, as far as their scope says so plainly; others may always. */
+export function rulesFor(rules: Iterable<Rule>, action: string, principal: PrincipalType): Rule[] {
+  return [...rules].filter(({ json }) => mayApply(json, action) && mayAsk(json, principal));
+}
+
+function mayAsk({ principal }: PolicyJson, type: PrincipalType): boolean {
+  if (principal.op === 'is') return principal.entity_type === type;
+  if (principal.op === '==' && 'entity' in principal) return typeOf(principal.entity) === type;
+  return true;
 }
 
 function mayApply({ action }: PolicyJson, name: string): boolean {
@@ -195,6 +204,9 @@ function isGroup(expression: Expression): boolean {
 type EntityId = { readonly __entity: { readonly type: string } } | { readonly type: string };
 
 function isGroupId(entity: EntityId): boolean {
-  const { type } = '__entity' in entity ? entity.__entity : entity;
-  return type === 'Agent' || type === 'Service';
+  return typeOf(entity) === 'Agent' || typeOf(entity) === 'Service';
+}
+
+function typeOf(entity: EntityId): string {
+  return ('__entity' in entity ? entity.__entity : entity).type;
 }

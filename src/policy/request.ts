@@ -1,12 +1,12 @@
 import type { AccessRequest, Facts } from '../base/access.ts';
 import type { CedarCall } from './cedar.ts';
 import { SHAPES } from './facts.ts';
-import type { Part, Reads } from './reads.ts';
+import type { Part, PrincipalType, Reads } from './reads.ts';
 
 type Uid = { readonly type: string; readonly id: string };
 
 /** Who asks, as the schema has it, and for an instance what it is a copy of. Not for `system`, which rules never see. */
-function principalOf({ caller }: AccessRequest): { uid: Uid; parent?: Uid } {
+export function principalOf({ caller }: AccessRequest): { uid: Uid & { readonly type: PrincipalType }; parent?: Uid } {
   switch (caller.kind) {
     case 'operator':
       return { uid: { type: 'Operator', id: caller.operator ?? '' } };

@@ -9,6 +9,9 @@ export interface Rule {
   readonly effect: 'permit' | 'forbid';
   /** Of its `@needs_approval`: it holds only with the consent of so many of this group. */
   readonly needsApproval?: Approval;
+  /** What is evaluated. */
+  readonly text: string;
+  /** What is analysed; its numbers are JavaScript's, which are shorter than Cedar's. */
   readonly json: PolicyJson;
 }
 
@@ -40,14 +43,19 @@ export function readRules(
   }
   const split = cedar.split(text);
   if ('findings' in split) return split;
-  const places = split.policies.map((policy) => ({ ...policy, at: text.indexOf(policy.text) }));
+  const seen = new Map<string, number>();
+  const places = split.policies.map((policy) => {
+    const at = text.indexOf(policy.text, seen.get(policy.text) ?? 0);
+    seen.set(policy.text, at + 1);
+    return { ...policy, at };
+  });
   places.sort((a, b) => a.at - b.at);
 
   const findings: Finding[] = [];
   const rules = new Map<string, Rule>();
   const texts: Record<string, string> = {};
   for (const { text: own, json, at } of places) {
-    const rule = ruleOf(json, (message) => findings.push(findingAt('error', message, text, at)));
+    const rule = ruleOf(own, json, (message) => findings.push(findingAt('error', message, text, at)));
     if (rule === undefined) continue;
     if (rules.has(rule.id)) findings.push(findingAt('error', `the id ${rule.id} is used twice`, text, at));
     rules.set(rule.id, rule);
@@ -60,7 +68,7 @@ export function readRules(
 
 const KNOWN = new Set(['id', 'description', 'needs_approval']);
 
-function ruleOf(json: PolicyJson, fault: (message: string) => void): Rule | undefined {
+function ruleOf(text: string, json: PolicyJson, fault: (message: string) => void): Rule | undefined {
   const annotations: Readonly<Record<string, string | null>> = json.annotations ?? {};
   const { id, description, needs_approval: approval } = annotations;
   for (const name of Object.keys(annotations)) {
@@ -76,7 +84,7 @@ function ruleOf(json: PolicyJson, fault: (message: string) => void): Rule | unde
     fault(`the rule ${id} needs a @description: one sentence of at most 255 characters`);
     return undefined;
   }
-  const rule = { id, description, effect: json.effect, json };
+  const rule = { id, description, effect: json.effect, text, json };
   if (approval === undefined) return rule;
   if (json.effect === 'forbid') fault(`the rule ${id} forbids: @needs_approval stands on a permit only`);
   const parsed = /^([1-9][0-9]?) of ([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$/.exec(approval ?? '');
