@@ -135,7 +135,7 @@ export async function revokeCertificateRow(
   certificate: CertificateRow,
   { at, cause, caller }: { readonly at: number; readonly cause: Cause; readonly caller: string },
 ): Promise<void> {
-  const { serial, kind, name, instance, issuedAt, expiresAt, spkiHash } = certificate;
+  const { serial, issuedAt, expiresAt, spkiHash } = certificate;
   const [partition] = await map.overlapping(issuedAt, issuedAt);
   if (partition === undefined) return;
   batch.checks.push({
@@ -153,7 +153,7 @@ export async function revokeCertificateRow(
   const hex = formatSerial(serial);
   batch.events.push({
     type: 'certificate.revoked',
-    subjects: [`${kind}:${name}`, ...(instance === undefined ? [] : [`instance:${instance}`]), `serial:${hex}`],
+    subjects: [...holderSubjects(certificate), `serial:${hex}`],
     body: {
       caller,
       serial: hex,
@@ -165,6 +165,12 @@ export async function revokeCertificateRow(
   });
   batch.bumpsEpoch = true;
   batch.anchored = true;
+}
+
+/** Whom a certificate is about, for the ledger. Agents and services have one space of names. */
+export function holderSubjects({ kind, name, instance }: Pick<CertificateRow, 'kind' | 'name' | 'instance'>): string[] {
+  if (instance !== undefined) return [`agent:${name}`, `instance:${instance}`];
+  return [`${kind}:${name}`];
 }
 
 /** A row of `CERTIFICATE_COLUMNS` as a certificate. */

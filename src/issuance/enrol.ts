@@ -68,7 +68,7 @@ async function newcomer(attested: Attested, parts: IssuanceParts): Promise<Holde
     facts: attested.facts,
     context: attested,
     ...(attested.expiresAt === undefined ? {} : { until: attested.expiresAt }),
-    subjects: [`${agent.kind}:${agent.name}`, `instance:${id}`],
+    subjects: [`agent:${agent.name}`, `instance:${id}`],
     evidence: `token:${attested.reference}`,
     ...(message === undefined ? {} : { fault: new WritError('inactive', message, { remedy: REMEDY }) }),
     hasPrevious: false,
@@ -112,7 +112,7 @@ function recordEnrolment(batch: Batch, agent: Agent, instance: Instance): void {
   batch.events.push({
     type: 'instance.enrolled',
     subjects: [
-      `${agent.kind}:${agent.name}`,
+      `agent:${agent.name}`,
       `instance:${id}`,
       `owner:${agent.team}`,
       ...(parent === undefined ? [] : [`instance:${parent}`]),

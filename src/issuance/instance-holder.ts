@@ -62,7 +62,7 @@ function holderOf(standing: Standing, { authority, trustDomain }: IssuanceParts)
     facts: { instance: instance.id },
     context: instance,
     ...(instance.attestedUntil === undefined ? {} : { until: instance.attestedUntil }),
-    subjects: [`${agent.kind}:${agent.name}`, `instance:${instance.id}`],
+    subjects: [`agent:${agent.name}`, `instance:${instance.id}`],
     ...(fault === undefined ? {} : { fault: new WritError(fault.code, fault.message, REMEDIES[fault.code]) }),
     hasPrevious: true,
     record(batch, { context }) {

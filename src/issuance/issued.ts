@@ -1,8 +1,7 @@
 import { WritError } from '../base/error.ts';
 import { type CertificateKind, type CertificateRow, readCertificate } from '../ca/certificates.ts';
 import { parseSerial } from '../ca/serial.ts';
-import { decodeEntry } from '../ledger/entry.ts';
-import { readEntry } from '../ledger/store.ts';
+import { readEvent } from '../ledger/history.ts';
 import type { Name } from '../spiffe-id/name.ts';
 import { subjectId } from '../spiffe-id/subject.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
@@ -38,8 +37,7 @@ export async function issuedBefore(serial: string, parts: IssuanceParts): Promis
 
 /** DER of a certificate, from the entry that recorded its issue. */
 async function certificateIn({ leaf }: CertificateRow, { reader }: IssuanceParts): Promise<Uint8Array> {
-  const entry = await readEntry(reader, leaf);
-  const der = entry === undefined ? undefined : decodeEntry(leaf, entry).body['certificate'];
+  const der = (await readEvent(reader, leaf))?.body['certificate'];
   if (typeof der === 'string') return new Uint8Array(Buffer.from(der, 'base64url'));
   throw new WritError('ledger_corrupt', `entry ${leaf} of the ledger is not the issue that its index says`);
 }

@@ -33,7 +33,7 @@ export function issueServerCertificate(
         resource: { type: 'Installation', id: 'writ' },
         facts: {},
         context: { scopes: [] },
-        subjects: ['server:writ'],
+        subjects: ['server:server'],
         hasPrevious: false,
         record() {},
       }),

@@ -1,4 +1,6 @@
+import type { Caller } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
+import { WritError } from '../base/error.ts';
 import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
 import { readSerial } from '../ca/serial.ts';
 import type { Epoch } from '../db/batch.ts';
@@ -54,8 +56,14 @@ export class CertificateStatus {
     this.#known = new EpochCache(parts.epoch, REMEMBERED);
   }
 
-  /** Rejects with `storage_failed` when it had to be read and could not be. */
-  async of(serial: Uint8Array): Promise<CertificateStanding> {
+  /** What the door is told of a caller, for each request: undefined when its certificate is good and is the caller's. */
+  readonly standingOf = (caller: Caller): WritError | undefined | Promise<WritError | undefined> => {
+    const standing = caller.serial === undefined ? UNKNOWN : this.of(caller.serial);
+    return standing instanceof Promise ? standing.then((found) => faultOf(found, caller)) : faultOf(standing, caller);
+  };
+
+  /** A promise only when it has to be read; that rejects with `storage_failed` when it cannot be. */
+  of(serial: Uint8Array): CertificateStanding | Promise<CertificateStanding> {
     const { clock, epoch } = this.#parts;
     const now = clock.now();
     const times = readSerial(serial);
@@ -89,6 +97,22 @@ export class CertificateStatus {
   }
 }
 
+function faultOf(standing: CertificateStanding, caller: Caller): WritError | undefined {
+  if (standing.state === 'good') return isCallers(standing.certificate, caller) ? undefined : faultOf(UNKNOWN, caller);
+  const { state, message } = standing;
+  if (state === 'unknown') {
+    const code = standing === STALE ? 'unavailable' : 'not_authenticated';
+    return new WritError(code, message, { remedy: code === 'unavailable' ? 'Repeat the request in a moment.' : ENROL });
+  }
+  return new WritError(state, message, { remedy: state === 'inactive' ? 'Ask the team that owns it.' : ENROL });
+}
+
+/** The serial number is in the certificate that the caller presented; so are these, and the index must say the same. */
+function isCallers({ kind, name, instance }: CertificateRow, caller: Caller): boolean {
+  return kind === caller.kind && name === (caller.operator ?? caller.agent) && instance === caller.instance;
+}
+
+const ENROL = 'Enrol a new instance with a join token, or present another certificate.';
 const UNKNOWN_HOLDER = { code: 'revoked', message: 'The holder of the certificate is not known any more.' } as const;
 const REVOKED = { state: 'revoked', message: 'The certificate was revoked, which is for ever.' } as const;
 const REMOVED = { state: 'revoked', message: 'The operator was removed, which is for ever.' } as const;

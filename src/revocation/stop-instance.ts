@@ -65,7 +65,7 @@ export function pushStopped(
   pushStop(batch, id, at);
   batch.events.push({
     type: 'instance.stopped',
-    subjects: [`${agent.kind}:${agent.name}`, `instance:${id}`],
+    subjects: [`agent:${agent.name}`, `instance:${id}`],
     body: { caller, agent: agent.name, instance: id, at: new Date(at).toISOString(), reason: CAUSES[cause], cause },
   });
 }

@@ -1,0 +1,71 @@
+import type { Caller } from '../base/access.ts';
+import {
+  type CertificatePage,
+  type CertificatePosition,
+  certificatesValidAt,
+  listCertificates,
+} from '../ca/certificate-pages.ts';
+import type { CertificateRow } from '../ca/certificates.ts';
+import { parseSerial } from '../ca/serial.ts';
+import { isStopped, readUnfinishedStops } from '../ca/unfinished-stop.ts';
+import { decodeCursor, encodeCursor, type Filters, type Page, type PageRequest, pageLimit } from '../db/cursor.ts';
+import { mayRead, type Whose } from './may-read.ts';
+import type { ReportParts } from './parts.ts';
+
+export interface ListFilter extends Whose {
+  readonly profile?: string;
+  readonly state?: 'active' | 'expired' | 'revoked';
+}
+
+/**
+ * Which identities were valid at an instant (milliseconds): issued at or before it, expiring after it, and not revoked
+ * by then. In no particular order. Work for one page is bounded, so that one may be short and yet have a next; all of
+ * them together are whole, as of the moments at which they were read.
+ *
+ * Throws `denied`, and `bad_cursor` for a cursor of another question.
+ */
+export async function certificatesAt(
+  caller: Caller,
+  query: Whose & { readonly time: number },
+  request: PageRequest,
+  parts: ReportParts,
+): Promise<Page<CertificateRow>> {
+  await mayRead(caller, query, parts);
+  const { time, agent, instance } = query;
+  const filters = { time, agent, instance };
+  const limit = pageLimit(request);
+  const page = await certificatesValidAt(parts.certificates, query, limit, positionOf('valid-at', filters, request));
+  // The rows of a stop that is being carried out say so only bit by bit.
+  const stops = await readUnfinishedStops(parts.reader);
+  const rows = stops.length === 0 ? page.rows : page.rows.filter((row) => !isStopped(row, stops, time));
+  return pageOf('valid-at', filters, { ...page, rows });
+}
+
+/** Certificates that pass a filter, those issued last first. Throws as `certificatesAt`. */
+export async function certificateList(
+  caller: Caller,
+  filter: ListFilter,
+  request: PageRequest,
+  parts: ReportParts,
+): Promise<Page<CertificateRow>> {
+  await mayRead(caller, filter, parts);
+  const { agent, instance, profile, state } = filter;
+  const filters = { agent, instance, profile, state };
+  const from = positionOf('certificates', filters, request);
+  const page = await listCertificates(parts.certificates, filter, parts.clock.now(), pageLimit(request), from);
+  return pageOf('certificates', filters, page);
+}
+
+function pageOf(listing: string, filters: Filters, { rows, next }: CertificatePage): Page<CertificateRow> {
+  if (next === undefined) return { items: rows };
+  const { partition, after } = next;
+  const key = after === undefined ? '' : typeof after === 'number' ? String(after) : Buffer.from(after).toString('hex');
+  return { items: rows, next: encodeCursor(listing, filters, [partition, key]) };
+}
+
+function positionOf(listing: string, filters: Filters, { cursor }: PageRequest): CertificatePosition | undefined {
+  if (cursor === undefined) return undefined;
+  const [partition, key] = decodeCursor(cursor, listing, filters, ['number', 'string']) as [number, string];
+  if (key === '') return { partition };
+  return { partition, after: /^\d{1,15}$/.test(key) ? Number(key) : parseSerial(key, '?cursor') };
+}

@@ -1,0 +1,27 @@
+import type { Caller } from '../base/access.ts';
+import { WritError } from '../base/error.ts';
+import type { CertificateRow } from '../ca/certificates.ts';
+import { readEvent } from '../ledger/history.ts';
+import { readableCertificate } from './may-read.ts';
+import type { ReportParts } from './parts.ts';
+
+export interface ShownCertificate {
+  readonly row: CertificateRow;
+  readonly der: Uint8Array;
+  /** DER, issuing authority first, without the root. */
+  readonly chain: readonly Uint8Array[];
+}
+
+/** One certificate with its bytes, which lie in the entry of its issue. Throws `denied` and `not_found`. */
+export async function showCertificate(
+  caller: Caller,
+  serial: Uint8Array,
+  parts: ReportParts,
+): Promise<ShownCertificate> {
+  const row = await readableCertificate(caller, serial, parts);
+  const der = (await readEvent(parts.reader, row.leaf))?.body['certificate'];
+  if (typeof der !== 'string') {
+    throw new WritError('ledger_corrupt', `entry ${row.leaf} of the ledger is not the issue that its index says`);
+  }
+  return { row, der: new Uint8Array(Buffer.from(der, 'base64url')), chain: parts.chain(row.issuer) };
+}

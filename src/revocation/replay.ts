@@ -1,0 +1,84 @@
+import { CERTIFICATES, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
+import { blocksKey, type Cause, reasonCode } from '../ca/revocation-cause.ts';
+import { readSerial } from '../ca/serial.ts';
+import { beginStop } from '../ca/unfinished-stop.ts';
+import { type Batch, newBatch } from '../db/batch.ts';
+import type { Reader } from '../db/database.ts';
+import { PartitionMap } from '../db/partition-map.ts';
+import type { RecordedEvent } from '../ledger/entry.ts';
+import { readAgent, setAgentStatus } from '../registry/agent-store.ts';
+import { readInstance, stopInstance } from '../registry/instance.ts';
+import { blockKey } from '../registry/key-in-use.ts';
+import { readOperator, removeOperator } from '../registry/operator.ts';
+
+/**
+ * Makes of events that the anchor kept the writes that they stand for, when an older database was put in place: what was
+ * revoked stays revoked, whatever the backup says. What is marked already, and what this database never knew, is no
+ * obstacle: a certificate that it does not know is noted for the revocation lists.
+ */
+export function replayRevocations(
+  reader: Reader,
+): (events: readonly RecordedEvent[]) => Promise<Pick<Batch, 'checks' | 'writes'>> {
+  return async (events) => {
+    const map = new PartitionMap(reader, CERTIFICATES.name);
+    const writes: Batch['writes'] = [];
+    for (const event of events) {
+      const batch = newBatch();
+      await replay(event, batch, reader, map);
+      writes.push(...batch.writes);
+    }
+    // What held when it was recorded need not hold here, and the act is past: nothing is checked.
+    return { checks: [], writes };
+  };
+}
+
+async function replay(event: RecordedEvent, batch: Batch, reader: Reader, map: PartitionMap): Promise<void> {
+  const { type, time, body } = event;
+  const at = body['at'] === undefined ? time : Date.parse(text(event, 'at'));
+  switch (type) {
+    case 'certificate.revoked':
+      return replayCertificate(event, at, batch, map);
+    case 'instance.stopped': {
+      const instance = await readInstance(reader, text(event, 'instance'));
+      if (instance?.status === 'active') stopInstance(batch, instance.id, at);
+      return;
+    }
+    case 'agent.retired': {
+      const agent = await readAgent(reader, text(event, 'agent'));
+      if (agent === undefined) return;
+      if (agent.status !== 'retired') setAgentStatus(batch, agent, 'retired', at);
+      if (body['cause'] === undefined) return;
+      // Which of its certificates had been marked is in other events; what had not is marked at the next start.
+      const stop = { stoppedAt: at, cause: text(event, 'cause') as Cause, stoppedBy: text(event, 'caller') };
+      return beginStop(batch, { subject: `agent:${agent.name}`, ...stop });
+    }
+    case 'operator.removed': {
+      const operator = await readOperator(reader, text(event, 'operator'), at);
+      if (operator?.status === 'active') removeOperator(batch, operator.name, at);
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+async function replayCertificate(event: RecordedEvent, at: number, batch: Batch, map: PartitionMap): Promise<void> {
+  const cause = text(event, 'cause') as Cause;
+  const serial = new Uint8Array(Buffer.from(text(event, 'serial'), 'hex'));
+  if (blocksKey(cause)) blockKey(batch, new Uint8Array(Buffer.from(text(event, 'key'), 'hex')));
+  const row = await readCertificate(map, serial);
+  if (row === undefined) {
+    batch.writes.push({
+      sql:
+        'INSERT INTO lost_certificate (serial, expires_at, revoked_at, reason, cause) VALUES (?, ?, ?, ?, ?) ' +
+        'ON CONFLICT (serial) DO NOTHING',
+      params: [serial, readSerial(serial)?.expiresAt ?? 0, at, reasonCode(cause), cause],
+    });
+  } else if (row.revoked === undefined) {
+    await revokeCertificateRow(map, batch, row, { at, cause, caller: text(event, 'caller') });
+  }
+}
+
+function text({ body }: RecordedEvent, member: string): string {
+  return String(body[member] ?? '');
+}
