@@ -60,7 +60,7 @@ export async function showProfiles(caller: Caller, parts: ProfileParts): Promise
 
 /** Throws `not_found`. */
 export async function showProfile(caller: Caller, name: string, parts: ProfileParts): Promise<StoredProfile> {
-  demand(parts.authorize, { caller, action: 'profile.read', resource: { type: 'Profile', id: name } });
+  demand(parts.authorize, { caller, action: 'profile.read', resource: { type: 'Installation', id: 'writ' } });
   const found = await readProfile(parts.reader, name);
   if (found !== undefined) return found;
   throw new WritError('not_found', 'There is no profile by that name.', {
