@@ -21,10 +21,14 @@ const PUBLIC = [
 
 /** What the default policy set lets an instance do; about others than itself it is refused nevertheless. */
 const FOR_INSTANCES = [
+  'GET /v1/authorities',
+  'GET /v1/authorities/{id}',
+  'GET /v1/profiles',
+  // Those that it made: none.
+  'GET /v1/tokens',
   'GET /v1/version',
   'GET /v1/whoami',
   'POST /v1/certificates/renew',
-  'POST /v1/certificates/replace',
 ];
 
 function nameOf({ method, path }: Operation): string {

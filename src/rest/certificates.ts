@@ -1,4 +1,5 @@
 import type { Caller } from '../base/access.ts';
+import { isWritError, WritError } from '../base/error.ts';
 import type { CertificateRow } from '../ca/certificates.ts';
 import { parseSerial } from '../ca/serial.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
@@ -41,7 +42,13 @@ export interface Certificates {
 
 export function certificateOperations(certificates: Certificates): Operation[] {
   const pemOf = pemOfMany();
-  const answer = (issued: IssuedCertificate): wire.IssuedCertificate => issuedAnswer(issued, pemOf);
+  const answer = async (issued: Promise<IssuedCertificate>): Promise<wire.IssuedCertificate> => {
+    try {
+      return issuedAnswer(await issued, pemOf);
+    } catch (error) {
+      throw csrFault(error);
+    }
+  };
   return [
     operation({
       id: 'enrol',
@@ -56,8 +63,8 @@ export function certificateOperations(certificates: Certificates): Operation[] {
       answer: issuedCertificate,
       example: { body: { token: 'writ-join-1-…', csr: EXAMPLE_CSR }, answer: EXAMPLE_ISSUED },
       async handle({ body, idempotency }) {
-        const issued = await certificates.enrol({ token: body.token, ...requestOf(body), idempotency });
-        return { ...answer(issued), bundle: certificates.roots().map(pemOf) };
+        const issued = certificates.enrol({ token: body.token, ...requestOf(body), idempotency });
+        return { ...(await answer(issued)), bundle: certificates.roots().map(pemOf) };
       },
     }),
     operation({
@@ -71,8 +78,8 @@ export function certificateOperations(certificates: Certificates): Operation[] {
       status: 201,
       answer: issuedCertificate,
       example: { body: { instance: EXAMPLE_ISSUED.instance!, csr: EXAMPLE_CSR }, answer: EXAMPLE_ISSUED },
-      handle: async ({ caller, body, idempotency }) =>
-        answer(await certificates.issue(caller, { instance: body.instance, ...requestOf(body), idempotency })),
+      handle: ({ caller, body, idempotency }) =>
+        answer(certificates.issue(caller, { instance: body.instance, ...requestOf(body), idempotency })),
     }),
     operation({
       id: 'renewCertificate',
@@ -85,8 +92,8 @@ export function certificateOperations(certificates: Certificates): Operation[] {
       status: 201,
       answer: issuedCertificate,
       example: { body: { csr: EXAMPLE_CSR }, answer: EXAMPLE_ISSUED },
-      handle: async ({ caller, body, idempotency }) =>
-        answer(await certificates.renew(caller, { ...requestOf(body), idempotency })),
+      handle: ({ caller, body, idempotency }) =>
+        answer(certificates.renew(caller, { ...requestOf(body), idempotency })),
     }),
     operation({
       id: 'replaceCertificate',
@@ -101,9 +108,7 @@ export function certificateOperations(certificates: Certificates): Operation[] {
       example: { body: { csr: EXAMPLE_CSR, serial: EXAMPLE_ISSUED.serial }, answer: EXAMPLE_ISSUED },
       async handle({ caller, body, idempotency }) {
         const serial = body.serial === undefined ? undefined : parseSerial(body.serial, '/serial');
-        return answer(
-          await certificates.replace(caller, { ...requestOf(body), ...given('serial', serial), idempotency }),
-        );
+        return answer(certificates.replace(caller, { ...requestOf(body), ...given('serial', serial), idempotency }));
       },
     }),
     operation({
@@ -136,6 +141,13 @@ function requestOf(body: wire.Wanted): { csr: Uint8Array; wish: Wish } {
       scopes: body.scopes,
     },
   };
+}
+
+/** The parser of DER says where in the octets; here it is said which field they came in. */
+function csrFault(error: unknown): unknown {
+  if (!isWritError(error, 'bad_der')) return error;
+  const { message, field, remedy = 'Make the request again with a tool that writes strict DER.' } = error;
+  return new WritError('bad_csr', field === undefined ? message : `${message} (${field})`, { field: '/csr', remedy });
 }
 
 const EXAMPLE_CSR = '-----BEGIN CERTIFICATE REQUEST-----\nMIHG…\n-----END CERTIFICATE REQUEST-----\n';
