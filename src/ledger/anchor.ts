@@ -11,9 +11,9 @@ import type { LogSigner } from './log-signer.ts';
 import { readEntries } from './store.ts';
 
 /** Name of the file with the latest checkpoint, a signed note. */
-export const ANCHOR_CHECKPOINT = 'checkpoint';
+const ANCHOR_CHECKPOINT = 'checkpoint';
 /** Name of the file with the revocations, a signed record a line. */
-export const ANCHOR_REVOCATIONS = 'revocations';
+const ANCHOR_REVOCATIONS = 'revocations';
 
 /** Batches that go into one record, so that a mass revocation does not make one endless line. */
 const BATCHES_A_RECORD = 256;

@@ -2,7 +2,7 @@
  * The closed list of what the ledger can say, with the body's members for each in `docs/LEDGER.md`. A type, once
  * released, keeps its name and its meaning for ever: old entries are read by new versions.
  */
-export const EVENT_TYPES = {
+const EVENT_TYPES = {
   // the log and the installation
   'log.started':
     'A log began. Names its keys and, when the tail of the log before was lost, that log’s last checkpoint.',

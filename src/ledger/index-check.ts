@@ -1,5 +1,7 @@
 import type { RecordedEvent } from './entry.ts';
-import type { Report } from './finding.ts';
+
+/** Takes one finding: what it is about (`entry 17`, `tile 0/3`, `certificate`) and what is wrong with it. */
+export type Report = (where: string, what: string) => void;
 
 /**
  * Says whether the tables of one capability agree with the log. Each capability that owns tables brings its own (by

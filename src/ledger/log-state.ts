@@ -29,7 +29,7 @@ export interface LogOptions {
  * Gives the checks and writes that these recorded events stand for, as the flow that recorded them would (revocation).
  * They must hold whatever is missing or there already: what was revoked may not be known to this database.
  */
-export type Replay = (events: readonly RecordedEvent[]) => Promise<Pick<Batch, 'checks' | 'writes'>>;
+type Replay = (events: readonly RecordedEvent[]) => Promise<Pick<Batch, 'checks' | 'writes'>>;
 
 /** Where the log stands, read from what is stored and checked against itself. */
 export interface LogState {

@@ -3,8 +3,7 @@ import { equalBytes } from '../merkle/hash.ts';
 import { type NoteKey, renameKey } from '../merkle/note-key.ts';
 import type { Anchor } from './anchor.ts';
 import type { AnchoredBatch } from './anchor-record.ts';
-import type { Report } from './finding.ts';
-import type { IndexCheck } from './index-check.ts';
+import type { IndexCheck, Report } from './index-check.ts';
 import { readEntry } from './store.ts';
 import type { LogRow } from './verify-logs.ts';
 

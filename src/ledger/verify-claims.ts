@@ -6,8 +6,8 @@ import { cosignedAt, parseNote, verifyNote } from '../merkle/note.ts';
 import { NOTE_ED25519, type NoteKey, renameKey } from '../merkle/note-key.ts';
 import type { Anchor } from './anchor.ts';
 import { keptCheckpoints } from './checkpoint-store.ts';
-import type { Report } from './finding.ts';
 import type { Head } from './head.ts';
+import type { Report } from './index-check.ts';
 import { logDomain } from './log-signer.ts';
 import type { LogRow } from './verify-logs.ts';
 

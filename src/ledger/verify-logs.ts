@@ -2,8 +2,8 @@ import type { JsonValue } from '../db/batch.ts';
 import type { Reader, Row } from '../db/database.ts';
 import { formatVerifierKey, type NoteKey, renameKey } from '../merkle/note-key.ts';
 import type { RecordedEvent } from './entry.ts';
-import type { Report } from './finding.ts';
 import type { Head } from './head.ts';
+import type { Report } from './index-check.ts';
 import { logDomain, logOrigin } from './log-signer.ts';
 
 /** One log of the installation, as its row says. */

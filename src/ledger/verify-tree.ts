@@ -4,7 +4,7 @@ import { Edge, type FullTile } from '../merkle/edge.ts';
 import { equalBytes, HASH_SIZE, leafHash } from '../merkle/hash.ts';
 import { hashAt, subtreeRoot, TILE_BYTES, TILE_WIDTH } from '../merkle/tile.ts';
 import { decodeEntry, type RecordedEvent } from './entry.ts';
-import type { Report } from './finding.ts';
+import type { Report } from './index-check.ts';
 
 export interface TreeVerification {
   readonly reader: Reader;

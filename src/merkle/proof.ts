@@ -13,7 +13,7 @@ export interface Range {
 }
 
 /** A perfect subtree: the 2^height leaves from index × 2^height on. Its hash never changes once it is full. */
-export interface Node {
+interface Node {
   readonly height: number;
   readonly index: number;
 }
@@ -65,7 +65,7 @@ export function consistencyRanges(oldSize: number, size: number): Range[] {
 }
 
 /** The perfect subtrees that make up a range of a tree, from left to right. `start` must be where a subtree begins. */
-export function perfectNodes(range: Range): Node[] {
+function perfectNodes(range: Range): Node[] {
   const nodes: Node[] = [];
   let start = range.start;
   while (start < range.end) {
@@ -78,7 +78,7 @@ export function perfectNodes(range: Range): Node[] {
 }
 
 /** MTH of a range from the hashes of its perfect nodes, at least one. */
-export function foldNodes(hashes: readonly Uint8Array[]): Uint8Array {
+function foldNodes(hashes: readonly Uint8Array[]): Uint8Array {
   return hashes.slice(0, -1).reduceRight((root, hash) => nodeHash(hash, root), hashes.at(-1)!);
 }
 

@@ -17,7 +17,7 @@ import type { LedgerKeys } from '../log-signer.ts';
 import { Sequencer, type SequencerOptions } from '../sequencer.ts';
 import { startLog } from '../start-log.ts';
 
-export const TRUST_DOMAIN = 'corp.example';
+const TRUST_DOMAIN = 'corp.example';
 export const NOW = 1_790_000_000_000;
 
 export interface TestLedger {
