@@ -25,6 +25,19 @@ export interface StoreParts {
 }
 
 export function onBothEngines(name: string, run: (parts: StoreParts) => Promise<void>): void {
+  onSqlite(name, run);
+  test(`${name} (PostgreSQL)`, { skip: postgresMissing() ?? false }, async () => {
+    const database = await openPostgres(await testDatabase());
+    try {
+      await runOn(database, run);
+    } finally {
+      await database.close();
+    }
+  });
+}
+
+/** For what is above the stores and has no SQL of its own. */
+export function onSqlite(name: string, run: (parts: StoreParts) => Promise<void>): void {
   test(`${name} (SQLite)`, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'writ-store-'));
     const database = openSqlite({ path: join(folder, 'writ.db') });
@@ -33,14 +46,6 @@ export function onBothEngines(name: string, run: (parts: StoreParts) => Promise<
     } finally {
       await database.close();
       rmSync(folder, { recursive: true });
-    }
-  });
-  test(`${name} (PostgreSQL)`, { skip: postgresMissing() ?? false }, async () => {
-    const database = await openPostgres(await testDatabase());
-    try {
-      await runOn(database, run);
-    } finally {
-      await database.close();
     }
   });
 }

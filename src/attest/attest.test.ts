@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { onBothEngines, type StoreParts } from '../../test/stores.ts';
+import { onBothEngines, onSqlite, type StoreParts } from '../../test/stores.ts';
 import type { AccessRequest, Caller, Verdict } from '../base/access.ts';
 import { type ManualClock, manualClock } from '../base/clock.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
@@ -206,7 +206,7 @@ onBothEngines('a token that is unknown, wrong, spent, expired or revoked lets no
   assert.equal(stores.events.filter(({ type }) => type === 'token.revoked').length, 1);
 });
 
-onBothEngines('no secret is in the database, the ledger or a listing', async (stores) => {
+onSqlite('no secret is in the database, the ledger or a listing', async (stores) => {
   const parts = await scene(stores);
   const { text, id } = await createToken(ada, { agent: 'planner', uses: 2 }, parts);
   await parts.enrol(text);
@@ -253,7 +253,7 @@ onBothEngines('an instance lets in children that say no more than it does and en
   await assert.rejects(createToken(caller, { agent: 'planner' }, parts), code('conflict'));
 });
 
-onBothEngines('children of an instance whose evidence ends, end with it', async (stores) => {
+onSqlite('children of an instance whose evidence ends, end with it', async (stores) => {
   const parts = await scene(stores);
   const parent = newId(NOW, random);
   const batch = newBatch();
@@ -278,7 +278,7 @@ onBothEngines('children of an instance whose evidence ends, end with it', async 
   assert.equal(attestation.attested.expiresAt, NOW + 90_000);
 });
 
-onBothEngines('no token without leave, for nobody, or of a shape that cannot be', async (stores) => {
+onSqlite('no token without leave, for nobody, or of a shape that cannot be', async (stores) => {
   const parts = await scene(stores);
   const bad: [Partial<TokenInput>, ErrorCode, string][] = [
     [{ agent: 'Planner' }, 'bad_request', '/agent'],
@@ -315,7 +315,7 @@ onBothEngines('no token without leave, for nobody, or of a shape that cannot be'
   assert.equal((await stores.database.all('SELECT 1 FROM join_token')).length, 0);
 });
 
-onBothEngines('a dry run makes none, a repeat under one key gets the same', async (stores) => {
+onSqlite('a dry run makes none, a repeat under one key gets the same', async (stores) => {
   const parts = await scene(stores);
   assert.equal((await createToken(ada, { agent: 'planner' }, parts, { dryRun: true })).text, '');
   assert.equal((await stores.database.all('SELECT 1 FROM join_token')).length, 0);

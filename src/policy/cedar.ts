@@ -147,9 +147,9 @@ function findingsOf(
 
 /** A finding at a character of a text. */
 export function findingAt(severity: Finding['severity'], message: string, text: string, index: number): Finding {
-  const before = text.slice(0, index);
+  const before = text.slice(0, Math.max(0, index));
   const lastBreak = before.lastIndexOf('\n');
-  return { severity, message, line: before.split('\n').length, column: index - lastBreak };
+  return { severity, message, line: before.split('\n').length, column: before.length - lastBreak };
 }
 
 function defect(what: string, errors: readonly Wasm.DetailedError[]): WritError {

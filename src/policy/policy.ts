@@ -67,7 +67,14 @@ export class Policy {
       this.#knownAt = this.#parts.clock.now();
       return FRESH;
     }
-    this.#loading ??= this.#load().finally(() => {
+    // A load that is under way may have looked before what this caller must see; one that begins from here on has not.
+    const before = this.#loading;
+    if (before === undefined) return this.#startLoading();
+    return before.then(() => (this.#isFresh() ? undefined : (this.#loading ?? this.#startLoading())));
+  }
+
+  #startLoading(): Promise<void> {
+    this.#loading = this.#load().finally(() => {
       this.#loading = undefined;
     });
     return this.#loading;

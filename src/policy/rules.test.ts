@@ -99,6 +99,6 @@ test('whatever text comes, the answer is rules or findings with a place in it', 
         assert.ok(column >= 1 && column <= lines[line - 1]!.length + 1);
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 });

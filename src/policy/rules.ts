@@ -43,18 +43,10 @@ export function readRules(
   }
   const split = cedar.split(text);
   if ('findings' in split) return split;
-  const seen = new Map<string, number>();
-  const places = split.policies.map((policy) => {
-    const at = text.indexOf(policy.text, seen.get(policy.text) ?? 0);
-    seen.set(policy.text, at + 1);
-    return { ...policy, at };
-  });
-  places.sort((a, b) => a.at - b.at);
-
   const findings: Finding[] = [];
   const rules = new Map<string, Rule>();
   const texts: Record<string, string> = {};
-  for (const { text: own, json, at } of places) {
+  for (const { text: own, json, at } of inOrder(split.policies, text)) {
     const rule = ruleOf(own, json, (message) => findings.push(findingAt('error', message, text, at)));
     if (rule === undefined) continue;
     if (rules.has(rule.id)) findings.push(findingAt('error', `the id ${rule.id} is used twice`, text, at));
@@ -64,6 +56,19 @@ export function readRules(
   const known = validatedAgainst === cedar.schemaDigest;
   if (findings.length === 0 && !known) findings.push(...cedar.validate(texts, text));
   return findings.length === 0 ? { rules } : { findings };
+}
+
+/** Cedar gives policies in the order of its own names for them (policy0, policy1, policy10 …); this is that of the text. */
+function inOrder<P extends { readonly text: string }>(policies: readonly P[], text: string): (P & { at: number })[] {
+  const named = policies.map((_, at) => `policy${at}`).sort();
+  const ordered = policies.map((policy, at) => ({ policy, number: Number(named[at]!.slice(6)) }));
+  ordered.sort((a, b) => a.number - b.number);
+  let from = 0;
+  return ordered.map(({ policy }) => {
+    const at = text.indexOf(policy.text, from);
+    from = at + policy.text.length;
+    return { ...policy, at };
+  });
 }
 
 const KNOWN = new Set(['id', 'description', 'needs_approval']);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
-import { onBothEngines, type StoreParts } from '../../test/stores.ts';
+import { onBothEngines, onSqlite, type StoreParts } from '../../test/stores.ts';
 import type { AccessRequest, Caller } from '../base/access.ts';
 import { type ManualClock, manualClock } from '../base/clock.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
@@ -132,7 +132,7 @@ onBothEngines('an agent is registered, changed, taken over and retired', async (
   );
 });
 
-onBothEngines('the ledger knows the sponsor by a salted hash alone', async (stores) => {
+onSqlite('the ledger knows the sponsor by a salted hash alone', async (stores) => {
   const parts = scene(stores);
   await registerAgent(ada, planner, parts);
   assert.equal(JSON.stringify(stores.events).includes('alice'), false);
@@ -145,7 +145,7 @@ onBothEngines('the ledger knows the sponsor by a salted hash alone', async (stor
   );
 });
 
-onBothEngines('nobody registers without leave, owner, free name or known profile', async (stores) => {
+onSqlite('nobody registers without leave, owner, free name or known profile', async (stores) => {
   const parts = scene(stores);
   const bad: [Partial<AgentInput>, ErrorCode, string][] = [
     [{ name: 'Planner' }, 'bad_request', '/name'],
@@ -216,7 +216,7 @@ onBothEngines('an owner that is gone stops its agents, until another team takes 
   assert.equal(stores.events.filter(({ type }) => type === 'owner.updated').length, 3);
 });
 
-onBothEngines('a dry run checks everything and keeps nothing', async (stores) => {
+onSqlite('a dry run checks everything and keeps nothing', async (stores) => {
   const parts = scene(stores);
   const agent = await registerAgent(ada, planner, parts, { dryRun: true });
   assert.equal(agent.version, 1);
@@ -229,7 +229,7 @@ onBothEngines('a dry run checks everything and keeps nothing', async (stores) =>
   assert.deepEqual(await showAgent(ada, 'planner', parts), agent);
 });
 
-onBothEngines('a repeat under one key gets the first answer, if it is still allowed', async (stores) => {
+onSqlite('a repeat under one key gets the first answer, if it is still allowed', async (stores) => {
   const parts = scene(stores);
   let kept: Answer | undefined;
   const idempotency: Idempotency = {
