@@ -70,15 +70,15 @@ export class Metrics {
     this.#own[at + 1 + bucket]! += 1;
   }
 
-  /** Everything as OpenMetrics text (`METRICS_TYPE`), summed over all threads. */
-  text(): string {
+  /** Everything as OpenMetrics text (`METRICS_TYPE`), summed over all threads, and readings taken just now. */
+  text(readings: readonly { readonly definition: MetricDefinition; readonly value: number }[] = []): string {
     let text = '';
     for (const { definition, series } of this.#metrics.values()) {
-      const { name, kind, help, unit } = definition;
-      text += `# TYPE ${name} ${kind}\n`;
-      if (unit !== undefined) text += `# UNIT ${name} ${unit}\n`;
-      text += `# HELP ${name} ${help}\n`;
-      for (const [labels, one] of series) text += this.#lines(name, kind, labels, one);
+      text += headOf(definition);
+      for (const [labels, one] of series) text += this.#lines(definition.name, definition.kind, labels, one);
+    }
+    for (const { definition, value } of readings) {
+      text += `${headOf(definition)}${definition.name}${definition.kind === 'counter' ? '_total' : ''} ${value}\n`;
     }
     return `${text}# EOF\n`;
   }
@@ -103,6 +103,10 @@ export class Metrics {
     for (let i = at; i < this.#all.length; i += this.#size) sum += this.#all[i]!;
     return sum;
   }
+}
+
+function headOf({ name, kind, help, unit }: MetricDefinition): string {
+  return `# TYPE ${name} ${kind}\n${unit === undefined ? '' : `# UNIT ${name} ${unit}\n`}# HELP ${name} ${help}\n`;
 }
 
 /** The memory that `threads` threads share: made by the first, handed to all. */

@@ -10,9 +10,10 @@ import type { Caller } from '../../base/access.ts';
 import { demand } from '../../base/demand.ts';
 import { WritError } from '../../base/error.ts';
 import type { Log, LogFields } from '../../base/log.ts';
-import { type Authority, activeOf, rootsOf } from '../../ca/authority.ts';
+import { type Authority, rootsOf } from '../../ca/authority.ts';
 import { readCertificate } from '../../ca/certificates.ts';
 import { readAuthorities } from '../../ca/hierarchy.ts';
+import { requestRotation, showAuthorities, showAuthority } from '../../ca/show-authorities.ts';
 import { publishProfile, showProfile, showProfiles } from '../../ca/publish-profile.ts';
 import { openSqlite } from '../../db/sqlite.ts';
 import { encodePem } from '../../der/pem.ts';
@@ -179,20 +180,9 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
       now: () => clock.now(),
     }),
     ...authorityOperations({
-      async list(caller) {
-        demand(authorize, { caller, action: 'authority.read', resource: INSTALLATION });
-        return { authorities, due: [] };
-      },
-      async rotate(caller) {
-        demand(authorize, { caller, action: 'authority.rotate', resource: INSTALLATION });
-        return activeOf(authorities, 'issuing')!;
-      },
-      async show(caller, id) {
-        demand(authorize, { caller, action: 'authority.read', resource: INSTALLATION });
-        const found = authorities.find((one) => one.id === id);
-        if (found === undefined) throw new WritError('not_found', 'There is no such authority.');
-        return found;
-      },
+      list: (caller) => showAuthorities(caller, policyParts),
+      show: (caller, id) => showAuthority(caller, id, policyParts),
+      rotate: (caller) => requestRotation(caller, policyParts, notYet),
     }),
     ...profileOperations({
       list: (caller) => showProfiles(caller, policyParts),
