@@ -4,11 +4,16 @@ import type { Agent, AgentStatus } from './agent.ts';
 import type { AgentData } from './agent-input.ts';
 import type { Sponsor } from './agent-store.ts';
 
+/*
+ * The subject `registration:` leads to what was done to the agent itself, without its instances: `agent:` has them all,
+ * and they can be a million.
+ */
+
 /** An agent as the ledger has it: all that its rows can be made from again, but for the sponsor's name. */
 export function registeredEvent(caller: Caller, agent: Agent, sponsor: Sponsor): LedgerEvent {
   return {
     type: 'agent.registered',
-    subjects: [`agent:${agent.name}`, `owner:${agent.team}`],
+    subjects: [`agent:${agent.name}`, `registration:${agent.name}`, `owner:${agent.team}`],
     body: { caller: caller.id, agent: agent.name, kind: agent.kind, version: 1, ...described(agent, sponsor) },
   };
 }
@@ -18,7 +23,7 @@ export function updatedEvent(caller: Caller, before: Agent, data: AgentData, spo
   const teams = new Set([before.team, data.team]);
   return {
     type: 'agent.updated',
-    subjects: [`agent:${before.name}`, ...[...teams].map((team) => `owner:${team}`)],
+    subjects: [`agent:${before.name}`, `registration:${before.name}`, ...[...teams].map((team) => `owner:${team}`)],
     body: {
       caller: caller.id,
       agent: before.name,
@@ -33,7 +38,7 @@ export function updatedEvent(caller: Caller, before: Agent, data: AgentData, spo
 export function statusEvent(caller: Caller, before: Agent, status: AgentStatus, cause?: string): LedgerEvent {
   return {
     type: status === 'retired' ? 'agent.retired' : 'agent.updated',
-    subjects: [`agent:${before.name}`, `owner:${before.team}`],
+    subjects: [`agent:${before.name}`, `registration:${before.name}`, `owner:${before.team}`],
     body: {
       caller: caller.id,
       agent: before.name,

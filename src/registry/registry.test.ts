@@ -125,9 +125,9 @@ onBothEngines('an agent is registered, changed, taken over and retired', async (
   assert.deepEqual(
     stores.events.map(({ type, subjects }) => [type, ...subjects]),
     [
-      ['agent.registered', 'agent:planner', 'owner:research'],
-      ['agent.updated', 'agent:planner', 'owner:research', 'owner:ops'],
-      ['agent.retired', 'agent:planner', 'owner:ops'],
+      ['agent.registered', 'agent:planner', 'registration:planner', 'owner:research'],
+      ['agent.updated', 'agent:planner', 'registration:planner', 'owner:research', 'owner:ops'],
+      ['agent.retired', 'agent:planner', 'registration:planner', 'owner:ops'],
     ],
   );
 });
