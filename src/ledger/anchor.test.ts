@@ -41,7 +41,6 @@ async function restored(
   try {
     await run({ ...ledger.options, database, anchor }, database);
   } finally {
-    await anchor.close();
     await database.close();
   }
 }
@@ -73,7 +72,6 @@ describe('Anchor', () => {
         const anchor = await Anchor.open(join(ledger.directory, 'anchor'), silentLog);
         const again = await Sequencer.open({ ...ledger.options, anchor });
         await again.close();
-        await anchor.close();
       }
       const whole = lines(ledger).filter((line) => line.endsWith('}'));
       const firsts = whole.flatMap((line) => JSON.parse(line).batches.map((batch: { first: number }) => batch.first));

@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { WritError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
@@ -31,9 +31,10 @@ const RECORDS_LOOKED_BACK = 1000;
 export class Anchor {
   readonly directory: string;
   readonly #log: Log;
-  #revocations: FileHandle | undefined;
   /** Undefined until the file was read. */
   #position: Position | undefined;
+  /** The file that was last written. Others may have appended since, but it is this one, and no shorter. */
+  #file: { readonly ino: number; readonly size: number } | undefined;
 
   /** Makes the directory when it is missing, owner-only. Rejects with `storage_failed` when that cannot be done. */
   static async open(directory: string, log: Log): Promise<Anchor> {
@@ -141,11 +142,6 @@ export class Anchor {
     }
   }
 
-  async close(): Promise<void> {
-    await this.#revocations?.close();
-    this.#revocations = undefined;
-  }
-
   /**
    * Where to go on. The last record alone would not say: a process may have ended before it wrote the line of an earlier
    * leaf than another process did. So the scan goes back some records, and from the earliest of them on every row is
@@ -165,24 +161,29 @@ export class Anchor {
   }
 
   async #append(line: string): Promise<void> {
+    // Opened anew for each line, so that a file that was moved away or replaced meanwhile is noticed.
     try {
-      const path = join(this.directory, ANCHOR_REVOCATIONS);
-      if (this.#revocations === undefined) {
-        this.#revocations = await open(path, 'a', 0o600);
-        await syncDirectory(this.directory);
-      } else if ((await stat(path)).ino !== (await this.#revocations.stat()).ino) {
-        throw new Error('the file was moved or replaced');
+      const file = await open(join(this.directory, ANCHOR_REVOCATIONS), 'a', 0o600);
+      try {
+        const { ino, size } = await file.stat();
+        const before = this.#file;
+        if (before !== undefined && (ino !== before.ino || size < before.size))
+          throw new Error('it was replaced or cut');
+        // The line feed in front ends whatever a process that was killed left behind. One write, so that lines of two
+        // processes do not mix.
+        const bytes = Buffer.from(`\n${line}\n`);
+        const { bytesWritten } = await file.write(bytes);
+        if (bytesWritten !== bytes.length) throw new Error('the line was written in part');
+        await file.datasync();
+        if (size === 0) await syncDirectory(this.directory);
+        this.#file = { ino, size: size + bytes.length };
+      } finally {
+        await file.close();
       }
-      // The line feed in front ends whatever a process that was killed left behind. One write, so that lines of two
-      // processes do not mix.
-      const bytes = Buffer.from(`\n${line}\n`);
-      const { bytesWritten } = await this.#revocations.write(bytes);
-      if (bytesWritten !== bytes.length) throw new Error('the line was written in part');
-      await this.#revocations.datasync();
     } catch (cause) {
-      // What the file holds is not known any more, and perhaps not even which file it is.
-      await this.close();
+      // What it holds must be read anew before anything is said to stand in it.
       this.#position = undefined;
+      this.#file = undefined;
       throw failed(cause);
     }
   }

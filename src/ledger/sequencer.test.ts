@@ -136,7 +136,6 @@ for (const { name, open, skip } of engines) {
             assert.equal(ledger.epoch.current(), head.epoch);
           } finally {
             await other.close();
-            await anchor.close();
           }
         },
         { ...how, options: { limits: { poll: 20 } } },

@@ -77,7 +77,6 @@ export async function withLedger(
     await run({ directory, database, keys, anchor, clock, epoch, options, sequencer });
   } finally {
     await sequencer?.close();
-    await anchor.close();
     await plain.close();
     rmSync(directory, { recursive: true });
   }
