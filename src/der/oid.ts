@@ -1,5 +1,6 @@
 import { WritError } from '../base/error.ts';
-import { type Cursor, fail, readOidContent } from './reader.ts';
+import { type Cursor, fail, readHeader } from './reader.ts';
+import { OBJECT_IDENTIFIER } from './tag.ts';
 
 /** Limit of an OBJECT IDENTIFIER's content, in octets. */
 const MAX_OID_BYTES = 128;
@@ -12,31 +13,36 @@ const CERTIFICATE_EXTENSIONS: readonly string[] = Array.from({ length: 128 }, (_
  * that fits the limit are read exactly.
  */
 export function readOid(cursor: Cursor, label: string): string {
-  const content = readOidContent(cursor, label);
-  if (content.length === 3 && content[0] === 0x55 && content[1] === 0x1d && content[2]! < 0x80) {
-    return CERTIFICATE_EXTENSIONS[content[2]!]!;
-  }
-  const start = cursor.at - content.length;
-  if (content.length === 0) fail(cursor, label, 'OBJECT IDENTIFIER without octets');
-  if (content.length > MAX_OID_BYTES) fail(cursor, label, `OBJECT IDENTIFIER above ${MAX_OID_BYTES} octets`, start);
-  if (content[content.length - 1]! >= 0x80) fail(cursor, label, 'OBJECT IDENTIFIER ends within an arc', cursor.at - 1);
+  const end = readHeader(cursor, OBJECT_IDENTIFIER, label);
+  const { bytes, at } = cursor;
+  const length = end - at;
+  if (length === 0) fail(cursor, label, 'OBJECT IDENTIFIER without octets');
+  if (length > MAX_OID_BYTES) fail(cursor, label, `OBJECT IDENTIFIER above ${MAX_OID_BYTES} octets`);
+  if (bytes[end - 1]! >= 0x80) fail(cursor, label, 'OBJECT IDENTIFIER ends within an arc', end - 1);
+  cursor.at = end;
+  if (length === 3 && bytes[at] === 0x55 && bytes[at + 1] === 0x1d) return CERTIFICATE_EXTENSIONS[bytes[at + 2]!]!;
   let text = '';
-  let arc = 0;
-  let big: bigint | undefined;
-  let atStartOfArc = true;
-  for (let i = 0; i < content.length; i++) {
-    const octet = content[i]!;
-    if (atStartOfArc && octet === 0x80) fail(cursor, label, 'arc not in the fewest octets', start + i);
-    if (arc > 0xffff_ffff && big === undefined) big = BigInt(arc);
-    if (big === undefined) arc = arc * 128 + (octet & 0x7f);
-    else big = (big << 7n) | BigInt(octet & 0x7f);
-    atStartOfArc = octet < 0x80;
-    if (!atStartOfArc) continue;
-    text += text === '' ? firstArcs(big ?? arc) : `.${big ?? arc}`;
-    arc = 0;
-    big = undefined;
+  for (let start = at; start < end; ) {
+    let last = start;
+    while (bytes[last]! >= 0x80) last++;
+    if (bytes[start] === 0x80) fail(cursor, label, 'arc not in the fewest octets', start);
+    const arc = readArc(bytes, start, last);
+    text += start === at ? firstArcs(arc) : `.${arc}`;
+    start = last + 1;
   }
   return text;
+}
+
+/** Base 128, from `start` to `last` inclusive. */
+function readArc(bytes: Uint8Array, start: number, last: number): number | bigint {
+  if (last - start < 7) {
+    let arc = 0;
+    for (let i = start; i <= last; i++) arc = arc * 128 + (bytes[i]! & 0x7f);
+    return arc;
+  }
+  let arc = 0n;
+  for (let i = start; i <= last; i++) arc = (arc << 7n) | BigInt(bytes[i]! & 0x7f);
+  return arc;
 }
 
 /** The first subidentifier holds two arcs: 40 × first + second (X.690 §8.19.4). */

@@ -1,16 +1,5 @@
 import { type ErrorCode, WritError } from '../base/error.ts';
-import {
-  BIT_STRING,
-  BOOLEAN,
-  ENUMERATED,
-  INTEGER,
-  NULL,
-  OBJECT_IDENTIFIER,
-  OCTET_STRING,
-  SEQUENCE,
-  SET,
-  tagName,
-} from './tag.ts';
+import { BIT_STRING, BOOLEAN, ENUMERATED, INTEGER, NULL, OCTET_STRING, SEQUENCE, SET, tagName } from './tag.ts';
 
 /**
  * A place in a DER encoding: the bytes between `at` and `end` are still to be read.
@@ -34,6 +23,8 @@ export interface Cursor {
 /** Limit of one encoding, in octets, unless a caller of `openDer` says otherwise. Large enough for any certificate. */
 export const MAX_DER_BYTES = 65_536;
 
+const TRAILING = 'unexpected bytes after the last field';
+
 /** Starts reading `bytes`, the encoding of exactly one value. `label` names it in errors. */
 export function openDer(bytes: Uint8Array, label: string, limit: number = MAX_DER_BYTES): Cursor {
   if (bytes.length > limit) {
@@ -47,10 +38,10 @@ export function openDer(bytes: Uint8Array, label: string, limit: number = MAX_DE
 
 /** Starts reading `bytes`, the encoding of exactly one SEQUENCE: gives its fields. */
 export function openSequence(bytes: Uint8Array, label: string, limit?: number): Cursor {
-  const outer = openDer(bytes, label, limit);
-  const fields = { ...enterSequence(outer, ''), label, parent: undefined };
-  finish(outer);
-  return fields;
+  const cursor = openDer(bytes, label, limit);
+  const end = readHeader(cursor, SEQUENCE, '');
+  if (end !== cursor.end) fail(cursor, '', TRAILING, end);
+  return cursor;
 }
 
 /**
@@ -78,11 +69,14 @@ export function peekTag(cursor: Cursor): number {
 
 /** Demands that everything was read. */
 export function finish(cursor: Cursor): void {
-  if (cursor.at !== cursor.end) fail(cursor, '', 'unexpected bytes after the last field');
+  if (cursor.at !== cursor.end) fail(cursor, '', TRAILING);
 }
 
-/** Reads tag and length, and leaves the cursor at the content. Gives the content's end, which is within the cursor. */
-function readHeader(cursor: Cursor, tag: number, label: string): number {
+/**
+ * Reads tag and length, and leaves the cursor at the content. Gives the content's end, which is within the cursor. For
+ * the readers of `der/` alone, which look at the content in place; they leave the cursor at the end.
+ */
+export function readHeader(cursor: Cursor, tag: number, label: string): number {
   const { bytes, end } = cursor;
   let at = cursor.at;
   if (at >= end) fail(cursor, label, `ends where ${tagName(tag)} was expected`);
@@ -147,28 +141,34 @@ export function readWhole(cursor: Cursor, tag: number, label: string): Uint8Arra
   return cursor.bytes.subarray(start, end);
 }
 
-/** Content octets of an INTEGER of any size: two's complement, big-endian, minimal (X.690 §8.3.2). A view. */
-export function readInteger(cursor: Cursor, label: string, tag: number = INTEGER): Uint8Array {
-  const content = readContent(cursor, tag, label);
-  if (content.length === 0) fail(cursor, label, 'INTEGER without octets');
-  if (content.length > 1) {
-    const first = content[0]!;
-    const second = content[1]!;
-    if ((first === 0 && second < 0x80) || (first === 0xff && second >= 0x80)) {
-      fail(cursor, label, 'INTEGER not in the fewest octets', cursor.at - content.length);
-    }
+/** Reads the header of an INTEGER and checks that its content is minimal (X.690 §8.3.2). Gives the content's end. */
+function readIntegerHeader(cursor: Cursor, tag: number, label: string): number {
+  const end = readHeader(cursor, tag, label);
+  const { bytes, at } = cursor;
+  if (end === at) fail(cursor, label, 'INTEGER without octets');
+  const sign = bytes[at + 1]! & 0x80;
+  if (end - at > 1 && ((bytes[at] === 0 && sign === 0) || (bytes[at] === 0xff && sign !== 0))) {
+    fail(cursor, label, 'INTEGER not in the fewest octets');
   }
+  return end;
+}
+
+/** Content octets of an INTEGER of any size: two's complement, big-endian, minimal. A view. */
+export function readInteger(cursor: Cursor, label: string, tag: number = INTEGER): Uint8Array {
+  const end = readIntegerHeader(cursor, tag, label);
+  const content = cursor.bytes.subarray(cursor.at, end);
+  cursor.at = end;
   return content;
 }
 
 /** An INTEGER that must lie in 0 … `max`, with `max` at most 2^31 - 1. */
 export function readSmallInteger(cursor: Cursor, label: string, max = 0x7fff_ffff, tag: number = INTEGER): number {
-  const content = readInteger(cursor, label, tag);
-  let value = 0;
-  for (let i = 0; i < content.length && i < 5; i++) value = value * 256 + content[i]!;
-  if (content[0]! >= 0x80 || content.length > 4 || value > max) {
-    fail(cursor, label, `not within 0 … ${max}`, cursor.at - content.length);
-  }
+  const end = readIntegerHeader(cursor, tag, label);
+  const { bytes, at } = cursor;
+  let value = bytes[at]! < 0x80 && end - at <= 4 ? 0 : Number.NaN;
+  for (let i = at; i < end && i < at + 4; i++) value = value * 256 + bytes[i]!;
+  if (!(value <= max)) fail(cursor, label, `not within 0 … ${max}`);
+  cursor.at = end;
   return value;
 }
 
@@ -177,10 +177,12 @@ export function readEnumerated(cursor: Cursor, label: string, max: number): numb
 }
 
 export function readBoolean(cursor: Cursor, label: string, tag: number = BOOLEAN): boolean {
-  const content = readContent(cursor, tag, label);
-  if (content.length !== 1) fail(cursor, label, 'BOOLEAN not one octet long', cursor.at - content.length);
-  if (content[0] !== 0 && content[0] !== 0xff) fail(cursor, label, 'BOOLEAN neither 0x00 nor 0xff', cursor.at - 1);
-  return content[0] === 0xff;
+  const end = readHeader(cursor, tag, label);
+  const value = cursor.bytes[cursor.at];
+  if (end - cursor.at !== 1) fail(cursor, label, 'BOOLEAN not one octet long');
+  if (value !== 0 && value !== 0xff) fail(cursor, label, 'BOOLEAN neither 0x00 nor 0xff');
+  cursor.at = end;
+  return value === 0xff;
 }
 
 /** Content octets of an OCTET STRING. A view. */
@@ -196,15 +198,14 @@ export interface BitString {
 }
 
 export function readBitString(cursor: Cursor, label: string, tag: number = BIT_STRING): BitString {
-  const content = readContent(cursor, tag, label);
-  const unused = content[0];
-  if (unused === undefined) fail(cursor, label, 'BIT STRING without the count of unused bits');
-  const start = cursor.at - content.length;
-  if (unused > 7 || (unused > 0 && content.length === 1)) fail(cursor, label, 'impossible count of unused bits', start);
-  if ((content[content.length - 1]! & ((1 << unused) - 1)) !== 0 && content.length > 1) {
-    fail(cursor, label, 'unused bits not zero', cursor.at - 1);
-  }
-  return { bytes: content.subarray(1), unused };
+  const end = readHeader(cursor, tag, label);
+  const { bytes, at } = cursor;
+  if (end === at) fail(cursor, label, 'BIT STRING without the count of unused bits');
+  const unused = bytes[at]!;
+  if (unused > 7 || (unused > 0 && end === at + 1)) fail(cursor, label, 'impossible count of unused bits');
+  if ((bytes[end - 1]! & ((1 << unused) - 1)) !== 0 && unused > 0) fail(cursor, label, 'unused bits not zero', end - 1);
+  cursor.at = end;
+  return { bytes: bytes.subarray(at + 1, end), unused };
 }
 
 /** A BIT STRING that is used to hold octets, as keys and signatures are: no unused bits. A view. */
@@ -215,10 +216,5 @@ export function readBitStringOctets(cursor: Cursor, label: string): Uint8Array {
 }
 
 export function readNull(cursor: Cursor, label: string): void {
-  if (readContent(cursor, NULL, label).length !== 0) fail(cursor, label, 'NULL with content', cursor.at - 1);
-}
-
-/** Content octets of an OBJECT IDENTIFIER, not yet examined; see `oid.ts`. A view. */
-export function readOidContent(cursor: Cursor, label: string, tag: number = OBJECT_IDENTIFIER): Uint8Array {
-  return readContent(cursor, tag, label);
+  if (readHeader(cursor, NULL, label) !== cursor.at) fail(cursor, label, 'NULL with content');
 }

@@ -89,12 +89,10 @@ function isPrintable(c: number): boolean {
 
 /** The octets as characters of the same number, or undefined when one of them is not `allowed`. */
 function ascii(content: Uint8Array, allowed: (octet: number) => boolean): string | undefined {
-  let text = '';
   for (let i = 0; i < content.length; i++) {
     if (!allowed(content[i]!)) return undefined;
-    text += String.fromCharCode(content[i]!);
   }
-  return text;
+  return Buffer.from(content.buffer, content.byteOffset, content.length).toString('latin1');
 }
 
 /** UCS-2 or UCS-4, big-endian; no surrogates. */

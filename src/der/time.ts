@@ -1,5 +1,5 @@
 import { WritError } from '../base/error.ts';
-import { type Cursor, fail, peekTag, readContent } from './reader.ts';
+import { type Cursor, fail, peekTag, readHeader } from './reader.ts';
 import { GENERALIZED_TIME, UTC_TIME } from './tag.ts';
 
 /** First instant that X.509 writes as GeneralizedTime: 2050-01-01T00:00:00Z (RFC 5280 §4.1.2.5). */
@@ -12,12 +12,14 @@ const LAST = Date.UTC(9999, 11, 31, 23, 59, 59);
  * 2050, both to the second, ending in Z, without fractions. The calendar is checked.
  */
 export function readTime(cursor: Cursor, label: string): number {
-  const tag = peekTag(cursor);
-  if (tag !== UTC_TIME) return readGeneralizedTime(cursor, label, GENERALIZED_FROM);
-  const content = readContent(cursor, UTC_TIME, label);
-  if (content.length !== 13) fail(cursor, label, 'UTCTime not of the form YYMMDDHHMMSSZ', cursor.at - content.length);
-  const year = pair(content, 0);
-  return instant(cursor, label, content, year + (year >= 50 ? 1900 : 2000), 2);
+  if (peekTag(cursor) !== UTC_TIME) return readGeneralizedTime(cursor, label, GENERALIZED_FROM);
+  const end = readHeader(cursor, UTC_TIME, label);
+  const { bytes, at } = cursor;
+  if (end - at !== 13) fail(cursor, label, 'UTCTime not of the form YYMMDDHHMMSSZ');
+  const year = pair(bytes, at);
+  const ms = instant(cursor, label, year + (year >= 50 ? 1900 : 2000), at + 2);
+  cursor.at = end;
+  return ms;
 }
 
 /** Reads a GeneralizedTime of the form YYYYMMDDHHMMSSZ, not before `earliest` (milliseconds since the Unix epoch). */
@@ -26,28 +28,30 @@ export function readGeneralizedTime(
   label: string,
   earliest: number = Number.NEGATIVE_INFINITY,
 ): number {
-  const content = readContent(cursor, GENERALIZED_TIME, label);
-  if (content.length !== 15) {
-    fail(cursor, label, 'GeneralizedTime not of the form YYYYMMDDHHMMSSZ', cursor.at - content.length);
-  }
-  const ms = instant(cursor, label, content, pair(content, 0) * 100 + pair(content, 2), 4);
-  if (ms < earliest) fail(cursor, label, 'GeneralizedTime where UTCTime is due', cursor.at - content.length);
+  const end = readHeader(cursor, GENERALIZED_TIME, label);
+  const { bytes, at } = cursor;
+  if (end - at !== 15) fail(cursor, label, 'GeneralizedTime not of the form YYYYMMDDHHMMSSZ');
+  const ms = instant(cursor, label, pair(bytes, at) * 100 + pair(bytes, at + 2), at + 4);
+  if (ms < earliest) fail(cursor, label, 'GeneralizedTime where UTCTime is due');
+  cursor.at = end;
   return ms;
 }
 
 /** Two decimal digits as a number; NaN when they are none. */
-function pair(content: Uint8Array, at: number): number {
-  const tens = content[at]! - 0x30;
-  const ones = content[at + 1]! - 0x30;
+function pair(bytes: Uint8Array, at: number): number {
+  const tens = bytes[at]! - 0x30;
+  const ones = bytes[at + 1]! - 0x30;
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN;
 }
 
-function instant(cursor: Cursor, label: string, content: Uint8Array, year: number, at: number): number {
-  const month = pair(content, at);
-  const day = pair(content, at + 2);
-  const hour = pair(content, at + 4);
-  const minute = pair(content, at + 6);
-  const second = pair(content, at + 8);
+/** MMDDHHMMSSZ, from `at` on, in `year`. */
+function instant(cursor: Cursor, label: string, year: number, at: number): number {
+  const { bytes } = cursor;
+  const month = pair(bytes, at);
+  const day = pair(bytes, at + 2);
+  const hour = pair(bytes, at + 4);
+  const minute = pair(bytes, at + 6);
+  const second = pair(bytes, at + 8);
   const valid =
     year >= 0 &&
     month >= 1 &&
@@ -57,8 +61,8 @@ function instant(cursor: Cursor, label: string, content: Uint8Array, year: numbe
     hour <= 23 &&
     minute <= 59 &&
     second <= 59 &&
-    content[at + 10] === 0x5a;
-  if (!valid) fail(cursor, label, 'not a calendar time to the second in UTC (Z)', cursor.at - content.length);
+    bytes[at + 10] === 0x5a;
+  if (!valid) fail(cursor, label, 'not a calendar time to the second in UTC (Z)');
   return daysFromEpoch(year, month, day) * 86_400_000 + (hour * 3600 + minute * 60 + second) * 1000;
 }
 

@@ -48,14 +48,16 @@ export function headerLength(length: number): number {
   return length < 0x1000000 ? 5 : 6;
 }
 
-/** Writes tag and length of a content of `length` octets into `out` at `at`; gives the place after them. */
-export function writeHeader(out: Uint8Array, at: number, tag: number, length: number): number {
-  let place = at;
-  out[place++] = tag;
+/** Writes tag and length of a content of `length` octets into `out` at `at`. */
+export function writeHeader(out: Uint8Array, at: number, tag: number, length: number): void {
+  out[at] = tag;
   const octets = headerLength(length) - 2;
-  if (octets > 0) out[place++] = 0x80 | octets;
-  for (let shift = Math.max(octets - 1, 0) * 8; shift >= 0; shift -= 8) out[place++] = (length >>> shift) & 0xff;
-  return place;
+  if (octets === 0) {
+    out[at + 1] = length;
+    return;
+  }
+  out[at + 1] = 0x80 | octets;
+  for (let i = 0; i < octets; i++) out[at + 2 + i] = (length >>> ((octets - 1 - i) * 8)) & 0xff;
 }
 
 export function sequence(...parts: readonly Uint8Array[]): Uint8Array {
@@ -149,21 +151,13 @@ export function printableString(text: string): Uint8Array {
 
 /** ASCII text; other characters are refused. */
 export function ia5String(text: string, tag: number = IA5_STRING): Uint8Array {
+  const header = headerLength(text.length);
+  const out = new Uint8Array(header + text.length);
+  writeHeader(out, 0, tag, text.length);
   for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 0x7f) throw new WritError('bad_der', 'text with characters beyond ASCII');
-  }
-  return encode(tag, new TextEncoder().encode(text));
-}
-
-/** Encodings one after the other, in a buffer of their own. */
-export function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const out = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) throw new WritError('bad_der', 'text with characters beyond ASCII');
+    out[header + i] = code;
   }
   return out;
 }

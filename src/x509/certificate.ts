@@ -65,15 +65,18 @@ export function parseCertificate(der: Uint8Array): Certificate {
   return { raw: der, ...fields, signature };
 }
 
-/** Parses a TBSCertificate alone, as it is before it is signed. Checks as `parseCertificate` does. */
-export function parseTbsCertificate(der: Uint8Array): TbsCertificate {
+/**
+ * Parses a TBSCertificate alone, as it is before it is signed. Checks as `parseCertificate` does. `issuer` is the name
+ * that the issuer field should hold; it saves parsing that name again.
+ */
+export function parseTbsCertificate(der: Uint8Array, issuer?: Name): TbsCertificate {
   const outer = openDer(der, 'toBeSigned');
-  const { fields } = readTbs(outer);
+  const { fields } = readTbs(outer, issuer);
   finish(outer);
   return fields;
 }
 
-function readTbs(outer: Cursor): { fields: TbsCertificate; algorithm: Uint8Array } {
+function readTbs(outer: Cursor, knownIssuer?: Name): { fields: TbsCertificate; algorithm: Uint8Array } {
   const start = outer.at;
   const cursor = enterSequence(outer, 'tbsCertificate');
   const tbs = outer.bytes.subarray(start, outer.at);
@@ -82,7 +85,7 @@ function readTbs(outer: Cursor): { fields: TbsCertificate; algorithm: Uint8Array
   const algorithmAt = cursor.at;
   const signatureAlgorithm = readSignatureAlgorithm(cursor, 'signature');
   const algorithm = cursor.bytes.subarray(algorithmAt, cursor.at);
-  const issuer = readName(cursor, 'issuer');
+  const issuer = readName(cursor, 'issuer', knownIssuer);
   const validity = enterSequence(cursor, 'validity');
   const notBefore = readTime(validity, 'notBefore');
   const notAfter = readTime(validity, 'notAfter');

@@ -30,7 +30,7 @@ export function readExtensions(cursor: Cursor, label: string): Extension[] {
     const value = readOctetString(fields, 'extnValue');
     finish(fields);
     if (extensions.length === MAX_EXTENSIONS) fail(list, '', `more than ${MAX_EXTENSIONS} extensions`, start);
-    if (extensions.some((earlier) => earlier.oid === dotted)) {
+    if (findExtension(extensions, dotted) !== undefined) {
       const remedy = 'Include each extension once (RFC 5280 §4.2).';
       fail(list, '', `extension ${dotted} occurs twice`, start, { code: 'bad_certificate', remedy });
     }

@@ -1,6 +1,7 @@
+import { type Backward, backward, prepend, prependHeader, written } from '../der/backward.ts';
 import { contextConstructed, INTEGER, OCTET_STRING, SEQUENCE } from '../der/tag.ts';
 import { encodeTime } from '../der/time.ts';
-import { boolean, concatenate, encode, headerLength, integer, oid, sequence, writeHeader } from '../der/writer.ts';
+import { boolean, encode, integer, oid, sequence } from '../der/writer.ts';
 import { encodeSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
 import { type Extension, encodeExtension } from './extension.ts';
 import { AGENT_CONTEXT, type AgentContext, encodeAgentContext } from './extensions/agent-context.ts';
@@ -47,49 +48,54 @@ export interface LeafFields {
 
 const VERSION_3 = encode(contextConstructed(0), integer(2));
 const EMPTY_NAME = sequence();
-const TRUE = boolean(true);
 const SKI = oid(SUBJECT_KEY_IDENTIFIER);
-const SAN = oid(SUBJECT_ALT_NAME);
+const SAN_CRITICAL = Uint8Array.of(...oid(SUBJECT_ALT_NAME), ...boolean(true));
 const CONTEXT = oid(AGENT_CONTEXT);
+/** More than all headers, times, object identifiers and other small parts of a leaf together. */
+const SMALL_PARTS = 256;
 
 export function leafTemplate({ algorithm, issuer, extensions }: LeafTemplateFields): LeafTemplate {
   return {
     algorithm,
-    issuer: concatenate([encodeSignatureAlgorithm(algorithm), issuer]),
-    shared: concatenate(extensions.map(encodeExtension)),
+    issuer: Uint8Array.of(...encodeSignatureAlgorithm(algorithm), ...issuer),
+    shared: Uint8Array.from(extensions.flatMap((extension) => [...encodeExtension(extension)])),
   };
 }
 
 /** The leaf's TBSCertificate. The SAN is critical, because the subject is empty (RFC 5280 §4.1.2.6). */
 export function encodeLeafTbs(template: LeafTemplate, leaf: LeafFields): Uint8Array {
-  const validity = [encodeTime(leaf.notBefore), encodeTime(leaf.notAfter)];
-  const keyIdentifier = frame(OCTET_STRING, [encodeSubjectKeyIdentifier(leaf.keyIdentifier)]);
-  const names = frame(OCTET_STRING, [encodeSubjectAltName(leaf.names)]);
-  const context = leaf.context === undefined ? [] : frame(OCTET_STRING, [encodeAgentContext(leaf.context)]);
-  const extensions = [
-    template.shared,
-    ...frame(SEQUENCE, [SKI, ...keyIdentifier]),
-    ...frame(SEQUENCE, [SAN, TRUE, ...names]),
-    ...(context.length === 0 ? [] : frame(SEQUENCE, [CONTEXT, ...context])),
-  ];
-  return concatenate(
-    frame(SEQUENCE, [
-      VERSION_3,
-      ...frame(INTEGER, [leaf.serial]),
-      template.issuer,
-      ...frame(SEQUENCE, validity),
-      EMPTY_NAME,
-      leaf.spki,
-      ...frame(contextConstructed(3), frame(SEQUENCE, extensions)),
-    ]),
-  );
+  const { issuer, shared } = template;
+  const names = encodeSubjectAltName(leaf.names);
+  const context = leaf.context === undefined ? undefined : encodeAgentContext(leaf.context);
+  const variable = names.length + leaf.spki.length + leaf.keyIdentifier.length + (context?.length ?? 0);
+  const out = backward(issuer.length + shared.length + variable + SMALL_PARTS);
+  const end = out.at;
+  if (context !== undefined) prependExtension(out, CONTEXT, context);
+  prependExtension(out, SAN_CRITICAL, names);
+  prependExtension(out, SKI, encodeSubjectKeyIdentifier(leaf.keyIdentifier));
+  prepend(out, shared);
+  prependHeader(out, SEQUENCE, end);
+  prependHeader(out, contextConstructed(3), end);
+  prepend(out, leaf.spki);
+  prepend(out, EMPTY_NAME);
+  const validityEnd = out.at;
+  prepend(out, encodeTime(leaf.notAfter));
+  prepend(out, encodeTime(leaf.notBefore));
+  prependHeader(out, SEQUENCE, validityEnd);
+  prepend(out, issuer);
+  const serialEnd = out.at;
+  prepend(out, leaf.serial);
+  prependHeader(out, INTEGER, serialEnd);
+  prepend(out, VERSION_3);
+  prependHeader(out, SEQUENCE, end);
+  return written(out);
 }
 
-/** Puts tag and length before a content in parts. Nothing is copied until all parts are there. */
-function frame(tag: number, parts: readonly Uint8Array[]): Uint8Array[] {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const header = new Uint8Array(headerLength(length));
-  writeHeader(header, 0, tag, length);
-  return [header, ...parts];
+/** `head` is the object identifier, with the BOOLEAN after it where the extension is critical. */
+function prependExtension(out: Backward, head: Uint8Array, value: Uint8Array): void {
+  const end = out.at;
+  prepend(out, value);
+  prependHeader(out, OCTET_STRING, end);
+  prepend(out, head);
+  prependHeader(out, SEQUENCE, end);
 }

@@ -236,7 +236,8 @@ for (const [lints, kind, change] of BROKEN) {
         .join(' '),
       lints,
     );
-    for (const { clause, fault } of found) assert.match(`${clause} ${fault}`, /^(RFC |X\.509-SVID |Writ ).+The certificate .+\.$/);
+    for (const { clause, fault } of found)
+      assert.match(`${clause} ${fault}`, /^(RFC |X\.509-SVID |Writ ).+The certificate .+\.$/);
   });
 }
 

@@ -1,8 +1,7 @@
 import { WritError } from '../base/error.ts';
 import { sameBytes } from '../der/bytes.ts';
 import { readOid } from '../der/oid.ts';
-import { type Cursor, enter, enterSequence, enterSet, fail, finish, openDer, peekTag, readAny } from '../der/reader.ts';
-import { SEQUENCE } from '../der/tag.ts';
+import { type Cursor, enterSequence, enterSet, fail, finish, openDer, peekTag, readAny } from '../der/reader.ts';
 import { isTextTag, readText } from '../der/text.ts';
 import { compareEncodings, ia5String, oid, printableString, sequence, setOf, utf8String } from '../der/writer.ts';
 
@@ -42,19 +41,24 @@ export type NameType = keyof typeof TYPES;
 
 const SHORT = new Map<string, string>(Object.entries(TYPES).map(([short, dotted]) => [dotted, short]));
 
-/** Reads a Name; `tag` differs from SEQUENCE where it is tagged implicitly. Text must fit its string type. */
-export function readName(cursor: Cursor, label: string, tag: number = SEQUENCE): Name {
+/**
+ * Reads a Name. Text must fit its string type. Where the name that stands there is most likely `known`, which was read
+ * before, the octets are compared instead.
+ */
+export function readName(cursor: Cursor, label: string, known?: Name): Name {
   const start = cursor.at;
-  const sequenceCursor = enter(cursor, tag, label);
+  const list = enterSequence(cursor, label);
+  const raw = cursor.bytes.subarray(start, cursor.at);
+  if (known !== undefined && sameBytes(known.raw, raw)) return known;
   const rdns: NameAttribute[][] = [];
-  while (sequenceCursor.at < sequenceCursor.end) rdns.push(readRdn(sequenceCursor));
-  return { raw: cursor.bytes.subarray(start, cursor.at), rdns };
+  while (list.at < list.end) rdns.push(readRdn(list));
+  return { raw, rdns };
 }
 
 /** Parses the encoding of exactly one Name. */
 export function parseName(der: Uint8Array): Name {
   const cursor = openDer(der, 'name');
-  const name = readName(cursor, 'rdnSequence');
+  const name = readName(cursor, '');
   finish(cursor);
   return name;
 }
@@ -135,9 +139,8 @@ function formatAttribute({ type, raw, text }: NameAttribute): string {
   const escaped = text
     .replace(/["+,;<>\\]/g, '\\$&')
     .replace(/^[ #]|(?<=.) $/g, '\\$&')
-    // Control characters would let a name forge lines of a listing.
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is escaped
-    .replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) =>
+    // Control characters and marks of direction would let a name forge lines of a listing.
+    .replace(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu, (c) =>
       [...new TextEncoder().encode(c)].map((octet) => `\\${octet.toString(16).padStart(2, '0')}`).join(''),
     );
   return `${short}=${escaped}`;

@@ -1,8 +1,12 @@
+import { backward, prepend, prependHeader, written } from '../der/backward.ts';
 import { sameBytes } from '../der/bytes.ts';
 import { type Cursor, fail, finish, readBitStringOctets, readWhole } from '../der/reader.ts';
-import { SEQUENCE } from '../der/tag.ts';
-import { bitString, sequence } from '../der/writer.ts';
+import { BIT_STRING, SEQUENCE } from '../der/tag.ts';
 import { encodeSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
+
+const NO_UNUSED_BITS = Uint8Array.of(0);
+/** Room for the headers of SEQUENCE and BIT STRING, six octets each at most, and the count of unused bits. */
+const HEADERS = 13;
 
 /** The frame that certificates, CSRs and CRLs share: what is signed, by which algorithm, and the signature. */
 export function assembleSigned(
@@ -10,7 +14,16 @@ export function assembleSigned(
   algorithm: SignatureAlgorithm,
   signature: Uint8Array,
 ): Uint8Array {
-  return sequence(toBeSigned, encodeSignatureAlgorithm(algorithm), bitString(signature));
+  const identifier = encodeSignatureAlgorithm(algorithm);
+  const out = backward(toBeSigned.length + identifier.length + signature.length + HEADERS);
+  const end = out.at;
+  prepend(out, signature);
+  prepend(out, NO_UNUSED_BITS);
+  prependHeader(out, BIT_STRING, end);
+  prepend(out, identifier);
+  prepend(out, toBeSigned);
+  prependHeader(out, SEQUENCE, end);
+  return written(out);
 }
 
 /**

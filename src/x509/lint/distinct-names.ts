@@ -7,11 +7,7 @@ export const distinctNames: Lint = {
   about: 'all',
   check({ decoded: { names } }) {
     if (names.length < 2) return undefined;
-    const seen = new Set<string>();
-    for (const name of names) {
-      if (name.kind === 'directory' || name.kind === 'other') continue;
-      seen.add(`${name.kind} ${name.value}`);
-    }
+    const seen = new Set(names.map(({ kind, value }) => `${kind} ${kind === 'directory' ? value.raw : value}`));
     return seen.size === names.length ? undefined : 'has a name twice';
   },
 };

@@ -1,5 +1,8 @@
-import { parseSpiffeId } from '../../spiffe-id/spiffe-id.ts';
 import type { Lint } from './lint.ts';
+
+/** The path of a SPIFFE ID (SPIFFE-ID §2.2): segments of letters, digits, `.`, `-` and `_`, none of them `.` or `..`. */
+const PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[a-zA-Z0-9._-]+)+$/;
+const LONGEST = 2048;
 
 /** A SPIFFE ID of this trust domain, with a path. */
 export const spiffeIdOfLeaf: Lint = {
@@ -7,15 +10,12 @@ export const spiffeIdOfLeaf: Lint = {
   clause: 'X.509-SVID §3.1',
   about: 'leaf',
   check({ decoded: { names }, expected }) {
-    for (const name of names) {
-      if (name.kind !== 'uri') continue;
-      try {
-        const id = parseSpiffeId(name.value);
-        if (id.trustDomain !== expected.trustDomain) return 'has a SPIFFE ID of another trust domain';
-        if (id.segments.length === 0) return 'is a leaf whose SPIFFE ID has no path';
-      } catch {
-        return 'has a URI that is no SPIFFE ID';
-      }
+    const root = `spiffe://${expected.trustDomain}`;
+    for (const { kind, value } of names) {
+      if (kind !== 'uri') continue;
+      if (!value.startsWith(root)) return 'has a URI that is no SPIFFE ID of its trust domain';
+      if (value === root) return 'is a leaf whose SPIFFE ID has no path';
+      if (value.length > LONGEST || !PATH.test(value.slice(root.length))) return 'has a URI that is no SPIFFE ID';
     }
     return undefined;
   },
