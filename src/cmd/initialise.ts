@@ -6,6 +6,7 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { createBelowExternalRoot, createHierarchy } from '../ca/create.ts';
 import { type Hierarchy, readHierarchy } from '../ca/hierarchy.ts';
+import { permittedNames } from '../ca/name-constraints.ts';
 import { builtInProfiles } from '../ca/profile.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
@@ -86,7 +87,15 @@ export async function initialise(wanted: NewInstallation, means: Means): Promise
     }
     const { keyring, made } = await makeKeys(database, means);
     const ledgerKeys = ledgerSigners(await openLedgerKeys(database, keyring));
-    const recorder = await openRecorder({ config: wanted.config, database, ledgerKeys, clock, random, log, start: startLog });
+    const recorder = await openRecorder({
+      config: wanted.config,
+      database,
+      ledgerKeys,
+      clock,
+      random,
+      log,
+      start: startLog,
+    });
     try {
       const now = clock.now();
       const batch = newBatch();
@@ -99,10 +108,7 @@ export async function initialise(wanted: NewInstallation, means: Means): Promise
       const options = {
         scope,
         algorithm: wanted.algorithm,
-        profiles: builtInProfiles({
-          dns: [trustDomain, ...wanted.permitDns, ...(wanted.loopback ? ['localhost'] : [])],
-          networks: [...wanted.permitNetworks, ...(wanted.loopback ? ['127.0.0.0/8', '::1/128'] : [])],
-        }),
+        profiles: builtInProfiles(permittedNames(scope)),
         keyring,
         random,
         now,

@@ -5,7 +5,9 @@ import type { Reader } from '../db/database.ts';
 import { generateKey } from '../keys/generate.ts';
 import { addKey, type Keyring, openKey } from '../keys/keyring.ts';
 import { localSigner } from '../keys/local.ts';
+import { readHead } from '../ledger/head.ts';
 import type { LedgerKeys } from '../ledger/log-signer.ts';
+import { formatVerifierKey, type NoteKey, noteKey } from '../merkle/note-key.ts';
 
 /** The private keys of the ledger. They pass to the writer thread as they are. */
 export interface LedgerKeyPair {
@@ -36,4 +38,21 @@ export async function openLedgerKeys(reader: Reader, keyring: Keyring): Promise<
 
 export function ledgerSigners(keys: LedgerKeyPair): LedgerKeys {
   return { checkpoint: localSigner(keys.checkpoint), cosignature: localSigner(keys.cosignature) };
+}
+
+/** The public keys of the ledger under the name of its present log: Ed25519, then ML-DSA-44. */
+export async function ledgerNoteKeys(reader: Reader): Promise<readonly NoteKey[]> {
+  const head = await readHead(reader);
+  if (head === undefined) return [];
+  const keys: NoteKey[] = [];
+  for (const { id, purpose } of [CHECKPOINT, COSIGNATURE]) {
+    const row = await reader.get('SELECT spki FROM sealed_key WHERE id = ? AND purpose = ?', [id, purpose]);
+    keys.push(noteKey(head.origin, row!['spki'] as Uint8Array));
+  }
+  return keys;
+}
+
+/** The same as C2SP verifier keys, one a line: what a verifier needs beside a checkpoint. */
+export async function verifierKeys(reader: Reader): Promise<string> {
+  return (await ledgerNoteKeys(reader)).map((key) => `${formatVerifierKey(key)}\n`).join('');
 }

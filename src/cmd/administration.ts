@@ -1,0 +1,76 @@
+import { systemClock } from '../base/clock.ts';
+import { WritError } from '../base/error.ts';
+import type { Log } from '../base/log.ts';
+import { systemRandom } from '../base/random.ts';
+import { readHierarchy } from '../ca/hierarchy.ts';
+import type { Input } from '../cli/command.ts';
+import type { Database } from '../db/database.ts';
+import { migrate } from '../db/migrate.ts';
+import { type Keyring, openKeyring } from '../keys/keyring.ts';
+import { epochCell } from '../ledger/epoch.ts';
+import { type Config, readConfig } from './config.ts';
+import { type DataDirectory, dataDirectory } from './data-directory.ts';
+import { openEngine } from './engine.ts';
+import { ledgerSigners, openLedgerKeys } from './ledger-keys.ts';
+import { passphraseSource, withPassphrase } from './passphrase.ts';
+import { openRecorder } from './recorder.ts';
+import { type ThreadParts, threadParts } from './server/thread-parts.ts';
+
+/** An installation that an administrator's command has opened with the passphrase, beside the server or without one. */
+export interface Administration {
+  readonly directory: DataDirectory;
+  readonly config: Config;
+  readonly database: Database;
+  readonly parts: ThreadParts;
+}
+
+export const DATA_FLAG = {
+  name: 'data',
+  value: 'directory',
+  summary: 'data directory',
+  default: 'writ-data',
+  environment: 'WRIT_DATA',
+} as const;
+
+/**
+ * Opens the installation, calls `act`, and closes it when that has ended. For as long as it is open this process is one
+ * more that appends to the ledger; a running server notices what it does within the poll interval.
+ */
+export async function administer<T>(input: Input, log: Log, act: (opened: Administration) => Promise<T>): Promise<T> {
+  const directory = dataDirectory(input.flag('data')!);
+  const config = readConfig(directory.config);
+  const database = await openEngine(config, directory, { readOnly: false });
+  try {
+    await migrate(database);
+    const keyring = await unlock(database, input, directory);
+    const hierarchy = await readHierarchy(database);
+    if (hierarchy === undefined) {
+      throw new WritError('not_found', 'The installation was never finished', {
+        field: '--data',
+        remedy: 'Run "writ init" or "writ start" again; it goes on where it stopped.',
+      });
+    }
+    const [clock, random, epoch] = [systemClock, systemRandom(), epochCell()];
+    const ledgerKeys = ledgerSigners(await openLedgerKeys(database, keyring));
+    const recorder = await openRecorder({ config, database, ledgerKeys, clock, random, log, epoch });
+    try {
+      const commit = recorder.commit.bind(recorder);
+      const means = { reader: database, commit, keyring, hierarchy, epoch, clock, random, log };
+      const parts = await threadParts(means);
+      try {
+        return await act({ directory, config, database, parts });
+      } finally {
+        parts.policy.close();
+      }
+    } finally {
+      await recorder.close();
+    }
+  } finally {
+    await database.close();
+  }
+}
+
+/** Opens the sealed keys with the passphrase that the flags name. */
+export function unlock(database: Database, input: Input, directory: DataDirectory): Promise<Keyring> {
+  return withPassphrase(passphraseSource(input, directory), (passphrase) => openKeyring(database, passphrase));
+}

@@ -1,0 +1,15 @@
+import type { Log } from '../base/log.ts';
+import type { Command } from '../cli/command.ts';
+import { serverCommands } from '../cli/commands.ts';
+import { completionCommand } from '../cli/completion.ts';
+import { initCommand } from './commands/install.ts';
+import { operatorCommands } from './commands/operator.ts';
+import { startCommand } from './commands/start.ts';
+import { openLog } from './log.ts';
+
+/** Every command there is, in the order of help and reference. */
+export function commandTable(): readonly Command[] {
+  const log = (): Log => openLog('warn', 'main');
+  const commands: Command[] = [startCommand(), initCommand(), ...serverCommands(), ...operatorCommands(log)];
+  return [...commands, completionCommand(() => commands)];
+}

@@ -1,0 +1,162 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { systemClock } from '../../base/clock.ts';
+import { WritError } from '../../base/error.ts';
+import type { Log } from '../../base/log.ts';
+import { systemRandom } from '../../base/random.ts';
+import { type Command, EXIT, type Flag, type Input } from '../../cli/command.ts';
+import { encodePem } from '../../der/pem.ts';
+import { isKeyAlgorithm, KEY_ALGORITHMS } from '../../keys/generate.ts';
+import { DATA_FLAG } from '../administration.ts';
+import { type Config, defaultConfig, parseConfig } from '../config.ts';
+import { type DataDirectory, dataDirectory, isInitialised } from '../data-directory.ts';
+import { type Initialised, initialise } from '../initialise.ts';
+import { openLog } from '../log.ts';
+import { PASSPHRASE_FLAGS, passphraseSource } from '../passphrase.ts';
+
+/** What is decided when an installation is made; also taken by `start` on an empty directory. */
+export const INSTALL_FLAGS: readonly Flag[] = [
+  {
+    name: 'trust-domain',
+    value: 'name',
+    summary: 'trust domain of all identities, fixed for ever',
+    default: 'writ.internal',
+    environment: 'WRIT_TRUST_DOMAIN',
+  },
+  {
+    name: 'algorithm',
+    value: 'kind',
+    summary: 'kind of key of the authorities',
+    choices: KEY_ALGORITHMS,
+    default: 'ecdsa-p256',
+  },
+  {
+    name: 'name',
+    value: 'name',
+    summary: 'name or address of this server; the first goes into join tokens',
+    many: true,
+  },
+  { name: 'permit-dns', value: 'name', summary: 'further DNS subtree that certificates may name', many: true },
+  { name: 'permit-ip', value: 'network', summary: 'network whose addresses certificates may name', many: true },
+  { name: 'no-loopback', summary: 'do not permit localhost and loopback addresses' },
+  { name: 'anchor', value: 'directory', summary: 'directory for the anchor, best on other storage' },
+  { name: 'root-key-out', value: 'file', summary: 'new file for the root key, which then is not kept here' },
+  { name: 'config', value: 'file', summary: 'configuration to begin with, e.g. to use PostgreSQL' },
+];
+
+export function initCommand(): Command {
+  return {
+    path: 'init',
+    summary: 'Make an installation in an empty directory',
+    details:
+      'Makes passphrase, keys, ledger and authorities. "writ start" does this by itself where nothing is decided differently.',
+    flags: [
+      DATA_FLAG,
+      ...INSTALL_FLAGS,
+      {
+        name: 'csr',
+        value: 'file',
+        summary: 'live under an existing root: write the request for our intermediate here',
+      },
+      ...PASSPHRASE_FLAGS,
+    ],
+    examples: [
+      {
+        line: 'writ init --trust-domain agents.example.com --root-key-out /media/stick/writ-root.key',
+        does: 'keeps the root key offline',
+      },
+      {
+        line: 'writ init --trust-domain agents.example.com --csr intermediate.csr',
+        does: 'puts Writ under your own root',
+      },
+    ],
+    async run(input, terminal) {
+      const directory = dataDirectory(input.flag('data')!);
+      terminal.progress('making keys and authorities');
+      const made = await install(input, directory, openLog('warn', 'main'));
+      const csr = input.flag('csr');
+      if (csr !== undefined) writeNew(csr, encodePem('CERTIFICATE REQUEST', made.request!));
+      terminal.result(
+        {
+          trust_domain: made.hierarchy.trustDomain,
+          data: directory.path,
+          ...(made.passphraseMade ? { passphrase_file: directory.passphrase } : {}),
+          ...(csr === undefined ? {} : { request: csr }),
+        },
+        [
+          `Trust domain  ${made.hierarchy.trustDomain}`,
+          `Data          ${directory.path}`,
+          ...(made.passphraseMade ? [`Passphrase    ${directory.passphrase}`] : []),
+          ...(csr === undefined ? [] : [`Request       ${csr}`]),
+        ].join('\n'),
+      );
+      terminal.say(
+        csr === undefined
+          ? `Next: writ start --data ${directory.path}`
+          : 'Next: have the request signed as a CA with path length 1 or more, then "writ ca import CHAIN.pem"',
+      );
+      return EXIT.ok;
+    },
+  };
+}
+
+/** Makes the installation that the flags describe. */
+export function install(input: Input, directory: DataDirectory, log: Log): Promise<Initialised> {
+  const algorithm = input.flag('algorithm')!;
+  if (!isKeyAlgorithm(algorithm)) throw new TypeError('the flag has been checked against the same list');
+  const rootKeyOut = input.flag('root-key-out');
+  return initialise(
+    {
+      config: configOf(input, directory),
+      algorithm,
+      permitDns: input.flags('permit-dns'),
+      permitNetworks: input.flags('permit-ip'),
+      loopback: !input.has('no-loopback'),
+      ...(rootKeyOut === undefined ? {} : { rootKeyOut }),
+      externalRoot: input.flag('csr') !== undefined,
+    },
+    {
+      directory,
+      passphrase: passphraseSource(input, directory),
+      clock: systemClock,
+      random: systemRandom(),
+      log,
+    },
+  );
+}
+
+/** The configuration that an interrupted run has left, else one of flags, given file and defaults. */
+function configOf(input: Input, directory: DataDirectory): Config {
+  if (isInitialised(directory)) return readJson(directory.config);
+  const given = input.flag('config');
+  const base = given === undefined ? defaultConfig(input.flag('trust-domain')!, directory.anchor) : readJson(given);
+  const names = input.flags('name');
+  const anchor = input.flag('anchor');
+  return {
+    ...base,
+    ...(names.length === 0
+      ? {}
+      : { names: input.has('no-loopback') ? names : [...new Set([...names, ...base.names])] }),
+    ...(anchor === undefined ? {} : { anchor }),
+  };
+}
+
+function readJson(path: string): Config {
+  return parseConfig(JSON.parse(readText(path)));
+}
+
+function readText(path: string): string {
+  if (existsSync(path)) return readFileSync(path, 'utf8');
+  throw new WritError('bad_config', 'There is no such file', { field: '--config', remedy: `Check the path: ${path}` });
+}
+
+function writeNew(path: string, text: string): void {
+  try {
+    writeFileSync(path, text, { flag: 'wx' });
+  } catch (cause) {
+    throw new WritError('conflict', 'The file cannot be written', {
+      field: '--csr',
+      remedy: `Name a new file: ${path}`,
+      cause,
+    });
+  }
+}

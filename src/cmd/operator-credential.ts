@@ -1,0 +1,80 @@
+import { createPublicKey, sign } from 'node:crypto';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Caller } from '../base/access.ts';
+import { WritError } from '../base/error.ts';
+import { rootsOf } from '../ca/authority.ts';
+import type { OperatorCredential } from '../cli/credential.ts';
+import { encodePem } from '../der/pem.ts';
+import { addOperatorWithCertificate, issueOperatorCertificate } from '../issuance/operator.ts';
+import { generateKey } from '../keys/generate.ts';
+import type { Name } from '../spiffe-id/name.ts';
+import { operatorId } from '../spiffe-id/subject.ts';
+import { encodeCsr } from '../x509/csr.ts';
+import type { ThreadParts } from './server/thread-parts.ts';
+
+/** Who acts when a command runs on the server's machine with the passphrase. */
+export const ADMINISTRATOR: Caller = { kind: 'system', id: 'system:administrator' };
+
+/**
+ * Makes a key and a certificate for an operator, a new one or (`existing`) one who lost theirs, and gives the credential.
+ * `server` is where the command line will find the server.
+ */
+export async function makeOperatorCredential(
+  request: { readonly name: Name; readonly server: string; readonly existing: boolean },
+  parts: ThreadParts,
+): Promise<OperatorCredential> {
+  const { name, server, existing } = request;
+  const key = await generateKey('ecdsa-p256');
+  const csr = await encodeCsr({
+    spki: createPublicKey(key).export({ type: 'spki', format: 'der' }),
+    algorithm: 'ecdsa-p256-sha256',
+    sign: async (message) => sign('sha256', message, key),
+  });
+  const issued = existing
+    ? await issueOperatorCertificate(ADMINISTRATOR, { operator: name, csr }, parts.issuance)
+    : await addOperatorWithCertificate(
+        ADMINISTRATOR,
+        {
+          operator: name,
+          csr,
+          also: (batch) =>
+            batch.events.push({
+              type: 'operator.added',
+              subjects: [`operator:${name}`],
+              body: { caller: ADMINISTRATOR.id, operator: name, id: operatorId(parts.hierarchy.trustDomain, name).uri },
+            }),
+        },
+        parts.issuance,
+      );
+  const pem = (der: Uint8Array): string => encodePem('CERTIFICATE', der);
+  return {
+    version: 1,
+    name,
+    server,
+    roots: rootsOf(parts.authority.authorities()).map(({ certificate }) => pem(certificate.raw)),
+    chain: [issued.der, ...issued.chain].map(pem),
+    key: key.export({ type: 'pkcs8', format: 'pem' }) as string,
+  };
+}
+
+/** Writes a credential owner-only, in an owner-only directory. Refuses (`conflict`) to replace one without `replace`. */
+export function writeCredential(path: string, credential: OperatorCredential, replace: boolean): void {
+  const directory = dirname(path);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  try {
+    writeFileSync(path, `${JSON.stringify(credential, undefined, 2)}\n`, {
+      mode: 0o600,
+      flag: replace ? 'w' : 'wx',
+      flush: true,
+    });
+    chmodSync(path, 0o600);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+    throw new WritError('conflict', 'There is a credential in this file already', {
+      field: '--out',
+      remedy: `Name another file, or move it away: ${path}`,
+      cause,
+    });
+  }
+}

@@ -1,0 +1,144 @@
+import { createToken } from '../../attest/create.ts';
+import type { TokenParts } from '../../attest/flow.ts';
+import { attestJoinToken } from '../../attest/join-token.ts';
+import { revokeToken, showToken, showTokens } from '../../attest/manage.ts';
+import { demand } from '../../base/demand.ts';
+import { rootsOf } from '../../ca/authority.ts';
+import { rotateIssuing } from '../../ca/maintain.ts';
+import { readProfile } from '../../ca/profile-store.ts';
+import { publishProfile, showProfile, showProfiles } from '../../ca/publish-profile.ts';
+import { requestRotation, showAuthorities, showAuthority } from '../../ca/show-authorities.ts';
+import { enrol } from '../../issuance/enrol.ts';
+import { issueForInstance } from '../../issuance/issue-for-instance.ts';
+import { renewCertificate } from '../../issuance/renew.ts';
+import { replaceCertificate } from '../../issuance/replace.ts';
+import { checkPolicy, publishPolicy, showPolicy } from '../../policy/publish.ts';
+import type { AgentKind } from '../../registry/agent.ts';
+import type { RegistryParts } from '../../registry/flow.ts';
+import { createLookup } from '../../registry/lookup.ts';
+import { changeOwner, showOwners } from '../../registry/owners.ts';
+import { registerAgent } from '../../registry/register.ts';
+import { showAgent, showAgents, showInstance, showInstances, showOperators } from '../../registry/show.ts';
+import { changeAgent } from '../../registry/update.ts';
+import { agentOperations } from '../../rest/agents.ts';
+import { authorityOperations } from '../../rest/authorities.ts';
+import { certificateOperations } from '../../rest/certificates.ts';
+import { instanceOperations } from '../../rest/instances.ts';
+import type { Operation } from '../../rest/operation.ts';
+import { operatorOperations } from '../../rest/operators.ts';
+import { ownerOperations } from '../../rest/owners.ts';
+import { policyOperations } from '../../rest/policy.ts';
+import { profileOperations } from '../../rest/profiles.ts';
+import { tokenOperations } from '../../rest/tokens.ts';
+import { trustOperations } from '../../rest/trust.ts';
+import type { RevocationParts } from '../../revocation/parts.ts';
+import { revokeCertificate } from '../../revocation/revoke.ts';
+import { stopAgent } from '../../revocation/stop-agent.ts';
+import { stopInstance } from '../../revocation/stop-instance.ts';
+import { parseJoinToken } from '../../wire/join-token.ts';
+import type { ThreadParts } from './thread-parts.ts';
+
+/** Where join tokens tell their bearers to go, and how to know the server there. */
+export type ServerAddress = TokenParts['server'];
+
+const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
+
+/** The operations that change and show what exists: each a thin line from a route to its flow. */
+export function registryOperations(parts: ThreadParts, server: ServerAddress): Operation[] {
+  const { reader, commit, clock, random, policy } = parts;
+  const { authorize } = policy;
+  const registry: RegistryParts = {
+    reader,
+    authorize,
+    commit,
+    clock,
+    random,
+    profileFits: async (name, kind) =>
+      (await readProfile(reader, name))?.profile.subjects.includes(kind satisfies AgentKind) === true,
+  };
+  const revocation = revocationParts(parts);
+  const registered = createLookup(reader);
+  const tokens: TokenParts = { reader, authorize, commit, clock, random, registered, server };
+  return [
+    ...agentOperations({
+      register: (caller, input, options) => registerAgent(caller, input, registry, options),
+      change: (caller, { name, change }, options) => changeAgent(caller, { name, change }, registry, options),
+      retire: (caller, target, options) => stopAgent(caller, target, revocation, options),
+      show: (caller, { name, kind }) => showAgent(caller, name, registry, kind),
+      list: (caller, filter, page) => showAgents(caller, filter, page, registry),
+      instances: (caller, { name, status }, page) =>
+        showInstances(caller, { agent: name, ...(status === undefined ? {} : { status }) }, page, registry),
+    }),
+    ...instanceOperations({
+      show: (caller, id) => showInstance(caller, id, registry),
+      stop: (caller, target, options) => stopInstance(caller, target, revocation, options),
+    }),
+    ...ownerOperations({
+      list: (caller, page) => showOwners(caller, page, registry),
+      change: (caller, target, options) => changeOwner(caller, target, registry, options),
+    }),
+    ...operatorOperations({ list: (caller) => showOperators(caller, registry) }),
+    ...tokenOperations({
+      create: (caller, input, options) => createToken(caller, input, tokens, options),
+      list: (caller, filter, page) => showTokens(caller, filter, page, tokens),
+      show: (caller, id) => showToken(caller, id, tokens),
+      revoke: (caller, id, options) => revokeToken(caller, id, tokens, options),
+      now: clock.now,
+    }),
+  ];
+}
+
+/** Certificates: the flows of `issuance/`, and stopping them. */
+export function issuanceOperations(parts: ThreadParts): Operation[] {
+  const { reader, clock, issuance, hierarchy, authority } = parts;
+  const instances = createLookup(reader);
+  return certificateOperations({
+    async enrol({ token, ...request }) {
+      const evidence = await attestJoinToken(parseJoinToken(token), { reader, clock, instances });
+      return enrol({ kind: 'anonymous', id: 'anonymous' }, { ...request, evidence }, issuance);
+    },
+    issue: (caller, request) => issueForInstance(caller, request, issuance),
+    renew: (caller, request) => renewCertificate(caller, request, issuance),
+    replace: (caller, request) => replaceCertificate(caller, request, issuance),
+    revoke: (caller, target, options) => revokeCertificate(caller, target, revocationParts(parts), options),
+    roots: () => rootsOf(authority.authorities()).map(({ certificate }) => certificate.raw),
+    trustDomain: hierarchy.trustDomain,
+    now: clock.now,
+  });
+}
+
+/** What governs the installation: policy, profiles, authorities, and the trust documents. */
+export function governanceOperations(parts: ThreadParts): Operation[] {
+  const { reader, commit, clock, random, policy, keyring, hierarchy, authority } = parts;
+  const { authorize } = policy;
+  const profiles = { reader, authorize, commit, clock };
+  const publishing = () => ({ reader, authorize, commit, clock, cedar: policy.cedar });
+  return [
+    ...trustOperations({ trustDomain: hierarchy.trustDomain, authorities: () => authority.authorities() }),
+    ...policyOperations({
+      show: (caller) => showPolicy(caller, { reader, authorize }),
+      async check(caller, text) {
+        demand(authorize, { caller, action: 'policy.read', resource: INSTALLATION });
+        return checkPolicy(policy.cedar, text);
+      },
+      publish: (caller, publication, options) => publishPolicy(caller, publication, publishing(), options),
+    }),
+    ...profileOperations({
+      list: (caller) => showProfiles(caller, profiles),
+      show: (caller, name) => showProfile(caller, name, profiles),
+      publish: (caller, profile, options) => publishProfile(caller, profile, profiles, options),
+    }),
+    ...authorityOperations({
+      list: (caller) => showAuthorities(caller, profiles),
+      show: (caller, id) => showAuthority(caller, id, profiles),
+      rotate: (caller) =>
+        requestRotation(caller, profiles, (id) =>
+          rotateIssuing({ reader, commit, keyring, clock, random, caller: id }),
+        ),
+    }),
+  ];
+}
+
+function revocationParts({ reader, commit, clock, certificates, policy }: ThreadParts): RevocationParts {
+  return { reader, commit, clock, certificates, authorize: policy.authorize, refresh: () => policy.fresh() };
+}

@@ -1,0 +1,125 @@
+/**
+ * A request thread: its own listeners on the shared ports, a reading connection, the issuing key. It does everything
+ * for its requests but the commit.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../../base/clock.ts';
+import { systemRandom } from '../../base/random.ts';
+import { rootsOf } from '../../ca/authority.ts';
+import { readHierarchy } from '../../ca/hierarchy.ts';
+import type { Database } from '../../db/database.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../http/limits.ts';
+import { Metrics } from '../../http/metrics.ts';
+import { HttpServer } from '../../http/server.ts';
+import { epochCell } from '../../ledger/epoch.ts';
+import { commitClient } from '../../ledger/port.ts';
+import { identifyClients } from '../../rest/identify.ts';
+import { plainRoutes } from '../../rest/plain.ts';
+import { problemReplies } from '../../rest/problems.ts';
+import { routeTables } from '../../rest/tables.ts';
+import { type Config, splitAddress } from '../config.ts';
+import { openEngine } from '../engine.ts';
+import { openLog } from '../log.ts';
+import { VERSION } from '../version.ts';
+import { ledgerOperations } from './ledger-operations.ts';
+import type { FromRequest, RequestData, ToRequest } from './messages.ts';
+import { METRICS, requestObserver } from './metrics.ts';
+import { governanceOperations, issuanceOperations, registryOperations } from './operations.ts';
+import { authorityDocuments } from './plain-documents.ts';
+import { serverAddress } from './server-address.ts';
+import { certificateStanding } from './standing.ts';
+import { serverStatus } from './status.ts';
+import { toMembers } from './thread-error.ts';
+import { type ThreadParts, threadParts } from './thread-parts.ts';
+
+const data = workerData as RequestData;
+const port = parentPort!;
+const tell = (message: FromRequest): void => port.postMessage(message);
+
+/** How often counted refusals are looked at. */
+const FLUSH_MS = 10_000;
+
+try {
+  await serve();
+} catch (error) {
+  tell({ kind: 'failed', error: toMembers(error) });
+  port.close();
+}
+
+async function serve(): Promise<void> {
+  const { config, keyring, commitPort, identity } = data;
+  const clock = systemClock;
+  const random = systemRandom();
+  const log = openLog(config.logLevel, `request-${data.number}`);
+  const reader = await openEngine(config, { database: data.database }, { readOnly: true });
+  const client = commitClient(commitPort, { clock, random });
+  const hierarchy = (await readHierarchy(reader))!;
+  const epoch = epochCell(data.epochMemory);
+  const parts = await threadParts({ reader, commit: client.commit, keyring, hierarchy, epoch, clock, random, log });
+  const servers = openServers(parts, reader);
+  const ports = await listen(servers, data.listen);
+  const flushing = setInterval(() => void parts.refusals.flush(), FLUSH_MS);
+
+  port.on('message', (message: ToRequest) => {
+    if (message.kind === 'identity') {
+      for (const server of [servers.api, servers.public]) server.setIdentity(message.identity);
+      return;
+    }
+    void stop(message.graceMs);
+  });
+  tell({ kind: 'ready', ports });
+
+  async function stop(graceMs: number): Promise<void> {
+    clearInterval(flushing);
+    await Promise.all(Object.values(servers).map((server) => server.close(graceMs)));
+    await parts.refusals.flush(true);
+    await client.close();
+    parts.policy.close();
+    await reader.close();
+    tell({ kind: 'stopped' });
+    port.close();
+  }
+
+  function openServers(built: ThreadParts, database: Database) {
+    const metrics = new Metrics(METRICS, data.metricsMemory, data.number);
+    const root = rootsOf(hierarchy.authorities)[0]!;
+    const operations = [
+      ...registryOperations(built, serverAddress(config, data.listen.api, root)),
+      ...issuanceOperations(built),
+      ...governanceOperations(built),
+      ...ledgerOperations(built),
+      ...serverStatus(built, metrics),
+    ];
+    const tables = routeTables(operations, VERSION, { answers: database, clock, refresh: built.issuance.refresh });
+    const common = { limits: limitsOf(config), clock, problem: problemReplies(log), observe: requestObserver(metrics) };
+    const identify = identifyClients({
+      trustDomain: hierarchy.trustDomain,
+      authorities: () => built.authority.authorities(),
+      now: clock.now,
+    });
+    const clients = { identify, standing: certificateStanding(built) };
+    return {
+      api: new HttpServer({ ...common, routes: tables.api, tls: identity, clients }),
+      public: new HttpServer({ ...common, routes: tables.open, tls: { ...identity, trusted: [] } }),
+      plain: new HttpServer({ ...common, routes: plainRoutes(authorityDocuments(database, clock)) }),
+    };
+  }
+}
+
+async function listen(
+  servers: Readonly<Record<'api' | 'public' | 'plain', HttpServer>>,
+  at: Config['listen'],
+): Promise<{ api: number; public: number; plain: number }> {
+  const bind = async (name: 'api' | 'public' | 'plain'): Promise<number> =>
+    (await servers[name].listen({ ...splitAddress(at[name]), reusePort: true })).port;
+  return { api: await bind('api'), public: await bind('public'), plain: await bind('plain') };
+}
+
+function limitsOf({ rateLimit }: Config): Limits {
+  const { perSecond, burst } = rateLimit;
+  return {
+    ...DEFAULT_LIMITS,
+    caller: { perSecond, burst },
+    address: { perSecond: Math.max(1, perSecond / 10), burst: Math.max(1, burst / 10) },
+  };
+}

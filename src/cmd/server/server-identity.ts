@@ -1,0 +1,45 @@
+import { createPublicKey, sign } from 'node:crypto';
+import { isIP } from 'node:net';
+import type { Caller } from '../../base/access.ts';
+import { encodePem } from '../../der/pem.ts';
+import type { TlsIdentity } from '../../http/tls.ts';
+import { issueServerCertificate } from '../../issuance/server.ts';
+import { generateKey } from '../../keys/generate.ts';
+import { encodeCsr } from '../../x509/csr.ts';
+import type { ThreadParts } from './thread-parts.ts';
+
+const SYSTEM: Caller = { kind: 'system', id: 'system:server' };
+
+/** An identity for the TLS listeners, and when to make the next: at half of its life. */
+export interface ServerIdentity {
+  readonly tls: TlsIdentity;
+  /** Milliseconds. */
+  readonly renewAt: number;
+}
+
+/**
+ * Makes a key and has a certificate issued to it, the same way as everybody's. `names` are those under which clients
+ * reach the server; the ones that the authorities cannot vouch for are refused there.
+ */
+export async function makeServerIdentity(names: readonly string[], parts: ThreadParts): Promise<ServerIdentity> {
+  const key = await generateKey('ecdsa-p256');
+  const csr = await encodeCsr({
+    spki: createPublicKey(key).export({ type: 'spki', format: 'der' }),
+    algorithm: 'ecdsa-p256-sha256',
+    sign: async (message) => sign('sha256', message, key),
+  });
+  const wish = {
+    dnsNames: names.filter((name) => isIP(name) === 0),
+    ipAddresses: names.filter((name) => isIP(name) !== 0),
+  };
+  const issued = await issueServerCertificate(SYSTEM, { csr, wish }, parts.issuance);
+  const pem = (der: Uint8Array): string => encodePem('CERTIFICATE', der);
+  return {
+    tls: {
+      key: key.export({ type: 'pkcs8', format: 'pem' }) as string,
+      chain: [issued.der, ...issued.chain].map(pem).join(''),
+      trusted: parts.authority.authorities().map(({ certificate }) => pem(certificate.raw)),
+    },
+    renewAt: issued.issuedAt + (issued.expiresAt - issued.issuedAt) / 2,
+  };
+}

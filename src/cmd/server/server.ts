@@ -1,0 +1,137 @@
+import { MessageChannel } from 'node:worker_threads';
+import type { Clock } from '../../base/clock.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import type { Hierarchy } from '../../ca/hierarchy.ts';
+import { maintain } from '../../ca/maintain.ts';
+import type { Database } from '../../db/database.ts';
+import { metricsMemory } from '../../http/metrics.ts';
+import type { Keyring } from '../../keys/keyring.ts';
+import { epochCell } from '../../ledger/epoch.ts';
+import { commitClient } from '../../ledger/port.ts';
+import { finishStops } from '../../revocation/finish.ts';
+import { type Config, splitAddress } from '../config.ts';
+import type { LedgerKeyPair } from '../ledger-keys.ts';
+import { METRICS } from './metrics.ts';
+import { makeServerIdentity } from './server-identity.ts';
+import { threadParts } from './thread-parts.ts';
+import { type RequestThread, startRequestThread, startWriter, tellIdentity } from './threads.ts';
+
+export interface ServerMeans {
+  readonly config: Config;
+  /** Path of the embedded database. */
+  readonly databasePath: string;
+  /** Open for reading; the server closes it. */
+  readonly reader: Database;
+  readonly keyring: Keyring;
+  readonly ledgerKeys: LedgerKeyPair;
+  readonly hierarchy: Hierarchy;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Called when a thread is lost: the process has to end and start again. */
+  readonly onLoss: (error: Error) => void;
+}
+
+export interface RunningServer {
+  /** `host:port` of each listener, with the ports that were really taken. */
+  readonly listening: Config['listen'];
+  /** Answers what has begun, refuses what is new, commits what waits. */
+  stop(): Promise<void>;
+}
+
+const MAINTAIN_MS = 60_000;
+const PURGE_MS = 600_000;
+const GRACE_MS = 10_000;
+const DAY_MS = 86_400_000;
+
+/** Starts the threads of a server and keeps authorities, server certificate and retention up to date. */
+export async function startServer(means: ServerMeans): Promise<RunningServer> {
+  const { config, databasePath, reader, keyring, ledgerKeys, hierarchy, clock, random, log, onLoss } = means;
+  const epoch = epochCell();
+  const ports = Array.from({ length: config.requestThreads + 1 }, () => new MessageChannel());
+  const writer = await startWriter(
+    {
+      config,
+      database: databasePath,
+      ledgerKeys,
+      epochMemory: epoch.memory,
+      commitPorts: ports.map(({ port2 }) => port2),
+    },
+    onLoss,
+  );
+  const client = commitClient(ports.at(-1)!.port1, { clock, random });
+  const parts = { reader, commit: client.commit, keyring, clock, random };
+  await maintain(parts);
+  const own = await threadParts({ ...parts, hierarchy, epoch, log });
+  await finishStops({ reader, certificates: own.certificates, commit: client.commit, clock });
+  let identity = await makeServerIdentity(config.names, own);
+
+  const shared = metricsMemory(METRICS, config.requestThreads);
+  const threads: RequestThread[] = [];
+  let listening = config.listen;
+  for (let number = 0; number < config.requestThreads; number++) {
+    const thread = await startRequestThread(
+      {
+        config,
+        database: databasePath,
+        number,
+        keyring,
+        epochMemory: epoch.memory,
+        metricsMemory: shared,
+        commitPort: ports[number]!.port1,
+        identity: identity.tls,
+        listen: listening,
+      },
+      onLoss,
+    );
+    threads.push(thread);
+    listening = taken(config.listen, thread.ports);
+  }
+
+  const keepUp = async (): Promise<void> => {
+    const done = await maintain(parts);
+    for (const step of done) log.info('authorities maintained', { step: step.do });
+    await own.issuance.refresh();
+    // What is trusted changes with the authorities, also when another process rotated them.
+    const trusts = own.authority.authorities().length === identity.tls.trusted.length;
+    if (done.length === 0 && trusts && clock.now() < identity.renewAt) return;
+    identity = await makeServerIdentity(config.names, own);
+    tellIdentity(threads, identity.tls, log);
+  };
+  const purge = (): void => writer.tell({ kind: 'purge', before: clock.now() - config.retentionDays * DAY_MS });
+  const timers = [
+    setInterval(
+      () => void keepUp().catch((error: Error) => log.error('maintenance failed', { error: error.message })),
+      MAINTAIN_MS,
+    ),
+    setInterval(purge, PURGE_MS),
+  ];
+  purge();
+
+  return {
+    listening,
+    async stop() {
+      for (const timer of timers) clearInterval(timer);
+      for (const thread of threads) thread.tell({ kind: 'stop', graceMs: GRACE_MS });
+      await Promise.all(threads.map(({ ended }) => ended));
+      own.policy.close();
+      await client.close();
+      writer.tell({ kind: 'stop' });
+      await writer.ended;
+      await reader.close();
+    },
+  };
+}
+
+function taken(asked: Config['listen'], ports: RequestThread['ports']): Config['listen'] {
+  const put = (address: string, port: number): string => {
+    const { host } = splitAddress(address);
+    return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  };
+  return {
+    api: put(asked.api, ports.api),
+    public: put(asked.public, ports.public),
+    plain: put(asked.plain, ports.plain),
+  };
+}

@@ -1,0 +1,73 @@
+import type { Clock } from '../../base/clock.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import type { Authority } from '../../ca/authority.ts';
+import { CERTIFICATES } from '../../ca/certificates.ts';
+import type { Hierarchy } from '../../ca/hierarchy.ts';
+import { openAuthority } from '../../ca/open-authority.ts';
+import type { CommitBatch } from '../../db/batch.ts';
+import type { Reader } from '../../db/database.ts';
+import { EpochCache } from '../../db/epoch-cache.ts';
+import { PartitionMap } from '../../db/partition-map.ts';
+import { CurrentAuthority } from '../../issuance/current-authority.ts';
+import type { IssuanceParts } from '../../issuance/parts.ts';
+import { RefusalLog } from '../../issuance/refusals.ts';
+import type { Keyring } from '../../keys/keyring.ts';
+import type { EpochCell } from '../../ledger/epoch.ts';
+import { createGuard } from '../../policy/guard.ts';
+import { Policy } from '../../policy/policy.ts';
+import { guardLimits } from './installation-limits.ts';
+
+/** What one thread (or an administrator's command) is given to work with. */
+export interface ThreadMeans {
+  readonly reader: Reader;
+  readonly commit: CommitBatch;
+  readonly keyring: Keyring;
+  readonly hierarchy: Pick<Hierarchy, 'trustDomain' | 'nameConstraints'>;
+  readonly epoch: EpochCell;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** What every flow of this thread is built from. */
+export interface ThreadParts extends ThreadMeans {
+  readonly policy: Policy;
+  readonly authority: CurrentAuthority;
+  readonly certificates: PartitionMap;
+  readonly refusals: RefusalLog;
+  readonly issuance: IssuanceParts;
+}
+
+/** Instances whose standing one thread keeps in memory, about 1 kB each. */
+const HOLDERS = 50_000;
+
+export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
+  const { reader, commit, keyring, hierarchy, epoch, clock, random, log } = means;
+  const { trustDomain } = hierarchy;
+  const guard = createGuard(guardLimits(hierarchy));
+  const policy = new Policy({ reader, epoch, clock, guard, log });
+  const open = (authority: Authority) => openAuthority(reader, keyring, authority, trustDomain);
+  const authority = new CurrentAuthority({ reader, epoch, open });
+  const certificates = new PartitionMap(reader, CERTIFICATES.name);
+  const refusals = new RefusalLog(commit, clock, log);
+  const refresh = async (): Promise<void> => {
+    await policy.fresh();
+    await authority.refresh();
+  };
+  await refresh();
+  const issuance: IssuanceParts = {
+    trustDomain,
+    reader,
+    certificates,
+    authority,
+    authorize: policy.authorize,
+    refresh,
+    holders: new EpochCache(epoch, HOLDERS),
+    commit,
+    recordRefusal: refusals.record,
+    clock,
+    random,
+  };
+  return { ...means, policy, authority, certificates, refusals, issuance };
+}

@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import type { Log } from '../../base/log.ts';
+import type { TlsIdentity } from '../../http/tls.ts';
+import type { FromRequest, FromWriter, RequestData, ToRequest, ToWriter, WriterData } from './messages.ts';
+import { sibling } from './sibling.ts';
+import { fromMembers } from './thread-error.ts';
+
+/** A thread that has said it is ready. */
+export interface Thread<To> {
+  tell(message: To): void;
+  /** Resolves when it has ended. */
+  readonly ended: Promise<void>;
+}
+
+/** Starts the writer. Rejects with why it could not. */
+export async function startWriter(data: WriterData, onLoss: (error: Error) => void): Promise<Thread<ToWriter>> {
+  const { thread } = await start<ToWriter, FromWriter>('writer-thread', data, data.commitPorts, onLoss);
+  return thread;
+}
+
+export interface RequestThread extends Thread<ToRequest> {
+  readonly ports: { readonly api: number; readonly public: number; readonly plain: number };
+}
+
+/** Starts a request thread and waits until it listens. Rejects with why it could not. */
+export async function startRequestThread(data: RequestData, onLoss: (error: Error) => void): Promise<RequestThread> {
+  const { thread, ready } = await start<ToRequest, FromRequest>('request-thread', data, [data.commitPort], onLoss);
+  return { ...thread, ports: (ready as Extract<FromRequest, { kind: 'ready' }>).ports };
+}
+
+async function start<To, From extends FromWriter | FromRequest>(
+  name: string,
+  workerData: object,
+  transferList: readonly import('node:worker_threads').MessagePort[],
+  onLoss: (error: Error) => void,
+): Promise<{ thread: Thread<To>; ready: From }> {
+  const worker = new Worker(sibling(import.meta.url, name), { workerData, transferList: [...transferList], name });
+  let stopped = false;
+  const ended = new Promise<void>((resolve) => {
+    worker.once('exit', () => {
+      resolve();
+      // A thread that ends by itself takes requests with it whose outcome nobody knows: the process has to start again.
+      if (!stopped) onLoss(new Error(`the ${name} ended unexpectedly`));
+    });
+  });
+  worker.on('error', onLoss);
+  const [first] = (await once(worker, 'message')) as [From];
+  if (first.kind === 'failed') {
+    stopped = true;
+    throw fromMembers(first.error);
+  }
+  worker.on('message', (message: From) => {
+    if (message.kind === 'stopped') stopped = true;
+  });
+  return { thread: { tell: (message) => worker.postMessage(message), ended }, ready: first };
+}
+
+/** Hands a new identity to every request thread. Established connections live on. */
+export function tellIdentity(threads: readonly RequestThread[], identity: TlsIdentity, log: Log): void {
+  for (const thread of threads) thread.tell({ kind: 'identity', identity });
+  log.info('server certificate renewed');
+}
