@@ -24,6 +24,7 @@ const FOR_INSTANCES = [
   'GET /v1/authorities',
   'GET /v1/authorities/{id}',
   'GET /v1/profiles',
+  'GET /v1/profiles/{name}',
   // Those that it made: none.
   'GET /v1/tokens',
   'GET /v1/version',

@@ -80,6 +80,32 @@ describe('the interface, with the flows behind it', () => {
     assert.deepEqual([issue.status, issue.body.code], [403, 'revoked']);
   });
 
+  test('who was valid when, and everything about one identity', async () => {
+    const one = await door.letIn('planner');
+    const before = new Date(door.installation.clock.now()).toISOString();
+    door.installation.advance(20);
+    const revoked = await post(`/v1/certificates/${one.serial}/revoke`, { cause: 'key_theft' });
+    assert.deepEqual([revoked.status, revoked.body.status, revoked.body.reason], [200, 'revoked', 'keyCompromise']);
+    const again = await post(`/v1/certificates/${one.serial}/revoke`, { cause: 'decommissioned' });
+    assert.deepEqual(again.body, revoked.body);
+    const serials = (items: { serial: string }[]): string[] => items.map(({ serial }) => serial);
+    const then = await get(`/v1/certificates/at?time=${before}&agent=planner&instance=${one.instance}`);
+    const now = await get(`/v1/certificates/at?time=${revoked.body.revoked_at}&instance=${one.instance}`);
+    assert.deepEqual([serials(then.body.items), serials(now.body.items)], [[one.serial], []]);
+    const list = await get(`/v1/certificates?instance=${one.instance}&status=revoked`);
+    assert.deepEqual(serials(list.body.items), [one.serial]);
+    const colons = one.serial.toUpperCase().match(/../g)!.join(':');
+    const shown = await get(`/v1/certificates/${colons}`);
+    assert.equal(`0${new X509Certificate(shown.body.certificate).serialNumber}`.slice(-40).toLowerCase(), one.serial);
+    const trace = await get(`/v1/certificates/${one.serial}/trace?receipts=true&limit=200`);
+    assert.equal(trace.status, 200, JSON.stringify(trace.body));
+    const types = trace.body.items.map(({ type }: { type: string }) => type);
+    for (const type of ['instance.enrolled', 'certificate.issued', 'certificate.revoked'])
+      assert.ok(types.includes(type), type);
+    for (const { index, receipt } of trace.body.items) assert.equal(parseTlogProof(receipt).index, index);
+    assert.equal((await get('/v1/certificates', one)).body.code, 'revoked');
+  });
+
   test('a repeat under one key gets the first answer, and the act happens once', async () => {
     const key = randomUUID();
     const body = { ...PLANNER, name: 'once' };

@@ -35,11 +35,14 @@ import { receipt } from '../../ledger/receipt.ts';
 import { checkPolicy, publishPolicy, showPolicy } from '../../policy/publish.ts';
 import { changeOwner, showOwners } from '../../registry/owners.ts';
 import { registerAgent } from '../../registry/register.ts';
-import { retireAgent } from '../../registry/retire.ts';
 import { showAgent, showAgents, showInstance, showInstances, showOperators } from '../../registry/show.ts';
 import { readStanding, standingFault } from '../../registry/standing.ts';
 import { changeAgent } from '../../registry/update.ts';
+import { certificateList, certificatesAt } from '../../report/certificates.ts';
+import { showCertificate } from '../../report/show.ts';
+import { trace } from '../../report/trace.ts';
 import { revokeCertificate } from '../../revocation/revoke.ts';
+import { stopAgent } from '../../revocation/stop-agent.ts';
 import { stopInstance } from '../../revocation/stop-instance.ts';
 import type { Name } from '../../spiffe-id/name.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
@@ -127,6 +130,7 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
     server: { address: 'localhost:8443', rootFingerprint: hash('sha256', root, 'buffer') },
   };
   const policyParts = { reader: database, authorize, commit, clock, cedar: policy.cedar };
+  const reports = { ...issuance, chain: (issuer: string) => issuance.authority.chain(issuer) };
   const notYet = async (): Promise<never> => {
     throw new WritError('unavailable', 'This flow is not wired in tests of the door.');
   };
@@ -135,7 +139,7 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
     ...agentOperations({
       register: (caller, input, how) => registerAgent(caller, input, registry, how),
       change: (caller, target, how) => changeAgent(caller, target, registry, how),
-      retire: (caller, { name }, how) => retireAgent(caller, name, registry, how),
+      retire: (caller, target, how) => stopAgent(caller, target, issuance, how),
       show: (caller, { name, kind }) => showAgent(caller, name, registry, kind),
       list: (caller, filter, page) => showAgents(caller, filter, page, registry),
       instances: (caller, { name, status }, page) =>
@@ -172,10 +176,10 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
       now: () => clock.now(),
     }),
     ...certificateReportOperations({
-      list: notYet,
-      at: notYet,
-      show: notYet,
-      trace: notYet,
+      list: (caller, filter, page) => certificateList(caller, filter, page, reports),
+      at: (caller, query, page) => certificatesAt(caller, query, page, reports),
+      show: (caller, serial) => showCertificate(caller, serial, reports),
+      trace: (caller, query, page) => trace(caller, query, page, reports),
       trustDomain: issuance.trustDomain,
       now: () => clock.now(),
     }),
