@@ -1,3 +1,4 @@
+import { WritError } from '../base/error.ts';
 import type { SqlValue } from '../db/database.ts';
 import type { Partition } from '../db/partition.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
@@ -27,6 +28,8 @@ export interface CertificatePosition {
 /** A page may be short, even empty, and yet have a next one: what one page reads is bounded, not only what it finds. */
 export interface CertificatePage {
   readonly rows: readonly CertificateRow[];
+  /** Where each row lies, in the order of `rows`. */
+  readonly partitions: readonly number[];
   readonly next?: CertificatePosition;
 }
 
@@ -90,6 +93,21 @@ export async function listCertificates(
   return pages(map, { partitions, where, order, probes: scanned ? SCANS : PROBES }, limit, from);
 }
 
+/** All certificates of an instance or operator that were issued at or after `since`, in the order of issue. */
+export async function certificateHistory(
+  map: PartitionMap,
+  holder: { readonly instance: string } | { readonly operator: string },
+  since: number,
+  limit: number,
+  from?: CertificatePosition,
+): Promise<CertificatePage> {
+  const where = new Conditions();
+  if ('instance' in holder) where.add("instance = ? AND instance <> ''", holder.instance);
+  else where.add("name = ? AND kind = 'operator'", holder.operator);
+  const partitions = await map.overlapping(since, Number.MAX_SAFE_INTEGER);
+  return pages(map, { partitions, where, order: 'oldest', oldestFirst: true, probes: PROBES }, limit, from);
+}
+
 /** Serial numbers above this one expire after `time`: they begin with the expiry, 48 bits, in milliseconds. */
 function endsAfter(time: number): Uint8Array {
   const bound = new Uint8Array(6);
@@ -100,6 +118,7 @@ function endsAfter(time: number): Uint8Array {
 
 const ORDERS = {
   newest: { column: 'leaf', past: '<', direction: 'DESC' },
+  oldest: { column: 'leaf', past: '>', direction: 'ASC' },
   'latest-end': { column: 'serial', past: '<', direction: 'DESC' },
   'soonest-end': { column: 'serial', past: '>', direction: 'ASC' },
 } as const;
@@ -109,6 +128,8 @@ interface Walk {
   readonly partitions: readonly Partition[];
   readonly where: Conditions;
   readonly order: keyof typeof ORDERS;
+  /** Instead of the newest partition first. */
+  readonly oldestFirst?: boolean;
   /** Where each partition begins, instead of at its first row. */
   readonly beyond?: Uint8Array;
   readonly probes: number;
@@ -116,28 +137,42 @@ interface Walk {
 
 async function pages(
   map: PartitionMap,
-  { partitions, where, order, beyond, probes }: Walk,
+  { partitions, where, order, oldestFirst = false, beyond, probes }: Walk,
   limit: number,
   from: CertificatePosition | undefined,
 ): Promise<CertificatePage> {
   const { column, past, direction } = ORDERS[order];
+  if (from?.after !== undefined && (typeof from.after === 'number') !== (column === 'leaf')) throw misplaced();
   const rows: CertificateRow[] = [];
+  const places: number[] = [];
   let looked = 0;
-  for (const partition of partitions.toReversed()) {
-    if (from !== undefined && partition.number > from.partition) continue;
-    if (looked++ === probes) return { rows, next: { partition: partition.number } };
-    const after = (partition.number === from?.partition ? from.after : undefined) ?? beyond;
+  for (const partition of oldestFirst ? partitions : partitions.toReversed()) {
+    const passed = from !== undefined && partition.number !== from.partition;
+    if (passed && partition.number < from.partition === oldestFirst) continue;
+    if (looked++ === probes) return { rows, partitions: places, next: { partition: partition.number } };
+    const begin = (partition.number === from?.partition ? from.after : undefined) ?? beyond;
     const sql =
-      `SELECT ${CERTIFICATE_COLUMNS} FROM {partition}${where.text(after === undefined ? undefined : `${column} ${past} ?`)}` +
+      `SELECT ${CERTIFICATE_COLUMNS} FROM {partition}${where.text(begin === undefined ? undefined : `${column} ${past} ?`)}` +
       ` ORDER BY ${column} ${direction} LIMIT ${limit - rows.length}`;
-    const params = after === undefined ? where.params : [...where.params, after];
-    for (const row of await map.in(partition, sql, params)) rows.push(certificateOf(row));
+    const params = begin === undefined ? where.params : [...where.params, begin];
+    for (const row of await map.in(partition, sql, params)) {
+      rows.push(certificateOf(row));
+      places.push(partition.number);
+    }
     if (rows.length === limit) {
       const last = rows.at(-1)!;
-      return { rows, next: { partition: partition.number, after: column === 'leaf' ? last.leaf : last.serial } };
+      const after = column === 'leaf' ? last.leaf : last.serial;
+      return { rows, partitions: places, next: { partition: partition.number, after } };
     }
   }
-  return { rows };
+  return { rows, partitions: places };
+}
+
+function misplaced(): WritError {
+  return new WritError('bad_cursor', 'The cursor is not one that this listing gave.', {
+    field: '?cursor',
+    remedy: 'Start without a cursor.',
+  });
 }
 
 /** A conjunction and its parameters. */

@@ -6,7 +6,6 @@ import {
   listCertificates,
 } from '../ca/certificate-pages.ts';
 import type { CertificateRow } from '../ca/certificates.ts';
-import { parseSerial } from '../ca/serial.ts';
 import { isStopped, readUnfinishedStops } from '../ca/unfinished-stop.ts';
 import { decodeCursor, encodeCursor, type Filters, type Page, type PageRequest, pageLimit } from '../db/cursor.ts';
 import { mayRead, type Whose } from './may-read.ts';
@@ -58,14 +57,22 @@ export async function certificateList(
 
 function pageOf(listing: string, filters: Filters, { rows, next }: CertificatePage): Page<CertificateRow> {
   if (next === undefined) return { items: rows };
-  const { partition, after } = next;
-  const key = after === undefined ? '' : typeof after === 'number' ? String(after) : Buffer.from(after).toString('hex');
-  return { items: rows, next: encodeCursor(listing, filters, [partition, key]) };
+  return { items: rows, next: encodeCursor(listing, filters, [next.partition, keyText(next)]) };
+}
+
+/** A position of `certificate-pages.ts` as a cursor holds it. */
+export function keyText({ after }: CertificatePosition): string {
+  if (after === undefined) return '';
+  return typeof after === 'number' ? String(after) : Buffer.from(after).toString('hex');
+}
+
+export function positionAt(partition: number, key: string): CertificatePosition {
+  if (key === '') return { partition };
+  return { partition, after: /^\d{1,15}$/.test(key) ? Number(key) : new Uint8Array(Buffer.from(key, 'hex')) };
 }
 
 function positionOf(listing: string, filters: Filters, { cursor }: PageRequest): CertificatePosition | undefined {
   if (cursor === undefined) return undefined;
   const [partition, key] = decodeCursor(cursor, listing, filters, ['number', 'string']) as [number, string];
-  if (key === '') return { partition };
-  return { partition, after: /^\d{1,15}$/.test(key) ? Number(key) : parseSerial(key, '?cursor') };
+  return positionAt(partition, key);
 }

@@ -1,0 +1,135 @@
+import { hash } from 'node:crypto';
+import { CERTIFICATES, type CertificateRow, readCertificate } from '../ca/certificates.ts';
+import { readSerial } from '../ca/serial.ts';
+import type { Reader } from '../db/database.ts';
+import { PartitionMap } from '../db/partition-map.ts';
+import { sameBytes } from '../der/bytes.ts';
+import type { RecordedEvent } from '../ledger/entry.ts';
+import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
+import { subjectOf } from '../spiffe-id/subject.ts';
+import { parseCertificate } from '../x509/certificate.ts';
+import { findExtension } from '../x509/extension.ts';
+import { decodeSubjectAltName, SUBJECT_ALT_NAME } from '../x509/extensions/subject-alt-name.ts';
+
+/** What `ledger/verify.ts` asks of a check, and where that reports. */
+export interface CertificateCheck {
+  readonly name: string;
+  entries(events: readonly RecordedEvent[], report: Report): Promise<void>;
+  finish(report: Report): Promise<void>;
+}
+
+type Report = (where: string, what: string) => void;
+
+const ISSUES: ReadonlySet<string> = new Set(['certificate.issued', 'certificate.renewed', 'certificate.replaced']);
+
+/**
+ * Says whether the index of certificates is what the log says: each issue has its row with the same facts, each
+ * revocation is in its row, and there are no others. Rows past retention are not missed.
+ */
+export function certificateCheck(reader: Reader): CertificateCheck {
+  const map = new PartitionMap(reader, CERTIFICATES.name);
+  let issued = 0;
+  let revoked = 0;
+  return {
+    name: 'certificate',
+    async entries(events, report) {
+      for (const event of events) {
+        if (ISSUES.has(event.type)) issued += await checkIssue(event, map, report);
+        else if (event.type === 'certificate.revoked') revoked += await checkRevocation(event, map, report);
+      }
+    },
+    async finish(report) {
+      const rows = await countRows(map);
+      if (rows.issued !== issued) report('certificate', `has ${rows.issued} rows where the entries ask for ${issued}`);
+      if (rows.revoked !== revoked) {
+        report('certificate', `has ${rows.revoked} revoked rows where the entries ask for ${revoked}`);
+      }
+    },
+  };
+}
+
+/** 1 when the row of this issue is to be there, 0 when it is past retention. */
+async function checkIssue(event: RecordedEvent, map: PartitionMap, report: Report): Promise<0 | 1> {
+  const where = `entry ${event.leaf}`;
+  const expected = rowOf(event);
+  if (typeof expected === 'string') {
+    report(where, expected);
+    return 0;
+  }
+  if (!(await isKept(map, expected.issuedAt))) return 0;
+  const row = await readCertificate(map, expected.serial);
+  if (row === undefined) report(where, 'issues a certificate that has no row');
+  else {
+    const difference = differenceOf(row, expected);
+    if (difference !== undefined) report(where, `issues a certificate whose row has another ${difference}`);
+  }
+  return 1;
+}
+
+async function checkRevocation({ leaf, body }: RecordedEvent, map: PartitionMap, report: Report): Promise<0 | 1> {
+  const serial = new Uint8Array(Buffer.from(String(body['serial']), 'hex'));
+  const times = readSerial(serial);
+  if (times === undefined || !(await isKept(map, times.issuedAt))) return 0;
+  const row = await readCertificate(map, serial);
+  // After a restore the log can know revocations of certificates that it has lost.
+  if (row === undefined) return 0;
+  const same = row.revoked?.at === Date.parse(String(body['at'])) && row.revoked.cause === body['cause'];
+  if (!same) report(`entry ${leaf}`, 'revokes a certificate whose row says otherwise');
+  return 1;
+}
+
+/** The row that an issue asks for, or what is wrong with the entry. */
+function rowOf({ leaf, body }: RecordedEvent): Omit<CertificateRow, 'previous' | 'revoked'> | string {
+  const { certificate: text, profile, issuer } = body;
+  if (typeof text !== 'string' || typeof profile !== 'string' || typeof issuer !== 'string') {
+    return 'issues a certificate without saying which';
+  }
+  try {
+    const certificate = parseCertificate(new Uint8Array(Buffer.from(text, 'base64url')));
+    const times = readSerial(certificate.serial);
+    const names = findExtension(certificate.extensions, SUBJECT_ALT_NAME);
+    const uri = names === undefined ? undefined : decodeSubjectAltName(names.value).find(({ kind }) => kind === 'uri');
+    const id = parseSpiffeId(String(uri?.value));
+    const subject = subjectOf(id, id.trustDomain);
+    if (times === undefined || subject === undefined) return 'issues a certificate that is none of ours';
+    return {
+      leaf,
+      serial: certificate.serial,
+      kind: subject.kind,
+      name: subject.kind === 'server' ? 'server' : subject.name,
+      ...('instance' in subject ? { instance: subject.instance } : {}),
+      profile,
+      issuedAt: times.issuedAt,
+      expiresAt: times.expiresAt,
+      spkiHash: hash('sha256', certificate.spki, 'buffer'),
+      issuer,
+    };
+  } catch {
+    return 'issues a certificate that cannot be read';
+  }
+}
+
+function differenceOf(row: CertificateRow, expected: Omit<CertificateRow, 'previous' | 'revoked'>): string | undefined {
+  const { spkiHash, serial: _, ...facts } = expected;
+  for (const [name, value] of Object.entries(facts)) {
+    if (row[name as keyof CertificateRow] !== value) return name;
+  }
+  if (row.instance !== expected.instance) return 'instance';
+  return sameBytes(row.spkiHash, spkiHash) ? undefined : 'key';
+}
+
+/** Whether rows of this time are still kept. */
+async function isKept(map: PartitionMap, at: number): Promise<boolean> {
+  return (await map.overlapping(at, at)).length > 0;
+}
+
+async function countRows(map: PartitionMap): Promise<{ issued: number; revoked: number }> {
+  let [issued, revoked] = [0, 0];
+  const sql = 'SELECT COUNT(*) AS issued, COUNT(revoked_at) AS revoked FROM {partition}';
+  for (const partition of await map.overlapping(0, Number.MAX_SAFE_INTEGER)) {
+    const [row] = await map.in(partition, sql, []);
+    issued += Number(row?.['issued'] ?? 0);
+    revoked += Number(row?.['revoked'] ?? 0);
+  }
+  return { issued, revoked };
+}
