@@ -7,13 +7,13 @@ const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /**
  * True for a host name in the "preferred name syntax" (RFC 5280 §4.2.1.6: RFC 1034 §3.5 with RFC 1123 §2.1): labels of
- * letters, digits and inner hyphens, no trailing period, at most 253 characters. A name whose last label is a number
- * is an IPv4 address or a mistake for one (RFC 1123 §2.1), never a host name.
+ * letters, digits and inner hyphens, no trailing period, at most 253 characters. A name whose last label is a number,
+ * decimal or hexadecimal, is an IPv4 address to some reader or other (RFC 1123 §2.1, URL Standard §3.5), never a host.
  */
 export function isHostName(text: string): boolean {
   if (text.length > 253) return false;
   const labels = text.toLowerCase().split('.');
-  return labels.every((label) => LABEL.test(label)) && !/^\d+$/.test(labels.at(-1)!);
+  return labels.every((label) => LABEL.test(label)) && !/^(\d+|0x[0-9a-f]*)$/.test(labels.at(-1)!);
 }
 
 /** True for what a dNSName may hold: a host name, or one whose whole leftmost label is `*` (RFC 9525 §6.3). */

@@ -1,0 +1,37 @@
+import type { Target } from './target.ts';
+import { der, pem } from './targets/der.ts';
+import { agentInput, body, canonical, ledgerEntry, profileInput, tokenInput } from './targets/json.ts';
+import { bundle, checkpoint, note, proof, tile, verifierKey } from './targets/merkle.ts';
+import { cursor, hosts, idempotencyKey, joinToken, spiffe, trustDomain } from './targets/text.ts';
+import { certificate, crl, csr, extension, name, path, publicKey } from './targets/x509.ts';
+
+/** Every parser that takes bytes from outside. A new one is added here and gets a folder under `corpus/`. */
+export const TARGETS: readonly Target[] = [
+  der,
+  pem,
+  extension,
+  name,
+  publicKey,
+  certificate,
+  path,
+  csr,
+  crl,
+  joinToken,
+  spiffe,
+  trustDomain,
+  hosts,
+  cursor,
+  idempotencyKey,
+  body,
+  agentInput,
+  tokenInput,
+  profileInput,
+  canonical,
+  ledgerEntry,
+  note,
+  checkpoint,
+  proof,
+  verifierKey,
+  tile,
+  bundle,
+];

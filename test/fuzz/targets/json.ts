@@ -1,0 +1,109 @@
+import { parseTokenInput } from '../../../src/attest/token-input.ts';
+import { isWritError } from '../../../src/base/error.ts';
+import { parseProfile } from '../../../src/ca/profile.ts';
+import { decodeEntry } from '../../../src/ledger/entry.ts';
+import { canonicalJson, parseCanonicalJson } from '../../../src/merkle/canonical-json.ts';
+import { parseAgentInput } from '../../../src/registry/agent-input.ts';
+import * as agent from '../../../src/wire/agent.ts';
+import * as authority from '../../../src/wire/authority.ts';
+import * as cause from '../../../src/wire/cause.ts';
+import * as certificate from '../../../src/wire/certificate.ts';
+import * as instance from '../../../src/wire/instance.ts';
+import { parseJsonObject } from '../../../src/wire/json.ts';
+import * as operator from '../../../src/wire/operator.ts';
+import * as owner from '../../../src/wire/owner.ts';
+import * as policy from '../../../src/wire/policy.ts';
+import * as profile from '../../../src/wire/profile.ts';
+import { parse, type Schema } from '../../../src/wire/schema.ts';
+import * as token from '../../../src/wire/token.ts';
+import { demand, type Target } from '../target.ts';
+
+/** The schemas of all bodies, queries and answers in these files; each input is held against all of them. */
+const FILES: readonly object[] = [
+  agent,
+  authority,
+  cause,
+  certificate,
+  instance,
+  operator,
+  owner,
+  policy,
+  profile,
+  token,
+];
+const SCHEMAS = FILES.flatMap((file) => Object.values(file)).filter(
+  (value) => typeof value === 'object',
+) as Schema<unknown>[];
+
+/** Input: a body. Accepted when one of the schemas takes it. */
+export const body: Target = {
+  name: 'json-body',
+  form: 'json',
+  longest: 65_536,
+  codes: ['bad_request'],
+  run(input) {
+    const value = parseJsonObject(input);
+    demand(Object.getPrototypeOf(value) === Object.prototype, 'a body brings a prototype of its own');
+    let refusal: unknown;
+    for (const schema of SCHEMAS) {
+      try {
+        parse(schema, value, 'body');
+        return;
+      } catch (error) {
+        if (!isWritError(error)) throw error;
+        refusal ??= error;
+      }
+    }
+    throw refusal;
+  },
+};
+
+/** Input: the body that registers an agent, as its door and then the registry read it. */
+export const agentInput: Target = {
+  name: 'agent-input',
+  form: 'json',
+  longest: 65_536,
+  codes: ['bad_request', 'too_large'],
+  run: (input) =>
+    void parseAgentInput({ ...parse(agent.registerAgent, parseJsonObject(input), 'body'), kind: 'agent' }),
+};
+
+/** Input: the body that makes a join token, as its door and then attestation read it. */
+export const tokenInput: Target = {
+  name: 'token-input',
+  form: 'json',
+  longest: 65_536,
+  codes: ['bad_request', 'too_large'],
+  run(input) {
+    const given = parse(token.createToken, parseJsonObject(input), 'body');
+    parseTokenInput({ ...given, agent: given.agent ?? given.service ?? '' });
+  },
+};
+
+/** Input: a profile as it is published. */
+export const profileInput: Target = {
+  name: 'profile-input',
+  form: 'json',
+  longest: 65_536,
+  codes: ['bad_request'],
+  run: (input) => void parseProfile(parseJsonObject(input)),
+};
+
+export const canonical: Target = {
+  name: 'canonical-json',
+  form: 'json',
+  longest: 65_536,
+  codes: ['bad_request', 'too_large'],
+  run(input) {
+    const value = parseCanonicalJson(input);
+    demand(Buffer.from(canonicalJson(value)).equals(input), 'canonical JSON has two spellings');
+  },
+};
+
+export const ledgerEntry: Target = {
+  name: 'ledger-entry',
+  form: 'json',
+  longest: 65_536,
+  codes: ['ledger_corrupt'],
+  run: (input) => void decodeEntry(0, input),
+};
