@@ -119,7 +119,7 @@ describe('an older database under the anchor', () => {
   it('is refused when entries are lost, and a new log takes over with the revocations', () =>
     withLedger(async (ledger) => {
       const { sequencer } = ledger;
-      for (let i = 0; i < 300; i++) await sequencer.commit(change(`a${i}`));
+      await Promise.all(Array.from({ length: 300 }, (_, i) => sequencer.commit(change(`a${i}`))));
       await sequencer.commit(revoke('early'));
       const old = await backup(ledger, 'old.db');
       await sequencer.commit(change('lost'));
