@@ -25,8 +25,8 @@ function shown(change: Partial<NameScope>): { permitted: string[]; excluded: str
 
 test('the trust domain as URI and DNS, no address of either family, nobody’s mailbox', () => {
   assert.deepEqual(shown({}), {
-    permitted: ['uri agents.example.com', 'dns agents.example.com', 'email nobody@invalid'],
-    excluded: [`ip ${'0'.repeat(16)}`, `ip ${'0'.repeat(64)}`, 'email nobody@invalid'],
+    permitted: ['uri agents.example.com', 'dns agents.example.com', 'email nobody@writ.invalid'],
+    excluded: ['uri .agents.example.com', `ip ${'0'.repeat(16)}`, `ip ${'0'.repeat(64)}`, 'email nobody@writ.invalid'],
   });
 });
 
@@ -38,9 +38,9 @@ test('where a network is permitted, addresses are confined by that and none is e
       'dns corp.example',
       'dns svc',
       'ip 0a000000ff000000',
-      'email nobody@invalid',
+      'email nobody@writ.invalid',
     ],
-    excluded: ['email nobody@invalid'],
+    excluded: ['uri .agents.example.com', 'email nobody@writ.invalid'],
   });
 });
 
@@ -51,7 +51,7 @@ test('loopback for a development set-up', () => {
     'dns localhost',
     'ip 7f000000ff000000',
     `ip ${'0'.repeat(31)}1${'f'.repeat(32)}`,
-    'email nobody@invalid',
+    'email nobody@writ.invalid',
   ]);
   assert.deepEqual(permittedNames(scope({ loopback: true, networks: ['10.0.0.0/8'] })), {
     dns: ['agents.example.com', 'localhost'],

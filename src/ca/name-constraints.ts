@@ -20,7 +20,7 @@ const LOOPBACK_DNS = 'localhost';
 const LOOPBACK_NETWORKS = ['127.0.0.0/8', '::1/128'];
 
 /** RFC 2606 §2 keeps `invalid` from ever being a domain, so this permits nobody's mailbox. */
-const NOBODY: GeneralName = { kind: 'email', value: 'nobody@invalid' };
+const NOBODY: GeneralName = { kind: 'email', value: 'nobody@writ.invalid' };
 
 /** More than this no hierarchy needs, and every validator compares every name with all of them. */
 const MOST_SUBTREES = 64;
@@ -28,7 +28,8 @@ const MOST_SUBTREES = 64;
 /**
  * The constraints of root, intermediate and issuing certificates (RFC 5280 §4.2.1.10).
  *
- * - SPIFFE IDs of exactly this trust domain: a URI constraint without leading period is that host alone.
+ * - SPIFFE IDs of exactly this trust domain: a URI constraint without leading period is that host alone. Go takes it to
+ *   hold for the hosts below as well, so those, which are other trust domains, are excluded besides.
  * - DNS names of the trust domain and below, and of the further subtrees.
  * - Addresses of the networks; where there is none, no address at all, by excluding every one of both families. A
  *   permitted network of one family already forbids the other, since no address of that lies in it.
@@ -60,7 +61,11 @@ export function nameConstraintsFor(scope: NameScope): NameConstraints {
       ...networks.map(ip),
       NOBODY,
     ],
-    excluded: [...(networks.length === 0 ? [new Uint8Array(8), new Uint8Array(32)].map(ip) : []), NOBODY],
+    excluded: [
+      { kind: 'uri', value: `.${scope.trustDomain}` },
+      ...(networks.length === 0 ? [new Uint8Array(8), new Uint8Array(32)].map(ip) : []),
+      NOBODY,
+    ],
   };
 }
 

@@ -64,7 +64,8 @@ export function prepareAuthority(
     extensions: [
       ...authorityExtensions(kind, issuer.trustDomain, request.nameConstraints),
       { oid: SUBJECT_KEY_IDENTIFIER, critical: false, value: encodeSubjectKeyIdentifier(keyIdentifier(key)) },
-      ...(kind === 'root' ? [] : [authorityKeyIdentifier(issuer)]),
+      // A root could do without (RFC 5280 §4.2.1.1); tools that do not know its algorithm cannot tell that it is one.
+      authorityKeyIdentifier(issuer),
     ],
   });
   return prepared(issuer, {

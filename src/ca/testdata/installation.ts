@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { type ManualClock, manualClock } from '../../base/clock.ts';
 import { newId } from '../../base/id.ts';
 import { type Random, systemRandom } from '../../base/random.ts';
@@ -44,6 +45,7 @@ export interface Chain {
   readonly issuing: Authority;
   /** Of the issuing authority. */
   readonly issuer: Issuer;
+  readonly issuingKey: KeyObject;
   readonly issuers: { readonly root: Issuer; readonly intermediate: Issuer };
 }
 
@@ -68,6 +70,7 @@ export async function makeChain(algorithm: KeyAlgorithm, scope: NameScope = scop
     intermediate: intermediate.authority,
     issuing: issuing.authority,
     issuer: issuing.issuer,
+    issuingKey: issuing.key,
     issuers: { root: root.issuer, intermediate: intermediate.issuer },
   };
 }

@@ -1,0 +1,3 @@
+module writ.example/interop/x509
+
+go 1.19

@@ -1,0 +1,61 @@
+/** Mutual TLS between Node's OpenSSL on both ends: its own path validation, every algorithm, names and identities. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { connect, createServer, type TLSSocket } from 'node:tls';
+import { issueLeaf, leafRequest, makeChain, scopeOf, TRUST_DOMAIN } from '../../src/ca/testdata/installation.ts';
+import { encodePem } from '../../src/der/pem.ts';
+import { generateKey, KEY_ALGORITHMS } from '../../src/keys/generate.ts';
+import { localSigner } from '../../src/keys/local.ts';
+import { serverId } from '../../src/spiffe-id/subject.ts';
+import { parseIpAddress } from '../../src/x509/path/ip-address.ts';
+import { parsePublicKey } from '../../src/x509/public-key.ts';
+
+for (const algorithm of KEY_ALGORITHMS) {
+  test(`${algorithm}: server and agent accept each other`, async () => {
+    const now = Date.now();
+    const chain = await makeChain(algorithm, scopeOf({ loopback: true }), now);
+    const pem = (...ders: readonly Uint8Array[]): string => ders.map((der) => encodePem('CERTIFICATE', der)).join('');
+    const ca = pem(chain.root.certificate.raw);
+    const identity = async (profile: string, change: object): Promise<{ key: string; cert: string; ca: string }> => {
+      const key = await generateKey(algorithm);
+      const request = { ...(await leafRequest(change)), key: parsePublicKey(localSigner(key).spki) };
+      const { der } = await issueLeaf(chain, request, { profile, now });
+      const cert = pem(der, chain.issuing.certificate.raw, chain.intermediate.certificate.raw);
+      return { key: key.export({ type: 'pkcs8', format: 'pem' }) as string, cert, ca };
+    };
+    const names = { id: serverId(TRUST_DOMAIN), dns: ['localhost'], addresses: [parseIpAddress('127.0.0.1')!] };
+    const server = createServer({ ...(await identity('server', names)), requestCert: true, rejectUnauthorized: true });
+    const accepted = once(server, 'secureConnection') as Promise<[TLSSocket]>;
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    try {
+      const { port } = server.address() as AddressInfo;
+      const client = connect({ port, host: '127.0.0.1', ...(await identity('agent', {})) });
+      await once(client, 'secureConnect');
+      assert.ok(client.authorized, String(client.authorizationError));
+      const [peer] = await accepted;
+      assert.ok(peer.authorized);
+      assert.match(
+        peer.getPeerX509Certificate()!.subjectAltName!,
+        /^URI:spiffe:\/\/agents\.example\.com\/agent\/planner\//,
+      );
+      client.destroy();
+      peer.destroy();
+    } finally {
+      server.close();
+    }
+    for (const [child, parent] of [
+      [chain.issuing, chain.intermediate],
+      [chain.intermediate, chain.root],
+      [chain.root, chain.root],
+    ] as const) {
+      const [a, b] = [child, parent].map(({ certificate }) => new X509Certificate(certificate.raw)) as [
+        X509Certificate,
+        X509Certificate,
+      ];
+      assert.ok(a.verify(b.publicKey) && a.checkIssued(b) && a.ca);
+    }
+  });
+}

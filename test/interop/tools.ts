@@ -1,0 +1,79 @@
+/**
+ * The foreign judges: found on this machine or fetched once, in pinned versions, into a folder that git ignores. What
+ * cannot be had is a gap, named at the end of the run and a failure with CI=true.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+const CACHE = resolve(import.meta.dirname, '../../node_modules/.cache/writ-interop');
+
+/** Python packages of the judges. */
+const PACKAGES = ['cryptography==50.0.2', 'pkilint==0.13.3'];
+const ZLINT = 'github.com/zmap/zlint/v3/cmd/zlint@v3.6.8';
+
+/** A tool, or why there is none: a reason to skip, already noted for the end of the run. */
+export type Tool = { readonly path: string } | { readonly missing: string };
+
+/** For `test('…', { skip: skipOf(tool) }, …)`. */
+export function skipOf(tool: Tool): string | false {
+  return 'missing' in tool ? tool.missing : false;
+}
+
+/** The path of a tool that is there. */
+export function pathOf(tool: Tool): string {
+  if ('missing' in tool) throw new Error(tool.missing);
+  return tool.path;
+}
+
+export function openssl(): Tool {
+  return command('openssl', ['version'], 'OpenSSL: no openssl command found (Debian: apt-get install openssl)');
+}
+
+export function go(): Tool {
+  return command('go', ['version'], 'Go: no go command found (Debian: apt-get install golang-go)');
+}
+
+/** The Python of a virtual environment with `cryptography`. */
+export function python(): Tool {
+  return pythonTool('python', 'Python: no cryptography package');
+}
+
+export function pkilint(): Tool {
+  return pythonTool('lint_pkix_cert', 'Python: no pkilint package');
+}
+
+export function zlint(): Tool {
+  const found = go();
+  if ('missing' in found) return gap('zlint: needs Go to be built');
+  const path = join(CACHE, 'bin', 'zlint');
+  if (existsSync(path)) return { path };
+  mkdirSync(CACHE, { recursive: true });
+  const built = spawnSync(found.path, ['install', ZLINT], { env: { ...process.env, GOBIN: join(CACHE, 'bin') } });
+  return built.status === 0 ? { path } : gap('zlint: "go install" failed');
+}
+
+function pythonTool(name: string, missing: string): Tool {
+  const venv = join(CACHE, `python-${PACKAGES.join('-').replaceAll(/[^a-z0-9.-]/g, '')}`);
+  const path = join(venv, 'bin', name);
+  if (!existsSync(join(venv, 'complete'))) {
+    const made = spawnSync('python3', ['-m', 'venv', '--clear', venv]);
+    if (made.status !== 0) return gap(`${missing}: no python3 with venv (Debian: apt-get install python3-venv)`);
+    const pip = join(venv, 'bin', 'pip');
+    const installed = spawnSync(pip, ['install', '--quiet', '--disable-pip-version-check', ...PACKAGES]);
+    if (installed.status !== 0) return gap(`${missing}: pip install failed`);
+    execFileSync('touch', [join(venv, 'complete')]);
+  }
+  return { path };
+}
+
+function command(name: string, probe: readonly string[], missing: string): Tool {
+  return spawnSync(name, probe).status === 0 ? { path: name } : gap(missing);
+}
+
+function gap(line: string): Tool {
+  const gaps = process.env['WRIT_TEST_GAPS'];
+  if (gaps !== undefined && gaps !== '') appendFileSync(gaps, `${line}\n`);
+  else process.stderr.write(`not tested on this machine: ${line}\n`);
+  return { missing: line };
+}
