@@ -38,7 +38,7 @@ export interface Idempotency {
 }
 
 /** The part of a `Batch` of `db/` that this folder, which stands beside it, writes to. */
-export interface ActsUnderKey {
+interface ActsUnderKey {
   readonly checks: { push(check: UnusedKey): unknown };
   readonly writes: { push(write: KeptAnswer): unknown };
 }

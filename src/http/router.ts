@@ -1,12 +1,12 @@
 import type { Route } from './route.ts';
 
 /** The routes of one path by method, and the value of the `Allow` header for all others. */
-export interface Resource {
+interface Resource {
   readonly methods: ReadonlyMap<string, Route>;
   readonly allow: string;
 }
 
-export interface Match {
+interface Match {
   readonly resource: Resource;
   readonly params: readonly string[];
 }

@@ -28,7 +28,7 @@ export interface Agents {
   ): Promise<Page<Instance>>;
 }
 
-export interface Target {
+interface Target {
   readonly kind: AgentKind;
   readonly name: string;
 }

@@ -29,18 +29,18 @@ export interface CertificateReports {
   now(): number;
 }
 
-export interface Whose {
+interface Whose {
   /** Name of an agent or service. */
   readonly agent?: string;
   readonly instance?: string;
 }
 
-export interface ListFilter extends Whose {
+interface ListFilter extends Whose {
   readonly profile?: string;
   readonly state?: wire.CertificateStatus['status'];
 }
 
-export interface ShownCertificate {
+interface ShownCertificate {
   readonly row: CertificateRow;
   readonly der: Uint8Array;
   /** DER, issuing authority first, without the root. */

@@ -8,7 +8,7 @@ import { parseJsonObject } from '../wire/json.ts';
 import { parse, type Schema } from '../wire/schema.ts';
 
 /** What a handler gets: everything parsed, the caller authenticated, nothing authorised yet. */
-export interface Input<P, Q, B> {
+interface Input<P, Q, B> {
   readonly caller: Caller;
   readonly params: P;
   readonly query: Q;

@@ -31,8 +31,3 @@ export function pageOf<T>(item: Schema<T>): Schema<Page<T>> {
   const page = z.strictObject({ items: z.array(item).max(200), next_cursor: cursor.exactOptional() });
   return page as unknown as Schema<Page<T>>;
 }
-
-/** A query that is not there. */
-export const noQuery: Schema<Readonly<Record<never, never>>> = z.strictObject({}) as unknown as Schema<
-  Readonly<Record<never, never>>
->;

@@ -60,11 +60,12 @@ export function askRaw(port: number, ca: string, pieces: readonly string[], paus
       if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reject(error);
     });
     socket.on('close', () => resolve(text));
-    socket.on('secureConnect', async () => {
+    const write = async (): Promise<void> => {
       for (const piece of pieces) {
         socket.write(piece, 'latin1');
         if (pauseMs > 0) await new Promise((ready) => setTimeout(ready, pauseMs));
       }
-    });
+    };
+    socket.on('secureConnect', () => void write());
   });
 }

@@ -18,7 +18,7 @@ import { keyIdentifier, parsePublicKey } from '../../x509/public-key.ts';
 import { assembleCertificate, encodeTbsCertificate } from '../../x509/tbs-certificate.ts';
 
 /** A certificate made for a test, with its key. */
-export interface Made {
+interface Made {
   readonly key: KeyObject;
   readonly keyPem: string;
   readonly der: Uint8Array;
@@ -32,7 +32,7 @@ export interface TestAuthority extends Made {
   leaf(options: LeafOptions): Made;
 }
 
-export interface LeafOptions {
+interface LeafOptions {
   readonly uri: string;
   readonly dns?: readonly string[];
   readonly loopback?: boolean;

@@ -97,7 +97,7 @@ export interface AskOptions {
   readonly open?: boolean;
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   // biome-ignore lint/suspicious/noExplicitAny: tests read whatever the route answers
   readonly body: any;
