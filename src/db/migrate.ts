@@ -70,12 +70,10 @@ export function readMigrations(folder: URL = migrationsFolder()): Migration[] {
   return migrations;
 }
 
-/** Beside this file in a checkout; in `dist/db/`, where the build puts them, when this is part of a bundle. */
+/** Beside this file, or, when this is part of a bundle, in the folder `db/` of the build that the bundle lies in. */
 function migrationsFolder(): URL {
-  const places = ['./migrations/', '../db/migrations/', './db/migrations/'].map(
-    (place) => new URL(place, import.meta.url),
-  );
-  const folder = places.find((place) => existsSync(place));
+  const places = ['migrations/', 'db/migrations/', '../db/migrations/', '../../db/migrations/'];
+  const folder = places.map((place) => new URL(place, import.meta.url)).find((place) => existsSync(place));
   if (folder === undefined) throw new WritError('internal', 'The migrations are missing from this installation.');
   return folder;
 }

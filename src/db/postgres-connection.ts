@@ -28,7 +28,7 @@ export interface PostgresOptions {
 }
 
 /** PEM files, read at every new connection. */
-export interface PostgresTls {
+interface PostgresTls {
   /** Roots to trust instead of the system's. */
   readonly rootFile?: string;
   /** A client certificate and its key. */

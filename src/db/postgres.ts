@@ -172,7 +172,7 @@ class PostgresTransaction implements Transaction {
 
   all(sql: string, params: readonly SqlValue[] = []): Promise<Row[]> {
     if (!this.#open) return Promise.reject(ended());
-    return this.#send(() => this.#connection.rows(sql, params), this.#waiting);
+    return this.#send(sql, () => this.#connection.rows(sql, params));
   }
 
   async get(sql: string, params: readonly SqlValue[] = []): Promise<Row | undefined> {
@@ -181,16 +181,17 @@ class PostgresTransaction implements Transaction {
 
   run(sql: string, params: readonly SqlValue[] = []): Promise<number> {
     if (!this.#open) return Promise.reject(ended());
-    return this.#send(() => this.#connection.run(sql, params), true);
+    return this.#send(sql, () => this.#connection.run(sql, params));
   }
 
   /**
    * Reads are sent together with BEGIN. A write waits for its answer, because without a transaction it would be
    * committed by itself; whatever comes behind such a write waits, too.
    */
-  #send<T>(statement: () => Promise<T>, wait: boolean): Promise<T> {
-    if (this.#begun === undefined || !wait) return this.#track(statement());
-    this.#waiting = true;
+  #send<T>(sql: string, statement: () => Promise<T>): Promise<T> {
+    if (this.#begun === undefined) return this.#track(statement());
+    this.#waiting ||= !/^\s*SELECT\b/i.test(sql);
+    if (!this.#waiting) return this.#track(statement());
     return this.#track(this.#begun.then(statement));
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -91,6 +91,26 @@ test('every acknowledged commit is on disk before it is acknowledged', async (t)
     }
   }
   assert.equal(acknowledged, 5);
+});
+
+test('a commit whose flush fails is of unknown outcome', async (t) => {
+  if (!existsSync('/usr/bin/strace')) return t.skip('strace is not installed');
+  const path = join(folderFor(t), 'writ.db');
+  const database = opened(t, path);
+  await database.transaction((tx) => tx.run(TABLE));
+  const place = JSON.stringify({ engine: 'sqlite', path });
+  const broken = ['-f', '-o', '/dev/null', '-e', 'inject=fsync,fdatasync:error=EIO:when=5+'];
+  const { stdout, stderr } = spawnSync('strace', [...broken, process.execPath, COMMITTER, place, '1', '20'], {
+    encoding: 'utf8',
+  });
+  assert.match(stderr, /code: 'storage_failed',\n +field: 'commit'/);
+  const acknowledged = stdout.trim().split('\n').map(Number);
+  assert.ok(acknowledged.length >= 1 && acknowledged.length < 5, 'nothing is acknowledged after the failure');
+  await put(database, 100);
+  assert.deepEqual(
+    (await ids(database)).filter((id) => acknowledged.includes(Number(id))),
+    acknowledged,
+  );
 });
 
 test('a full disk is said, loses nothing, and passes', async (t) => {

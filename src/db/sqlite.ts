@@ -1,11 +1,11 @@
-import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WritError } from '../base/error.ts';
 import type { Database, Row, SqlValue, Transaction } from './database.ts';
 import { Queue } from './queue.ts';
 import { busyError, isBusy, sqliteError } from './sqlite-error.ts';
+import { createOwnerOnly } from './sqlite-file.ts';
 import { StatementCache } from './statement-cache.ts';
 
 export interface SqliteOptions {
@@ -26,7 +26,8 @@ const STATEMENTS = 512;
 const BUSY_TIMEOUT = 10_000;
 
 /**
- * Opens the embedded engine: WAL, and every commit waits for `fdatasync` (`synchronous=FULL`).
+ * Opens the embedded engine: WAL, and every commit waits until the disk has it (`synchronous=FULL`; Node's SQLite calls
+ * `fsync`, not `fdatasync`).
  *
  * SQLite works on the calling thread, so each call is done when it returns and the promises are resolved already:
  * awaiting one costs a microtask, never a turn of the event loop. Reads outside a transaction go through a connection
@@ -290,55 +291,6 @@ function prepareForWriting(database: DatabaseSync, timeout: number): void {
     'PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY; ' +
       'PRAGMA journal_size_limit=67108864; PRAGMA trusted_schema=OFF; PRAGMA busy_timeout=0',
   );
-}
-
-const READ_ONLY = new Set(['EACCES', 'EPERM', 'EROFS']);
-
-/**
- * Makes the file before SQLite would, so that no instant exists at which others could open it; the log and the shared
- * memory file take their mode from it. The names of new directories are made durable with it.
- */
-function createOwnerOnly(path: string): void {
-  const folder = dirname(resolve(path));
-  try {
-    const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
-    if (made !== undefined) syncFolder(dirname(made));
-    if (!existsSync(path)) {
-      closeSync(openSync(path, 'a', 0o600));
-      syncFolder(folder);
-    }
-    accessSync(path, constants.W_OK);
-    accessSync(folder, constants.W_OK);
-  } catch (error) {
-    if (READ_ONLY.has(String((error as NodeJS.ErrnoException).code))) {
-      throw new WritError('storage_failed', 'The database file, its directory or its disk is read-only.', {
-        field: 'path',
-        remedy: 'Make the data directory writable for the user that runs Writ.',
-        cause: error,
-      });
-    }
-    throw new WritError('storage_failed', 'The database file cannot be created.', {
-      field: 'path',
-      remedy: 'Check that the directory can be written by the user that runs Writ and that the disk has space.',
-      cause: error,
-    });
-  }
-  if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0) {
-    throw new WritError('unsafe_permissions', 'The database file can be opened by others than its owner.', {
-      field: 'path',
-      remedy: 'Run "chmod 600" on the database file.',
-    });
-  }
-}
-
-function syncFolder(folder: string): void {
-  if (process.platform === 'win32') return;
-  const descriptor = openSync(folder, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 function ended(): WritError {
