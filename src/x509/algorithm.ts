@@ -1,9 +1,8 @@
 import { verify } from 'node:crypto';
 import { WritError } from '../base/error.ts';
-import { sameBytes } from '../der/bytes.ts';
+import { holdsAt } from '../der/bytes.ts';
 import { readOid } from '../der/oid.ts';
-import { type Cursor, fail, openSequence, readWhole } from '../der/reader.ts';
-import { SEQUENCE } from '../der/tag.ts';
+import { type Cursor, enterSequence, fail, openSequence } from '../der/reader.ts';
 import { encode, integer, nullValue, oid, sequence } from '../der/writer.ts';
 import type { PublicKey, PublicKeyAlgorithm } from './public-key.ts';
 
@@ -106,11 +105,11 @@ export function keyAlgorithmOf(algorithm: SignatureAlgorithm): PublicKeyAlgorith
  */
 export function readSignatureAlgorithm(cursor: Cursor, label: string): SignatureAlgorithm {
   const start = cursor.at;
-  const raw = readWhole(cursor, SEQUENCE, label);
+  const inner = enterSequence(cursor, label);
   for (const algorithm of ALL) {
-    if (sameBytes(TABLE[algorithm].encoded, raw)) return algorithm;
+    const { encoded } = TABLE[algorithm];
+    if (cursor.at - start === encoded.length && holdsAt(cursor.bytes, start, encoded)) return algorithm;
   }
-  const inner = openSequence(raw, 'algorithm');
   const dotted = readOid(inner, 'algorithm');
   const known = ALL.some((algorithm) => readOid(openSequence(TABLE[algorithm].encoded, ''), '') === dotted);
   const fault = REFUSED[dotted] ?? (known ? 'has parameters that its RFC does not give it' : 'is unknown');

@@ -153,7 +153,7 @@ const REFUSED: readonly [name: string, parts: Parameters<typeof made>[0], field:
   [
     'unique identifier in version 1',
     { version: NONE, extensions: NONE, ids: encode(0x81, Uint8Array.of(0)) },
-    /issuerUniqueID/,
+    /tbsCertificate,/,
   ],
   ['serial number without octets', { serial: encode(2) }, /serialNumber/],
   ['a time of another form', { validity: sequence(encodeTime(NOW), octetString(NONE)) }, /validity\.notAfter/],

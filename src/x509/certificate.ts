@@ -48,10 +48,9 @@ export interface Certificate extends TbsCertificate {
   readonly signature: Uint8Array;
 }
 
-const UNIQUE_IDS = [
-  [contextPrimitive(1), 'issuerUniqueID'],
-  [contextPrimitive(2), 'subjectUniqueID'],
-] as const;
+const ISSUER_UNIQUE_ID = contextPrimitive(1);
+const SUBJECT_UNIQUE_ID = contextPrimitive(2);
+const EXTENSIONS = contextConstructed(3);
 
 /**
  * Parses one DER certificate. Syntax is checked to the last octet (`bad_der`); so is what no reader may be left to
@@ -60,8 +59,8 @@ const UNIQUE_IDS = [
  */
 export function parseCertificate(der: Uint8Array): Certificate {
   const frame = openSequence(der, 'certificate');
-  const { fields, algorithm } = readTbs(frame);
-  const { signature } = readSignature(frame, algorithm);
+  const fields = readTbs(frame);
+  const { signature } = readSignature(frame, fields.signatureAlgorithm);
   return { raw: der, ...fields, signature };
 }
 
@@ -71,20 +70,18 @@ export function parseCertificate(der: Uint8Array): Certificate {
  */
 export function parseTbsCertificate(der: Uint8Array, issuer?: Name): TbsCertificate {
   const outer = openDer(der, 'toBeSigned');
-  const { fields } = readTbs(outer, issuer);
+  const fields = readTbs(outer, issuer);
   finish(outer);
   return fields;
 }
 
-function readTbs(outer: Cursor, knownIssuer?: Name): { fields: TbsCertificate; algorithm: Uint8Array } {
+function readTbs(outer: Cursor, knownIssuer?: Name): TbsCertificate {
   const start = outer.at;
   const cursor = enterSequence(outer, 'tbsCertificate');
   const tbs = outer.bytes.subarray(start, outer.at);
   const version = readVersion(cursor);
   const serial = readInteger(cursor, 'serialNumber');
-  const algorithmAt = cursor.at;
   const signatureAlgorithm = readSignatureAlgorithm(cursor, 'signature');
-  const algorithm = cursor.bytes.subarray(algorithmAt, cursor.at);
   const issuer = readName(cursor, 'issuer', knownIssuer);
   const validity = enterSequence(cursor, 'validity');
   const notBefore = readTime(validity, 'notBefore');
@@ -94,28 +91,25 @@ function readTbs(outer: Cursor, knownIssuer?: Name): { fields: TbsCertificate; a
   const spki = readWhole(cursor, SEQUENCE, 'subjectPublicKeyInfo');
   const hasUniqueIds = skipUniqueIds(cursor, version);
   let extensions: Extension[] = [];
-  if (peekTag(cursor) === contextConstructed(3)) {
+  if (peekTag(cursor) === EXTENSIONS) {
     if (version !== 3) fail(cursor, 'extensions', 'present, but the version is not 3');
-    const explicit = enter(cursor, contextConstructed(3), 'extensions');
+    const explicit = enter(cursor, EXTENSIONS, 'extensions');
     extensions = readExtensions(explicit, '');
     finish(explicit);
   }
   finish(cursor);
   return {
-    algorithm,
-    fields: {
-      tbs,
-      version,
-      serial,
-      signatureAlgorithm,
-      issuer,
-      subject,
-      notBefore,
-      notAfter,
-      spki,
-      hasUniqueIds,
-      extensions,
-    },
+    tbs,
+    version,
+    serial,
+    signatureAlgorithm,
+    issuer,
+    subject,
+    notBefore,
+    notAfter,
+    spki,
+    hasUniqueIds,
+    extensions,
   };
 }
 
@@ -131,10 +125,9 @@ function readVersion(cursor: Cursor): 1 | 2 | 3 {
 /** Steps over issuerUniqueID and subjectUniqueID; tells whether one of them was there. */
 function skipUniqueIds(cursor: Cursor, version: number): boolean {
   const start = cursor.at;
-  for (const [tag, label] of UNIQUE_IDS) {
-    if (peekTag(cursor) !== tag) continue;
-    if (version === 1) fail(cursor, label, 'present, but the version is 1');
-    readBitString(cursor, label, tag);
-  }
-  return cursor.at !== start;
+  if (peekTag(cursor) === ISSUER_UNIQUE_ID) readBitString(cursor, 'issuerUniqueID', ISSUER_UNIQUE_ID);
+  if (peekTag(cursor) === SUBJECT_UNIQUE_ID) readBitString(cursor, 'subjectUniqueID', SUBJECT_UNIQUE_ID);
+  const found = cursor.at !== start;
+  if (found && version === 1) fail(cursor, '', 'unique identifiers, but the version is 1', start);
+  return found;
 }

@@ -56,9 +56,7 @@ export function parseCrl(der: Uint8Array): Crl {
   const cursor = enterSequence(frame, 'tbsCertList');
   const tbs = frame.bytes.subarray(start, frame.at);
   const version = readVersion(cursor);
-  const algorithmAt = cursor.at;
   const signatureAlgorithm = readSignatureAlgorithm(cursor, 'signature');
-  const inner = cursor.bytes.subarray(algorithmAt, cursor.at);
   const issuer = readName(cursor, 'issuer');
   const thisUpdate = readTime(cursor, 'thisUpdate');
   const next = peekTag(cursor);
@@ -66,7 +64,7 @@ export function parseCrl(der: Uint8Array): Crl {
   const entries = peekTag(cursor) === SEQUENCE ? readEntries(cursor, version) : [];
   const extensions = readCrlExtensions(cursor, version);
   finish(cursor);
-  const { signature } = readSignature(frame, inner);
+  const { signature } = readSignature(frame, signatureAlgorithm);
   return { raw: der, tbs, version, signatureAlgorithm, signature, issuer, thisUpdate, nextUpdate, entries, extensions };
 }
 

@@ -7,14 +7,13 @@ import {
   enterSet,
   fail,
   finish,
-  openDer,
   openSequence,
   readAny,
   readSmallInteger,
 } from '../der/reader.ts';
 import { contextConstructed } from '../der/tag.ts';
 import { compareEncodings, encode, integer, oid, sequence, setOf } from '../der/writer.ts';
-import { readSignatureAlgorithm, type SignatureAlgorithm, verifySignature } from './algorithm.ts';
+import { type SignatureAlgorithm, verifySignature } from './algorithm.ts';
 import { type Extension, encodeExtensions, readExtensions } from './extension.ts';
 import { type Name, readName } from './name.ts';
 import { type PublicKey, readPublicKey } from './public-key.ts';
@@ -62,9 +61,7 @@ function readCsr(der: Uint8Array): Csr {
   const publicKey = readPublicKey(cursor, 'subjectPKInfo');
   const extensions = readAttributes(cursor);
   finish(cursor);
-  const { algorithm, signature } = readSignature(frame);
-  const signatureAlgorithm = readSignatureAlgorithm(openDer(algorithm, 'signatureAlgorithm'), '');
-  return { raw: der, info, subject, publicKey, extensions, signatureAlgorithm, signature };
+  return { raw: der, info, subject, publicKey, extensions, ...readSignature(frame) };
 }
 
 /** Attributes other than extensionRequest are checked for form and ignored. */

@@ -1,6 +1,6 @@
 import { createPublicKey, hash, type KeyObject } from 'node:crypto';
 import { WritError } from '../base/error.ts';
-import { sameBytes } from '../der/bytes.ts';
+import { holdsAt } from '../der/bytes.ts';
 import { readOid } from '../der/oid.ts';
 import {
   type Cursor,
@@ -11,9 +11,7 @@ import {
   openSequence,
   readBitStringOctets,
   readInteger,
-  readWhole,
 } from '../der/reader.ts';
-import { SEQUENCE } from '../der/tag.ts';
 import { nullValue, oid, sequence } from '../der/writer.ts';
 
 /** What kind of key, with its size where the kind has several: an RSA key's size is in `PublicKey.modulusBits`. */
@@ -86,13 +84,7 @@ export function readPublicKey(cursor: Cursor, label: string): PublicKey {
   const start = cursor.at;
   const fields = enterSequence(cursor, label);
   const spki = cursor.bytes.subarray(start, cursor.at);
-  const identifierAt = fields.at;
-  const identifier = readWhole(fields, SEQUENCE, 'algorithm');
-  const algorithm = ALL.find((candidate) => sameBytes(TABLE[candidate].encoded, identifier));
-  if (algorithm === undefined) {
-    const dotted = readOid(openSequence(identifier, 'algorithm'), 'algorithm');
-    refuse(fields, `keys of algorithm ${dotted} with these parameters are not accepted`, identifierAt);
-  }
+  const algorithm = readAlgorithm(fields);
   const bitsAt = fields.at;
   const bits = readBitStringOctets(fields, 'subjectPublicKey');
   finish(fields);
@@ -103,6 +95,17 @@ export function readPublicKey(cursor: Cursor, label: string): PublicKey {
     refuse(fields, 'the point is not in uncompressed form', bitsAt);
   }
   return { algorithm, spki, bits };
+}
+
+function readAlgorithm(spki: Cursor): PublicKeyAlgorithm {
+  const start = spki.at;
+  const inner = enterSequence(spki, 'algorithm');
+  for (const algorithm of ALL) {
+    const { encoded } = TABLE[algorithm];
+    if (spki.at - start === encoded.length && holdsAt(spki.bytes, start, encoded)) return algorithm;
+  }
+  const dotted = readOid(inner, 'algorithm');
+  refuse(spki, `keys of algorithm ${dotted} with these parameters are not accepted`, start);
 }
 
 /** Size of the modulus in bits, after the checks of RFC 3279 §2.3.1 and of our own floor. */

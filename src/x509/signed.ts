@@ -1,8 +1,7 @@
 import { backward, prepend, prependHeader, written } from '../der/backward.ts';
-import { sameBytes } from '../der/bytes.ts';
-import { type Cursor, fail, finish, readBitStringOctets, readWhole } from '../der/reader.ts';
+import { type Cursor, fail, finish, readBitStringOctets } from '../der/reader.ts';
 import { BIT_STRING, SEQUENCE } from '../der/tag.ts';
-import { encodeSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
+import { encodeSignatureAlgorithm, readSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
 
 const NO_UNUSED_BITS = Uint8Array.of(0);
 /** Room for the headers of SEQUENCE and BIT STRING, six octets each at most, and the count of unused bits. */
@@ -27,15 +26,18 @@ export function assembleSigned(
 }
 
 /**
- * Reads what follows the signed part, to the end: the AlgorithmIdentifier as it stands and the signature's octets.
+ * Reads what follows the signed part, to the end.
  *
- * Certificates and CRLs say the algorithm a second time, inside of what is signed. Where `inner` gives that, the two
- * must be equal (RFC 5280 §4.1.1.2, §5.1.1.2), or an attacker could change the one that is not signed.
+ * Certificates and CRLs name the algorithm a second time, inside of what is signed. Where `signed` gives that, the two
+ * must be equal (RFC 5280 §4.1.1.2, §5.1.1.2): an attacker could change the outer one.
  */
-export function readSignature(frame: Cursor, inner?: Uint8Array): { algorithm: Uint8Array; signature: Uint8Array } {
+export function readSignature(
+  frame: Cursor,
+  signed?: SignatureAlgorithm,
+): { signatureAlgorithm: SignatureAlgorithm; signature: Uint8Array } {
   const start = frame.at;
-  const algorithm = readWhole(frame, SEQUENCE, 'signatureAlgorithm');
-  if (inner !== undefined && !sameBytes(inner, algorithm)) {
+  const signatureAlgorithm = readSignatureAlgorithm(frame, 'signatureAlgorithm');
+  if (signed !== undefined && signed !== signatureAlgorithm) {
     const remedy = 'Both algorithm fields must be the same (RFC 5280 §4.1.1.2).';
     fail(frame, 'signatureAlgorithm', 'differs from the one that is signed', start, {
       code: 'bad_certificate',
@@ -44,5 +46,5 @@ export function readSignature(frame: Cursor, inner?: Uint8Array): { algorithm: U
   }
   const signature = readBitStringOctets(frame, 'signatureValue');
   finish(frame);
-  return { algorithm, signature };
+  return { signatureAlgorithm, signature };
 }

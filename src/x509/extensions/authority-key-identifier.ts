@@ -7,10 +7,10 @@ export const AUTHORITY_KEY_IDENTIFIER = '2.5.29.35';
 
 /** RFC 5280 §4.2.1.1. Issuer and serial number come together or not at all; Writ writes the key identifier alone. */
 export interface AuthorityKeyIdentifier {
-  readonly keyIdentifier?: Uint8Array;
-  readonly issuer?: readonly GeneralName[];
+  readonly keyIdentifier: Uint8Array | undefined;
+  readonly issuer: readonly GeneralName[] | undefined;
   /** Content octets of the INTEGER. */
-  readonly serial?: Uint8Array;
+  readonly serial: Uint8Array | undefined;
 }
 
 export function decodeAuthorityKeyIdentifier(value: Uint8Array): AuthorityKeyIdentifier {
@@ -27,11 +27,7 @@ export function decodeAuthorityKeyIdentifier(value: Uint8Array): AuthorityKeyIde
       : undefined;
   finish(fields);
   if ((issuer === undefined) !== (serial === undefined)) fail(fields, '', 'issuer without serial or the reverse');
-  return {
-    ...(keyIdentifier && { keyIdentifier }),
-    ...(issuer && { issuer }),
-    ...(serial && { serial }),
-  };
+  return { keyIdentifier, issuer, serial };
 }
 
 export function encodeAuthorityKeyIdentifier(keyIdentifier: Uint8Array): Uint8Array {

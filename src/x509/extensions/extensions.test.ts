@@ -48,6 +48,8 @@ const CONSTRAINTS = {
   excluded: [{ kind: 'ip', value: new Uint8Array(32) }],
 } as const;
 
+const NO_KEY = { keyIdentifier: undefined, issuer: undefined, serial: undefined };
+
 const READ_AND_WRITTEN: readonly Case[] = [
   {
     name: 'basicConstraints of a leaf',
@@ -103,7 +105,7 @@ const READ_AND_WRITTEN: readonly Case[] = [
     hex: '3004 8002 0102',
     written: encodeAuthorityKeyIdentifier(octets('0102')),
     decode: decodeAuthorityKeyIdentifier,
-    want: { keyIdentifier: octets('0102') },
+    want: { keyIdentifier: octets('0102'), issuer: undefined, serial: undefined },
   },
   {
     name: 'subjectAltName of every form',
@@ -182,12 +184,12 @@ const READ: readonly [name: string, hex: string, decode: (value: Uint8Array) => 
     decodeBasicConstraints,
     { ca: false, pathLength: 1 },
   ],
-  ['authorityKeyIdentifier, empty', '3000', decodeAuthorityKeyIdentifier, {}],
+  ['authorityKeyIdentifier, empty', '3000', decodeAuthorityKeyIdentifier, NO_KEY],
   [
     'authorityKeyIdentifier with issuer and serial number',
     '300a a105 8203 612e62 8201 7f',
     decodeAuthorityKeyIdentifier,
-    { issuer: [{ kind: 'dns', value: 'a.b' }], serial: octets('7f') },
+    { ...NO_KEY, issuer: [{ kind: 'dns', value: 'a.b' }], serial: octets('7f') },
   ],
   [
     'a distribution point for some reasons, signed by another',
