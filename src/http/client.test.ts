@@ -3,7 +3,6 @@ import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import { isWritError, WritError } from '../base/error.ts';
 import { Client, type ClientOptions } from './client.ts';
-import { fetchPinnedRoot } from './pinned-root.ts';
 import type { Exchange, Reply, Route } from './route.ts';
 import { testAuthority } from './testdata/authority.ts';
 import { type Listener, listener } from './testdata/listener.ts';
@@ -151,13 +150,4 @@ test('the address of a server is an https origin', () => {
       server,
     );
   }
-});
-
-test('a pinned root is taken by its hash alone', async () => {
-  const root = testAuthority();
-  await using at = await listener([route('GET', '/v1/trust/root.pem', () => ({ status: 200, body: root.pem }))]);
-  const server = `https://127.0.0.1:${at.port}`;
-  assert.equal(await fetchPinnedRoot(server, hash('sha256', root.der, 'buffer')), root.pem);
-  const wrong = fetchPinnedRoot(server, hash('sha256', 'another', 'buffer'));
-  await assert.rejects(wrong, (error) => isWritError(error, 'bad_certificate'));
 });
