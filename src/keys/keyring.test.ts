@@ -3,20 +3,28 @@ import { createPublicKey } from 'node:crypto';
 import { chmod, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after } from 'node:test';
+import { onBothEngines, type StoreParts } from '../../test/stores.ts';
 import { isWritError } from '../base/error.ts';
 import { systemRandom } from '../base/random.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
-import type { Database, SqlValue } from '../db/database.ts';
-import { migrate } from '../db/migrate.ts';
-import { openSqlite } from '../db/sqlite.ts';
 import { generateKey, KEY_ALGORITHMS } from './generate.ts';
 import { readKeyFile, writeKeyFile } from './key-file.ts';
-import { addKey, changePassphrase, createKeyring, deleteKey, isCurrent, openKey, openKeyring } from './keyring.ts';
+import {
+  addKey,
+  changePassphrase,
+  createKeyring,
+  deleteKey,
+  isCurrent,
+  type Keyring,
+  openKey,
+  openKeyring,
+} from './keyring.ts';
 import { Passphrase } from './passphrase.ts';
 
 const random = systemRandom();
 const now = 1_800_000_000_000;
+let files = 0;
 /** As little as the bounds allow, with a salt of its own. */
 const cheap = () => ({ memory: 8192, passes: 1, lanes: 1, salt: random(16) });
 const folder = await mkdtemp(join(tmpdir(), 'writ-keyring-'));
@@ -25,34 +33,19 @@ const first = new Passphrase(Buffer.from('the first passphrase'));
 const second = new Passphrase(Buffer.from('the second passphrase'));
 const code = (code: Parameters<typeof isWritError>[1]) => (error: unknown) => isWritError(error, code);
 
-let databases = 0;
-async function installation(): Promise<Database> {
-  const database = openSqlite({ path: join(folder, `${databases++}.db`) });
-  after(() => database.close());
-  await migrate(database);
+/** A keyring under the first passphrase with a key of each kind. */
+async function install({ commit }: StoreParts): Promise<void> {
   const batch = newBatch();
   const keyring = await createKeyring(batch, first, { now, random, derivation: cheap() });
   for (const algorithm of KEY_ALGORITHMS) {
     addKey(batch, keyring, { id: algorithm, purpose: 'authority', key: await generateKey(algorithm), now, random });
   }
-  assert.ok(await commit(database, batch));
-  return database;
+  assert.ok((await commit(batch)).committed);
 }
 
-/** Commits as the sequencer of the ledger does: checks first, then writes, all or nothing. */
-async function commit(database: Database, batch: Batch): Promise<boolean> {
-  return await database.transaction(async (tx) => {
-    for (const check of batch.checks) {
-      const found = (await tx.get(check.sql, check.params)) !== undefined;
-      if (found !== (check.want === 'present')) return false;
-    }
-    for (const write of batch.writes) await tx.run(write.sql, write.params as SqlValue[]);
-    return true;
-  });
-}
-
-test('every kind of key comes back from the database as it went in', async () => {
-  const database = await installation();
+onBothEngines('every kind of key comes back from the database as it went in', async (parts) => {
+  const { database } = parts;
+  await install(parts);
   const keyring = await openKeyring(database, first);
   for (const algorithm of KEY_ALGORITHMS) {
     const key = await openKey(database, keyring, { id: algorithm, purpose: 'authority' });
@@ -65,8 +58,9 @@ test('every kind of key comes back from the database as it went in', async () =>
   }
 });
 
-test('a wrong passphrase is told from a key that was altered, exchanged or is absent', async () => {
-  const database = await installation();
+onBothEngines('a wrong passphrase is told from a key that was altered, exchanged or is absent', async (parts) => {
+  const { database } = parts;
+  await install(parts);
   await assert.rejects(openKeyring(database, second), code('wrong_passphrase'));
   const keyring = await openKeyring(database, first);
   const name = { id: 'ed25519', purpose: 'authority' };
@@ -87,19 +81,18 @@ test('a wrong passphrase is told from a key that was altered, exchanged or is ab
   await openKey(database, keyring, { ...name, id: 'ml-dsa-65' });
 });
 
-test('a database without keys says so, and two keyrings in one are refused', async () => {
-  const empty = openSqlite({ path: join(folder, 'empty.db') });
-  after(() => empty.close());
-  await migrate(empty);
-  await assert.rejects(openKeyring(empty, first), code('not_found'));
-  const database = await installation();
+onBothEngines('a database without keys says so, and two keyrings in one are refused', async (parts) => {
+  const { database, commit } = parts;
+  await assert.rejects(openKeyring(database, first), code('not_found'));
+  await install(parts);
   const batch = newBatch();
   await createKeyring(batch, second, { now, random });
-  assert.equal(await commit(database, batch), false);
+  assert.equal((await commit(batch)).committed, false);
 });
 
-test('another passphrase: the old one opens nothing, all keys stay the same', async () => {
-  const database = await installation();
+onBothEngines('another passphrase: the old one opens nothing, all keys stay the same', async (parts) => {
+  const { database, commit } = parts;
+  await install(parts);
   const before = await openKeyring(database, first);
   const key = await openKey(database, before, { id: 'ed25519', purpose: 'authority' });
   const batch = newBatch();
@@ -109,7 +102,7 @@ test('another passphrase: the old one opens nothing, all keys stay the same', as
     random,
     derivation: cheap(),
   });
-  assert.ok(await commit(database, batch));
+  assert.ok((await commit(batch)).committed);
   await assert.rejects(openKeyring(database, first), code('wrong_passphrase'));
   const reopened = await openKeyring(database, second);
   for (const keyring of [changed, reopened]) {
@@ -119,57 +112,64 @@ test('another passphrase: the old one opens nothing, all keys stay the same', as
   await assert.rejects(openKey(database, before, { id: 'ed25519', purpose: 'authority' }), code('conflict'));
 });
 
-test('what another process does meanwhile makes a change of passphrase start over, and the reverse', async () => {
-  const table: [string, (batch: Batch, keyring: Awaited<ReturnType<typeof openKeyring>>) => Promise<void>][] = [
-    [
-      'adds a key',
-      async (batch, keyring) =>
-        addKey(batch, keyring, { id: 'new', purpose: 'ledger', key: await generateKey('ed25519'), now, random }),
-    ],
-    ['deletes a key', async (batch, keyring) => deleteKey(batch, keyring, 'ml-dsa-87')],
-    [
-      'changes the passphrase itself',
-      async (batch, keyring) => {
-        const database = databaseOf.get(keyring)!;
-        await changePassphrase(batch, database, keyring, { passphrase: first, now, random, derivation: cheap() });
-      },
-    ],
-  ];
-  const databaseOf = new Map<unknown, Database>();
-  for (const [what, act] of table) {
-    for (const changeFirst of [false, true]) {
-      const database = await installation();
-      const keyring = await openKeyring(database, first);
-      databaseOf.set(keyring, database);
-      const [change, other] = [newBatch(), newBatch()];
-      await changePassphrase(change, database, keyring, { passphrase: second, now, random, derivation: cheap() });
-      await act(other, keyring);
-      const order = changeFirst ? [change, other] : [other, change];
-      assert.deepEqual([await commit(database, order[0]!), await commit(database, order[1]!)], [true, false], what);
-    }
-  }
-});
+const meanwhile: [string, (batch: Batch, keyring: Keyring, parts: StoreParts) => Promise<void>][] = [
+  [
+    'adds a key',
+    async (batch, keyring) =>
+      addKey(batch, keyring, { id: 'new', purpose: 'ledger', key: await generateKey('ed25519'), now, random }),
+  ],
+  ['deletes a key', async (batch, keyring) => deleteKey(batch, keyring, 'ml-dsa-87')],
+  [
+    'changes the passphrase itself',
+    async (batch, keyring, { database }) => {
+      await changePassphrase(batch, database, keyring, { passphrase: first, now, random, derivation: cheap() });
+    },
+  ],
+];
 
-test('a deleted key is gone', async () => {
-  const database = await installation();
+for (const [what, act] of meanwhile) {
+  for (const changeFirst of [false, true]) {
+    const who = changeFirst ? 'after' : 'before';
+    onBothEngines(`another process ${what} ${who} a change of passphrase: the later one is refused`, async (parts) => {
+      await install(parts);
+      const keyring = await openKeyring(parts.database, first);
+      const [change, other] = [newBatch(), newBatch()];
+      const options = { passphrase: second, now, random, derivation: cheap() };
+      await changePassphrase(change, parts.database, keyring, options);
+      await act(other, keyring, parts);
+      const order = changeFirst ? [change, other] : [other, change];
+      const done = [await parts.commit(order[0]!), await parts.commit(order[1]!)];
+      assert.deepEqual(
+        done.map(({ committed }) => committed),
+        [true, false],
+      );
+    });
+  }
+}
+
+onBothEngines('a deleted key is gone', async (parts) => {
+  const { database, commit } = parts;
+  await install(parts);
   const keyring = await openKeyring(database, first);
   const batch = newBatch();
   deleteKey(batch, keyring, 'ed25519');
-  assert.ok(await commit(database, batch));
+  assert.ok((await commit(batch)).committed);
   await assert.rejects(openKey(database, keyring, { id: 'ed25519', purpose: 'authority' }), code('not_found'));
 });
 
-test('a keyring works in another thread as it is', async () => {
-  const database = await installation();
+onBothEngines('a keyring works in another thread as it is', async (parts) => {
+  const { database } = parts;
+  await install(parts);
   const keyring = structuredClone(await openKeyring(database, first));
   await openKey(database, keyring, { id: 'ed25519', purpose: 'authority' });
 });
 
-test('a key file: owner-only, of one key, under the passphrase of its day', async () => {
-  const database = await installation();
+onBothEngines('a key file: owner-only, of one key, under the passphrase of its day', async (parts) => {
+  const { database } = parts;
+  await install(parts);
   const keyring = await openKeyring(database, first);
   const key = await openKey(database, keyring, { id: 'ml-dsa-65', purpose: 'authority' });
-  const path = join(folder, 'root.key');
+  const path = join(folder, `root-${files++}.key`);
   const name = { id: 'root', purpose: 'root' };
   const options = { name, note: 'Root key of example.com.', field: '--root-key-out', random };
   await writeKeyFile(path, key, keyring, options);
