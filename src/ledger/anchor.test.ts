@@ -6,11 +6,14 @@ import { silentLog } from '../base/log.ts';
 import type { Database } from '../db/database.ts';
 import { openSqlite } from '../db/sqlite.ts';
 import { Anchor } from './anchor.ts';
+import { epochCell } from './epoch.ts';
 import { readHead } from './head.ts';
 import { eventsOf, readEvent } from './history.ts';
+import { logSigner } from './log-signer.ts';
 import { Sequencer } from './sequencer.ts';
 import { startLog, startNewLog } from './start-log.ts';
 import { change, revoke, type TestLedger, withLedger } from './testdata/ledger.ts';
+import { verifyLedger } from './verify.ts';
 
 const lines = ({ directory }: TestLedger): string[] =>
   readFileSync(join(directory, 'anchor', 'revocations'), 'utf8')
@@ -98,6 +101,33 @@ describe('Anchor', () => {
       );
       assert.deepEqual(firsts, [1, 2, 3]);
     }));
+
+  it('is shared by processes that come and go beside a busy one', () =>
+    withLedger(
+      async (ledger) => {
+        let busy = true;
+        const load = (async () => {
+          for (let i = 0; busy; i++) {
+            await Promise.all([ledger.sequencer.commit(revoke(`a${i}`)), ledger.sequencer.commit(change(`b${i}`))]);
+          }
+        })();
+        for (let i = 0; i < 15; i++) {
+          const anchor = await Anchor.open(join(ledger.directory, 'anchor'), silentLog);
+          const other = await Sequencer.open({ ...ledger.options, anchor, epoch: epochCell() });
+          await other.commit(revoke(`c${i}`));
+          await other.close();
+        }
+        busy = false;
+        await load;
+        await ledger.sequencer.close();
+        const found: string[] = [];
+        const { keys } = logSigner('any', ledger.keys);
+        const report = (where: string, what: string): void => void found.push(`${where} ${what}`);
+        await verifyLedger({ reader: ledger.database, keys, anchor: ledger.anchor, report });
+        assert.deepEqual(found, []);
+      },
+      { options: { limits: { cosign: 1 } } },
+    ));
 
   it('passes over lines that are not its own', () =>
     withLedger(async (ledger) => {

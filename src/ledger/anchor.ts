@@ -1,5 +1,6 @@
 import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import { WritError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Reader } from '../db/database.ts';
@@ -76,8 +77,8 @@ export class Anchor {
     const saved = (await this.checkpoint())?.checkpoint;
     if (saved !== undefined && saved.origin === next.origin && saved.size >= next.size) return;
     const path = join(this.directory, ANCHOR_CHECKPOINT);
-    // The name of the process keeps two of them from writing one file.
-    const fresh = `${path}.${process.pid}`;
+    // Processes, and threads of one, do not write the same file.
+    const fresh = `${path}.${process.pid}.${threadId}`;
     try {
       const file = await open(fresh, 'w', 0o600);
       try {

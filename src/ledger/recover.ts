@@ -1,4 +1,5 @@
 import { WritError } from '../base/error.ts';
+import { readHead } from './head.ts';
 import { type LogOptions, type LogState, readLog } from './log-state.ts';
 import { findLostTail, isComplete, replayTail } from './lost-tail.ts';
 
@@ -20,8 +21,13 @@ export async function recover(options: LogOptions): Promise<LogState> {
     await anchor.follow(database, found.signer);
     return found;
   }
-  if (!isComplete(lost, found)) throw behind(lost.size, found.head.size);
-  await replayTail(lost, found, options);
+  // Another process may have committed and anchored since the head was read. The anchor never leads the database, so
+  // it is behind only if the head has not moved.
+  const now = await readHead(database);
+  if (now === undefined || now.size === found.head.size) {
+    if (!isComplete(lost, found)) throw behind(lost.size, found.head.size);
+    await replayTail(lost, found, options);
+  }
   return recover(options);
 }
 
