@@ -36,7 +36,7 @@ export interface Crl {
   readonly extensions: readonly Extension[];
 }
 
-export interface CrlEntry {
+interface CrlEntry {
   /** Content octets of the INTEGER. */
   readonly serial: Uint8Array;
   /** Milliseconds since the Unix epoch. */
@@ -45,7 +45,7 @@ export interface CrlEntry {
 }
 
 /** Limit of a list, in octets: about a million entries. */
-export const MAX_CRL_BYTES = 67_108_864;
+const MAX_CRL_BYTES = 67_108_864;
 
 const NONE: readonly Extension[] = [];
 

@@ -13,7 +13,7 @@ export interface Name {
   readonly rdns: readonly (readonly NameAttribute[])[];
 }
 
-export interface NameAttribute {
+interface NameAttribute {
   /** Attribute type as dotted text. */
   readonly type: string;
   /** The value's encoding, tag and length included. */

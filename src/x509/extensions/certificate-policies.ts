@@ -13,7 +13,7 @@ export interface PolicyInformation {
   readonly qualifiers: readonly PolicyQualifier[];
 }
 
-export interface PolicyQualifier {
+interface PolicyQualifier {
   /** Dotted text. */
   readonly id: string;
   /** The qualifier's encoding, tag and length included. */

@@ -15,7 +15,7 @@ export interface Lint {
 }
 
 /** All that a lint may look at. */
-export interface LintInput {
+interface LintInput {
   readonly tbs: TbsCertificate;
   readonly decoded: Decoded;
   /** Undefined for a self-signed root. */

@@ -15,7 +15,7 @@ import { keyIdentifier, parsePublicKey } from '../public-key.ts';
 import { assembleCertificate, encodeTbsCertificate, type TbsCertificateFields } from '../tbs-certificate.ts';
 import { type TestKey, testKey } from './keys.ts';
 
-export const TRUST_DOMAIN: TrustDomain = 'example.org' as TrustDomain;
+const TRUST_DOMAIN: TrustDomain = 'example.org' as TrustDomain;
 export const NOW: number = Date.UTC(2026, 0, 1);
 const DAY = 86_400_000;
 

@@ -17,7 +17,7 @@ const { root, issuing } = testChain(ALGORITHM);
 const SUBJECT_KEY = newTestKey(ALGORITHM);
 
 /** A certificate to be held against the lints. */
-export interface Candidate {
+interface Candidate {
   readonly fields: TbsCertificateFields;
   readonly issuer: Certificate | undefined;
   readonly expected: ExpectedProfile;
