@@ -10,7 +10,6 @@ import { attestJoinToken } from '../src/attest/join-token.ts';
 import type { TokenInput } from '../src/attest/token-input.ts';
 import type { Caller } from '../src/base/access.ts';
 import { type ManualClock, manualClock } from '../src/base/clock.ts';
-import { WritError } from '../src/base/error.ts';
 import { silentLog } from '../src/base/log.ts';
 import { type Random, systemRandom } from '../src/base/random.ts';
 import { CERTIFICATES } from '../src/ca/certificates.ts';
@@ -25,6 +24,8 @@ import { migrate } from '../src/db/migrate.ts';
 import { PartitionMap } from '../src/db/partition-map.ts';
 import { PartitionWriter } from '../src/db/partition-writer.ts';
 import { CurrentAuthority } from '../src/issuance/current-authority.ts';
+import { enrol } from '../src/issuance/enrol.ts';
+import type { IssuedCertificate } from '../src/issuance/issued.ts';
 import type { IssuanceParts } from '../src/issuance/parts.ts';
 import { RefusalLog } from '../src/issuance/refusals.ts';
 import { generateKey, type KeyAlgorithm } from '../src/keys/generate.ts';
@@ -32,7 +33,7 @@ import { createKeyring, type Keyring } from '../src/keys/keyring.ts';
 import { localSigner } from '../src/keys/local.ts';
 import { Passphrase } from '../src/keys/passphrase.ts';
 import { decodeEntry, type RecordedEvent } from '../src/ledger/entry.ts';
-import { epochCell } from '../src/ledger/epoch.ts';
+import { type EpochCell, epochCell } from '../src/ledger/epoch.ts';
 import { readHead } from '../src/ledger/head.ts';
 import { Sequencer } from '../src/ledger/sequencer.ts';
 import { startLog } from '../src/ledger/start-log.ts';
@@ -40,18 +41,17 @@ import { readEntries } from '../src/ledger/store.ts';
 import { createGuard } from '../src/policy/guard.ts';
 import { Policy } from '../src/policy/policy.ts';
 import { insertDefaultPolicy } from '../src/policy/publish.ts';
-import { type Agent, type AgentKind, agentFault, agentResource } from '../src/registry/agent.ts';
-import { readAgent } from '../src/registry/agent-store.ts';
+import type { Agent, AgentKind } from '../src/registry/agent.ts';
 import type { RegistryParts } from '../src/registry/flow.ts';
-import { lineageOf, readInstance } from '../src/registry/instance.ts';
+import { createLookup } from '../src/registry/lookup.ts';
 import { registerAgent } from '../src/registry/register.ts';
-import { readStanding, standingFault } from '../src/registry/standing.ts';
 import { parseTrustDomain } from '../src/spiffe-id/trust-domain.ts';
 import { parseJoinToken } from '../src/wire/join-token.ts';
 import { encodeCsr } from '../src/x509/csr.ts';
 
 export const START = 1_800_000_000_000;
 export const ADA: Caller = { kind: 'operator', id: 'spiffe://agents.example.com/operator/ada', operator: 'ada' };
+export const ANONYMOUS: Caller = { kind: 'anonymous', id: 'anonymous' };
 export const SYSTEM: Caller = { kind: 'system', id: 'system:test' };
 
 export interface InstallationOptions {
@@ -66,6 +66,7 @@ export interface Installation {
   readonly database: Database;
   readonly clock: ManualClock;
   readonly random: Random;
+  readonly epoch: EpochCell;
   readonly keyring: Keyring;
   readonly commit: CommitBatch;
   readonly policy: Policy;
@@ -139,6 +140,7 @@ export async function createInstallation(database: Database, options: Installati
     database,
     clock,
     random,
+    epoch,
     keyring,
     commit,
     policy,
@@ -168,34 +170,7 @@ export async function register({ registry }: Installation, name: string, kind: A
 
 /** The `registry/` that `attest/` asks for. */
 export function registered({ database }: Pick<Installation, 'database'>): Registered {
-  const isActive = async (id: string): Promise<boolean> => {
-    const standing = await readStanding(database, id);
-    return standing !== undefined && standingFault(standing) === undefined;
-  };
-  return {
-    async agent(name) {
-      const agent = await readAgent(database, name);
-      const message = agent === undefined ? undefined : agentFault(agent);
-      if (agent === undefined) return undefined;
-      const fault = message === undefined ? {} : { fault: new WritError('inactive', message) };
-      return { kind: agent.kind, resource: agentResource(agent), ...fault };
-    },
-    async instance(id) {
-      const instance = await readInstance(database, id);
-      return instance === undefined ? undefined : { ...instance, depth: (await lineageOf(database, instance)).length };
-    },
-    isActive,
-    requireActive(batch, instance) {
-      batch.checks.push({
-        sql: "SELECT 1 FROM instance WHERE id = ? AND status = 'active'",
-        params: [instance],
-        want: 'present',
-        refusal: 'token_refused',
-        reason: 'The instance that made the token was stopped.',
-      });
-    },
-    parseLabels: (labels) => labels,
-  };
+  return createLookup(database);
 }
 
 /** Makes a join token and gives what the door makes of its text. */
@@ -220,8 +195,30 @@ export async function newToken(
   return { id: token.id, attest: () => attestJoinToken(given, { reader: database, clock, instances }) };
 }
 
+/** Lets a new instance in. */
+export async function letIn(
+  installation: Installation,
+  input: TokenInput,
+  key: TestKey = newKey(),
+): Promise<IssuedCertificate> {
+  const token = await newToken(installation, input);
+  return enrol(ANONYMOUS, { evidence: await token.attest(), csr: await key.csr() }, installation.issuance);
+}
+
+/** What the door makes of a presented certificate. */
+export function callerOf({ kind, id, name, instance, serial }: IssuedCertificate): Caller {
+  if (kind === 'operator') return { kind, id, operator: name, serial };
+  if (kind === 'server') return { kind: 'system', id, serial };
+  return { kind, id, agent: name, instance: instance!, serial };
+}
+
 /** A key pair and requests for it. */
-export function newKey(): { readonly key: KeyObject; readonly csr: () => Promise<Uint8Array> } {
+export interface TestKey {
+  readonly key: KeyObject;
+  readonly csr: () => Promise<Uint8Array>;
+}
+
+export function newKey(): TestKey {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
   return {
