@@ -19,8 +19,8 @@ export interface Page<T> {
   readonly next?: string;
 }
 
-export const LIMIT_DEFAULT = 50;
-export const LIMIT_MOST = 200;
+const LIMIT_DEFAULT = 50;
+const LIMIT_MOST = 200;
 
 /** Longest cursor that is looked at, in characters. */
 const LONGEST = 512;

@@ -20,7 +20,7 @@ export type CedarCall = Pick<
   'principal' | 'action' | 'resource' | 'context' | 'entities'
 >;
 
-export type CedarAnswer =
+type CedarAnswer =
   | {
       readonly decided: true;
       readonly allow: boolean /** Ids of the rules that decided. */;

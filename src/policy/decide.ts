@@ -13,7 +13,7 @@ export interface Ruling {
 }
 
 /** Answers that are remembered at most, in each thread. */
-const REMEMBERED = 4096;
+const REMEMBERED = 16_384;
 
 /** What concerns one action of callers of one type. */
 interface ForCallers {

@@ -1,9 +1,9 @@
 import type { AccessRequest, Action, ResourceType } from '../base/access.ts';
 
 /** Types of a fact: text, whole number, yes or no, list of texts. A question mark says that it may be absent. */
-export type FactType = 'text' | 'number' | 'boolean' | 'texts' | 'text?' | 'texts?' | 'number?';
+type FactType = 'text' | 'number' | 'boolean' | 'texts' | 'text?' | 'texts?' | 'number?';
 
-export type FactTypes = Readonly<Record<string, FactType>>;
+type FactTypes = Readonly<Record<string, FactType>>;
 
 interface Shape {
   readonly resources: readonly ResourceType[];
@@ -92,7 +92,7 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
 };
 
 /** Facts of an agent or service, as `registry/` gives them. */
-export const AGENT_FACTS: FactTypes = {
+const AGENT_FACTS: FactTypes = {
   team: 'text',
   environment: 'text',
   profile: 'text',

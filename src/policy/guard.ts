@@ -11,7 +11,7 @@ import { ownAffairs } from './guard/own-affairs.ts';
 import { profileOfKind } from './guard/profile-of-kind.ts';
 import type { GuardLimits, GuardRule } from './guard/rule.ts';
 
-export interface Refusal {
+interface Refusal {
   readonly rule: string;
   readonly sentence: string;
 }

@@ -13,7 +13,7 @@ import { readPolicySet, readPolicyVersion } from './store.ts';
 import { schemaText } from './text-files.ts';
 
 /** The epoch, and when it was last known to be the stored one. */
-export interface WatchedEpoch extends Epoch {
+interface WatchedEpoch extends Epoch {
   /** Milliseconds. */
   confirmedAt(): number;
 }

@@ -15,7 +15,7 @@ export interface Rule {
   readonly json: PolicyJson;
 }
 
-export interface Approval {
+interface Approval {
   readonly count: number;
   readonly group: string;
 }

@@ -45,7 +45,7 @@ export function agentResource(agent: Agent): { type: 'Agent' | 'Service'; id: st
  * The facts that rules may read of an agent: the attributes of `Agent` and `Service` in `policy/schema.cedarschema`.
  * Of its people there is the team alone.
  */
-export function agentFacts(agent: Omit<Agent, 'version' | 'createdAt' | 'updatedAt'>): Facts {
+function agentFacts(agent: Omit<Agent, 'version' | 'createdAt' | 'updatedAt'>): Facts {
   return {
     team: agent.team,
     environment: agent.environment,
