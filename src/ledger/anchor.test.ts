@@ -129,6 +129,21 @@ describe('Anchor', () => {
       { options: { limits: { cosign: 1 } } },
     ));
 
+  it('does not make a start believe that the database is behind, when it moves meanwhile', () =>
+    withLedger(async (ledger) => {
+      const anchor = await Anchor.open(join(ledger.directory, 'anchor'), silentLog);
+      let between = 0;
+      const { checkpoint } = anchor;
+      // The start has read the head by now, and looks at the anchor next.
+      anchor.checkpoint = async () => {
+        if (between++ < 2) await ledger.sequencer.commit(revoke(`between${between}`));
+        return checkpoint.call(anchor);
+      };
+      const other = await Sequencer.open({ ...ledger.options, anchor, epoch: epochCell() });
+      assert.deepEqual(await other.commit(change('x')), { committed: true, firstLeaf: 3 });
+      await other.close();
+    }));
+
   it('passes over lines that are not its own', () =>
     withLedger(async (ledger) => {
       await ledger.sequencer.commit(revoke('a'));
