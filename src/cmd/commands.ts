@@ -2,14 +2,31 @@ import type { Log } from '../base/log.ts';
 import type { Command } from '../cli/command.ts';
 import { serverCommands } from '../cli/commands.ts';
 import { completionCommand } from '../cli/completion.ts';
+import { authorityCommands } from './commands/authority.ts';
+import { backupCommands } from './commands/backup.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { initCommand } from './commands/install.ts';
+import { ledgerCommands } from './commands/ledger.ts';
 import { operatorCommands } from './commands/operator.ts';
+import { passphraseCommand } from './commands/passphrase.ts';
+import { ruleCommands } from './commands/rules.ts';
 import { startCommand } from './commands/start.ts';
 import { openLog } from './log.ts';
 
 /** Every command there is, in the order of help and reference. */
 export function commandTable(): readonly Command[] {
   const log = (): Log => openLog('warn', 'main');
-  const commands: Command[] = [startCommand(), initCommand(), ...serverCommands(), ...operatorCommands(log)];
+  const commands: Command[] = [
+    startCommand(),
+    initCommand(),
+    ...serverCommands(),
+    ...operatorCommands(log),
+    ...ruleCommands(log),
+    ...authorityCommands(log),
+    ...ledgerCommands(log),
+    passphraseCommand(log),
+    ...backupCommands(log),
+    doctorCommand(log),
+  ];
   return [...commands, completionCommand(() => commands)];
 }

@@ -12,10 +12,11 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
       path: 'ca list',
       summary: 'List the authorities',
       flags: [],
+      whole: true,
       request: () => ({ path: '/v1/authorities', query: {} }),
       columns: [
         ['ID', (item) => textOf(item, 'id')],
-        ['ROLE', (item) => textOf(item, 'role')],
+        ['KIND', (item) => textOf(item, 'kind')],
         ['STATE', (item) => textOf(item, 'state')],
         ['ALGORITHM', (item) => textOf(item, 'algorithm')],
         ['EXPIRES', (item) => relative(Date.parse(textOf(item, 'not_after')), now())],
@@ -41,6 +42,7 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
       path: 'profile list',
       summary: 'List the certificate profiles',
       flags: [],
+      whole: true,
       request: () => ({ path: '/v1/profiles', query: {} }),
       columns: [
         ['NAME', (item) => textOf(item, 'name')],
@@ -83,6 +85,7 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
       path: 'operator list',
       summary: 'List the operators',
       flags: [],
+      whole: true,
       request: () => ({ path: '/v1/operators', query: {} }),
       columns: [
         ['NAME', (item) => textOf(item, 'name')],

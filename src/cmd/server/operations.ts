@@ -20,8 +20,13 @@ import { changeOwner, showOwners } from '../../registry/owners.ts';
 import { registerAgent } from '../../registry/register.ts';
 import { showAgent, showAgents, showInstance, showInstances, showOperators } from '../../registry/show.ts';
 import { changeAgent } from '../../registry/update.ts';
+import { certificateList, certificatesAt } from '../../report/certificates.ts';
+import type { ReportParts } from '../../report/parts.ts';
+import { showCertificate } from '../../report/show.ts';
+import { trace } from '../../report/trace.ts';
 import { agentOperations } from '../../rest/agents.ts';
 import { authorityOperations } from '../../rest/authorities.ts';
+import { certificateReportOperations } from '../../rest/certificate-reports.ts';
 import { certificateOperations } from '../../rest/certificates.ts';
 import { instanceOperations } from '../../rest/instances.ts';
 import type { Operation } from '../../rest/operation.ts';
@@ -102,6 +107,27 @@ export function issuanceOperations(parts: ThreadParts): Operation[] {
     replace: (caller, request) => replaceCertificate(caller, request, issuance),
     revoke: (caller, target, options) => revokeCertificate(caller, target, revocationParts(parts), options),
     roots: () => rootsOf(authority.authorities()).map(({ certificate }) => certificate.raw),
+    trustDomain: hierarchy.trustDomain,
+    now: clock.now,
+  });
+}
+
+/** Who was who, and when: the questions that `report/` answers. */
+export function reportOperations(parts: ThreadParts): Operation[] {
+  const { reader, certificates, policy, authority, hierarchy, clock } = parts;
+  const report: ReportParts = {
+    reader,
+    certificates,
+    authorize: policy.authorize,
+    refresh: parts.issuance.refresh,
+    chain: (issuer) => authority.chain(issuer),
+    clock,
+  };
+  return certificateReportOperations({
+    list: (caller, filter, page) => certificateList(caller, filter, page, report),
+    at: (caller, filter, page) => certificatesAt(caller, filter, page, report),
+    show: (caller, serial) => showCertificate(caller, serial, report),
+    trace: (caller, subject, page) => trace(caller, subject, page, report),
     trustDomain: hierarchy.trustDomain,
     now: clock.now,
   });

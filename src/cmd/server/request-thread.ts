@@ -24,7 +24,7 @@ import { VERSION } from '../version.ts';
 import { ledgerOperations } from './ledger-operations.ts';
 import type { FromRequest, RequestData, ToRequest } from './messages.ts';
 import { METRICS, requestObserver } from './metrics.ts';
-import { governanceOperations, issuanceOperations, registryOperations } from './operations.ts';
+import { governanceOperations, issuanceOperations, registryOperations, reportOperations } from './operations.ts';
 import { authorityDocuments } from './plain-documents.ts';
 import { serverAddress } from './server-address.ts';
 import { certificateStanding } from './standing.ts';
@@ -86,6 +86,7 @@ async function serve(): Promise<void> {
     const operations = [
       ...registryOperations(built, serverAddress(config, data.listen.api, root)),
       ...issuanceOperations(built),
+      ...reportOperations(built),
       ...governanceOperations(built),
       ...ledgerOperations(built),
       ...serverStatus(built, metrics),

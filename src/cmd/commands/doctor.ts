@@ -1,0 +1,200 @@
+import { existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import { get } from 'node:https';
+import { join } from 'node:path';
+import { systemClock } from '../../base/clock.ts';
+import { isWritError } from '../../base/error.ts';
+import type { Log } from '../../base/log.ts';
+import { rootsOf } from '../../ca/authority.ts';
+import { dueItems } from '../../ca/due.ts';
+import { type Hierarchy, readHierarchy } from '../../ca/hierarchy.ts';
+import { issuingLifetime } from '../../ca/lifetime.ts';
+import { readProfiles } from '../../ca/profile-store.ts';
+import { type Command, EXIT, type Input } from '../../cli/command.ts';
+import type { OperatorCredential } from '../../cli/credential.ts';
+import { table } from '../../cli/table.ts';
+import type { Database } from '../../db/database.ts';
+import { decodePem, encodePem } from '../../der/pem.ts';
+import { Anchor } from '../../ledger/anchor.ts';
+import { readHead } from '../../ledger/head.ts';
+import { parseCertificate } from '../../x509/certificate.ts';
+import { DATA_FLAG, unlock } from '../administration.ts';
+import { type Config, readConfig, splitAddress } from '../config.ts';
+import { type DataDirectory, dataDirectory } from '../data-directory.ts';
+import { openEngine } from '../engine.ts';
+import { PASSPHRASE_FLAGS } from '../passphrase.ts';
+import { serverUrl } from './start.ts';
+
+type State = 'pass' | 'warn' | 'fail';
+
+interface Finding {
+  readonly check: string;
+  readonly state: State;
+  readonly found: string;
+  /** What to do, where there is something. */
+  readonly fix?: string;
+}
+
+const DAY_MS = 86_400_000;
+const LOW_DISK = 1024 ** 3;
+const MARK: Readonly<Record<State, string>> = { pass: 'ok  ', warn: 'WARN', fail: 'FAIL' };
+
+/** `writ doctor`: looks at everything an administrator would look at, and says what to do about what it finds. */
+export function doctorCommand(log: () => Log): Command {
+  return {
+    path: 'doctor',
+    summary: 'Check an installation on this machine and say what to mend',
+    details: 'Changes nothing. Exit code 7 when a check fails.',
+    flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
+    async run(input, terminal) {
+      const findings = await examine(input, log());
+      const rows = findings.map(({ check, state, found, fix }) => [
+        MARK[state],
+        check,
+        found,
+        fix === undefined ? '' : `→ ${fix}`,
+      ]);
+      const failed = findings.filter(({ state }) => state === 'fail').length;
+      const warned = findings.filter(({ state }) => state === 'warn').length;
+      terminal.result({ ok: failed === 0, findings }, table(['', 'CHECK', 'FOUND', 'DO'], rows, ''));
+      terminal.say(`${findings.length} checks, ${failed} failed, ${warned} warnings.`);
+      return failed === 0 ? EXIT.ok : EXIT.findings;
+    },
+  };
+}
+
+/** Runs every check that can be run; one that throws is a finding, and those that hang on it are left out. */
+async function examine(input: Input, log: Log): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const attempt = async <T>(
+    check: string,
+    act: () => Promise<{ value?: T } & Omit<Finding, 'check'>>,
+  ): Promise<T | undefined> => {
+    try {
+      const { value, ...finding } = await act();
+      findings.push({ check, ...finding });
+      return value;
+    } catch (error) {
+      const fix = isWritError(error) ? error.remedy : undefined;
+      findings.push({ check, state: 'fail', found: (error as Error).message, ...(fix === undefined ? {} : { fix }) });
+      return undefined;
+    }
+  };
+  const directory = dataDirectory(input.flag('data')!);
+  const config = await attempt('configuration', async () => {
+    const value = readConfig(directory.config);
+    return { value, state: 'pass', found: value.trustDomain };
+  });
+  await attempt('permissions', async () => permissions(directory));
+  if (config === undefined) return findings;
+  await attempt('passphrase apart', async () => apart(input, directory));
+  await attempt('disk', async () => disk(directory));
+  const database = await attempt('database', async () => {
+    const value = await openEngine(config, directory, { readOnly: true });
+    return { value, state: 'pass', found: value.engine };
+  });
+  if (database !== undefined) {
+    try {
+      await attempt('passphrase opens keys', async () => {
+        await unlock(database, input, directory);
+        return { state: 'pass', found: 'yes' };
+      });
+      await attempt('ledger and anchor', () => anchored(database, config, log));
+      const hierarchy = await attempt('authorities', async () => {
+        const value = await readHierarchy(database);
+        return value === undefined
+          ? { state: 'fail', found: 'none', fix: 'writ init' }
+          : { value, state: 'pass', found: `${value.authorities.length}, root key ${value.root}` };
+      });
+      if (hierarchy !== undefined) {
+        await attempt('due', () => due(database, hierarchy));
+        await attempt('server', () => reachable(config, hierarchy));
+      }
+    } finally {
+      await database.close();
+    }
+  }
+  await attempt('operator credential', async () => operator(directory));
+  return findings;
+}
+
+function permissions(directory: DataDirectory): Omit<Finding, 'check'> {
+  const open = [directory.path, directory.anchor, directory.passphrase, directory.operator].filter(
+    (path) => existsSync(path) && (statSync(path).mode & 0o077) !== 0,
+  );
+  if (open.length === 0) return { state: 'pass', found: 'owner-only' };
+  return { state: 'fail', found: `others can open ${open.join(', ')}`, fix: `chmod go= ${open.join(' ')}` };
+}
+
+function apart(input: Input, directory: DataDirectory): Omit<Finding, 'check'> {
+  const others = ['file', 'fd', 'env', 'credential'].some((name) => input.flag(`passphrase-${name}`) !== undefined);
+  if (others || !existsSync(directory.passphrase)) return { state: 'pass', found: 'from elsewhere' };
+  return {
+    state: 'warn',
+    found: 'the passphrase lies beside the data it protects',
+    fix: 'in production use a systemd credential or another volume: --passphrase-credential, --passphrase-file',
+  };
+}
+
+function disk(directory: DataDirectory): Omit<Finding, 'check'> {
+  const { bavail, bsize } = statfsSync(directory.path);
+  const free = bavail * bsize;
+  const found = `${(free / 1024 ** 3).toFixed(1)} GiB free`;
+  return free > LOW_DISK
+    ? { state: 'pass', found }
+    : { state: 'warn', found, fix: 'make room: a full disk stops issuing' };
+}
+
+async function anchored(database: Database, config: Config, log: Log): Promise<Omit<Finding, 'check'>> {
+  const head = await readHead(database);
+  if (head === undefined) return { state: 'fail', found: 'there is no ledger', fix: 'writ init' };
+  const saved = (await (await Anchor.open(config.anchor, log)).checkpoint())?.checkpoint;
+  if (saved === undefined)
+    return { state: 'warn', found: `${head.size} entries, anchor empty`, fix: 'start the server once' };
+  if (saved.size <= head.size) return { state: 'pass', found: `${head.size} entries, anchored to ${saved.size}` };
+  return {
+    state: 'fail',
+    found: `the anchor knows ${saved.size} entries, the database ${head.size}: an older copy`,
+    fix: 'put the newest database back, or "writ ledger new-log"',
+  };
+}
+
+async function due(database: Database, hierarchy: Hierarchy): Promise<Omit<Finding, 'check'>> {
+  const profiles = (await readProfiles(database)).map(({ profile }) => profile);
+  const items = dueItems(hierarchy, { now: systemClock.now(), issuingLifetime: issuingLifetime(profiles) });
+  const [first] = items;
+  if (first === undefined) return { state: 'pass', found: 'nothing within 60 days' };
+  return { state: first.overdue ? 'fail' : 'warn', found: first.message, fix: first.command };
+}
+
+/** Asks the server for its readiness, trusting our own root alone. */
+async function reachable(config: Config, hierarchy: Hierarchy): Promise<Omit<Finding, 'check'>> {
+  const { host, port } = splitAddress(config.listen.api);
+  const ca = rootsOf(hierarchy.authorities).map(({ certificate }) => encodePem('CERTIFICATE', certificate.raw));
+  const status = await new Promise<number>((resolve, reject) => {
+    get({ host, port, path: '/readyz', ca, servername: config.names[0]!, timeout: 3000 }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode ?? 0);
+    })
+      .on('timeout', function (this: { destroy(error: Error): void }) {
+        this.destroy(new Error('no answer within 3 s'));
+      })
+      .on('error', reject);
+  }).catch((error: NodeJS.ErrnoException) => error);
+  if (status === 200) return { state: 'pass', found: `ready at ${serverUrl(config)}` };
+  if (typeof status === 'number') return { state: 'fail', found: `answers ${status}`, fix: 'look at its log' };
+  if (status.code === 'ECONNREFUSED') return { state: 'warn', found: 'not running', fix: 'writ start' };
+  return { state: 'fail', found: status.message, fix: 'see whether another program has the port' };
+}
+
+function operator(directory: DataDirectory): Omit<Finding, 'check'> {
+  const path = join(directory.operator, 'operator.json');
+  if (!existsSync(path)) return { state: 'warn', found: 'not here', fix: 'writ operator add NAME' };
+  const { chain, name } = JSON.parse(readFileSync(path, 'utf8')) as OperatorCredential;
+  const { notAfter } = parseCertificate(decodePem(chain[0]!, 'CERTIFICATE'));
+  const days = Math.floor((notAfter - systemClock.now()) / DAY_MS);
+  const fix = `writ operator add ${name} --replace --out ${name}-operator.json`;
+  if (days < 0) return { state: 'fail', found: `${name}’s has expired`, fix };
+  return days < 7
+    ? { state: 'warn', found: `${name}’s expires in ${days} days`, fix }
+    : { state: 'pass', found: `${name}, ${days} days left` };
+}

@@ -1,0 +1,179 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../base/clock.ts';
+import { isWritError, WritError } from '../../base/error.ts';
+import type { Log } from '../../base/log.ts';
+import { systemRandom } from '../../base/random.ts';
+import { type Command, EXIT, type Input, type Terminal } from '../../cli/command.ts';
+import type { Database } from '../../db/database.ts';
+import { migrate } from '../../db/migrate.ts';
+import { openSqlite } from '../../db/sqlite.ts';
+import { copySqlite } from '../../db/sqlite-copy.ts';
+import { Anchor } from '../../ledger/anchor.ts';
+import { startNewLog } from '../../ledger/start-log.ts';
+import { verifyLedger } from '../../ledger/verify.ts';
+import { type NoteKey, parseVerifierKey } from '../../merkle/note-key.ts';
+import { certificateCheck } from '../../report/index-check.ts';
+import { DATA_FLAG, unlock } from '../administration.ts';
+import { readConfig } from '../config.ts';
+import { type DataDirectory, dataDirectory, lockDirectory } from '../data-directory.ts';
+import { openEngine } from '../engine.ts';
+import { ledgerNoteKeys, ledgerSigners, openLedgerKeys } from '../ledger-keys.ts';
+import { PASSPHRASE_FLAGS } from '../passphrase.ts';
+import { logOptions } from '../recorder.ts';
+
+/** So many findings are printed; all are counted. */
+const MOST_PRINTED = 100;
+
+export function ledgerCommands(log: () => Log): readonly Command[] {
+  return [verifyCommand(log), newLogCommand(log)];
+}
+
+function verifyCommand(log: () => Log): Command {
+  return {
+    path: 'ledger verify',
+    summary: 'Verify a data directory or backup offline: every hash, both signatures, every index',
+    details:
+      'Needs no server and no passphrase. Of a running server’s data a copy is made first. Exit code 7 when anything does not fit.',
+    flags: [
+      DATA_FLAG,
+      {
+        name: 'keys',
+        value: 'file',
+        summary:
+          'verifier keys from somewhere else, as https://SERVER/ledger/keys gives them; without, those in the copy itself',
+      },
+      { name: 'anchor', value: 'directory', summary: 'anchor to compare with; otherwise the one of the configuration' },
+      { name: 'no-anchor', summary: 'verify without an anchor' },
+    ],
+    examples: [
+      {
+        line: 'writ ledger verify --data /backup/writ-2026-11-22 --keys writ-ledger-keys',
+        does: 'trusts nothing but the keys',
+      },
+    ],
+    async run(input, terminal) {
+      const directory = dataDirectory(input.flag('data')!);
+      const config = readConfig(directory.config);
+      const scratch = mkdtempSync(join(tmpdir(), 'writ-verify-'));
+      try {
+        const reader =
+          config.database.engine === 'sqlite'
+            ? openCopy(directory, scratch, terminal)
+            : await openEngine(config, directory, { readOnly: true });
+        try {
+          const place = input.flag('anchor') ?? config.anchor;
+          const anchored = !input.has('no-anchor') && existsSync(place);
+          const anchor = anchored ? await Anchor.open(place, log()) : undefined;
+          return await verify(input, terminal, reader, anchor);
+        } finally {
+          await reader.close();
+        }
+      } finally {
+        rmSync(scratch, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+/** The database itself when nobody writes to it, a copy when a server does. */
+function openCopy(directory: DataDirectory, scratch: string, terminal: Terminal): Database {
+  let path = directory.database;
+  try {
+    if (existsSync(join(directory.path, 'lock'))) lockDirectory(directory).release();
+  } catch (error) {
+    if (!isWritError(error, 'locked')) throw error;
+    terminal.progress('a server runs on it: copying first');
+    path = join(scratch, 'writ.db');
+    copySqlite(directory.database, path);
+  }
+  return openSqlite({ path, readOnly: true });
+}
+
+async function verify(input: Input, terminal: Terminal, reader: Database, anchor: Anchor | undefined): Promise<number> {
+  const file = input.flag('keys');
+  const keys = file === undefined ? await ledgerNoteKeys(reader) : readKeys(file);
+  const findings: { where: string; what: string }[] = [];
+  const summary = await verifyLedger({
+    reader,
+    keys: [keys[0]!, keys[1]!],
+    ...(anchor === undefined ? {} : { anchor }),
+    checks: [certificateCheck(reader)],
+    report(where, what) {
+      if (findings.length < MOST_PRINTED) findings.push({ where, what });
+    },
+    progress: ({ entries, of }) => terminal.progress(`verified ${entries} of ${of} entries`),
+  });
+  const good = summary.findings === 0;
+  const lines = [
+    ...findings.map(({ where, what }) => `${where}: ${what}`),
+    ...(summary.findings > findings.length ? [`… and ${summary.findings - findings.length} more`] : []),
+    `${good ? 'Verified' : 'NOT verified'}: ${summary.origin}, ${summary.entries} entries, ${summary.checkpoints} checkpoints, ${summary.findings} findings`,
+  ];
+  const trusted = { keys: file === undefined ? 'from the copy itself' : file, anchor: anchor?.directory ?? 'none' };
+  terminal.result({ verified: good, ...summary, trusted, findings }, lines.join('\n'));
+  terminal.say(`Keys ${trusted.keys}, anchor ${trusted.anchor}.`);
+  return good ? EXIT.ok : EXIT.findings;
+}
+
+function readKeys(path: string): NoteKey[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new WritError('bad_request', 'The file with the keys cannot be read', {
+      field: '--keys',
+      remedy: `Check the path: ${path}`,
+      cause,
+    });
+  }
+  const keys = text.split('\n').filter(Boolean).map(parseVerifierKey);
+  if (keys.length === 2) return keys;
+  throw new WritError('bad_request', 'These are not the two verifier keys of a ledger', {
+    field: '--keys',
+    remedy: 'Fetch them from /ledger/keys of the server while you trust it.',
+  });
+}
+
+function newLogCommand(log: () => Log): Command {
+  return {
+    path: 'ledger new-log',
+    summary: 'Go on with an older copy after the newest data is lost for good',
+    details:
+      'Starts a new log over the entries that are left. Its first entry names the checkpoint that was lost, and every revocation that the anchor knows is recorded again. Stop the server first.',
+    flags: [
+      DATA_FLAG,
+      { name: 'force', summary: 'also where the anchor is lost, so that nobody knows what is missing' },
+      ...PASSPHRASE_FLAGS,
+    ],
+    changes: true,
+    async run(input, terminal) {
+      const directory = dataDirectory(input.flag('data')!);
+      const config = readConfig(directory.config);
+      const lock = lockDirectory(directory);
+      const database = await openEngine(config, directory, { readOnly: false });
+      try {
+        await migrate(database);
+        const keyring = await unlock(database, input, directory);
+        if (input.dryRun) {
+          terminal.result({ would: 'new-log' }, 'Would start a new log over the entries that are left.');
+          return EXIT.ok;
+        }
+        const [clock, random] = [systemClock, systemRandom()];
+        const ledgerKeys = ledgerSigners(await openLedgerKeys(database, keyring));
+        const options = await logOptions({ config, database, ledgerKeys, clock, random, log: log() });
+        const { trustDomain } = config;
+        const made = await startNewLog({ ...options, trustDomain, random, force: input.has('force') });
+        terminal.result(made, `New log ${made.origin}; ${made.replayed} revocations recorded again.`);
+        terminal.say(
+          'Certificates issued after the copy was made are unknown to it; let their instances enrol anew. Next: writ start',
+        );
+        return EXIT.ok;
+      } finally {
+        await database.close();
+        lock.release();
+      }
+    },
+  };
+}

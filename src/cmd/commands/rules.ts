@@ -1,0 +1,74 @@
+import { WritError } from '../../base/error.ts';
+import type { Log } from '../../base/log.ts';
+import { publishProfile } from '../../ca/publish-profile.ts';
+import { type Command, EXIT } from '../../cli/command.ts';
+import { readInput } from '../../cli/input.ts';
+import { needed } from '../../cli/program.ts';
+import { publishPolicy } from '../../policy/publish.ts';
+import { administer, DATA_FLAG } from '../administration.ts';
+import { ADMINISTRATOR } from '../operator-credential.ts';
+import { PASSPHRASE_FLAGS } from '../passphrase.ts';
+
+const FILE = { name: 'file', summary: 'the file; - for standard input', required: true } as const;
+
+/** What loosens or tightens everything: policy sets and profiles, on the server's machine, with the passphrase. */
+export function ruleCommands(log: () => Log): readonly Command[] {
+  return [
+    {
+      path: 'policy publish',
+      summary: 'Put a policy set in force, if it has no errors and no warnings',
+      parameters: [FILE],
+      flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
+      changes: true,
+      examples: [{ line: 'writ policy show > rules.cedar', does: 'begin with the set in force' }],
+      async run(input, terminal) {
+        const text = readInput(needed(input, 'file'), 'file');
+        const set = await administer(input, log(), ({ parts }) => {
+          const { reader, commit, clock, policy } = parts;
+          const publishing = { reader, commit, clock, authorize: policy.authorize, cedar: policy.cedar };
+          return publishPolicy(ADMINISTRATOR, { text }, publishing, { dryRun: input.dryRun });
+        });
+        const done = input.dryRun ? 'Would be published' : 'In force';
+        terminal.result(
+          { version: set.version, digest: set.digest, published: !input.dryRun },
+          `${done}: policy set ${set.version}, sha256:${set.digest}`,
+        );
+        return EXIT.ok;
+      },
+    },
+    {
+      path: 'profile publish',
+      summary: 'Put a certificate profile in force',
+      details: 'JSON, as "writ profile show NAME --json" prints it, without version and time.',
+      parameters: [FILE],
+      flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
+      changes: true,
+      async run(input, terminal) {
+        const value = parseJson(readInput(needed(input, 'file'), 'file'));
+        const stored = await administer(input, log(), ({ parts }) => {
+          const { reader, commit, clock, policy } = parts;
+          const publishing = { reader, commit, clock, authorize: policy.authorize };
+          return publishProfile(ADMINISTRATOR, value, publishing, { dryRun: input.dryRun });
+        });
+        const done = input.dryRun ? 'Would be published' : 'In force';
+        terminal.result(
+          { ...stored, published: !input.dryRun },
+          `${done}: profile ${stored.profile.name}, version ${stored.version}`,
+        );
+        return EXIT.ok;
+      },
+    },
+  ];
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new WritError('bad_request', 'The file is not JSON', {
+      field: 'file',
+      remedy: 'See "writ profile show agent --json".',
+      cause,
+    });
+  }
+}
