@@ -114,6 +114,7 @@ onBothEngines('moving the root key out later: in the file, gone from here, and a
   assert.equal(hierarchy.root, 'offline');
   assert.equal(await parts.database.get('SELECT 1 AS found FROM sealed_key WHERE id = ?', [own.root.id]), undefined);
   assert.equal(hierarchy.crls.find(({ authority }) => authority === own.root.id)!.nextUpdate, START - 250 + 465 * DAY);
+  assert.ok(parts.events.some(({ type }) => type === 'authority.key_moved'));
   const root = await openOfflineRoot(hierarchy, { path, passphrase: PASSPHRASE });
   assert.deepEqual(root.spki, own.root.certificate.spki);
   await assert.rejects(

@@ -53,7 +53,7 @@ export async function moveRootKeyOut(
   const root = requireRoot(hierarchy, 'online');
   const key = await openKey(reader, keyring, { id: root.keyId ?? root.id, purpose: AUTHORITY_KEY });
   await addRootCrl(batch, hierarchy, openIssuer(root, hierarchy.trustDomain, localSigner(key)), options);
-  addRootKeyRemoval(batch, keyring, root);
+  addRootKeyRemoval(batch, keyring, root, options);
   await writeKeyFile(path, key, keyring, {
     name: rootKeyName(root.id),
     note: ROOT_KEY_NOTE,

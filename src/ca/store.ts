@@ -125,7 +125,7 @@ export function addKeyDeletion(batch: Batch, keyring: Keyring, authority: Author
 }
 
 /** Pushes that the root's key is elsewhere from now on. The root itself stays what it is. */
-export function addRootKeyRemoval(batch: Batch, keyring: Keyring, root: Authority): void {
+export function addRootKeyRemoval(batch: Batch, keyring: Keyring, root: Authority, { caller }: Act): void {
   if (root.keyId === undefined) return;
   batch.checks.push({
     sql: "SELECT 1 AS found FROM hierarchy WHERE id = 1 AND root = 'online'",
@@ -137,6 +137,11 @@ export function addRootKeyRemoval(batch: Batch, keyring: Keyring, root: Authorit
   deleteKey(batch, keyring, root.keyId);
   batch.writes.push({ sql: 'UPDATE authority SET key_id = NULL WHERE id = ?', params: [root.id] });
   batch.writes.push({ sql: "UPDATE hierarchy SET root = 'offline' WHERE id = 1", params: [] });
+  batch.events.push({
+    type: 'authority.key_moved',
+    subjects: [`authority:${root.id}`],
+    body: { caller, authority: root.id, kind: root.kind },
+  });
 }
 
 /** Pushes a revocation list. Refused when the authority has one with this number or a greater one. */

@@ -104,6 +104,7 @@ onBothEngines('another passphrase: the old one opens nothing, all keys stay the 
   });
   assert.ok((await commit(batch)).committed);
   await assert.rejects(openKeyring(database, first), code('wrong_passphrase'));
+  assert.deepEqual(parts.events.at(-1)?.type, 'passphrase.changed');
   const reopened = await openKeyring(database, second);
   for (const keyring of [changed, reopened]) {
     assert.ok((await openKey(database, keyring, { id: 'ed25519', purpose: 'authority' })).equals(key));

@@ -38,6 +38,13 @@ export interface KeyringOptions {
   readonly derivation?: Derivation;
 }
 
+export interface ChangeOptions extends KeyringOptions {
+  /** The new one. */
+  readonly passphrase: Passphrase;
+  /** Id of the caller, for the ledger. Default: `system:administrator`. */
+  readonly caller?: string;
+}
+
 const PROOF: SealedName = { id: 'keyring', purpose: 'proof' };
 
 const NO_KEYRING: Check = {
@@ -132,7 +139,7 @@ export async function changePassphrase(
   batch: Batch,
   reader: Reader,
   keyring: Keyring,
-  { passphrase, now, random, derivation = newDerivation(random) }: KeyringOptions & { passphrase: Passphrase },
+  { passphrase, now, random, derivation = newDerivation(random), caller = 'system:administrator' }: ChangeOptions,
 ): Promise<Keyring> {
   const kek = await deriveKey(passphrase, derivation);
   const rows = await reader.all('SELECT id, purpose, spki, sealed FROM sealed_key ORDER BY id');
@@ -163,6 +170,11 @@ export async function changePassphrase(
   batch.writes.push({
     sql: 'UPDATE keyring SET generation = ?, proof = ?, changed_at = ? WHERE id = 1',
     params: [keyring.generation + 1, seal(kek, PROOF, new Uint8Array(0), random), now],
+  });
+  batch.events.push({
+    type: 'passphrase.changed',
+    subjects: ['installation:writ'],
+    body: { caller, generation: keyring.generation + 1, keys: rows.length },
   });
   return { generation: keyring.generation + 1, kek };
 }

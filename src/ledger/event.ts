@@ -8,10 +8,12 @@ const EVENT_TYPES = {
     'A log began. Names its keys and, when the tail of the log before was lost, that log’s last checkpoint.',
   'backup.made': 'A backup was written; says the size of the log in it.',
   'restore.replayed': 'Revocations that only the anchor still knew were recorded again after a restore.',
+  'passphrase.changed': 'Every private key was sealed under another passphrase.',
   // certificate authorities
   'authority.created': 'A root, intermediate or issuing authority came into being. Holds its certificate.',
   'authority.rotated': 'An authority took over from another.',
   'authority.retired': 'An authority signs no more.',
+  'authority.key_moved': 'The private key of a root was written to a file and taken out of the database.',
   'crl.signed': 'A certificate revocation list was signed. Holds its number and digest.',
   // who may hold an identity
   'agent.registered': 'An agent or service was registered with an accountable owner.',
