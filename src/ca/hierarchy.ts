@@ -21,7 +21,7 @@ export interface Hierarchy {
   readonly request?: AuthorityRequestRow;
 }
 
-export interface StoredCrl {
+interface StoredCrl {
   readonly authority: string;
   readonly number: number;
   /** Milliseconds. */

@@ -14,7 +14,7 @@ import type { Random } from '../base/random.ts';
  * 80 random bits are beyond the 64 that keep an attacker from choosing what is signed. The first octet is neither 0
  * nor above 0x7f from 2004 to 6429, so the number is positive and in minimal form (RFC 5280 §4.1.2.2: 20 octets at most).
  */
-export const SERIAL_LENGTH = 20;
+const SERIAL_LENGTH = 20;
 
 const RANDOM_LENGTH = 10;
 const EARLIEST = 2 ** 40;
