@@ -21,6 +21,8 @@ export interface Limits {
   readonly requestTimeout: number;
   /** Milliseconds that a connection may idle between requests. */
   readonly idleTimeout: number;
+  /** Milliseconds without an octet in either direction within a request: who does not read its answer, say. */
+  readonly stallTimeout: number;
   /** Milliseconds between two looks at the timeouts above, which are therefore this inexact. */
   readonly checkInterval: number;
 }
@@ -29,13 +31,14 @@ export const DEFAULT_LIMITS: Limits = {
   caller: { perSecond: 2000, burst: 4000 },
   address: { perSecond: 200, burst: 400 },
   remembered: 65_536,
-  inWorkPerCaller: 64,
-  inWork: 1024,
+  inWorkPerCaller: 256,
+  inWork: 2048,
   connections: 16_384,
   target: 4096,
   headers: 16 * 1024,
   headersTimeout: 10_000,
   requestTimeout: 20_000,
   idleTimeout: 60_000,
+  stallTimeout: 60_000,
   checkInterval: 1000,
 };

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { Agent } from 'node:https';
 import { after, before, describe, test } from 'node:test';
+import { connect } from 'node:tls';
 import { WritError } from '../base/error.ts';
 import type { Route } from './route.ts';
 import { ask, askRaw } from './testdata/ask.ts';
@@ -238,6 +240,25 @@ test('what hangs is cut off when the grace is over', async () => {
   while (at.server.inWork() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   await at.server.close(50);
   await begun;
+});
+
+test('who does not read its answer is cut off', async () => {
+  const large: Route = {
+    method: 'GET',
+    path: '/large',
+    access: 'public',
+    handle: () => ({ status: 200, body: 'x'.repeat(30_000_000) }),
+  };
+  await using at = await listener([large], { limits: { stallTimeout: 150 } });
+  const socket = connect({ host: '127.0.0.1', port: at.port, ca: at.ca });
+  await once(socket, 'secureConnect');
+  socket.write('GET /large HTTP/1.1\r\nHost: a\r\n\r\n');
+  const started = performance.now();
+  while ((await at.server.connections()) > 0 && performance.now() - started < 2000) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.equal(await at.server.connections(), 0);
+  socket.destroy();
 });
 
 test('says which address is taken', async () => {

@@ -81,6 +81,7 @@ export class HttpServer {
         ? createHttpServer(http)
         : createHttpsServer({ ...http, ...tlsServerOptions(options.tls, options.clients !== undefined) });
     this.#server.maxConnections = limits.connections;
+    this.#server.setTimeout(limits.stallTimeout);
     this.#server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       void this.#serve(request, response);
     });
@@ -110,6 +111,13 @@ export class HttpServer {
   /** Requests in work. */
   inWork(): number {
     return this.#work.count();
+  }
+
+  /** Open connections. */
+  connections(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
+    });
   }
 
   /** Takes no more connections, answers what has begun, and closes what is left after `graceMs`. */

@@ -50,8 +50,9 @@ test('docs/REST.md gives the limits that are in force', () => {
     ['| headers to arrive | 10 s', DEFAULT_LIMITS.headersTimeout, 10_000],
     ['| whole request to arrive | 20 s', DEFAULT_LIMITS.requestTimeout, 20_000],
     ['| idle connection | 60 s', DEFAULT_LIMITS.idleTimeout, 60_000],
-    ['| requests in work, a caller | 64 ', DEFAULT_LIMITS.inWorkPerCaller, 64],
-    ['| requests in work, all | 1 024 ', DEFAULT_LIMITS.inWork, 1024],
+    ['| connection that stalls within a request or answer | 60 s', DEFAULT_LIMITS.stallTimeout, 60_000],
+    ['| requests in work, a caller | 256 ', DEFAULT_LIMITS.inWorkPerCaller, 256],
+    ['| requests in work, all | 2 048 ', DEFAULT_LIMITS.inWork, 2048],
     ['At most 65 536 callers', DEFAULT_LIMITS.remembered, 65_536],
   ];
   for (const [line, limit, value] of said) assert.ok(text.includes(line) && limit === value, line);
