@@ -1,8 +1,8 @@
 import type { Clock } from '../base/clock.ts';
-import { WritError } from '../base/error.ts';
+import { isWritError, WritError } from '../base/error.ts';
 import type { Batch } from '../db/batch.ts';
 import type { Database, Transaction } from '../db/database.ts';
-import { parseCheckpoint } from '../merkle/checkpoint.ts';
+import { type Checkpoint, parseCheckpoint } from '../merkle/checkpoint.ts';
 import type { Edge } from '../merkle/edge.ts';
 import { equalBytes } from '../merkle/hash.ts';
 import { parseNote, verifyNote } from '../merkle/note.ts';
@@ -40,7 +40,7 @@ export interface LogState {
 
 /**
  * Head and edge as stored, of one instant, checked against each other and against the keys. Rejects with
- * `ledger_corrupt` or `bad_note` when they do not agree.
+ * `ledger_corrupt` when they do not agree.
  */
 export async function readLog(tx: Transaction, keys: LedgerKeys): Promise<LogState> {
   const head = await readHead(tx);
@@ -48,16 +48,26 @@ export async function readLog(tx: Transaction, keys: LedgerKeys): Promise<LogSta
   const edge = await loadEdge(tx, head.size);
   const signer = logSigner(head.origin, keys);
   if (!equalBytes(edge.root(), head.root)) throw contradiction('the stored entries do not lead to the stored root');
-  const note = parseNote(head.note);
-  verifyNote(note, signer.keys);
-  const checkpoint = parseCheckpoint(note.text);
+  const checkpoint = openHead(head.note, signer);
   const same = checkpoint.size === head.size && equalBytes(checkpoint.root, head.root);
   if (!same || checkpoint.origin !== head.origin) throw contradiction('the head is not what its checkpoint says');
   return { head, edge, signer };
 }
 
-function contradiction(what: string): WritError {
+function openHead(text: string, signer: LogSigner): Checkpoint {
+  try {
+    const note = parseNote(text);
+    verifyNote(note, signer.keys);
+    return parseCheckpoint(note.text);
+  } catch (cause) {
+    if (!isWritError(cause, 'bad_note')) throw cause;
+    throw contradiction('its head is not signed with the ledger keys of this installation', cause);
+  }
+}
+
+function contradiction(what: string, cause?: unknown): WritError {
   return new WritError('ledger_corrupt', `the ledger contradicts itself: ${what}`, {
     remedy: 'Nothing is issued on it. Run "writ ledger verify" on a copy, then restore a backup.',
+    ...(cause === undefined ? {} : { cause }),
   });
 }

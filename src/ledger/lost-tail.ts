@@ -1,9 +1,9 @@
-import { WritError } from '../base/error.ts';
+import { isWritError, WritError } from '../base/error.ts';
 import type { Reader } from '../db/database.ts';
 import type { Checkpoint } from '../merkle/checkpoint.ts';
 import { equalBytes, leafHash } from '../merkle/hash.ts';
 import { parseNote, verifyNote } from '../merkle/note.ts';
-import { renameKey } from '../merkle/note-key.ts';
+import { type NoteKey, renameKey } from '../merkle/note-key.ts';
 import type { Anchor } from './anchor.ts';
 import type { AnchoredBatch } from './anchor-record.ts';
 import type { EncodedBatch } from './encode.ts';
@@ -31,14 +31,8 @@ export interface LostTail {
  */
 export async function findLostTail(anchor: Anchor, reader: Reader, log: LogState): Promise<LostTail | undefined> {
   const { head, signer } = log;
-  const saved = await anchor.checkpoint();
+  const saved = await openAnchor(anchor, signer.keys);
   const relation = saved === undefined ? 'same' : await relate(reader, saved.checkpoint.origin, log);
-  if (saved !== undefined) {
-    verifyNote(
-      parseNote(saved.note),
-      signer.keys.map((key) => renameKey(key, saved.checkpoint.origin)),
-    );
-  }
   // The anchor is about to be brought up to a new log: all that it knew was taken over when that was started.
   if (relation === 'earlier') return undefined;
   // A database from before a new log was started lacks that log's beginning, whatever its size says.
@@ -48,6 +42,27 @@ export async function findLostTail(anchor: Anchor, reader: Reader, log: LogState
   const size = Math.max(ahead?.checkpoint.size ?? 0, ...batches.map((batch) => batch.first + batch.entries.length));
   if (ahead !== undefined) return { size, checkpoint: ahead, batches };
   return batches.length === 0 ? undefined : { size, batches };
+}
+
+/** The anchor's checkpoint, signed with these keys. */
+async function openAnchor(anchor: Anchor, keys: readonly NoteKey[]): ReturnType<Anchor['checkpoint']> {
+  try {
+    const saved = await anchor.checkpoint();
+    if (saved === undefined) return undefined;
+    const { origin } = saved.checkpoint;
+    verifyNote(
+      parseNote(saved.note),
+      keys.map((key) => renameKey(key, origin)),
+    );
+    return saved;
+  } catch (cause) {
+    if (!isWritError(cause, 'bad_note')) throw cause;
+    throw new WritError('bad_config', 'the checkpoint in the anchor directory is not one of this ledger', {
+      field: '--anchor',
+      remedy: 'Name the anchor directory of this installation. If its file was damaged, put it back from a copy.',
+      cause,
+    });
+  }
 }
 
 /** How the log that the anchor's checkpoint names stands to the log of the database. */

@@ -188,7 +188,7 @@ describe('recovery', () => {
         await assert.rejects(
           Sequencer.open(ledger.options),
           (error: WritError) => {
-            return ['ledger_corrupt', 'bad_note', 'bad_config'].includes(error.code);
+            return ['ledger_corrupt', 'bad_config'].includes(error.code);
           },
           sql,
         );

@@ -85,7 +85,12 @@ const EVERYBODYS: ReadonlySet<string> = new Set<ErrorCode>([
 /** Errors after which what is known of the log may be wrong. So may it be after any error with the field `commit`. */
 const NEEDS_RECOVERY: ReadonlySet<string> = new Set<ErrorCode>(['ledger_corrupt', 'unavailable']);
 /** Outcomes of a recovery that trying again does not change. */
-const FINAL: ReadonlySet<string> = new Set<ErrorCode>(['ledger_corrupt', 'behind_anchor', 'bad_note', 'newer_version']);
+const FINAL: ReadonlySet<string> = new Set<ErrorCode>([
+  'ledger_corrupt',
+  'behind_anchor',
+  'bad_config',
+  'newer_version',
+]);
 const FIRST_RETRY = 50;
 const LAST_RETRY = 2000;
 
