@@ -2,6 +2,8 @@ import type { KeyObject } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { localSigner } from '../local.ts';
 
-parentPort!.once('message', async ({ key, message }: { key: KeyObject; message: Uint8Array }) => {
-  parentPort!.postMessage(await localSigner(key).sign([message]));
+parentPort!.once('message', ({ key, message }: { key: KeyObject; message: Uint8Array }) => {
+  void localSigner(key)
+    .sign([message])
+    .then((signatures) => parentPort!.postMessage(signatures));
 });
