@@ -12,6 +12,7 @@ import { clientFault, endWithReply } from './client-error.ts';
 import { type Concurrency, createConcurrency } from './concurrency.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { addressGroup, createRateLimit, type RateLimit } from './rate-limit.ts';
+import { cannotListen, MethodNotAllowed, notFound, TargetTooLong, TooMany, unavailable } from './refusals.ts';
 import { sendReply } from './reply.ts';
 import { DEFAULT_BODY_LIMIT, type Reply, type Route } from './route.ts';
 import { createRouter, type Router } from './router.ts';
@@ -249,49 +250,4 @@ function leavesMuchUnread(request: IncomingMessage): boolean {
   if (request.complete || !hasBody(request)) return false;
   const length = request.headers['content-length'];
   return length === undefined || Number(length) > DEFAULT_BODY_LIMIT;
-}
-
-class MethodNotAllowed extends WritError {
-  readonly allow: string;
-  constructor(allow: string) {
-    super('method_not_allowed', 'The path does not have this method.', { remedy: `Use one of: ${allow}.` });
-    this.allow = allow;
-  }
-}
-
-class TooMany extends WritError {
-  /** Milliseconds. */
-  readonly wait: number;
-  constructor(message: string, wait: number) {
-    super('rate_limited', message, { remedy: 'Try again after the time in Retry-After.' });
-    this.wait = wait;
-  }
-}
-
-class TargetTooLong extends WritError {
-  constructor() {
-    super('too_large', 'The request target is too long.', { remedy: 'Send at most 4096 characters.' });
-  }
-}
-
-function notFound(): WritError {
-  return new WritError('not_found', 'There is no such path.', { remedy: 'GET /v1/openapi.json lists all paths.' });
-}
-
-function unavailable(message: string): WritError {
-  return new WritError('unavailable', message, { remedy: 'Try again after the time in Retry-After.' });
-}
-
-function cannotListen(host: string, port: number, cause: NodeJS.ErrnoException): WritError {
-  const at = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-  const why: Record<string, string> = {
-    EADDRINUSE: 'is taken by another program',
-    EADDRNOTAVAIL: 'is not an address of this machine',
-    EACCES: 'needs more rights than this program has',
-  };
-  return new WritError('bad_config', `The address ${at} ${why[cause.code ?? ''] ?? 'cannot be listened on'}.`, {
-    field: 'listen',
-    remedy: 'Stop the other program, or give another host and port.',
-    cause,
-  });
 }
