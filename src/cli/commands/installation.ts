@@ -46,7 +46,7 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
       request: () => ({ path: '/v1/profiles', query: {} }),
       columns: [
         ['NAME', (item) => textOf(item, 'name')],
-        ['KIND', (item) => textOf(item, 'kind')],
+        ['FOR', (item) => textOf(item, 'subjects')],
         ['VERSION', (item) => textOf(item, 'version')],
       ],
       empty: 'No profiles.',
@@ -57,10 +57,7 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
       summary: 'Print the policy set in force',
       async run(input, terminal) {
         const policy = await (await open(input)).get('/v1/policy');
-        terminal.result(
-          policy,
-          textOf(policy, 'policies') || textOf(policy, 'text') || JSON.stringify(policy, undefined, 2),
-        );
+        terminal.result(policy, textOf(policy, 'text'));
         return EXIT.ok;
       },
     },
@@ -69,7 +66,7 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
       summary: 'Check a policy set without publishing it',
       parameters: [{ name: 'file', summary: 'Cedar policies; - for standard input', required: true }],
       async run(input, terminal) {
-        const body = { policies: readInput(needed(input, 'file'), 'file') };
+        const body = { text: readInput(needed(input, 'file'), 'file') };
         const answer = await (await open(input)).post('/v1/policy/check', body);
         const findings = [...itemsOf(answer, 'errors'), ...itemsOf(answer, 'warnings')];
         const rows = findings.map((finding) => [
@@ -77,7 +74,7 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
           textOf(finding, 'policy'),
           textOf(finding, 'message'),
         ]);
-        terminal.result(answer, table(['SEVERITY', 'POLICY', 'MESSAGE'], rows, 'No errors and no warnings.'));
+        terminal.result(answer, table(['SEVERITY', 'AT', 'MESSAGE'], rows, 'No errors and no warnings.'));
         return findings.length === 0 ? EXIT.ok : EXIT.findings;
       },
     },
@@ -90,7 +87,7 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
       columns: [
         ['NAME', (item) => textOf(item, 'name')],
         ['STATUS', (item) => textOf(item, 'status')],
-        ['ADDED', (item) => relative(Date.parse(textOf(item, 'added_at')), now())],
+        ['ADDED', (item) => relative(Date.parse(textOf(item, 'created_at')), now())],
       ],
       empty: 'No operators.',
     }),

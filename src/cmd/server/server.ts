@@ -13,6 +13,7 @@ import { finishStops } from '../../revocation/finish.ts';
 import { type Config, splitAddress } from '../config.ts';
 import type { LedgerKeyPair } from '../ledger-keys.ts';
 import { METRICS } from './metrics.ts';
+import { requireFree } from './port-probe.ts';
 import { makeServerIdentity } from './server-identity.ts';
 import { threadParts } from './thread-parts.ts';
 import { type RequestThread, startRequestThread, startWriter, tellIdentity } from './threads.ts';
@@ -48,6 +49,9 @@ const DAY_MS = 86_400_000;
 /** Starts the threads of a server and keeps authorities, server certificate and retention up to date. */
 export async function startServer(means: ServerMeans): Promise<RunningServer> {
   const { config, databasePath, reader, keyring, ledgerKeys, hierarchy, clock, random, log, onLoss } = means;
+  await requireFree(config.listen.api, '--listen');
+  await requireFree(config.listen.public, '--listen-public');
+  await requireFree(config.listen.plain, '--listen-plain');
   const epoch = epochCell();
   const ports = Array.from({ length: config.requestThreads + 1 }, () => new MessageChannel());
   const writer = await startWriter(
