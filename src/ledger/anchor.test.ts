@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { silentLog } from '../base/log.ts';
@@ -143,6 +152,21 @@ describe('Anchor', () => {
       assert.deepEqual(await other.commit(change('x')), { committed: true, firstLeaf: 3 });
       await other.close();
     }));
+
+  it('learns what other processes revoked, without revoking anything itself', () =>
+    withLedger(
+      async (ledger) => {
+        const elsewhere = await Anchor.open(join(ledger.directory, 'elsewhere'), silentLog);
+        const other = await Sequencer.open({ ...ledger.options, anchor: elsewhere, epoch: epochCell() });
+        await other.commit(revoke('theirs'));
+        await other.close();
+        const start = Date.now();
+        const path = join(ledger.directory, 'anchor', 'revocations');
+        while (!existsSync(path) && Date.now() - start < 3000) await new Promise((resolve) => setTimeout(resolve, 5));
+        assert.equal(lines(ledger).length, 1);
+      },
+      { options: { limits: { poll: 20 } } },
+    ));
 
   it('passes over lines that are not its own', () =>
     withLedger(async (ledger) => {

@@ -36,6 +36,7 @@ export class Anchor {
   #position: Position | undefined;
   /** The file that was last written. Others may have appended since, but it is this one, and no shorter. */
   #file: { readonly ino: number; readonly size: number } | undefined;
+  #following: Promise<void> = Promise.resolve();
 
   /** Makes the directory when it is missing, owner-only. Rejects with `storage_failed` when that cannot be done. */
   static async open(directory: string, log: Log): Promise<Anchor> {
@@ -96,9 +97,15 @@ export class Anchor {
 
   /**
    * Appends what the database says must be anchored and is not yet, also what other processes committed. Resolves when
-   * it is durable. Not for two calls at once.
+   * it is durable. Calls take turns.
    */
-  async follow(reader: Reader, signer: LogSigner): Promise<void> {
+  follow(reader: Reader, signer: LogSigner): Promise<void> {
+    const following = this.#following.then(() => this.#follow(reader, signer));
+    this.#following = following.catch(() => undefined);
+    return following;
+  }
+
+  async #follow(reader: Reader, signer: LogSigner): Promise<void> {
     let { from, written } = this.#position ?? (await this.#findPosition(signer));
     for (let more = true; more; ) {
       const rows = await reader.all(

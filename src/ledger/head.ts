@@ -70,7 +70,8 @@ export async function readRoot(reader: Reader): Promise<Uint8Array | undefined> 
   return (await reader.get('SELECT root FROM ledger_head WHERE id = 1'))?.['root'] as Uint8Array | undefined;
 }
 
-/** The stored epoch, or undefined before the log was started. */
-export async function readEpoch(reader: Reader): Promise<number | undefined> {
-  return (await reader.get('SELECT epoch FROM ledger_head WHERE id = 1'))?.['epoch'] as number | undefined;
+/** The stored epoch and the log that it belongs to, or undefined before the log was started. */
+export async function readEpoch(reader: Reader): Promise<Pick<Head, 'epoch' | 'log'> | undefined> {
+  const row = await reader.get('SELECT epoch, log FROM ledger_head WHERE id = 1');
+  return row === undefined ? undefined : { epoch: row['epoch'] as number, log: row['log'] as number };
 }

@@ -124,12 +124,15 @@ export class Sequencer {
   #known: Known;
   /** Set while nothing can be committed; what callers are told. */
   #stopped: WritError | undefined;
+  /** The anchor has what was revoked up to this epoch. */
+  #anchoredEpoch: number;
   #closing = false;
   #scheduled = false;
   #working = false;
   #lastGroup = 0;
   #cosignTimer: NodeJS.Timeout | undefined;
   #savingCheckpoint: Promise<void> = Promise.resolve();
+  #polling: Promise<void> = Promise.resolve();
   #whenIdle: (() => void)[] = [];
 
   /** Recovers the log's state from what is stored and starts to commit. Rejects as `recover`. */
@@ -141,8 +144,11 @@ export class Sequencer {
     this.#options = options;
     this.#limits = { ...SEQUENCER_LIMITS, ...options.limits };
     this.#known = known;
+    this.#anchoredEpoch = known.head.epoch;
     this.#publishEpoch(known.head.epoch);
-    this.#pollTimer = setInterval(() => void this.#poll(), this.#limits.poll).unref();
+    this.#pollTimer = setInterval(() => {
+      this.#polling = this.#poll();
+    }, this.#limits.poll).unref();
     // Whatever the process before this one committed last may lack its cosignature.
     if (known.head.size > 0) this.#cosignSoon(0);
   }
@@ -192,6 +198,7 @@ export class Sequencer {
     }
     clearTimeout(this.#cosignTimer);
     await this.#savingCheckpoint;
+    await this.#polling;
   }
 
   /** A lone request is committed at once; a busy writer waits a moment for company, unless it has plenty already. */
@@ -265,6 +272,7 @@ export class Sequencer {
     if (made.anchored && anchor !== undefined) {
       try {
         await anchor.follow(this.#options.database, made.known.signer);
+        this.#anchoredEpoch = made.known.head.epoch;
       } catch (error) {
         unanchored = new WritError(
           'storage_failed',
@@ -278,8 +286,9 @@ export class Sequencer {
       }
     }
     group.forEach((pending, i) => {
-      if (unanchored !== undefined && pending.batch.anchored) pending.reject(unanchored);
-      else pending.resolve(made.commits[i]!);
+      const commit = made.commits[i]!;
+      if (unanchored !== undefined && pending.batch.anchored && commit.committed) pending.reject(unanchored);
+      else pending.resolve(commit);
     });
     if (made.cosigned !== undefined) this.#anchorCheckpoint(made.cosigned);
     else if (made.grew) this.#cosignSoon(this.#limits.cosign);
@@ -395,14 +404,21 @@ export class Sequencer {
     this.#options.epoch.publish(epoch, this.#options.clock.now());
   }
 
+  /** Learns what other processes changed: publishes their epoch, and anchors what they revoked here, too. */
   async #poll(): Promise<void> {
+    const { database, clock, epoch, anchor, log } = this.#options;
     try {
-      const now = this.#options.clock.now();
-      const epoch = await readEpoch(this.#options.database);
-      if (epoch !== undefined) this.#options.epoch.publish(epoch, now);
+      const now = clock.now();
+      const stored = await readEpoch(database);
+      if (stored === undefined) return;
+      epoch.publish(stored.epoch, now);
+      const { head, signer } = this.#known;
+      if (anchor === undefined || stored.log !== head.log || stored.epoch <= this.#anchoredEpoch) return;
+      await anchor.follow(database, signer);
+      this.#anchoredEpoch = stored.epoch;
     } catch (error) {
       // The cell goes stale by itself, and whoever decides on it sees that.
-      this.#options.log.warn('epoch not read', { message: asWritError(error).message });
+      log.warn('epoch not followed', { message: asWritError(error).message });
     }
   }
 }
