@@ -109,7 +109,6 @@ onBothEngines('another passphrase: the old one opens nothing, all keys stay the 
   for (const keyring of [changed, reopened]) {
     assert.ok((await openKey(database, keyring, { id: 'ed25519', purpose: 'authority' })).equals(key));
   }
-  assert.deepEqual([await isCurrent(database, before), await isCurrent(database, changed)], [false, true]);
   await assert.rejects(openKey(database, before, { id: 'ed25519', purpose: 'authority' }), code('conflict'));
 });
 

@@ -89,12 +89,6 @@ export async function openKeyring(reader: Reader, passphrase: Passphrase): Promi
   return { generation: row['generation'] as number, kek };
 }
 
-/** True while no other process has changed the passphrase since this keyring was opened. */
-export async function isCurrent(reader: Reader, keyring: Keyring): Promise<boolean> {
-  const row = await reader.get('SELECT 1 AS found FROM keyring WHERE id = 1 AND generation = ?', [keyring.generation]);
-  return row !== undefined;
-}
-
 /** Pushes a sealed private key. The id is new, and the name is what opens it. */
 export function addKey(
   batch: Batch,

@@ -10,7 +10,6 @@ import { systemRandom } from '../base/random.ts';
 import { makePassphrase, type Passphrase, parsePassphrase } from './passphrase.ts';
 import { keepPassphrase, openWithFile, promotePassphrase, stagePassphrase } from './passphrase-file.ts';
 import { type PassphraseSource, readPassphrase } from './passphrase-source.ts';
-import { requireOwnerOnlyDirectory } from './secret-file.ts';
 
 const CANARY = 'canary passphrase 4711';
 const folder = await mkdtemp(join(tmpdir(), 'writ-passphrase-'));
@@ -76,17 +75,6 @@ test('a link to a file that others can read is as unsafe as the file', async () 
   await writeFile(path, CANARY, { mode: 0o644 });
   await symlink(path, link);
   assert.equal((await refusal({ kind: 'file', path: link })).code, 'unsafe_permissions');
-});
-
-test('an owner-only directory, or the command to run', async () => {
-  const path = join(folder, 'directory');
-  await mkdir(path, { mode: 0o700 });
-  await requireOwnerOnlyDirectory(path, '--data');
-  await chmod(path, 0o750);
-  await assert.rejects(
-    requireOwnerOnlyDirectory(path, '--data'),
-    (error) => isWritError(error, 'unsafe_permissions') && error.remedy === `Run: chmod 700 '${path}'`,
-  );
 });
 
 test('a file of another user is refused, also when only root can tell', {

@@ -1,5 +1,5 @@
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { WritError } from '../base/error.ts';
 
@@ -40,12 +40,6 @@ export async function writeSecretFile(path: string, secret: Uint8Array, field: s
   await syncDirectory(dirname(path));
 }
 
-/** Throws `unsafe_permissions` when anybody but its owner can enter or list the directory. */
-export async function requireOwnerOnlyDirectory(path: string, field: string): Promise<void> {
-  const found = await stat(path);
-  requireOwnerOnly(path, found, field);
-}
-
 /** Makes creation, renaming and removal of entries of a directory durable. */
 export async function syncDirectory(path: string): Promise<void> {
   if (process.platform === 'win32') return;
@@ -70,7 +64,7 @@ function requireOwnerOnly(path: string, found: Stats, field: string): void {
   if ((found.mode & 0o077) !== 0) {
     throw new WritError('unsafe_permissions', `${path} is open to others than its owner.`, {
       field,
-      remedy: `Run: chmod ${found.isDirectory() ? '700' : '600'} '${path}'`,
+      remedy: `Run: chmod 600 '${path}'`,
     });
   }
 }
