@@ -10,16 +10,7 @@ import { systemRandom } from '../base/random.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { generateKey, KEY_ALGORITHMS } from './generate.ts';
 import { readKeyFile, writeKeyFile } from './key-file.ts';
-import {
-  addKey,
-  changePassphrase,
-  createKeyring,
-  deleteKey,
-  isCurrent,
-  type Keyring,
-  openKey,
-  openKeyring,
-} from './keyring.ts';
+import { addKey, changePassphrase, createKeyring, deleteKey, type Keyring, openKey, openKeyring } from './keyring.ts';
 import { Passphrase } from './passphrase.ts';
 
 const random = systemRandom();
