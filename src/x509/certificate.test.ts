@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { isWritError } from '../base/error.ts';
-import { encodePem } from '../der/pem.ts';
+import { decodePem, encodePem } from '../der/pem.ts';
 import { encodeTime } from '../der/time.ts';
 import { bitString, boolean, encode, integer, nullValue, octetString, oid, sequence } from '../der/writer.ts';
 import { encodeSignatureAlgorithm, verifySignature } from './algorithm.ts';
@@ -101,6 +103,17 @@ for (const args of [
     const key = parsePublicKey(certificate.spki);
     if (args[2] === 'ec_paramgen_curve:P-384') return; // openssl signs it with SHA-256, which does not go with P-384
     assert.ok(verifySignature(certificate.signatureAlgorithm, key, certificate.tbs, certificate.signature));
+  });
+}
+
+for (const algorithm of ['ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87'] as const) {
+  test(`the example certificate for ${algorithm} of RFC 9881 appendix C verifies`, () => {
+    const pem = readFileSync(join(import.meta.dirname, `testdata/rfc9881/${algorithm}.pem`), 'utf8');
+    const certificate = parseCertificate(decodePem(pem, 'CERTIFICATE'));
+    assert.equal(certificate.signatureAlgorithm, algorithm);
+    assert.equal(formatName(certificate.subject), 'CN=LAMPS WG,O=IETF');
+    const key = parsePublicKey(certificate.spki);
+    assert.ok(verifySignature(algorithm, key, certificate.tbs, certificate.signature));
   });
 }
 

@@ -145,5 +145,6 @@ export function importPublicKey(key: PublicKey): KeyObject {
 
 /** Key identifier: the leftmost 160 bits of SHA-256 over the BIT STRING's octets (RFC 7093 §2, method 1). 20 octets. */
 export function keyIdentifier(key: PublicKey): Uint8Array {
-  return new Uint8Array(hash('sha256', key.bits, 'buffer').subarray(0, 20));
+  const digest = hash('sha256', key.bits, 'buffer');
+  return new Uint8Array(digest.buffer, digest.byteOffset, 20);
 }
