@@ -19,7 +19,7 @@ import type { TokenParts } from './flow.ts';
 import { attestJoinToken } from './join-token.ts';
 import { revokeToken, showToken, showTokens } from './manage.ts';
 import type { TokenInput } from './token-input.ts';
-import { purgeTokens } from './token-store.ts';
+import { pushTokenPurge } from './token-store.ts';
 
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
@@ -367,12 +367,8 @@ onBothEngines('tokens are listed for whom they concern, and purged when they con
   assert.deepEqual(parts.asked.at(-1)?.context, { own: false });
 
   const batch = newBatch();
-  batch.writes.push(
-    purgeTokens(
-      newId(NOW + 2000, () => new Uint8Array(10)),
-      10,
-    ),
-  );
+  const before = newId(NOW + 2000, () => new Uint8Array(10));
+  pushTokenPurge(batch, before, 10);
   await parts.commit(batch);
   assert.equal(await list(ada), 'bc');
 });

@@ -1,4 +1,4 @@
-import type { Batch, Write } from '../db/batch.ts';
+import type { Batch } from '../db/batch.ts';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, pageLimit } from '../db/cursor.ts';
 import type { Reader, Row } from '../db/database.ts';
 
@@ -138,12 +138,20 @@ export function withdrawToken(batch: Batch, id: string, now: number): void {
 }
 
 /**
- * Removes at most `limit` tokens with ids before `id`, oldest first: with the id of a time that is further back than
- * retention and the longest life of a token, none of them counts any more.
+ * Pushes the removal of at most `limit` tokens with ids before `id`, oldest first; refused with `not_found` when there is
+ * none. With the id of a time that is further back than retention and the longest life of a token, none of them counts
+ * any more.
  */
-export function purgeTokens(id: string, limit: number): Write {
-  return {
+export function pushTokenPurge(batch: Batch, id: string, limit: number): void {
+  batch.checks.push({
+    sql: 'SELECT 1 FROM join_token WHERE id < ?',
+    params: [id],
+    want: 'present',
+    refusal: 'not_found',
+    reason: 'No token is past retention.',
+  });
+  batch.writes.push({
     sql: 'DELETE FROM join_token WHERE id IN (SELECT id FROM join_token WHERE id < ? ORDER BY id LIMIT ?)',
     params: [id, limit],
-  };
+  });
 }

@@ -131,6 +131,11 @@ export function purgeExpiredAnswers(now: number, limit: number): KeptAnswer {
   return { sql: PURGE, params: [now, limit] };
 }
 
+/** Whether there is anything for `purgeExpiredAnswers`. */
+export async function hasExpiredAnswers(reader: AnswerReader, now: number): Promise<boolean> {
+  return (await reader.get('SELECT 1 FROM idempotency WHERE expires_at <= ?', [now])) !== undefined;
+}
+
 const FIND = 'SELECT request, kind, answer FROM idempotency WHERE scope = ? AND expires_at > ?';
 const UNUSED = 'SELECT 1 FROM idempotency WHERE scope = ? AND expires_at > ?';
 // A row past its time, not purged yet, gives way. A live one was ruled out by the check, under the lock of the head.

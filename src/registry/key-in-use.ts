@@ -1,4 +1,4 @@
-import type { Batch, Write } from '../db/batch.ts';
+import type { Batch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 
 /** Who holds a key: an instance id, `operator:<name>` or `server`. */
@@ -49,12 +49,22 @@ export async function keyHolder(reader: Reader, spkiHash: Uint8Array, now: numbe
   return row?.['holder'] as string | undefined;
 }
 
-/** Removes at most `limit` keys past their time. Run it in batches of its own, with pauses between them. */
-export function purgeKeys(now: number, limit: number): Write {
-  return {
+/**
+ * Pushes the removal of at most `limit` keys past their time; refused with `not_found` when there is none. For batches
+ * of its own, again and again with pauses.
+ */
+export function pushKeyPurge(batch: Batch, now: number, limit: number): void {
+  batch.checks.push({
+    sql: 'SELECT 1 FROM key_in_use WHERE keep_until <= ?',
+    params: [now],
+    want: 'present',
+    refusal: 'not_found',
+    reason: 'No key is past its time.',
+  });
+  batch.writes.push({
     sql:
       'DELETE FROM key_in_use WHERE spki_hash IN ' +
       '(SELECT spki_hash FROM key_in_use WHERE keep_until <= ? ORDER BY keep_until LIMIT ?)',
     params: [now, limit],
-  };
+  });
 }

@@ -19,7 +19,7 @@ import {
   setLatestSerial,
   stopInstance,
 } from './instance.ts';
-import { blockKey, holdKey, keyHolder, purgeKeys } from './key-in-use.ts';
+import { blockKey, holdKey, keyHolder, pushKeyPurge } from './key-in-use.ts';
 import {
   addOperatorCertificate,
   insertOperator,
@@ -240,7 +240,7 @@ onBothEngines('a key serves one holder at a time, and nobody once it is blocked'
   await act(stores, (batch) => blockKey(batch, key));
   assert.equal(await hold('two', NOW + 300, NOW + 600), 'key_in_use');
   assert.equal(await hold('two', NOW * 100, NOW * 200), 'key_in_use');
-  await act(stores, (batch) => batch.writes.push(purgeKeys(NOW * 100, 10)));
+  await act(stores, (batch) => pushKeyPurge(batch, NOW * 100, 10));
   assert.equal(await hold('two', NOW, NOW + 600), 'key_in_use', 'a block is never purged');
 });
 
@@ -251,10 +251,11 @@ onBothEngines('keys past their time are purged a few at a time', async (stores) 
     });
   }
   const left = async () => (await stores.database.all('SELECT keep_until FROM key_in_use ORDER BY keep_until')).length;
-  await act(stores, (batch) => batch.writes.push(purgeKeys(NOW + 2, 2)));
+  await act(stores, (batch) => pushKeyPurge(batch, NOW + 2, 2));
   assert.equal(await left(), 3);
-  await act(stores, (batch) => batch.writes.push(purgeKeys(NOW + 2, 2)));
+  await act(stores, (batch) => pushKeyPurge(batch, NOW + 2, 2));
   assert.equal(await left(), 2);
+  assert.equal(await act(stores, (batch) => pushKeyPurge(batch, NOW + 2, 2)), 'not_found', 'nothing is left to do');
 });
 
 onBothEngines('operators come, carry certificates and go for ever', async (stores) => {

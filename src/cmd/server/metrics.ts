@@ -41,9 +41,6 @@ export const METRICS: readonly MetricDefinition[] = [
     labels: { area: AREAS },
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
   },
-  { name: 'writ_process_resident_memory_bytes', kind: 'gauge', unit: 'bytes', help: 'Resident memory of the process.' },
-  { name: 'writ_process_cpu_seconds', kind: 'counter', unit: 'seconds', help: 'CPU time of the process.' },
-  { name: 'writ_ledger_epoch', kind: 'gauge', help: 'Epoch of revocations and policy as this process knows it.' },
 ];
 
 /** Counts answers. The series of a route are found once. */

@@ -15,6 +15,7 @@ import type { LedgerKeyPair } from '../ledger-keys.ts';
 import { METRICS } from './metrics.ts';
 import { requireFree } from './port-probe.ts';
 import { makeServerIdentity } from './server-identity.ts';
+import { sweep } from './sweep.ts';
 import { threadParts } from './thread-parts.ts';
 import { type RequestThread, startRequestThread, startWriter, tellIdentity } from './threads.ts';
 
@@ -43,6 +44,7 @@ export interface RunningServer {
 
 const MAINTAIN_MS = 60_000;
 const PURGE_MS = 600_000;
+const SWEEP_MS = 10_000;
 const GRACE_MS = 10_000;
 const DAY_MS = 86_400_000;
 
@@ -104,11 +106,21 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
     tellIdentity(threads, identity.tls, log);
   };
   const purge = (): void => writer.tell({ kind: 'purge', before: clock.now() - config.retentionDays * DAY_MS });
+  let sweeping = false;
+  const sweepOnce = async (): Promise<void> => {
+    if (sweeping) return;
+    sweeping = true;
+    try {
+      await sweep({ reader, commit: client.commit, clock, retentionDays: config.retentionDays });
+    } finally {
+      sweeping = false;
+    }
+  };
+  const quietly = (what: string, act: () => Promise<void>) => () =>
+    void act().catch((error: Error) => log.error(`${what} failed`, { error: error.message }));
   const timers = [
-    setInterval(
-      () => void keepUp().catch((error: Error) => log.error('maintenance failed', { error: error.message })),
-      MAINTAIN_MS,
-    ),
+    setInterval(quietly('maintenance', keepUp), MAINTAIN_MS),
+    setInterval(quietly('sweep', sweepOnce), SWEEP_MS),
     setInterval(purge, PURGE_MS),
   ];
   purge();

@@ -1,4 +1,5 @@
 import type { Metrics } from '../../http/metrics.ts';
+import { processReadings, type Reading } from '../../http/process-metrics.ts';
 import type { Operation } from '../../rest/operation.ts';
 import { statusOperations } from '../../rest/status.ts';
 import { VERSION } from '../version.ts';
@@ -12,10 +13,6 @@ export function serverStatus(
   { hierarchy, authority, policy, epoch, clock }: ThreadParts,
   metrics: Metrics,
 ): Operation[] {
-  const memory = metrics.series('writ_process_resident_memory_bytes');
-  const cpu = metrics.series('writ_process_cpu_seconds');
-  const known = metrics.series('writ_ledger_epoch');
-  let told = 0;
   return statusOperations({
     version: VERSION,
     trustDomain: hierarchy.trustDomain,
@@ -24,17 +21,13 @@ export function serverStatus(
       { name: 'policy', ready: policy.version > 0 },
       { name: 'ledger', ready: clock.now() - epoch.confirmedAt() < EPOCH_STALE_MS },
     ],
-    metrics() {
-      // These are of the whole process; the thread that is asked tells them, as the difference to what all have told.
-      const usage = process.cpuUsage();
-      const spent = (usage.user + usage.system) / 1e6;
-      metrics.add(cpu, spent - told);
-      told = spent;
-      metrics.set(memory, process.memoryUsage.rss());
-      metrics.set(known, epoch.current());
-      return metrics.text();
-    },
+    metrics: () => metrics.text([...processReadings(), ledgerReading(epoch.current())]),
   });
+}
+
+function ledgerReading(value: number): Reading {
+  const help = 'Epoch of revocations and policy as this process knows it.';
+  return { definition: { name: 'writ_ledger_epoch', kind: 'gauge', help }, value };
 }
 
 function hasIssuer(authority: ThreadParts['authority']): boolean {

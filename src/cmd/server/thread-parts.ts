@@ -11,7 +11,7 @@ import { EpochCache } from '../../db/epoch-cache.ts';
 import { PartitionMap } from '../../db/partition-map.ts';
 import { CurrentAuthority } from '../../issuance/current-authority.ts';
 import type { IssuanceParts } from '../../issuance/parts.ts';
-import { RefusalLog } from '../../issuance/refusals.ts';
+import { identityOf, RefusalLog } from '../../issuance/refusals.ts';
 import type { Keyring } from '../../keys/keyring.ts';
 import type { EpochCell } from '../../ledger/epoch.ts';
 import { createGuard } from '../../policy/guard.ts';
@@ -46,11 +46,11 @@ export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
   const { reader, commit, keyring, hierarchy, epoch, clock, random, log } = means;
   const { trustDomain } = hierarchy;
   const guard = createGuard(guardLimits(hierarchy));
-  const policy = new Policy({ reader, epoch, clock, guard, log });
+  const refusals = new RefusalLog(commit, clock, log);
+  const policy = new Policy({ reader, epoch, clock, guard, log, refused: recordRefused(refusals) });
   const open = (authority: Authority) => openAuthority(reader, keyring, authority, trustDomain);
   const authority = new CurrentAuthority({ reader, epoch, open });
   const certificates = new PartitionMap(reader, CERTIFICATES.name);
-  const refusals = new RefusalLog(commit, clock, log);
   const refresh = async (): Promise<void> => {
     await policy.fresh();
     await authority.refresh();
@@ -70,4 +70,21 @@ export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
     random,
   };
   return { ...means, policy, authority, certificates, refusals, issuance };
+}
+
+/**
+ * Puts refusals of policy on record. Flows that issue do so themselves, with what they know of the certificate; looking
+ * at something that one may not look at is no event.
+ */
+function recordRefused(refusals: RefusalLog): NonNullable<ConstructorParameters<typeof Policy>[0]['refused']> {
+  return ({ caller, action, resource }, { rules, needsApproval }) => {
+    if (action === 'instance.enrol' || action.startsWith('certificate.') || action.endsWith('.read')) return;
+    void refusals.record({
+      type: 'access.refused',
+      by: identityOf(caller),
+      code: needsApproval === undefined ? 'denied' : 'needs_approval',
+      subjects: [],
+      body: { action, resource: `${resource.type}:${resource.id}`, rules },
+    });
+  };
 }
