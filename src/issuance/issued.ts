@@ -32,7 +32,12 @@ export interface IssuedCertificate {
 export async function issuedBefore(serial: string, parts: IssuanceParts): Promise<IssuedCertificate> {
   const row = await readCertificate(parts.certificates, parseSerial(serial, '/serial'));
   if (row === undefined) throw new WritError('not_found', 'The first answer is past retention.');
-  return issuedFrom(row, await certificateIn(row, parts), parts);
+  return issuedFrom(row, {
+    id: certifiedId(parts.trustDomain, row),
+    der: await certificateIn(row, parts),
+    chain: parts.authority.chain(row.issuer),
+    leaf: row.leaf,
+  });
 }
 
 /** DER of a certificate, from the entry that recorded its issue. */
@@ -48,26 +53,12 @@ export function certifiedId(domain: TrustDomain, row: Pick<CertificateRow, 'kind
   return subjectId(domain, kind === 'server' ? { kind } : { kind, name: name as Name, instance }).uri;
 }
 
+/** The answer about a certificate whose row is this. */
 export function issuedFrom(
-  row: Pick<
-    CertificateRow,
-    'serial' | 'kind' | 'name' | 'instance' | 'profile' | 'issuedAt' | 'expiresAt' | 'leaf' | 'issuer'
-  >,
-  der: Uint8Array,
-  parts: Pick<IssuanceParts, 'authority' | 'trustDomain'>,
+  row: Pick<CertificateRow, 'serial' | 'kind' | 'name' | 'instance' | 'profile' | 'issuedAt' | 'expiresAt'>,
+  { id, der, chain, leaf }: Pick<IssuedCertificate, 'id' | 'der' | 'chain' | 'leaf'>,
 ): IssuedCertificate {
-  const { serial, kind, name, instance, profile, issuedAt, expiresAt, leaf, issuer } = row;
-  return {
-    serial,
-    id: certifiedId(parts.trustDomain, row),
-    kind,
-    name,
-    ...(instance === undefined ? {} : { instance }),
-    profile,
-    issuedAt,
-    expiresAt,
-    der,
-    chain: parts.authority.chain(issuer),
-    leaf,
-  };
+  const { serial, kind, name, instance, profile, issuedAt, expiresAt } = row;
+  const issued = { serial, id, kind, name, profile, issuedAt, expiresAt, der, chain, leaf };
+  return instance === undefined ? issued : { ...issued, instance };
 }

@@ -1,0 +1,27 @@
+import type { Action, Caller } from '../base/access.ts';
+import type { SignedCertificate } from '../ca/sign.ts';
+import type { Batch } from '../db/batch.ts';
+import type { Idempotency } from '../http/idempotency.ts';
+import type { Holder } from './holder.ts';
+import type { Wish } from './parts.ts';
+
+/** What one flow knows and the others do not. */
+export interface Order {
+  readonly caller: Caller;
+  readonly action: Extract<
+    Action,
+    'instance.enrol' | 'certificate.issue' | 'certificate.renew' | 'certificate.replace'
+  >;
+  /** As what the certificate is recorded. */
+  readonly event: 'certificate.issued' | 'certificate.renewed' | 'certificate.replaced';
+  /** DER. */
+  readonly csr: Uint8Array;
+  readonly wish: Wish;
+  readonly idempotency?: Idempotency | undefined;
+  /** The certificate on the strength of which this one is asked for. */
+  readonly previous?: Uint8Array | undefined;
+  /** Step 2. `fresh`: what is remembered may be out of date. Throws what the caller may be told. */
+  holder(fresh: boolean): Promise<Holder>;
+  /** Step 6, for what else the act does. */
+  also?(batch: Batch, certificate: SignedCertificate): void | Promise<void>;
+}
