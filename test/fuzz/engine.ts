@@ -1,4 +1,4 @@
-import { isWritError } from '../../src/base/error.ts';
+import { isWritError, WritError } from '../../src/base/error.ts';
 import { mutate } from './mutate.ts';
 import { choices } from './random.ts';
 import { BrokenPromise, type Target } from './target.ts';
@@ -26,6 +26,8 @@ export interface Limits {
   /** Ends after so many inputs, the corpus included, or so many milliseconds, whichever comes first. */
   readonly inputs: number;
   readonly ms: number;
+  /** Ends at the first defect, too. */
+  readonly untilDefect?: boolean;
 }
 
 /** No input within a target's own limit of size may take longer. */
@@ -49,56 +51,69 @@ export function fuzz(target: Target, corpus: readonly Uint8Array[], limits: Limi
   let inputs = 0;
   let accepted = 0;
   let slowestMs = 0;
-  while (inputs < limits.inputs && (inputs % 32 !== 0 || performance.now() < end)) {
+  const words = wordsOf(corpus);
+  const found = (): boolean => limits.untilDefect === true && defects.size > 0;
+  while (!found() && inputs < limits.inputs && (inputs % 32 !== 0 || performance.now() < end)) {
     const input = corpus[inputs] ?? mutate(target, random.below(2) === 0 ? corpus : pool, random);
     inputs++;
     watch(input);
     const { outcome, ms } = run(target, input);
     slowestMs = Math.max(slowestMs, ms);
     if (outcome === 'accepted') accepted++;
-    else if (typeof outcome === 'string') {
-      const isNew = !sites.has(outcome);
-      sites.add(outcome);
-      if (isNew && pool.length < MOST_KEPT) pool.push(input);
+    else if (outcome instanceof WritError) {
+      const site = siteOf(outcome, words);
+      if (!sites.has(site) && pool.length < MOST_KEPT) pool.push(input);
+      sites.add(site);
     } else if (defects.size < MOST_DEFECTS) defects.set(`${outcome.kind} ${outcome.detail}`, outcome);
   }
   return { name: target.name, inputs, accepted, sites: [...sites].sort(), slowestMs, defects: [...defects.values()] };
 }
 
-/** One input: accepted, the site of its refusal, or a defect; and how long it took, in milliseconds. */
-export function run(target: Target, input: Uint8Array): { outcome: 'accepted' | string | Defect; ms: number } {
-  const start = performance.now();
-  const outcome = attempt(target, input);
-  let ms = performance.now() - start;
+export type Outcome = 'accepted' | WritError | Defect;
+
+/** Runs one input; gives what became of it and how long it took, in milliseconds. */
+export function run(target: Target, input: Uint8Array): { outcome: Outcome; ms: number } {
+  const { outcome, ms: first } = timed(target, input);
   // A pause of the machine or the collector does not come back; slow code does.
-  for (let again = 0; ms > SLOWEST_MS && again < 3; again++) {
-    const restart = performance.now();
-    attempt(target, input);
-    ms = Math.min(ms, performance.now() - restart);
-  }
+  let ms = first;
+  for (let again = 0; ms > SLOWEST_MS && again < 5; again++) ms = Math.min(ms, timed(target, input).ms);
   if (ms > SLOWEST_MS) return { outcome: { kind: 'slow', detail: `more than ${SLOWEST_MS} ms`, input }, ms };
   return { outcome, ms };
 }
 
-function attempt(target: Target, input: Uint8Array): 'accepted' | string | Defect {
+function timed(target: Target, input: Uint8Array): { outcome: Outcome; ms: number } {
+  const start = performance.now();
+  const outcome = attempt(target, input);
+  return { outcome, ms: performance.now() - start };
+}
+
+export function isDefect(outcome: Outcome): outcome is Defect {
+  return typeof outcome === 'object' && !(outcome instanceof WritError);
+}
+
+function attempt(target: Target, input: Uint8Array): Outcome {
   try {
     target.run(input);
     return 'accepted';
   } catch (error) {
     if (error instanceof BrokenPromise) return { kind: 'broken promise', detail: error.message, input };
     if (!isWritError(error)) return { kind: 'crash', detail: whereFrom(error), input };
-    if (!target.codes.includes(error.code))
-      return { kind: 'wrong code', detail: `${error.code}: ${error.message}`, input };
-    return `${error.code}, ${classOf(error.field)}, ${placesOf(error).slice(0, 2).join(' from ')}`;
+    if (target.codes.includes(error.code)) return error;
+    return { kind: 'wrong code', detail: `${error.code}: ${error.message}`, input };
   }
 }
 
-/** A field without what varies from input to input: offsets, indices, names that the input chose. */
-function classOf(field = ''): string {
-  return field.replace(/\d+|…/g, '#');
+/** Code, class of field, and where in the sources it arose: the two innermost places, as `der/reader.ts:71`. */
+function siteOf(error: WritError, words: ReadonlySet<string>): string {
+  const field = (error.field ?? '').replace(/\/[^/]+/g, (part) => (words.has(part.slice(1)) ? part : '/#'));
+  return `${error.code}, ${field.replace(/\d+/g, '#')}, ${placesOf(error).slice(0, 2).join(' from ')}`;
 }
 
-/** Where in the sources an error arose, the innermost place first: `der/reader.ts:71`. */
+/** Words of the corpus: what else stands in a JSON pointer is a name that the input made up. */
+function wordsOf(corpus: readonly Uint8Array[]): Set<string> {
+  return new Set(corpus.flatMap((bytes) => Buffer.from(bytes).toString('latin1').match(/\w+/g) ?? []));
+}
+
 function placesOf(error: Error): string[] {
   return [...(error.stack ?? '').matchAll(/\/src\/([\w./-]+:\d+):\d+/g)].map((match) => match[1]!);
 }

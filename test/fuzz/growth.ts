@@ -1,12 +1,12 @@
 import { type DerNode, lengthOctets, places, readTree, writeTree } from './der-tree.ts';
-import { type Defect, run } from './engine.ts';
+import { type Defect, isDefect, run } from './engine.ts';
 import type { Choices } from './random.ts';
 import type { Target } from './target.ts';
 
-/** From the smaller input to the larger one: linear work grows as much, quadratic work by the square. */
+/** How much longer the larger input is. */
 const FACTOR = 16;
-/** Half-way between linear (16) and quadratic (256), on the scale on which these differ. */
-const ALLOWED = FACTOR ** 1.5;
+/** How much longer it may take for the same number of octets: linear work takes as long, quadratic 16 times. */
+const ALLOWED = 4;
 /** Less than this for the longest input harms nobody, and is too short to tell growth from noise. */
 const HARMLESS_MS = 10;
 
@@ -31,11 +31,10 @@ export function findSuperlinear(
     const small = Math.floor(large / FACTOR);
     if (small === 0) continue;
     const input = family(large);
-    const { outcome, ms: slow } = run(target, input);
-    if (typeof outcome !== 'string') defects.push(outcome);
-    if (slow < HARMLESS_MS || slow < ALLOWED * shortest(target, family(small), 3)) continue;
-    if (shortest(target, input, 5) < ALLOWED * shortest(target, family(small), 10)) continue;
-    const detail = `an input ${FACTOR} times as long takes more than ${ALLOWED} times as long`;
+    const { outcome, ms: alone } = run(target, input);
+    if (isDefect(outcome)) defects.push(outcome);
+    if (alone < HARMLESS_MS || !isSuperlinear(target, input, family(small))) continue;
+    const detail = `an input ${FACTOR} times as long takes more than ${ALLOWED} times as long for each octet`;
     defects.push({ kind: 'superlinear', detail, input });
   }
   return defects;
@@ -48,10 +47,24 @@ function timesThatFill(family: Family, longest: number): number {
   return step < 0.5 ? 0 : Math.max(0, Math.floor(64 + (longest - some) / (step * 1.05)));
 }
 
-function shortest(target: Target, input: Uint8Array, tries: number): number {
-  let best = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < tries; i++) best = Math.min(best, run(target, input).ms);
-  return best;
+/**
+ * Compares the time of one large input with that of as many octets in small ones. Both take about as long when work is
+ * linear, so that a busy machine disturbs both alike; the shortest of several tries counts.
+ */
+function isSuperlinear(target: Target, large: Uint8Array, small: Uint8Array): boolean {
+  let [ofLarge, ofSmall] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let tries = 0; tries < 6; tries++) {
+    ofSmall = Math.min(ofSmall, timeOf(target, small, FACTOR));
+    ofLarge = Math.min(ofLarge, timeOf(target, large, 1));
+    if (ofLarge < ALLOWED * ofSmall) return false;
+  }
+  return true;
+}
+
+function timeOf(target: Target, input: Uint8Array, times: number): number {
+  const start = performance.now();
+  for (let i = 0; i < times; i++) run(target, input);
+  return performance.now() - start;
 }
 
 function familyOf(target: Target, seed: Uint8Array, random: Choices): Family {

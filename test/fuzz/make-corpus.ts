@@ -198,6 +198,7 @@ function certificates(): Record<string, Files> {
     crl: {
       'ok-empty': issueCrl({ issuer: root }).raw,
       'ok-two': issueCrl({ issuer: middle, revoked }).raw,
+      'ok-leaf': issueCrl({ issuer: middle, revoked: [{ serial: leaf.certificate.serial, revokedAt: NOW }] }).raw,
       'refused-truncated': issueCrl({ issuer: middle, revoked }).raw.subarray(0, -1),
     },
   };

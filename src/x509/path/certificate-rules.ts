@@ -1,5 +1,4 @@
 import { sameBytes } from '../../der/bytes.ts';
-import { verifySignature } from '../algorithm.ts';
 import { findExtension } from '../extension.ts';
 import { AUTHORITY_INFO_ACCESS } from '../extensions/authority-info-access.ts';
 import { AUTHORITY_KEY_IDENTIFIER } from '../extensions/authority-key-identifier.ts';
@@ -20,6 +19,7 @@ import type { Budget } from './limits.ts';
 import type { PathPolicy } from './policy.ts';
 import { INHIBIT_ANY_POLICY, POLICY_CONSTRAINTS } from './policy-extensions.ts';
 import { type Fault, fault, type PathReason } from './result.ts';
+import { isSignedWith } from './signature.ts';
 
 /** Where a certificate stands in the path. */
 export type Role = 'leaf' | 'intermediate' | 'anchor';
@@ -187,8 +187,7 @@ function isNotCritical({ certificate }: Facts, oid: string): boolean {
 
 /** Signed with the very key that it certifies; whose name stands as issuer makes no difference to that. */
 function isSelfSigned({ certificate, publicKey }: Facts, { budget }: Standard): boolean {
-  budget.spend('signatures');
-  return verifySignature(certificate.signatureAlgorithm, publicKey, certificate.tbs, certificate.signature);
+  return isSignedWith(publicKey, certificate, budget);
 }
 
 function servesPurpose(usage: readonly string[] | undefined, purpose: Purpose | undefined): boolean {

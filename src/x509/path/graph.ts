@@ -1,10 +1,10 @@
 import { isWritError } from '../../base/error.ts';
 import { sameBytes } from '../../der/bytes.ts';
-import { verifySignature } from '../algorithm.ts';
 import type { Certificate } from '../certificate.ts';
 import { certificateFault, type Role, type Standard } from './certificate-rules.ts';
 import { type Facts, nameKey, readFacts } from './facts.ts';
 import { type Fault, fault } from './result.ts';
+import { isSignedWith } from './signature.ts';
 
 /** A certificate at hand, and what became of it when it was first looked at. */
 interface Node {
@@ -58,7 +58,7 @@ export function newGraph({ leaf, intermediates, anchors }: Certificates, standar
     isSignedBy(child, issuer) {
       const known = signatures.get(child) ?? new Map<Facts, boolean>();
       signatures.set(child, known);
-      const verdict = known.get(issuer) ?? verify(child.certificate, issuer, standard);
+      const verdict = known.get(issuer) ?? isSignedWith(issuer.publicKey, child.certificate, standard.budget);
       known.set(issuer, verdict);
       return verdict;
     },
@@ -87,14 +87,4 @@ function isLikely(child: Facts, { role, facts }: Node): boolean {
   const wanted = child.authorityKeyIdentifier?.keyIdentifier;
   const borne = facts?.subjectKeyIdentifier;
   return role === 'anchor' || (wanted !== undefined && borne !== undefined && sameBytes(wanted, borne));
-}
-
-function verify({ signatureAlgorithm, tbs, signature }: Certificate, issuer: Facts, { budget }: Standard): boolean {
-  budget.spend('signatures');
-  try {
-    return verifySignature(signatureAlgorithm, issuer.publicKey, tbs, signature);
-  } catch (error) {
-    if (isWritError(error, 'bad_certificate')) return false; // a key that cannot exist has signed nothing
-    throw error;
-  }
 }

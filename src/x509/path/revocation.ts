@@ -1,6 +1,5 @@
 import { isWritError } from '../../base/error.ts';
 import { sameBytes } from '../../der/bytes.ts';
-import { verifySignature } from '../algorithm.ts';
 import type { Crl } from '../crl.ts';
 import { findExtension } from '../extension.ts';
 import { CRL_NUMBER, decodeCrlNumber } from '../extensions/crl-number.ts';
@@ -15,6 +14,7 @@ import { namesMatch } from '../name.ts';
 import type { Standard } from './certificate-rules.ts';
 import type { Facts } from './facts.ts';
 import { type Fault, fault } from './result.ts';
+import { isSignedWith } from './signature.ts';
 
 /** Extensions that are acted on. Others may be there, but not critical (RFC 5280 §5.2), delta lists among them. */
 const UNDERSTOOD: readonly string[] = [CRL_NUMBER, ISSUING_DISTRIBUTION_POINT];
@@ -68,9 +68,7 @@ function crlFault(crl: Crl, issuer: Facts, { at, budget }: Standard): string | u
     throw error;
   }
   if (issuer.keyUsage?.includes('cRLSign') === false) return 'is not for it to sign'; // §6.3.3 (f)
-  budget.spend('signatures');
-  const signed = verifySignature(crl.signatureAlgorithm, issuer.publicKey, crl.tbs, crl.signature);
-  return signed ? undefined : 'has a bad signature'; // §6.3.3 (g)
+  return isSignedWith(issuer.publicKey, crl, budget) ? undefined : 'has a bad signature'; // §6.3.3 (g)
 }
 
 function readScope(crl: Crl): IssuingDistributionPoint | undefined {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import type { Certificate } from '../certificate.ts';
+import { AUTHORITY_KEY_IDENTIFIER } from '../extensions/authority-key-identifier.ts';
 import { BASIC_CONSTRAINTS, encodeBasicConstraints } from '../extensions/basic-constraints.ts';
 import { RFC5280 } from './policy.ts';
 import type { PathReason } from './result.ts';
@@ -51,6 +53,17 @@ test('an anchor need not be self-signed', () => {
 test('a signature over other bytes is none', () => {
   const forged = { ...leaf.certificate, tbs: issue('leaf', { issuer: middle }).certificate.tbs };
   assert.equal(outcome({ leaf: forged }), 'bad_signature');
+});
+
+test('a key that cannot exist has signed nothing, not even itself', () => {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
+  spki[spki.length - 1]! ^= 1;
+  const impossible: Certificate = { ...middle.certificate, spki, signatureAlgorithm: 'ecdsa-p256-sha256' };
+  const unsigned = { ...leaf.certificate, signatureAlgorithm: 'ecdsa-p256-sha256' as const };
+  assert.equal(outcome({ leaf: unsigned, anchors: [impossible] }), 'bad_signature');
+  const extensions = impossible.extensions.filter(({ oid }) => oid !== AUTHORITY_KEY_IDENTIFIER);
+  assert.equal(outcome({ leaf: unsigned, anchors: [{ ...impossible, extensions }] }), 'bad_certificate');
 });
 
 test('validity counts to the second, both ends within', () => {

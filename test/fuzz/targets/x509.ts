@@ -54,10 +54,11 @@ import {
   POLICY_CONSTRAINTS,
   POLICY_MAPPINGS,
 } from '../../../src/x509/path/policy-extensions.ts';
-import { validatePath } from '../../../src/x509/path/validate.ts';
+import type { PathResult } from '../../../src/x509/path/result.ts';
+import { type PathRequest, validatePath } from '../../../src/x509/path/validate.ts';
 import { importPublicKey, parsePublicKey } from '../../../src/x509/public-key.ts';
 import { readCorpus } from '../corpus.ts';
-import { demand, type Target } from '../target.ts';
+import { BrokenPromise, demand, type Target } from '../target.ts';
 
 const DECODERS: Readonly<Record<string, (value: Uint8Array) => unknown>> = {
   [AGENT_CONTEXT]: (value) =>
@@ -165,13 +166,22 @@ export const path: Target = {
     const { root, middle, leaf } = chain;
     const at = leaf.notBefore + 1000;
     const settings = { at, policy: RFC5280, purpose: 'server' } as const;
-    const asLeaf = validatePath({ ...settings, leaf: tried, intermediates: [middle], anchors: [root] });
-    const asMiddle = validatePath({ ...settings, leaf, intermediates: [tried], anchors: [root] });
-    validatePath({ ...settings, leaf, intermediates: [middle], anchors: [tried] });
+    const asLeaf = validated({ ...settings, leaf: tried, intermediates: [middle], anchors: [root] });
+    const asMiddle = validated({ ...settings, leaf, intermediates: [tried], anchors: [root] });
+    validated({ ...settings, leaf, intermediates: [middle], anchors: [tried] });
     const genuine = [root, middle, leaf].some(({ tbs }) => sameBytes(tbs, tried.tbs));
     demand(genuine || (!asLeaf.valid && !asMiddle.valid), 'a certificate that nobody signed was accepted');
   },
 };
+
+/** Whatever parsed certificates hold is an answer, never an exception. */
+function validated(request: PathRequest): PathResult {
+  try {
+    return validatePath(request);
+  } catch (error) {
+    throw new BrokenPromise(`path validation throws: ${String(error)}`);
+  }
+}
 
 function readChain(): NonNullable<typeof chain> {
   const [leaf, middle, root] = readCorpus('path')
@@ -198,6 +208,9 @@ export const csr: Target = {
   },
 };
 
+let lists: readonly Uint8Array[] | undefined;
+
+/** Input: a revocation list, also tried on the chain of the corpus `path`. */
 export const crl: Target = {
   name: 'crl',
   form: 'der',
@@ -207,5 +220,13 @@ export const crl: Target = {
     const parsed = parseCrl(input);
     decodeAll(parsed.extensions);
     for (const entry of parsed.entries) decodeAll(entry.extensions);
+    chain ??= readChain();
+    lists ??= readCorpus('crl').flatMap(({ bytes, accepted }) => (accepted ? [parseCrl(bytes).tbs] : []));
+    const { root, middle, leaf } = chain;
+    const at = leaf.notBefore + 1000;
+    const request = { leaf, intermediates: [middle], anchors: [root], at, policy: RFC5280, crls: [parsed] };
+    const result = validated(request);
+    const revoked = !result.valid && result.reason === 'revoked';
+    demand(!revoked || lists.some((tbs) => sameBytes(tbs, parsed.tbs)), 'a list that nobody signed revokes');
   },
 };
