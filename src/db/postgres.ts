@@ -69,7 +69,7 @@ class Postgres implements Database {
     this.#closed = true;
     await Promise.all([this.#queue.idle(), this.#aside.idle()]);
     await this.#opening?.catch(() => undefined);
-    await Promise.all([this.#writer, ...this.#readers].map((connection) => connection?.close()));
+    await Promise.all([this.#writer, ...this.#readers].map(async (connection) => connection?.close()));
   }
 
   async #transactInTurn<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
