@@ -112,7 +112,7 @@ export interface Finding {
 export function lintCertificate(tbs: Uint8Array, issuer: LintIssuer | undefined, expected: ExpectedProfile): Finding[] {
   try {
     const parsed = parseTbsCertificate(tbs, issuer?.certificate.subject);
-    const input = { tbs: parsed, decoded: decodeAll(parsed), issuer, expected };
+    const input = { tbs: parsed, decoded: decodeAll(parsed, issuer?.seen), issuer, expected };
     const findings: Finding[] = [];
     for (const { name, clause, check } of ABOUT[expected.kind]) {
       const fault = check(input);

@@ -166,7 +166,7 @@ const READ_AND_WRITTEN: readonly Case[] = [
     decode: decodeReasonCode,
     want: 'privilegeWithdrawn',
   },
-  { name: 'noRevAvail', hex: '0500', written: encodeNoRevAvail(), decode: checkNoRevAvail, want: undefined },
+  { name: 'noRevAvail', hex: '0500', written: encodeNoRevAvail(), decode: checkNoRevAvail, want: true },
 ];
 
 for (const { name, hex: text, written, decode, want } of READ_AND_WRITTEN) {

@@ -7,11 +7,12 @@ import { nullValue } from '../../der/writer.ts';
  */
 export const NO_REV_AVAIL = '2.5.29.56';
 
-/** The value is NULL; anything else is `bad_der`. */
-export function checkNoRevAvail(value: Uint8Array): void {
+/** The value is NULL, and says that it is there; anything else is `bad_der`. */
+export function checkNoRevAvail(value: Uint8Array): true {
   const outer = openDer(value, 'noRevAvail');
   readNull(outer, '');
   finish(outer);
+  return true;
 }
 
 export function encodeNoRevAvail(): Uint8Array {

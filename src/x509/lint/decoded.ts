@@ -1,3 +1,4 @@
+import { sameBytes } from '../../der/bytes.ts';
 import type { TbsCertificate } from '../certificate.ts';
 import type { Extension } from '../extension.ts';
 import { AGENT_CONTEXT, type AgentContext, decodeAgentContext } from '../extensions/agent-context.ts';
@@ -32,73 +33,85 @@ import type { GeneralName } from '../general-name.ts';
 import { type PublicKey, parsePublicKey } from '../public-key.ts';
 
 /** The key and the extensions of a certificate, decoded; absent ones are undefined. */
-export interface Decoded {
+export interface Decoded extends Extensions {
   readonly publicKey: PublicKey;
-  basicConstraints?: BasicConstraints;
-  keyUsage?: readonly KeyUsage[];
-  purposes?: readonly string[];
-  /** Empty when the SAN is absent. */
-  names: readonly GeneralName[];
-  nameConstraints?: NameConstraints;
-  subjectKeyIdentifier?: Uint8Array;
-  authorityKeyIdentifier?: AuthorityKeyIdentifier;
-  distributionPoints?: readonly DistributionPoint[];
-  access?: readonly AccessDescription[];
-  policies?: readonly PolicyInformation[];
-  noRevAvail: boolean;
-  context?: AgentContext;
   /** Extensions of no kind that a profile uses. */
-  unknown: Extension[];
+  readonly unknown: readonly Extension[];
 }
 
+interface Extensions {
+  basicConstraints: BasicConstraints | undefined;
+  keyUsage: readonly KeyUsage[] | undefined;
+  purposes: readonly string[] | undefined;
+  /** Empty when the SAN is absent. */
+  names: readonly GeneralName[];
+  nameConstraints: NameConstraints | undefined;
+  subjectKeyIdentifier: Uint8Array | undefined;
+  authorityKeyIdentifier: AuthorityKeyIdentifier | undefined;
+  distributionPoints: readonly DistributionPoint[] | undefined;
+  access: readonly AccessDescription[] | undefined;
+  policies: readonly PolicyInformation[] | undefined;
+  noRevAvail: true | undefined;
+  context: AgentContext | undefined;
+}
+
+type Decoder = (value: Uint8Array) => Extensions[keyof Extensions];
+
+const DECODERS: ReadonlyMap<string, readonly [keyof Extensions, Decoder]> = new Map([
+  [BASIC_CONSTRAINTS, ['basicConstraints', decodeBasicConstraints]],
+  [KEY_USAGE, ['keyUsage', decodeKeyUsage]],
+  [EXTENDED_KEY_USAGE, ['purposes', decodeExtendedKeyUsage]],
+  [SUBJECT_ALT_NAME, ['names', decodeSubjectAltName]],
+  [NAME_CONSTRAINTS, ['nameConstraints', decodeNameConstraints]],
+  [SUBJECT_KEY_IDENTIFIER, ['subjectKeyIdentifier', decodeSubjectKeyIdentifier]],
+  [AUTHORITY_KEY_IDENTIFIER, ['authorityKeyIdentifier', decodeAuthorityKeyIdentifier]],
+  [CRL_DISTRIBUTION_POINTS, ['distributionPoints', decodeCrlDistributionPoints]],
+  [AUTHORITY_INFO_ACCESS, ['access', decodeAuthorityInfoAccess]],
+  [CERTIFICATE_POLICIES, ['policies', decodeCertificatePolicies]],
+  [NO_REV_AVAIL, ['noRevAvail', checkNoRevAvail]],
+  [AGENT_CONTEXT, ['context', decodeAgentContext]],
+]);
+
+/**
+ * Extensions by OID as they were first seen under one issuer, and what they say. Most of a leaf's extensions are the same
+ * octets in every leaf, and comparing octets costs less than decoding them.
+ */
+export type Seen = Map<string, { readonly value: Uint8Array; readonly says: Extensions[keyof Extensions] }>;
+
 /** Decodes key and extensions. Throws `bad_der` or `bad_certificate` when one of them is malformed. */
-export function decodeAll(tbs: TbsCertificate): Decoded {
-  const decoded: Decoded = { publicKey: parsePublicKey(tbs.spki), names: [], noRevAvail: false, unknown: [] };
-  for (const extension of tbs.extensions) decodeOne(decoded, extension);
+export function decodeAll(tbs: TbsCertificate, seen: Seen = new Map()): Decoded {
+  const unknown: Extension[] = [];
+  const decoded = { ...NOTHING, publicKey: parsePublicKey(tbs.spki), unknown };
+  for (const extension of tbs.extensions) {
+    const decoder = DECODERS.get(extension.oid);
+    if (decoder === undefined) unknown.push(extension);
+    else decoded[decoder[0]] = says(extension, decoder[1], seen) as never;
+  }
   return decoded;
 }
 
-function decodeOne(decoded: Decoded, extension: Extension): void {
-  const { value } = extension;
-  switch (extension.oid) {
-    case BASIC_CONSTRAINTS:
-      decoded.basicConstraints = decodeBasicConstraints(value);
-      break;
-    case KEY_USAGE:
-      decoded.keyUsage = decodeKeyUsage(value);
-      break;
-    case EXTENDED_KEY_USAGE:
-      decoded.purposes = decodeExtendedKeyUsage(value);
-      break;
-    case SUBJECT_ALT_NAME:
-      decoded.names = decodeSubjectAltName(value);
-      break;
-    case NAME_CONSTRAINTS:
-      decoded.nameConstraints = decodeNameConstraints(value);
-      break;
-    case SUBJECT_KEY_IDENTIFIER:
-      decoded.subjectKeyIdentifier = decodeSubjectKeyIdentifier(value);
-      break;
-    case AUTHORITY_KEY_IDENTIFIER:
-      decoded.authorityKeyIdentifier = decodeAuthorityKeyIdentifier(value);
-      break;
-    case CRL_DISTRIBUTION_POINTS:
-      decoded.distributionPoints = decodeCrlDistributionPoints(value);
-      break;
-    case AUTHORITY_INFO_ACCESS:
-      decoded.access = decodeAuthorityInfoAccess(value);
-      break;
-    case CERTIFICATE_POLICIES:
-      decoded.policies = decodeCertificatePolicies(value);
-      break;
-    case NO_REV_AVAIL:
-      checkNoRevAvail(value);
-      decoded.noRevAvail = true;
-      break;
-    case AGENT_CONTEXT:
-      decoded.context = decodeAgentContext(value);
-      break;
-    default:
-      decoded.unknown.push(extension);
-  }
+function says({ oid, value }: Extension, decode: Decoder, seen: Seen): Extensions[keyof Extensions] {
+  const known = seen.get(oid);
+  if (known !== undefined && sameBytes(known.value, value)) return known.says;
+  if (known !== undefined) return decode(value);
+  // A copy: views would keep that whole certificate alive as long as its issuer.
+  const copy = value.slice();
+  const first = decode(copy);
+  seen.set(oid, { value: copy, says: first });
+  return first;
 }
+
+const NOTHING: Extensions = {
+  basicConstraints: undefined,
+  keyUsage: undefined,
+  purposes: undefined,
+  names: [],
+  nameConstraints: undefined,
+  subjectKeyIdentifier: undefined,
+  authorityKeyIdentifier: undefined,
+  distributionPoints: undefined,
+  access: undefined,
+  policies: undefined,
+  noRevAvail: undefined,
+  context: undefined,
+};

@@ -6,6 +6,7 @@ import { decodeNameConstraints, NAME_CONSTRAINTS } from '../extensions/name-cons
 import { decodeSubjectKeyIdentifier, SUBJECT_KEY_IDENTIFIER } from '../extensions/subject-key-identifier.ts';
 import { type Constraints, readConstraints } from '../path/name-constraints.ts';
 import { type PublicKey, type PublicKeyAlgorithm, parsePublicKey } from '../public-key.ts';
+import type { Seen } from './decoded.ts';
 
 /** What the profile of a certificate lets it be. */
 export interface ExpectedProfile {
@@ -29,6 +30,8 @@ export interface LintIssuer {
   readonly keyIdentifier: Uint8Array | undefined;
   readonly basicConstraints: BasicConstraints | undefined;
   readonly constraints: Constraints | undefined;
+  /** What lints remember from one certificate to the next. */
+  readonly seen: Seen;
 }
 
 /** Throws `bad_der` or `bad_certificate` when an extension of the issuer cannot be understood. */
@@ -43,5 +46,6 @@ export function lintIssuer(certificate: Certificate): LintIssuer {
     keyIdentifier: decode(SUBJECT_KEY_IDENTIFIER, decodeSubjectKeyIdentifier),
     basicConstraints: decode(BASIC_CONSTRAINTS, decodeBasicConstraints),
     constraints: decode(NAME_CONSTRAINTS, (value) => readConstraints(decodeNameConstraints(value))),
+    seen: new Map(),
   };
 }
