@@ -16,13 +16,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { readCorpus } from './fuzz/corpus.ts';
-import { type Defect, fuzz, isDefect, type Report, run } from './fuzz/engine.ts';
-import { findSuperlinear } from './fuzz/growth.ts';
-import { choices } from './fuzz/random.ts';
-import type { Target } from './fuzz/target.ts';
-import { corpusOf, PLANTED } from './fuzz/targets/planted.ts';
-import { TARGETS } from './fuzz/targets.ts';
+import { readCorpus } from './corpus.ts';
+import { type Defect, fuzz, isDefect, type Report, run } from './engine.ts';
+import { findSuperlinear } from './growth.ts';
+import { choices } from './random.ts';
+import type { Target } from './target.ts';
+import { corpusOf, PLANTED } from './targets/planted.ts';
+import { TARGETS } from './targets.ts';
 
 interface Job {
   readonly name: string;
@@ -56,7 +56,7 @@ async function main(): Promise<number> {
     },
   });
   if (options['make-corpus']) {
-    const { makeCorpus } = await import('./fuzz/make-corpus.ts');
+    const { makeCorpus } = await import('./make-corpus.ts');
     await makeCorpus();
     return 0;
   }
