@@ -260,6 +260,38 @@ onEachEngine('nothing slips through a stop that runs against renewals', async ({
   await installation.close();
 });
 
+onEachEngine('a certificate that comes between the look and the stop is stopped, too', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance } = installation;
+  await register(installation, 'planner');
+  const first = await letIn(installation, { agent: 'planner' });
+  let late: IssuedCertificate | undefined;
+  const commit = async (batch: Batch) => {
+    late ??= await renew(installation, first);
+    return issuance.commit(batch);
+  };
+  await stopInstance(ADA, { instance: first.instance!, cause: 'cascade' }, { ...issuance, commit });
+  for (const issued of [first, late!]) assert.equal((await revokedOf(installation, issued))?.cause, 'cascade');
+  await installation.close();
+});
+
+onEachEngine('that a certificate is unknown is not remembered', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance } = installation;
+  const status = statusOf(installation);
+  await register(installation, 'planner');
+  const first = await letIn(installation, { agent: 'planner' });
+  const early: string[] = [];
+  const commit = async (batch: Batch) => {
+    const serial = batch.writes.find(({ sql }) => sql.startsWith('UPDATE instance SET latest'))?.params[0];
+    early.push((await status.of(serial as Uint8Array)).state);
+    return issuance.commit(batch);
+  };
+  const second = await renewCertificate(callerOf(first), { csr: await newKey().csr() }, { ...issuance, commit });
+  assert.deepEqual([...early, (await status.of(second.serial)).state], ['unknown', 'good']);
+  await installation.close();
+});
+
 onEachEngine('standing is what the door is told', async ({ open }) => {
   const installation = await createInstallation(await open());
   const { epoch, clock, database } = installation;
