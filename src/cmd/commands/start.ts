@@ -64,9 +64,6 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
   await installIfEmpty(input, terminal, directory, log);
   const config = withFlags(readConfig(directory.config), input);
   const { reader, keyring, hierarchy } = await open(config, directory, input);
-  if (!existsSync(join(directory.operator, 'operator.json')) && !(await hasOperators(reader))) {
-    await makeFirstOperator(input, directory, config, log);
-  }
   let lost: Error | undefined;
   let wake: (() => void) | undefined;
   const server = await startServer({
@@ -84,6 +81,10 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
       wake?.();
     },
   });
+  // Only now is it known under which port the credential finds the server.
+  if (!existsSync(join(directory.operator, 'operator.json')) && !(await hasOperators(reader))) {
+    await makeFirstOperator(input, directory, { ...config, listen: server.listening }, log);
+  }
   greet(terminal, { directory, config, hierarchy, server });
   await new Promise<void>((resolve) => {
     wake = resolve;

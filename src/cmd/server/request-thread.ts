@@ -56,8 +56,10 @@ async function serve(): Promise<void> {
   const hierarchy = (await readHierarchy(reader))!;
   const epoch = epochCell(data.epochMemory);
   const parts = await threadParts({ reader, commit: client.commit, keyring, hierarchy, epoch, clock, random, log });
+  let apiPort = 0;
   const servers = openServers(parts, reader);
   const ports = await listen(servers, data.listen);
+  apiPort = ports.api;
   const flushing = setInterval(() => void parts.refusals.flush(), FLUSH_MS);
 
   port.on('message', (message: ToRequest) => {
@@ -84,7 +86,10 @@ async function serve(): Promise<void> {
     const metrics = new Metrics(METRICS, data.metricsMemory, data.number);
     const root = rootsOf(hierarchy.authorities)[0]!;
     const operations = [
-      ...registryOperations(built, serverAddress(config, data.listen.api, root)),
+      ...registryOperations(
+        built,
+        serverAddress(config, () => apiPort, root),
+      ),
       ...issuanceOperations(built),
       ...reportOperations(built),
       ...governanceOperations(built),
