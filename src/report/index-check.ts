@@ -5,20 +5,12 @@ import type { Reader } from '../db/database.ts';
 import { PartitionMap } from '../db/partition-map.ts';
 import { sameBytes } from '../der/bytes.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
+import type { IndexCheck, Report } from '../ledger/index-check.ts';
 import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
 import { subjectOf } from '../spiffe-id/subject.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import { findExtension } from '../x509/extension.ts';
 import { decodeSubjectAltName, SUBJECT_ALT_NAME } from '../x509/extensions/subject-alt-name.ts';
-
-/** What `ledger/verify.ts` asks of a check, and where that reports. */
-export interface CertificateCheck {
-  readonly name: string;
-  entries(events: readonly RecordedEvent[], report: Report): Promise<void>;
-  finish(report: Report): Promise<void>;
-}
-
-type Report = (where: string, what: string) => void;
 
 const ISSUES: ReadonlySet<string> = new Set(['certificate.issued', 'certificate.renewed', 'certificate.replaced']);
 
@@ -26,7 +18,7 @@ const ISSUES: ReadonlySet<string> = new Set(['certificate.issued', 'certificate.
  * Says whether the index of certificates is what the log says: each issue has its row with the same facts, each
  * revocation is in its row, and there are no others. Rows past retention are not missed.
  */
-export function certificateCheck(reader: Reader): CertificateCheck {
+export function certificateCheck(reader: Reader): IndexCheck {
   const map = new PartitionMap(reader, CERTIFICATES.name);
   let issued = 0;
   let revoked = 0;
