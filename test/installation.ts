@@ -163,7 +163,12 @@ export async function createInstallation(database: Database, options: Installati
 }
 
 /** Registers an agent that is ready for instances. */
-export async function register({ registry }: Installation, name: string, kind: AgentKind = 'agent'): Promise<Agent> {
+export async function register(
+  { registry, issuance }: Installation,
+  name: string,
+  kind: AgentKind = 'agent',
+): Promise<Agent> {
+  await issuance.refresh();
   const owner = { team: 'research', sponsor: 'alice@example.com' };
   return registerAgent(ADA, { kind, name, owner, purpose: 'tests', environment: 'test', profile: kind }, registry);
 }
@@ -179,7 +184,8 @@ export async function newToken(
   input: TokenInput,
   caller: Caller = ADA,
 ): Promise<{ readonly id: string; readonly attest: () => Promise<Attestation> }> {
-  const { database, clock, random, commit, policy } = installation;
+  const { database, clock, random, commit, policy, issuance } = installation;
+  await issuance.refresh();
   const parts = {
     reader: database,
     authorize: policy.authorize,
