@@ -199,15 +199,26 @@ export function removeRequest(batch: Batch, request: AuthorityRequestRow): void 
 
 /**
  * What every batch that records a leaf checks: its issuer may still sign, or might when the leaf was signed. A leaf
- * that was in flight while the issuer was succeeded is still recorded, for five minutes.
+ * that was in flight while the issuer was succeeded is still recorded, for five minutes. With `profile`, this version of
+ * it is still the one in force.
  */
-export function issuerCheck(issuer: string, issuedAt: number): Check {
+export function issuerCheck(
+  issuer: string,
+  issuedAt: number,
+  profile?: { readonly name: string; readonly version: number },
+): Check {
+  const check = { want: 'present', refusal: 'conflict' } as const;
+  if (profile === undefined) {
+    const sql = 'SELECT 1 AS found FROM authority WHERE id = ? AND signs_until >= ?';
+    return { ...check, sql, params: [issuer, issuedAt], reason: 'The issuing authority was succeeded by another.' };
+  }
   return {
-    sql: 'SELECT 1 AS found FROM authority WHERE id = ? AND signs_until >= ?',
-    params: [issuer, issuedAt],
-    want: 'present',
-    refusal: 'conflict',
-    reason: 'The issuing authority was succeeded by another.',
+    ...check,
+    sql:
+      'SELECT 1 AS found FROM authority a, profile p ' +
+      'WHERE a.id = ? AND a.signs_until >= ? AND p.name = ? AND p.version = ?',
+    params: [issuer, issuedAt, profile.name, profile.version],
+    reason: 'The issuing authority was succeeded by another, or the profile changed.',
   };
 }
 

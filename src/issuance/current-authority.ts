@@ -2,8 +2,7 @@ import { WritError } from '../base/error.ts';
 import { type Authority, activeOf, chainOf } from '../ca/authority.ts';
 import { readAuthorities } from '../ca/hierarchy.ts';
 import type { Issuer } from '../ca/issuer.ts';
-import type { Profile } from '../ca/profile.ts';
-import { readProfiles } from '../ca/profile-store.ts';
+import { readProfiles, type StoredProfile } from '../ca/profile-store.ts';
 import type { Epoch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import type { SigningAuthority } from './parts.ts';
@@ -24,7 +23,7 @@ export class CurrentAuthority implements SigningAuthority {
   readonly #parts: CurrentAuthorityParts;
   readonly #issuers = new Map<string, Promise<Issuer>>();
   #authorities: readonly Authority[] = [];
-  #profiles: ReadonlyMap<string, Profile> = new Map();
+  #profiles: ReadonlyMap<string, StoredProfile> = new Map();
   #chains = new Map<string, readonly Uint8Array[]>();
   #issuer: Issuer | undefined;
   #epoch = -1;
@@ -36,11 +35,8 @@ export class CurrentAuthority implements SigningAuthority {
 
   /** Resolves when what is committed is known. Rejects with `storage_failed` or `signer_failed`. */
   refresh(): Promise<void> {
-    if (this.#epoch === this.#parts.epoch.current()) return FRESH;
-    this.#loading ??= this.#load().finally(() => {
-      this.#loading = undefined;
-    });
-    return this.#loading;
+    const wanted = this.#parts.epoch.current();
+    return this.#epoch >= wanted ? FRESH : this.#reach(wanted);
   }
 
   issuer(): Issuer {
@@ -50,7 +46,7 @@ export class CurrentAuthority implements SigningAuthority {
     });
   }
 
-  profile(name: string): Profile | undefined {
+  profile(name: string): StoredProfile | undefined {
     return this.#profiles.get(name);
   }
 
@@ -68,6 +64,16 @@ export class CurrentAuthority implements SigningAuthority {
     return chain;
   }
 
+  /** A load that is under way may have begun before the change that this caller has to see. */
+  async #reach(epoch: number): Promise<void> {
+    while (this.#epoch < epoch) {
+      this.#loading ??= this.#load().finally(() => {
+        this.#loading = undefined;
+      });
+      await this.#loading;
+    }
+  }
+
   async #load(): Promise<void> {
     const { reader, epoch } = this.#parts;
     // Taken before anything is read: what changes meanwhile is noticed the next time.
@@ -76,12 +82,23 @@ export class CurrentAuthority implements SigningAuthority {
     const active = activeOf(authorities, 'issuing');
     const next = authorities.find(({ kind, state }) => kind === 'issuing' && state === 'next');
     if (next !== undefined) this.#open(next).catch(() => undefined);
-    const issuer = active === undefined ? undefined : await this.#open(active);
+    const issuer = await this.#openActive(active);
     this.#authorities = authorities;
     this.#chains = new Map();
-    this.#profiles = new Map(profiles.map(({ profile }) => [profile.name, profile]));
+    this.#profiles = new Map(profiles.map((stored) => [stored.profile.name, stored]));
     this.#issuer = issuer;
     this.#epoch = under;
+  }
+
+  /** Where the one that signs now cannot be opened there is none: nothing goes on under its predecessor. */
+  async #openActive(active: Authority | undefined): Promise<Issuer | undefined> {
+    if (active === undefined) return undefined;
+    try {
+      return await this.#open(active);
+    } catch (error) {
+      this.#issuer = undefined;
+      throw error;
+    }
   }
 
   #open(authority: Authority): Promise<Issuer> {

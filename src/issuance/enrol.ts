@@ -62,7 +62,7 @@ async function newcomer(attested: Attested, parts: IssuanceParts): Promise<Holde
     name: agent.name,
     instance: id,
     id: instanceId(trustDomain, agent.kind, agent.name, id),
-    profile: profileOf(agent, authority),
+    ...profileOf(agent, authority),
     keyHolder: id,
     resource: agentResource(agent),
     facts: attested.facts,

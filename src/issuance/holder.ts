@@ -16,6 +16,8 @@ export interface Holder {
   readonly instance?: string;
   readonly id: SpiffeId;
   readonly profile: Profile;
+  /** Which version of the profile this is. */
+  readonly profileVersion: number;
   /** Whose the key is to be, and nobody else's. */
   readonly keyHolder: KeyHolder;
   /** What policy is asked about, and what it is told beside the facts of the request. */

@@ -1,7 +1,6 @@
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { isWritError, WritError } from '../base/error.ts';
-import type { Profile } from '../ca/profile.ts';
 import { type Agent, agentResource } from '../registry/agent.ts';
 import { narrowInstance, requireContext } from '../registry/instance.ts';
 import { readStanding, requireActiveInstance, type Standing, standingFault } from '../registry/standing.ts';
@@ -56,7 +55,7 @@ function holderOf(standing: Standing, { authority, trustDomain }: IssuanceParts)
     name: agent.name,
     instance: instance.id,
     id: instanceId(trustDomain, agent.kind, agent.name, instance.id),
-    profile: profileOf(agent, authority),
+    ...profileOf(agent, authority),
     keyHolder: instance.id,
     resource: agentResource(agent),
     facts: { instance: instance.id },
@@ -77,9 +76,9 @@ function holderOf(standing: Standing, { authority, trustDomain }: IssuanceParts)
 }
 
 /** The profile that an agent's certificates follow. Throws `inactive` when it is none that there is. */
-export function profileOf(agent: Agent, authority: SigningAuthority): Profile {
-  const profile = authority.profile(agent.profile);
-  if (profile !== undefined) return profile;
+export function profileOf(agent: Agent, authority: SigningAuthority): Pick<Holder, 'profile' | 'profileVersion'> {
+  const stored = authority.profile(agent.profile);
+  if (stored !== undefined) return { profile: stored.profile, profileVersion: stored.version };
   throw new WritError('inactive', `The profile of the ${agent.kind} does not exist.`, {
     remedy: `Publish it again, or give the ${agent.kind} another one.`,
   });

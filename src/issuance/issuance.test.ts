@@ -15,8 +15,9 @@ import {
 } from '../../test/installation.ts';
 import { type ErrorCode, isWritError, type WritError } from '../base/error.ts';
 import { readCertificate } from '../ca/certificates.ts';
+import { addProfile, readProfile } from '../ca/profile-store.ts';
 import { formatSerial } from '../ca/serial.ts';
-import type { Batch } from '../db/batch.ts';
+import { type Batch, newBatch } from '../db/batch.ts';
 import { idempotencyOf } from '../http/idempotency.ts';
 import { retireAgent } from '../registry/retire.ts';
 import type { Name } from '../spiffe-id/name.ts';
@@ -219,6 +220,16 @@ onEachEngine('the commit looks again', async ({ open }) => {
   const decided = await renewCertificate(callerOf(holder), { csr }, published);
   const [event] = await installation.events(decided.leaf);
   assert.equal(event?.body['policy'], 2, 'a policy set that came in between decides it again');
+
+  const changed = disturbed(installation, async () => {
+    const batch = newBatch();
+    const stored = (await readProfile(installation.database, 'agent'))!;
+    const lifetime = { ...stored.profile.lifetime, default: 600 };
+    addProfile(batch, { ...stored.profile, lifetime }, stored, { now: installation.clock.now(), caller: SYSTEM.id });
+    await installation.commit(batch);
+  });
+  const shorter = await renewCertificate(callerOf(holder), { csr }, changed);
+  assert.equal(shorter.expiresAt - shorter.issuedAt, 600_000, 'so does a profile');
 
   const spent = await newToken(installation, { agent: 'planner' });
   const evidence = await spent.attest();

@@ -84,7 +84,8 @@ async function certify(
   const serial = formatSerial(certificate.serial);
   idempotency?.keep(batch, { kind: 'reference', reference: serial });
   holder.record(batch, { certificate, context, now });
-  batch.checks.push(issuerCheck(issuer.id, certificate.issuedAt));
+  const profile = { name: holder.profile.name, version: holder.profileVersion };
+  batch.checks.push(issuerCheck(issuer.id, certificate.issuedAt, profile));
   requirePolicyVersion(batch, verdict.policyVersion);
   const spkiHash = hash('sha256', csr.publicKey.spki, 'buffer');
   holdKey(batch, spkiHash, holder.keyHolder, { now, keepUntil: certificate.expiresAt + KEY_KEPT });

@@ -1,6 +1,5 @@
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
-import type { Profile } from '../ca/profile.ts';
 import type { Batch } from '../db/batch.ts';
 import {
   addOperatorCertificate,
@@ -82,7 +81,7 @@ function holderOf(
     kind: 'operator',
     name,
     id: operatorId(trustDomain, name),
-    profile: profileNamed(PROFILE, authority),
+    ...profileNamed(PROFILE, authority),
     keyHolder: `operator:${name}`,
     resource: { type: 'Operator', id: name },
     facts: {},
@@ -98,9 +97,9 @@ function holderOf(
 }
 
 /** A profile that every installation has. */
-export function profileNamed(name: string, authority: SigningAuthority): Profile {
-  const profile = authority.profile(name);
-  if (profile !== undefined) return profile;
+export function profileNamed(name: string, authority: SigningAuthority): Pick<Holder, 'profile' | 'profileVersion'> {
+  const stored = authority.profile(name);
+  if (stored !== undefined) return { profile: stored.profile, profileVersion: stored.version };
   throw new WritError('inactive', `The profile ${name} does not exist.`, { remedy: 'Publish it again.' });
 }
 

@@ -2,7 +2,7 @@ import type { Authorize } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import type { Issuer } from '../ca/issuer.ts';
-import type { Profile } from '../ca/profile.ts';
+import type { StoredProfile } from '../ca/profile-store.ts';
 import type { CommitBatch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import type { EpochCache } from '../db/epoch-cache.ts';
@@ -33,7 +33,8 @@ export interface IssuanceParts {
 export interface SigningAuthority {
   /** The one that signs now. Throws `expired` or `unavailable` when there is none. */
   issuer(): Issuer;
-  profile(name: string): Profile | undefined;
+  /** The profile in force, and its version. */
+  profile(name: string): StoredProfile | undefined;
   /** DER of what is sent after a leaf of the authority with this id: its own certificate first, without the root. */
   chain(issuer: string): readonly Uint8Array[];
 }

@@ -28,7 +28,7 @@ export function issueServerCertificate(
         kind: 'server',
         name: 'server',
         id: serverId(parts.trustDomain),
-        profile: profileNamed('server', parts.authority),
+        ...profileNamed('server', parts.authority),
         keyHolder: 'server',
         resource: { type: 'Installation', id: 'writ' },
         facts: {},
