@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { encode, ia5String, octetString, sequence } from '../../der/writer.ts';
 import type { Certificate } from '../certificate.ts';
 import type { Extension } from '../extension.ts';
 import { AUTHORITY_INFO_ACCESS, encodeAuthorityInfoAccess } from '../extensions/authority-info-access.ts';
@@ -14,12 +15,14 @@ import {
 import { encodeNameConstraints, NAME_CONSTRAINTS } from '../extensions/name-constraints.ts';
 import { encodeSubjectAltName, SUBJECT_ALT_NAME } from '../extensions/subject-alt-name.ts';
 import { SUBJECT_KEY_IDENTIFIER } from '../extensions/subject-key-identifier.ts';
+import { encodeName, parseName } from '../name.ts';
+import { keyIdentifier, parsePublicKey } from '../public-key.ts';
 import { certificateFault, type Purpose, type Role } from './certificate-rules.ts';
 import { readFacts } from './facts.ts';
 import { newBudget } from './limits.ts';
 import { type PathPolicy, RFC5280, WEBPKI } from './policy.ts';
 import { INHIBIT_ANY_POLICY, POLICY_CONSTRAINTS } from './policy-extensions.ts';
-import { extension, issue, NOW, type Wish } from './testdata/issue.ts';
+import { extension, issue, NOW, newKey, type Wish } from './testdata/issue.ts';
 
 const NONE: PathPolicy = { ...RFC5280, name: 'none' };
 const dns = [{ kind: 'dns', value: 'leaf.test' }] as const;
@@ -107,6 +110,46 @@ test('plain certificates break no rule', () => {
   assert.equal(faultOf(root.certificate, 'anchor', RFC5280), undefined);
   assert.equal(faultOf(made('', { names: dns }), 'leaf', RFC5280), undefined);
   assert.equal(faultOf(leafWith(usage(false, SERVER_AUTH, CLIENT_AUTH)), 'leaf', WEBPKI, 'server'), undefined);
+});
+
+test('what just keeps to a rule passes', () => {
+  assert.equal(faultOf({ ...plain, serial: new Uint8Array(20).fill(1) }, 'leaf', RFC5280), undefined);
+  const address = { kind: 'ip', value: Uint8Array.of(192, 0, 2, 1) } as const;
+  const strict = { ...NONE, commonNameIsAlternativeName: true, alternativeNameCriticalOnlyWithoutSubject: true };
+  assert.equal(faultOf(made('192.0.2.1', { names: [address] }), 'leaf', strict), undefined);
+  assert.equal(faultOf(made('', { names: dns }), 'leaf', strict), undefined);
+  const same = parseName(
+    encodeName([
+      ['O', 'Example'],
+      ['CN', 'leaf.test'],
+    ]),
+  );
+  assert.equal(faultOf({ ...plain, subject: same }, 'leaf', strict), undefined);
+  const other = parseName(
+    encodeName([
+      ['O', 'Example'],
+      ['CN', 'other.test'],
+    ]),
+  );
+  assert.notEqual(faultOf({ ...plain, subject: other }, 'leaf', strict), undefined);
+});
+
+test('the profile of roots is for roots', () => {
+  const strict = { ...NONE, rootProfile: true };
+  const bare = issue('root', { ca: true, extensions: { [AUTHORITY_KEY_IDENTIFIER]: undefined } });
+  assert.equal(faultOf(root.certificate, 'anchor', strict), undefined);
+  assert.equal(faultOf(bare.certificate, 'anchor', strict), undefined);
+  assert.equal(faultOf(made('cross', { ca: true }), 'anchor', strict), undefined);
+  const key = newKey();
+  const fields = [
+    octetString(keyIdentifier(parsePublicKey(key.spki)), 0x80),
+    encode(0xa1, ia5String('a.test', 0x82)),
+    encode(0x82, Uint8Array.of(1)),
+  ];
+  const talkative = extension(AUTHORITY_KEY_IDENTIFIER, sequence(...fields));
+  const full = issue('root', { ca: true, key, extensions: { [AUTHORITY_KEY_IDENTIFIER]: talkative } });
+  assert.equal(faultOf(full.certificate, 'anchor', NONE), undefined);
+  assert.notEqual(faultOf(full.certificate, 'anchor', strict), undefined);
 });
 
 test('a self-signed certificate may do without authority key identifier', () => {

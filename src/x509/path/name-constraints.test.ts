@@ -85,6 +85,7 @@ test('a directory subtree confines the subject without regard to case', () => {
     permits(readConstraints({ permitted: [base], excluded: [] }), names, newBudget());
   assert.ok(confine(directory('example')));
   assert.ok(!confine(directory('Other')));
+  assert.ok(allows({ permitted: [directory('example')], excluded: [] }, dns('a.test')), 'an empty subject is no name');
 });
 
 test('names and bases that break their syntax are refused', () => {

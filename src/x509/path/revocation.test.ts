@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { encode, oid, sequence, utf8String } from '../../der/writer.ts';
 import type { Crl } from '../crl.ts';
-import { CRL_DISTRIBUTION_POINTS, encodeCrlDistributionPoints } from '../extensions/crl-distribution-points.ts';
+import { CRL_DISTRIBUTION_POINTS } from '../extensions/crl-distribution-points.ts';
 import { CRL_NUMBER, DELTA_CRL_INDICATOR } from '../extensions/crl-number.ts';
+import { encodeDistributionPointName } from '../extensions/distribution-point-name.ts';
 import {
   encodeIssuingDistributionPoint,
   ISSUING_DISTRIBUTION_POINT,
@@ -13,7 +15,16 @@ import { validatePath } from './validate.ts';
 
 const here = [{ kind: 'uri', value: 'http://crl.test/1' }] as const;
 const elsewhere = [{ kind: 'uri', value: 'http://crl.test/2' }] as const;
-const point = extension(CRL_DISTRIBUTION_POINTS, encodeCrlDistributionPoints(here));
+const relative = { relativeName: encode(0xa1, attribute('a')) };
+const otherRelative = { relativeName: encode(0xa1, attribute('b')) };
+const point = extension(
+  CRL_DISTRIBUTION_POINTS,
+  sequence(...[{ fullName: here }, relative].map((name) => sequence(encodeDistributionPointName(name)))),
+);
+
+function attribute(text: string): Uint8Array {
+  return sequence(oid('2.5.4.3'), utf8String(text));
+}
 
 const root = issue('root', { ca: true });
 const middle = issue('middle', { ca: true, issuer: root });
@@ -58,6 +69,14 @@ const CASES: Readonly<Record<string, [Crl[], 'accepted' | 'revoked' | 'revocatio
     [revokes(scope(encodeIssuingDistributionPoint({ name: { fullName: here } })))],
     'revoked',
   ],
+  'for the other of its points': [[revokes(scope(encodeIssuingDistributionPoint({ name: relative })))], 'revoked'],
+  'for another relative point': [[revokes(scope(encodeIssuingDistributionPoint({ name: otherRelative })))], 'accepted'],
+  'for a point of several names': [
+    [revokes(scope(encodeIssuingDistributionPoint({ name: { fullName: [...elsewhere, ...here] } })))],
+    'revoked',
+  ],
+  'from this very second': [[issueCrl({ issuer: middle, thisUpdate: NOW })], 'accepted'],
+  'until this very second': [[issueCrl({ issuer: middle, nextUpdate: NOW })], 'accepted'],
   'for another point': [
     [revokes(scope(encodeIssuingDistributionPoint({ name: { fullName: elsewhere } })))],
     'accepted',
@@ -74,7 +93,10 @@ for (const [title, [crls, want]] of Object.entries(CASES)) {
 }
 
 test('an entry with a critical extension spoils the list', () => {
-  const entries = [{ ...entry(root), extensions: [extension('2.5.29.29', Uint8Array.of(5, 0), true)] }];
+  const entries = [
+    { ...entry(middle), extensions: [] },
+    { ...entry(root), extensions: [extension('2.5.29.29', Uint8Array.of(5, 0), true)] },
+  ];
   const result = validatePath({
     leaf: leaf.certificate,
     intermediates: [middle.certificate],

@@ -54,6 +54,12 @@ const ROWS: Readonly<Record<string, Row>> = {
     false,
     false,
   ],
+  'directory: the same at first': [
+    { form: 'directory', rdns: ['o', 'x'] },
+    { form: 'directory', rdns: ['o', 'cn'] },
+    false,
+    false,
+  ],
   'directory: no prefix': [{ form: 'directory', rdns: ['o', 'cn'] }, { form: 'directory', rdns: ['cn'] }, false, false],
   'other names are never within, always touched': [{ form: 'tag 160' }, { form: 'tag 160' }, false, true],
 };

@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import type { Certificate } from '../certificate.ts';
 import { AUTHORITY_KEY_IDENTIFIER } from '../extensions/authority-key-identifier.ts';
 import { BASIC_CONSTRAINTS, encodeBasicConstraints } from '../extensions/basic-constraints.ts';
+import { SUBJECT_ALT_NAME } from '../extensions/subject-alt-name.ts';
+import { LIMITS } from './limits.ts';
 import { RFC5280 } from './policy.ts';
 import type { PathReason } from './result.ts';
 import { DAY, type Entity, extension, issue, NOW, newKey } from './testdata/issue.ts';
@@ -122,6 +124,43 @@ test('maxDepth counts the intermediates, self-issued ones not', () => {
   assert.equal(through(chain(root, ['a', {}], ['a', {}]), { maxDepth: 1 }), 4);
 });
 
+test('an anchor is no intermediate, self-issued or not', () => {
+  assert.equal(outcome({ anchors: certificates(middle), intermediates: [], maxDepth: 0 }), 2);
+});
+
+test('a path may be as long as the limit', () => {
+  const steps = Array.from({ length: LIMITS.depth - 2 }, (_, i) => [`step ${i}`, {}] as const);
+  assert.equal(through(chain(root, ...steps)), LIMITS.depth);
+  assert.equal(through(chain(root, ...steps, ['one more', {}])), 'path_too_long');
+});
+
+test('a certificate that cannot be decoded stands in no path, and does no harm beside one', () => {
+  const broken = { [SUBJECT_ALT_NAME]: extension(SUBJECT_ALT_NAME, Uint8Array.of(0x30, 0)) };
+  assert.equal(outcome({ leaf: issue('x', { issuer: middle, extensions: broken }).certificate }), 'bad_certificate');
+  const malformed = issue('middle', { ca: true, key: middle.key, issuer: root, extensions: broken });
+  assert.equal(outcome({ intermediates: certificates(malformed) }), 'bad_certificate');
+  assert.equal(outcome({ intermediates: certificates(malformed, middle) }), 3);
+});
+
+test('the leaf carries the name that was asked for', () => {
+  assert.equal(outcome({ name: { kind: 'dns', value: 'a.test' } }), 3);
+  assert.equal(outcome({ name: { kind: 'dns', value: 'b.test' } }), 'wrong_name');
+  const bare = issue('a.test', { issuer: middle }).certificate;
+  assert.equal(outcome({ leaf: bare, name: { kind: 'dns', value: 'a.test' } }), 'wrong_name');
+});
+
+test('name constraints are not for self-issued certificates, the leaf excepted', () => {
+  const constraints = { permitted: [{ kind: 'dns', value: 'a.test' }], excluded: [] } as const;
+  const names = [{ kind: 'dns', value: 'b.test' }] as const;
+  const strict = issue('same', { ca: true, issuer: root, constraints });
+  const successor = issue('same', { ca: true, issuer: strict, names });
+  assert.equal(through([strict, successor]), 4);
+  const other = issue('other', { ca: true, issuer: strict, names });
+  assert.equal(through([strict, other]), 'name_constraint');
+  const own = issue('same', { issuer: strict, names });
+  assert.equal(outcome({ leaf: own.certificate, intermediates: certificates(strict) }), 'name_constraint');
+});
+
 test('what a critical extension says must be understood, whoever bears it', () => {
   const strange = { '1.2.3.4': extension('1.2.3.4', Uint8Array.of(5, 0), true) };
   const harmless = { '1.2.3.4': extension('1.2.3.4', Uint8Array.of(5, 0)) };
@@ -165,8 +204,9 @@ test('work is bounded, whatever is sent', () => {
     issue('same', { ca: true, key, issuer: { ...root, name: 'same' }, pathLength: i }),
   );
   assert.equal(through(same), 'too_complex');
-  const many = Array.from({ length: 257 }, () => middle.certificate);
-  assert.equal(outcome({ intermediates: many }), 'too_complex');
+  const many = Array.from({ length: LIMITS.intermediates }, () => middle.certificate);
+  assert.equal(outcome({ intermediates: many }), 3);
+  assert.equal(outcome({ intermediates: [...many, middle.certificate] }), 'too_complex');
   const long = chain(root, ...Array.from({ length: 30 }, (_, i) => [`step ${i}`, {}] as const));
   assert.equal(through(long), 'path_too_long');
   // Every pair signs the pair above it: 2^n ways through n layers.
