@@ -2,7 +2,7 @@
 // The launcher: plain JavaScript that any Node since 12 can read. It hands over to the Node 26 that came in as an
 // optional dependency, or says in one sentence what is missing. `--node-script FILE ...` runs one of the
 // repository's own scripts on that Node.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -30,6 +30,18 @@ function findNode() {
   }
 }
 
+/** Says what the system lacks when the bundled Node cannot even be loaded; silent when 127 came from somewhere else. */
+function explainLoader() {
+  const probe = spawnSync(node, ['--version'], { encoding: 'utf8' });
+  if (probe.status === 0) return;
+  const library = /lib[\w.+-]+\.so[\w.]*/.exec(probe.stderr || '');
+  const missing = library === null ? 'a shared library' : library[0];
+  process.stderr.write(
+    `the bundled Node ${MAJOR} needs ${missing}, which this system lacks: on Debian run ` +
+      `"apt-get install libatomic1 libstdc++6", or install Node ${MAJOR} yourself.\n`,
+  );
+}
+
 const node = findNode();
 if (node === undefined) {
   process.stderr.write(
@@ -52,7 +64,13 @@ const child = spawn(node, args, { stdio: 'inherit' });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) {
   process.on(signal, () => child.kill(signal));
 }
+child.on('error', (error) => {
+  process.stderr.write(`the bundled Node ${MAJOR} does not start here: ${error.message}\n`);
+  process.exit(1);
+});
 child.on('exit', (code, signal) => {
+  // 127 is what the dynamic loader ends with, before any JavaScript ran.
+  if (code === 127) explainLoader();
   if (signal === null) process.exit(code === null ? 1 : code);
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);

@@ -3,13 +3,13 @@ import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '..');
-const bin = (name: string): string => resolve(root, 'node_modules/.bin', name);
+const tool = (path: string): readonly string[] => [process.execPath, resolve(root, 'node_modules', path)];
 
 const steps: readonly (readonly [string, readonly string[]])[] = [
-  ['types', [bin('tsc'), '--noEmit', '-p', '.']],
-  ['lint and format', [bin('biome'), 'check', '--error-on-warnings', '.']],
-  ['promises', [bin('oxlint'), '--config', 'oxlint.json', '--type-aware', 'src', 'test', 'bench']],
-  ['dead code', [bin('knip'), '--no-progress']],
+  ['types', [...tool('typescript/bin/tsc'), '--noEmit', '-p', '.']],
+  ['lint and format', [...tool('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.']],
+  ['promises', [...tool('oxlint/bin/oxlint'), '--config', 'oxlint.json', '--type-aware', 'src', 'test', 'bench']],
+  ['dead code', [...tool('knip/bin/knip.js'), '--no-progress']],
   ['layers', [process.execPath, '--test', '--test-reporter=dot', 'test/layers.test.ts']],
 ];
 
