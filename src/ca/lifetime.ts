@@ -10,6 +10,8 @@ export interface Lifetimes {
   readonly issuingSigns: number;
   /** How long before it takes over the next issuing authority is made. */
   readonly issuingAhead: number;
+  /** How long before it takes over it is made where somebody wants the change now: processes poll every 200 ms. */
+  readonly issuingLearned: number;
   /** What needs the root key is announced, or done where that is online, so long before it is due. */
   readonly announce: number;
   /** A certificate signed by an authority is recorded until so long after its successor took over. */
@@ -23,6 +25,7 @@ export const LIFETIMES: Lifetimes = {
   intermediate: 1096 * DAY,
   issuingSigns: 90 * DAY,
   issuingAhead: DAY,
+  issuingLearned: 1,
   announce: 60 * DAY,
   overlap: 300,
   rootCrl: 365 * DAY,

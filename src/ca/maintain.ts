@@ -22,6 +22,11 @@ export interface MaintainParts {
   readonly random: Random;
   /** Id of the caller; `system:rotation` when nobody asked. */
   readonly caller?: string;
+  /**
+   * Resolves when every process has had the time to learn of an authority that was just made: to open its key, and to
+   * trust who presents nothing but a leaf that it signed. Waited for when the switch follows at once.
+   */
+  readonly learned?: () => Promise<void>;
 }
 
 /** So many times in a row another process may have been quicker; after that the refusal has another reason. */
@@ -70,6 +75,7 @@ async function run(parts: MaintainParts, succeed: () => string | undefined): Pro
     if (answer.committed) {
       done.push(step);
       refusals = 0;
+      if (wanted !== undefined && step.do === 'make-next-issuing') await parts.learned?.();
     } else if (++refusals === MOST_REFUSALS) {
       throw new WritError(answer.refusal, answer.reason);
     }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
@@ -32,9 +33,11 @@ export const DATA_FLAG = {
   environment: 'WRIT_DATA',
 } as const;
 
+const NOTICED_MS = 250;
+
 /**
  * Opens the installation, calls `act`, and closes it when that has ended. For as long as it is open this process is one
- * more that appends to the ledger; a running server notices what it does within the poll interval.
+ * more that appends to the ledger. When this resolves, a running server has noticed what was done.
  */
 export async function administer<T>(input: Input, log: Log, act: (opened: Administration) => Promise<T>): Promise<T> {
   const directory = dataDirectory(input.flag('data')!);
@@ -57,8 +60,12 @@ export async function administer<T>(input: Input, log: Log, act: (opened: Admini
       const commit = recorder.commit.bind(recorder);
       const means = { reader: database, commit, keyring, hierarchy, epoch, clock, random, log };
       const parts = await threadParts(means);
+      const before = epoch.current();
       try {
-        return await act({ directory, config, database, parts });
+        const result = await act({ directory, config, database, parts });
+        // What the command then says is in force is so at every server: each polls the epoch more often than this.
+        if (epoch.current() !== before) await pause(NOTICED_MS);
+        return result;
       } finally {
         parts.policy.close();
       }

@@ -170,6 +170,8 @@ export async function changePassphrase(
     subjects: ['installation:writ'],
     body: { caller, generation: keyring.generation + 1, keys: rows.length },
   });
+  // Running servers look for the new passphrase.
+  batch.bumpsEpoch = true;
   return { generation: keyring.generation + 1, kek };
 }
 

@@ -29,9 +29,11 @@ export async function stagePassphrase(path: string, passphrase: Passphrase): Pro
   await keepPassphrase(path + STAGED, passphrase);
 }
 
-/** After the database has changed: the staged passphrase becomes the one. */
+/** After the database has changed: the staged passphrase becomes the one. A running server may have been quicker. */
 export async function promotePassphrase(path: string): Promise<void> {
-  await rename(path + STAGED, path);
+  await rename(path + STAGED, path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
   await syncDirectory(dirname(path));
 }
 

@@ -23,21 +23,6 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
       ],
       empty: 'No authorities.',
     }),
-    {
-      path: 'ca rotate',
-      summary: 'Replace the issuing authority now',
-      details: 'It happens by itself every 90 days. Certificates of the old one stay valid.',
-      changes: true,
-      async run(input, terminal) {
-        if (input.dryRun) {
-          terminal.result({ would: 'rotate' }, 'Would make a new issuing authority and sign with it from now on.');
-          return EXIT.ok;
-        }
-        const authority = await (await open(input)).post('/v1/authorities/rotate', {});
-        terminal.result(authority, `Signing with authority ${textOf(authority, 'id')} from now on.`);
-        return EXIT.ok;
-      },
-    },
     listCommand(open, {
       path: 'profile list',
       summary: 'List the certificate profiles',

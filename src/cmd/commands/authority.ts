@@ -5,6 +5,7 @@ import { dueItems } from '../../ca/due.ts';
 import { importIntermediate, requestIntermediate } from '../../ca/external-root.ts';
 import { type Hierarchy, readHierarchy } from '../../ca/hierarchy.ts';
 import { issuingLifetime } from '../../ca/lifetime.ts';
+import { rotateIssuing } from '../../ca/maintain.ts';
 import { moveRootKeyOut, openOfflineRoot } from '../../ca/offline-root.ts';
 import { readProfiles } from '../../ca/profile-store.ts';
 import { addIntermediate, addRootCrl } from '../../ca/succession.ts';
@@ -19,6 +20,7 @@ import { parseCertificate } from '../../x509/certificate.ts';
 import { type Administration, administer, DATA_FLAG } from '../administration.ts';
 import { ADMINISTRATOR } from '../operator-credential.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
+import { issuingLearned } from '../server/issuing-learned.ts';
 
 const ROOT_KEY_FLAGS = [
   { name: 'root-key', value: 'file', summary: 'file with the root key', required: true },
@@ -60,6 +62,31 @@ export function authorityCommands(log: () => Log): readonly Command[] {
         ]);
         terminal.result({ items }, table(['BY', 'WHAT', 'COMMAND'], rows, 'Nothing is due within 60 days.'));
         return due.some(({ overdue }) => overdue) ? EXIT.findings : EXIT.ok;
+      },
+    },
+    {
+      path: 'ca rotate',
+      summary: 'Replace the issuing authority now',
+      details: 'It happens by itself every 90 days. Certificates of the old one stay valid, and no request fails.',
+      flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
+      changes: true,
+      async run(input, terminal) {
+        if (input.dryRun) {
+          terminal.result({ would: 'rotate' }, 'Would make a new issuing authority and sign with it from now on.');
+          return EXIT.ok;
+        }
+        const made = await administer(input, log(), ({ database, parts }) => {
+          const { commit, keyring, clock, random } = parts;
+          terminal.progress('making the next issuing authority known to every server');
+          return rotateIssuing({
+            ...{ reader: database, commit, keyring, clock, random, learned: issuingLearned },
+            caller: ADMINISTRATOR.id,
+          });
+        });
+        const { id, certificate } = made;
+        const expires = new Date(certificate.notAfter).toISOString();
+        terminal.result({ id, kind: made.kind, not_after: expires }, `Signing with authority ${id} from now on.`);
+        return EXIT.ok;
       },
     },
     {

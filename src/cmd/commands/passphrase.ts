@@ -48,7 +48,9 @@ export function passphraseCommand(log: () => Log): Command {
         if (staged !== undefined) await promotePassphrase(staged);
       });
       terminal.result({ changed: true }, 'Every key is sealed under the new passphrase.');
-      terminal.say('A running server goes on; restart it when you can, since it can add no keys under the old one.');
+      terminal.say(
+        'A running server that reads its passphrase from the same place takes it over by itself. Start others again with the new one: until then they can rotate nothing.',
+      );
       return EXIT.ok;
     },
   };

@@ -26,6 +26,7 @@ import { openLedgerKeys } from '../ledger-keys.ts';
 import { openLog } from '../log.ts';
 import { makeOperatorCredential, writeCredential } from '../operator-credential.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
+import { FollowedKeyring } from '../server/followed-keyring.ts';
 import { type RunningServer, startServer } from '../server/server.ts';
 import { INSTALL_FLAGS, install } from './install.ts';
 
@@ -70,7 +71,7 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
     config,
     databasePath: directory.database,
     reader,
-    keyring,
+    keyring: new FollowedKeyring(keyring, () => unlock(reader, input, directory)),
     ledgerKeys: await openLedgerKeys(reader, keyring),
     hierarchy,
     clock: systemClock,

@@ -41,6 +41,8 @@ export interface RequestData {
 
 export type ToRequest =
   | { readonly kind: 'identity'; readonly identity: TlsIdentity }
+  /** After a change of the passphrase. */
+  | { readonly kind: 'keyring'; readonly keyring: Keyring }
   | { readonly kind: 'stop'; readonly graceMs: number };
 
 export type FromRequest =

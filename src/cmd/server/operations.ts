@@ -41,6 +41,7 @@ import { revokeCertificate } from '../../revocation/revoke.ts';
 import { stopAgent } from '../../revocation/stop-agent.ts';
 import { stopInstance } from '../../revocation/stop-instance.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
+import { issuingLearned } from './issuing-learned.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 /** Where join tokens tell their bearers to go, and how to know the server there. */
@@ -159,7 +160,7 @@ export function governanceOperations(parts: ThreadParts): Operation[] {
       show: (caller, id) => showAuthority(caller, id, profiles),
       rotate: (caller) =>
         requestRotation(caller, profiles, (id) =>
-          rotateIssuing({ reader, commit, keyring, clock, random, caller: id }),
+          rotateIssuing({ reader, commit, keyring, clock, random, caller: id, learned: issuingLearned }),
         ),
     }),
   ];

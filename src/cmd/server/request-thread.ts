@@ -11,6 +11,7 @@ import type { Database } from '../../db/database.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../http/limits.ts';
 import { Metrics } from '../../http/metrics.ts';
 import { HttpServer } from '../../http/server.ts';
+import type { TlsIdentity } from '../../http/tls.ts';
 import { epochCell } from '../../ledger/epoch.ts';
 import { commitClient } from '../../ledger/port.ts';
 import { identifyClients } from '../../rest/identify.ts';
@@ -21,6 +22,7 @@ import { type Config, splitAddress } from '../config.ts';
 import { openEngine } from '../engine.ts';
 import { openLog } from '../log.ts';
 import { VERSION } from '../version.ts';
+import { FollowedKeyring } from './followed-keyring.ts';
 import { ledgerOperations } from './ledger-operations.ts';
 import type { FromRequest, RequestData, ToRequest } from './messages.ts';
 import { METRICS, requestObserver } from './metrics.ts';
@@ -47,7 +49,8 @@ try {
 }
 
 async function serve(): Promise<void> {
-  const { config, keyring, commitPort, identity } = data;
+  const { config, commitPort, identity } = data;
+  const keyring = new FollowedKeyring(data.keyring);
   const clock = systemClock;
   const random = systemRandom();
   const log = openLog(config.logLevel, `request-${data.number}`);
@@ -63,11 +66,12 @@ async function serve(): Promise<void> {
   const flushing = setInterval(() => void parts.refusals.flush(), FLUSH_MS);
 
   port.on('message', (message: ToRequest) => {
-    if (message.kind === 'identity') {
-      for (const server of [servers.api, servers.public]) server.setIdentity(message.identity);
-      return;
+    if (message.kind === 'stop') void stop(message.graceMs);
+    else if (message.kind === 'keyring') keyring.follow(message.keyring);
+    else {
+      servers.api.setIdentity(message.identity);
+      servers.public.setIdentity(withoutClients(message.identity));
     }
-    void stop(message.graceMs);
   });
   tell({ kind: 'ready', ports });
 
@@ -106,10 +110,15 @@ async function serve(): Promise<void> {
     const clients = { identify, standing: certificateStanding(built) };
     return {
       api: new HttpServer({ ...common, routes: tables.api, tls: identity, clients }),
-      public: new HttpServer({ ...common, routes: tables.open, tls: { ...identity, trusted: [] } }),
+      public: new HttpServer({ ...common, routes: tables.open, tls: withoutClients(identity) }),
       plain: new HttpServer({ ...common, routes: plainRoutes(authorityDocuments(database, clock)) }),
     };
   }
+}
+
+/** For a listener that asks for no certificate. */
+function withoutClients(identity: TlsIdentity): TlsIdentity {
+  return { ...identity, trusted: [] };
 }
 
 async function listen(

@@ -1,6 +1,8 @@
 import { createPublicKey, sign } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Caller } from '../../base/access.ts';
+import type { Authority } from '../../ca/authority.ts';
+import { sameBytes } from '../../der/bytes.ts';
 import { encodePem } from '../../der/pem.ts';
 import type { TlsIdentity } from '../../http/tls.ts';
 import { issueServerCertificate } from '../../issuance/server.ts';
@@ -13,6 +15,8 @@ const SYSTEM: Caller = { kind: 'system', id: 'system:server' };
 /** An identity for the TLS listeners, and when to make the next: at half of its life. */
 export interface ServerIdentity {
   readonly tls: TlsIdentity;
+  /** Id of the authority that signed it. */
+  readonly issuer: string;
   /** Milliseconds. */
   readonly renewAt: number;
 }
@@ -34,12 +38,19 @@ export async function makeServerIdentity(names: readonly string[], parts: Thread
   };
   const issued = await issueServerCertificate(SYSTEM, { csr, wish }, parts.issuance);
   const pem = (der: Uint8Array): string => encodePem('CERTIFICATE', der);
+  const authorities = parts.authority.authorities();
   return {
     tls: {
       key: key.export({ type: 'pkcs8', format: 'pem' }) as string,
       chain: [issued.der, ...issued.chain].map(pem).join(''),
-      trusted: parts.authority.authorities().map(({ certificate }) => pem(certificate.raw)),
+      trusted: trustedBy(authorities),
     },
+    issuer: authorities.find(({ certificate }) => sameBytes(certificate.raw, issued.chain[0]!))!.id,
     renewAt: issued.issuedAt + (issued.expiresAt - issued.issuedAt) / 2,
   };
+}
+
+/** The certificates by which clients are verified, in PEM: all authorities, so that a client may send its leaf alone. */
+export function trustedBy(authorities: readonly Authority[]): string[] {
+  return authorities.map(({ certificate }) => encodePem('CERTIFICATE', certificate.raw));
 }

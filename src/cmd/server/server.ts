@@ -6,18 +6,18 @@ import type { Hierarchy } from '../../ca/hierarchy.ts';
 import { maintain } from '../../ca/maintain.ts';
 import type { Database } from '../../db/database.ts';
 import { metricsMemory } from '../../http/metrics.ts';
-import type { Keyring } from '../../keys/keyring.ts';
 import { epochCell } from '../../ledger/epoch.ts';
 import { commitClient } from '../../ledger/port.ts';
 import { finishStops } from '../../revocation/finish.ts';
 import { type Config, splitAddress } from '../config.ts';
 import type { LedgerKeyPair } from '../ledger-keys.ts';
+import type { FollowedKeyring } from './followed-keyring.ts';
 import { METRICS } from './metrics.ts';
 import { requireFree } from './port-probe.ts';
 import { makeServerIdentity } from './server-identity.ts';
-import { sweep } from './sweep.ts';
 import { threadParts } from './thread-parts.ts';
-import { type RequestThread, startRequestThread, startWriter, tellIdentity } from './threads.ts';
+import { type RequestThread, startRequestThread, startWriter } from './threads.ts';
+import { startUpkeep } from './upkeep.ts';
 
 export interface ServerMeans {
   readonly config: Config;
@@ -25,7 +25,7 @@ export interface ServerMeans {
   readonly databasePath: string;
   /** Open for reading; the server closes it. */
   readonly reader: Database;
-  readonly keyring: Keyring;
+  readonly keyring: FollowedKeyring;
   readonly ledgerKeys: LedgerKeyPair;
   readonly hierarchy: Hierarchy;
   readonly clock: Clock;
@@ -33,6 +33,8 @@ export interface ServerMeans {
   readonly log: Log;
   /** Called when a thread is lost: the process has to end and start again. */
   readonly onLoss: (error: Error) => void;
+  /** Milliseconds between two looks at what is due to the authorities. Default one minute. */
+  readonly maintainEvery?: number;
 }
 
 export interface RunningServer {
@@ -42,13 +44,9 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-const MAINTAIN_MS = 60_000;
-const PURGE_MS = 600_000;
-const SWEEP_MS = 10_000;
 const GRACE_MS = 10_000;
-const DAY_MS = 86_400_000;
 
-/** Starts the threads of a server and keeps authorities, server certificate and retention up to date. */
+/** Starts the threads of a server, and what it does by itself. */
 export async function startServer(means: ServerMeans): Promise<RunningServer> {
   const { config, databasePath, reader, keyring, ledgerKeys, hierarchy, clock, random, log, onLoss } = means;
   await requireFree(config.listen.api, '--listen');
@@ -71,7 +69,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
   await maintain(parts);
   const own = await threadParts({ ...parts, hierarchy, epoch, log });
   await finishStops({ reader, certificates: own.certificates, commit: client.commit, clock });
-  let identity = await makeServerIdentity(config.names, own);
+  const identity = await makeServerIdentity(config.names, own);
 
   const shared = metricsMemory(METRICS, config.requestThreads);
   const threads: RequestThread[] = [];
@@ -82,7 +80,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
         config,
         database: databasePath,
         number,
-        keyring,
+        keyring: keyring.plain(),
         epochMemory: epoch.memory,
         metricsMemory: shared,
         commitPort: ports[number]!.port1,
@@ -95,40 +93,27 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
     listening = taken(config.listen, thread.ports);
   }
 
-  const keepUp = async (): Promise<void> => {
-    const done = await maintain(parts);
-    for (const step of done) log.info('authorities maintained', { step: step.do });
-    await own.issuance.refresh();
-    // What is trusted changes with the authorities, also when another process rotated them.
-    const trusts = own.authority.authorities().length === identity.tls.trusted.length;
-    if (done.length === 0 && trusts && clock.now() < identity.renewAt) return;
-    identity = await makeServerIdentity(config.names, own);
-    tellIdentity(threads, identity.tls, log);
-  };
-  const purge = (): void => writer.tell({ kind: 'purge', before: clock.now() - config.retentionDays * DAY_MS });
-  let sweeping = false;
-  const sweepOnce = async (): Promise<void> => {
-    if (sweeping) return;
-    sweeping = true;
-    try {
-      await sweep({ reader, commit: client.commit, clock, retentionDays: config.retentionDays });
-    } finally {
-      sweeping = false;
-    }
-  };
-  const quietly = (what: string, act: () => Promise<void>) => () =>
-    void act().catch((error: Error) => log.error(`${what} failed`, { error: error.message }));
-  const timers = [
-    setInterval(quietly('maintenance', keepUp), MAINTAIN_MS),
-    setInterval(quietly('sweep', sweepOnce), SWEEP_MS),
-    setInterval(purge, PURGE_MS),
-  ];
-  purge();
+  const endUpkeep = startUpkeep({
+    ...parts,
+    log,
+    own,
+    identity,
+    names: config.names,
+    retentionDays: config.retentionDays,
+    show(next) {
+      for (const thread of threads) thread.tell({ kind: 'identity', identity: next });
+    },
+    share() {
+      for (const thread of threads) thread.tell({ kind: 'keyring', keyring: keyring.plain() });
+    },
+    purge: (before) => writer.tell({ kind: 'purge', before }),
+    ...(means.maintainEvery === undefined ? {} : { every: means.maintainEvery }),
+  });
 
   return {
     listening,
     async stop() {
-      for (const timer of timers) clearInterval(timer);
+      endUpkeep();
       for (const thread of threads) thread.tell({ kind: 'stop', graceMs: GRACE_MS });
       await Promise.all(threads.map(({ ended }) => ended));
       own.policy.close();

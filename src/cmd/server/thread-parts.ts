@@ -1,4 +1,5 @@
 import type { Clock } from '../../base/clock.ts';
+import { isWritError, WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Authority } from '../../ca/authority.ts';
@@ -48,7 +49,10 @@ export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
   const guard = createGuard(guardLimits(hierarchy));
   const refusals = new RefusalLog(commit, clock, log);
   const policy = new Policy({ reader, epoch, clock, guard, log, refused: recordRefused(refusals) });
-  const open = (authority: Authority) => openAuthority(reader, keyring, authority, trustDomain);
+  const open = (authority: Authority) =>
+    openAuthority(reader, keyring, authority, trustDomain).catch((error: unknown) => {
+      throw isWritError(error, 'conflict') ? behindPassphrase(error) : error;
+    });
   const authority = new CurrentAuthority({ reader, epoch, open });
   const certificates = new PartitionMap(reader, CERTIFICATES.name);
   const refresh = async (): Promise<void> => {
@@ -70,6 +74,14 @@ export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
     random,
   };
   return { ...means, policy, authority, certificates, refusals, issuance };
+}
+
+/** A server that cannot open what was sealed after a change of the passphrase; another replica may. */
+function behindPassphrase(cause: unknown): WritError {
+  return new WritError('unavailable', 'This server cannot open the key of the issuing authority.', {
+    remedy: 'Whoever runs it must give it the present passphrase and start it again.',
+    cause,
+  });
 }
 
 /**

@@ -1,7 +1,5 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { Log } from '../../base/log.ts';
-import type { TlsIdentity } from '../../http/tls.ts';
 import type { FromRequest, FromWriter, RequestData, ToRequest, ToWriter, WriterData } from './messages.ts';
 import { sibling } from './sibling.ts';
 import { fromMembers } from './thread-error.ts';
@@ -54,10 +52,4 @@ async function start<To, From extends FromWriter | FromRequest>(
     if (message.kind === 'stopped') stopped = true;
   });
   return { thread: { tell: (message) => worker.postMessage(message), ended }, ready: first };
-}
-
-/** Hands a new identity to every request thread. Established connections live on. */
-export function tellIdentity(threads: readonly RequestThread[], identity: TlsIdentity, log: Log): void {
-  for (const thread of threads) thread.tell({ kind: 'identity', identity });
-  log.info('server certificate renewed');
 }
