@@ -18,6 +18,7 @@ import { formatSerial } from '../ca/serial.ts';
 import { readUnfinishedStops } from '../ca/unfinished-stop.ts';
 import type { Batch, CommitBatch } from '../db/batch.ts';
 import { EpochCache } from '../db/epoch-cache.ts';
+import { idempotencyOf } from '../http/idempotency.ts';
 import { enrol } from '../issuance/enrol.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
 import { addOperatorWithCertificate } from '../issuance/operator.ts';
@@ -238,6 +239,34 @@ onEachEngine('a stop of many holds from its first commit, and a crash in between
   const before = await size(installation);
   await stopAgent(ADA, { name: 'planner', cause }, issuance);
   assert.equal(await size(installation), before, 'stopping what is stopped records nothing');
+  await installation.close();
+});
+
+onEachEngine('a stop of an agent that was cut off is completed under the same idempotency key', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance, database, clock } = installation;
+  await register(installation, 'planner');
+  const holder = await letIn(installation, { agent: 'planner' });
+  const idempotency = idempotencyOf(
+    {
+      caller: ADA.id,
+      route: 'POST /v1/agents/{name}/retire',
+      key: 'k'.repeat(16),
+      target: '/',
+      body: Buffer.from('{}'),
+    },
+    database,
+    clock,
+  );
+  const stop = (parts: typeof issuance) =>
+    stopAgent(ADA, { name: 'planner', cause: 'cascade' }, parts, { idempotency });
+  await assert.rejects(stop({ ...issuance, commit: dyingAfter(1, issuance.commit) }), code('unavailable'));
+  assert.equal((await readUnfinishedStops(database)).length, 1);
+  for (let repeats = 0; repeats < 2; repeats++) {
+    assert.equal((await stop(issuance)).status, 'retired');
+    assert.equal((await readUnfinishedStops(database)).length, 0);
+    assert.notEqual(await revokedOf(installation, holder), undefined);
+  }
   await installation.close();
 });
 

@@ -34,7 +34,6 @@ export async function stopAgent(
     throw absent(caller, kind ?? 'agent or service', '/name', parts);
   }
   demand(parts.authorize, { caller, action: 'agent.retire', resource: agentResource(agent) });
-  await options.idempotency?.first();
 
   const stop = { at: parts.clock.now(), cause, caller: caller.id };
   await stopInSteps(
@@ -43,9 +42,11 @@ export async function stopAgent(
       canBeWhole: false,
       async begin() {
         const now = await readAgent(parts.reader, agent.name);
+        const repeated = (await options.idempotency?.first()) !== undefined;
         return (batch) => {
           if (now !== undefined && now.status !== 'retired') pushRetirement(batch, caller, now, stop.at, cause);
-          options.idempotency?.keep(batch, { kind: 'reference', reference: agent.name });
+          // A repeat of a stop that was begun under this key and cut off completes it; the key is kept already.
+          if (!repeated) options.idempotency?.keep(batch, { kind: 'reference', reference: agent.name });
         };
       },
     },
