@@ -48,9 +48,11 @@ async function main(): Promise<number> {
   const stricter = Object.entries(STRICTER);
   for (const [id, { why }] of stricter) process.stdout.write(`stricter on purpose: ${id}: ${why}\n`);
   process.stdout.write(`slowest: ${slowest.id}, ${slowest.ms.toFixed(0)} ms\n`);
+  const unknown = stricter.filter(([id]) => !cases.some((given) => given.id === id));
+  for (const [id] of unknown) process.stdout.write(`FAIL ${id}: listed as stricter, but there is no such case\n`);
   const failed = cases.length - passed;
   process.stdout.write(`${passed} passed, ${failed} failed\n`);
-  return failed === 0 && stricter.length <= MOST_STRICTER ? 0 : 1;
+  return failed === 0 && unknown.length === 0 && stricter.length <= MOST_STRICTER ? 0 : 1;
 }
 
 /** In the thread: the case without what only the harness may know. */

@@ -26,6 +26,8 @@ const CASES: Readonly<Record<string, [boolean, Partial<PolicyFacts>[]]>> = {
   'demanded and lost on the way': [false, [{ ...demand, policies: [A] }, {}, { policies: [A] }]],
   'demanded by the leaf alone': [false, [{}, demand]],
   'demanded two certificates on': [true, [{ requireExplicitPolicy: 2 }, {}]],
+  'demanded three certificates on, and there are three': [false, [{ requireExplicitPolicy: 2 }, {}, {}]],
+  'the same with one self-issued': [true, [{ requireExplicitPolicy: 2 }, { selfIssued: true }, {}]],
   'demanded one certificate on': [false, [{ requireExplicitPolicy: 1 }, {}]],
   'any policy passes what is listed below': [true, [{ ...demand, policies: [ANY_POLICY] }, { policies: [A] }]],
   'any policy in the leaf': [true, [{ ...demand, policies: [A] }, { policies: [ANY_POLICY] }]],
