@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { Agent } from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
@@ -15,6 +16,7 @@ const URI = CALLER.id;
 
 const routes: Route[] = [
   { method: 'GET', path: '/who', access: 'caller', handle: ({ caller }) => ({ status: 200, body: caller.id }) },
+  { method: 'POST', path: '/act', access: 'caller', handle: () => ({ status: 200, body: 'acted' }) },
   { method: 'GET', path: '/open', access: 'public', handle: ({ caller }) => ({ status: 200, body: caller.id }) },
 ];
 
@@ -66,6 +68,25 @@ describe('client certificates', () => {
       assert.equal((await ask({ port: at.port, ca: at.ca, path: '/open', client })).text, 'anonymous');
     });
   }
+
+  test('is asked for again when the body has come, which may take long', async () => {
+    const client = at.issuing.leaf({ uri: URI });
+    const socket = connect({ host: '127.0.0.1', port: at.port, ca: at.ca, key: client.keyPem, cert: client.pem });
+    await once(socket, 'secureConnect');
+    let asked = 0;
+    standing = () => {
+      asked += 1;
+      return undefined;
+    };
+    socket.write('POST /act HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{');
+    while (asked === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    standing = () => new WritError('revoked', 'The certificate was revoked.');
+    socket.end('}');
+    let text = '';
+    for await (const chunk of socket) text += String(chunk);
+    assert.match(text, /\r\n\r\nrevoked /);
+    standing = () => undefined;
+  });
 
   test('is verified once a connection, and its standing is asked for each request', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });

@@ -8,8 +8,10 @@ export interface Limits {
   readonly remembered: number;
   /** Requests in work, of one caller or address. */
   readonly inWorkPerCaller: number;
-  /** Requests in work, in all. */
+  /** Requests in work of callers with a good certificate, in all. */
   readonly inWork: number;
+  /** The same without, who have no part in the number above. */
+  readonly inWorkStrangers: number;
   readonly connections: number;
   /** Characters of the request target. */
   readonly target: number;
@@ -33,6 +35,7 @@ export const DEFAULT_LIMITS: Limits = {
   remembered: 65_536,
   inWorkPerCaller: 256,
   inWork: 2048,
+  inWorkStrangers: 1024,
   connections: 16_384,
   target: 4096,
   headers: 16 * 1024,

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Agent } from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
+import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import type { Route } from './route.ts';
 import { ask, askRaw } from './testdata/ask.ts';
@@ -152,6 +153,15 @@ describe('a listener', () => {
     assert.ok(performance.now() - started < 900);
   });
 
+  test('refuses a body in crumbs, each of which costs more than it brings', async () => {
+    await using wide = await listener([{ ...routes[1]!, bodyLimit: 65_536 }]);
+    const head = 'POST /things HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const crumbs = await askRaw(wide.port, wide.ca, [`${head}${'1\r\nx\r\n'.repeat(5000)}0\r\n\r\n`]);
+    assert.match(crumbs, /^HTTP\/1.1 \d+ .*bad_request/s);
+    const pieces = await askRaw(wide.port, wide.ca, [`${head}${`40\r\n${'x'.repeat(64)}\r\n`.repeat(1024)}0\r\n\r\n`]);
+    assert.match(pieces, /^HTTP\/1.1 201 .*65536$/s);
+  });
+
   test('answers pipelined requests in order', async () => {
     const one = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: a\r\n${more}\r\n`;
     const text = await askRaw(at.port, at.ca, [
@@ -204,6 +214,23 @@ test('holds a caller to its requests in work, and gives room again', async () =>
   );
   assert.equal((await ask({ port: at.port, ca: at.ca, path: '/slow' })).text, 'done');
   assert.equal(at.server.inWork(), 0);
+});
+
+test('strangers who dawdle take no room from callers', async () => {
+  const caller: Caller = { kind: 'operator', id: 'spiffe://agents.example.com/operator/ada', operator: 'ada' };
+  const clients = {
+    identify: () => ({ caller, notBefore: 0, notAfter: Number.MAX_SAFE_INTEGER }),
+    standing: () => undefined,
+  };
+  await using at = await listener(routes, { clients, limits: { inWork: 3, inWorkStrangers: 3 } });
+  const dawdlers = Array.from({ length: 3 }, () => connect({ host: '127.0.0.1', port: at.port, ca: at.ca }));
+  for (const socket of dawdlers) socket.write('POST /things HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n');
+  while (at.server.inWork() < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.match((await ask({ port: at.port, ca: at.ca, path: '/fixed' })).text, /^unavailable /);
+  const leaf = at.issuing.leaf({ uri: caller.id });
+  const client = { keyPem: leaf.keyPem, pem: leaf.pem };
+  assert.equal((await ask({ port: at.port, ca: at.ca, path: '/private', client })).text, 'secret');
+  for (const socket of dawdlers) socket.destroy();
 });
 
 test('a stopping server answers what it has begun and nothing else', async () => {

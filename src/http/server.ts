@@ -40,6 +40,7 @@ interface Connection {
   /** By whom requests are counted: the caller where the certificate names one, else the address. */
   readonly countedAs: string;
   readonly rate: RateLimit;
+  readonly work: Concurrency;
   inWork: number;
   /** True while a body is being read, so that a timeout can still be answered. */
   reading: boolean;
@@ -57,6 +58,8 @@ export class HttpServer {
   readonly #callers: RateLimit;
   readonly #addresses: RateLimit;
   readonly #work: Concurrency;
+  /** Of their own, so that strangers who dawdle take no room from callers. */
+  readonly #strangersWork: Concurrency;
   readonly #connections = new WeakMap<object, Connection>();
   readonly #idPrefix = `${randomBytes(5).toString('hex')}-`;
   #requests = 0;
@@ -70,6 +73,7 @@ export class HttpServer {
     this.#callers = createRateLimit({ ...limits.caller, callers: limits.remembered });
     this.#addresses = createRateLimit({ ...limits.address, callers: limits.remembered });
     this.#work = createConcurrency({ perCaller: limits.inWorkPerCaller, all: limits.inWork });
+    this.#strangersWork = createConcurrency({ perCaller: limits.inWorkPerCaller, all: limits.inWorkStrangers });
     const http = {
       maxHeaderSize: limits.headers,
       headersTimeout: limits.headersTimeout,
@@ -111,7 +115,7 @@ export class HttpServer {
 
   /** Requests in work. */
   inWork(): number {
-    return this.#work.count();
+    return this.#work.count() + this.#strangersWork.count();
   }
 
   /** Open connections. */
@@ -150,12 +154,11 @@ export class HttpServer {
       const method = request.method === 'HEAD' ? 'GET' : request.method!;
       route = match.resource.methods.get(method);
       if (route === undefined) throw new MethodNotAllowed(match.resource.allow);
-      let caller: Caller | Promise<Caller> = ANONYMOUS;
-      if (route.access === 'caller') {
-        caller = authenticate(connection.identity, this.#options.clock.now(), this.#standing);
-        if (caller instanceof Promise) caller = await caller;
-      }
+      let caller = ANONYMOUS;
+      if (route.access === 'caller') caller = await this.#authenticate(connection);
       const body = await this.#body(request, route, connection);
+      // A body takes as long as its sender likes: who was good when it began may have been stopped by now.
+      if (route.access === 'caller' && route.method !== 'GET') caller = await this.#authenticate(connection);
       const { params } = match;
       const query = mark === -1 ? '' : target.slice(mark + 1);
       const answer = route.handle({ id, method, target, query, params, headers: request.headers, body, caller });
@@ -163,11 +166,16 @@ export class HttpServer {
     } catch (error) {
       reply = this.#problem(error, id);
     }
-    if (entered) this.#work.leave(connection.countedAs);
+    if (entered) connection.work.leave(connection.countedAs);
     connection.inWork -= 1;
     if (response.destroyed) return;
     sendReply(request, response, reply, { id, close: this.#draining || leavesMuchUnread(request) });
     this.#options.observe?.(route, reply.status, performance.now() - started);
+  }
+
+  /** Who calls, as of now. Throws why nobody does. */
+  #authenticate({ identity }: Connection): Caller | Promise<Caller> {
+    return authenticate(identity, this.#options.clock.now(), this.#standing);
   }
 
   readonly #standing: Standing = (caller) =>
@@ -185,6 +193,7 @@ export class HttpServer {
       identity,
       countedAs: named ? identity.caller.id : addressGroup(socket.remoteAddress ?? ''),
       rate: named ? this.#callers : this.#addresses,
+      work: named ? this.#work : this.#strangersWork,
       inWork: 0,
       reading: false,
     };
@@ -197,7 +206,7 @@ export class HttpServer {
     if (this.#draining) throw unavailable('The server is stopping.');
     const wait = connection.rate.take(connection.countedAs, now);
     if (wait > 0) throw new TooMany('Too many requests from this caller.', wait);
-    const room = this.#work.enter(connection.countedAs);
+    const room = connection.work.enter(connection.countedAs);
     if (room === 'caller') throw new TooMany('Too many requests from this caller are in work at once.', 1000);
     if (room === 'all') throw unavailable('Too many requests are in work at once.');
   }

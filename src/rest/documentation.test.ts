@@ -52,7 +52,8 @@ test('docs/REST.md gives the limits that are in force', () => {
     ['| idle connection | 60 s', DEFAULT_LIMITS.idleTimeout, 60_000],
     ['| connection that stalls within a request or answer | 60 s', DEFAULT_LIMITS.stallTimeout, 60_000],
     ['| requests in work, a caller | 256 ', DEFAULT_LIMITS.inWorkPerCaller, 256],
-    ['| requests in work, all | 2 048 ', DEFAULT_LIMITS.inWork, 2048],
+    ['| requests in work, all callers | 2 048 ', DEFAULT_LIMITS.inWork, 2048],
+    ['| requests in work, all without certificate | 1 024 ', DEFAULT_LIMITS.inWorkStrangers, 1024],
     ['At most 65 536 callers', DEFAULT_LIMITS.remembered, 65_536],
   ];
   for (const [line, limit, value] of said) assert.ok(text.includes(line) && limit === value, line);
