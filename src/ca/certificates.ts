@@ -69,7 +69,7 @@ export interface CertificateRow {
   readonly revoked?: Revoked;
 }
 
-export interface Revoked {
+interface Revoked {
   readonly at: number;
   /** Number of RFC 5280 §5.3.1. */
   readonly reason: number;
@@ -168,7 +168,7 @@ export async function revokeCertificateRow(
 }
 
 /** Whom a certificate is about, for the ledger. Agents and services have one space of names. */
-export function holderSubjects({ kind, name, instance }: Pick<CertificateRow, 'kind' | 'name' | 'instance'>): string[] {
+function holderSubjects({ kind, name, instance }: Pick<CertificateRow, 'kind' | 'name' | 'instance'>): string[] {
   if (instance !== undefined) return [`agent:${name}`, `instance:${instance}`];
   return [`${kind}:${name}`];
 }

@@ -10,7 +10,7 @@ export const REASONS = {
   privilegeWithdrawn: 9,
 } as const;
 
-export type Reason = keyof typeof REASONS;
+type Reason = keyof typeof REASONS;
 
 /**
  * Why something was stopped, in our words, and the reason that follows from it. The closed list is recorded in the

@@ -33,7 +33,7 @@ export function renewCertificate(
 }
 
 /** The caller as a holder of certificates. Throws `not_authenticated` when it is none. */
-export async function callersOwn(caller: Caller, parts: IssuanceParts, fresh: boolean): Promise<Holder> {
+async function callersOwn(caller: Caller, parts: IssuanceParts, fresh: boolean): Promise<Holder> {
   if (caller.instance !== undefined) return instanceHolder(caller.instance, parts, fresh);
   if (caller.operator !== undefined) return operatorHolder(caller.operator, parts);
   throw notAuthenticated();

@@ -31,11 +31,11 @@ export async function removeOperator(
   if (operator === undefined) throw absent(caller, 'operator', '/operator', parts);
   const { name } = operator;
   demand(parts.authorize, { caller, action: 'operator.remove', resource: { type: 'Operator', id: name } });
-  await options.idempotency?.first();
+  const repeated = (await options.idempotency?.first()) !== undefined;
 
   const { rows } = await listCertificates(parts.certificates, { operator: name, state: 'active' }, at, MOST);
   const batch = newBatch();
-  options.idempotency?.keep(batch, { kind: 'reference', reference: name });
+  if (!repeated) options.idempotency?.keep(batch, { kind: 'reference', reference: name });
   if (operator.status === 'active') {
     pushRemoval(batch, name, at);
     batch.events.push({

@@ -270,6 +270,43 @@ onEachEngine('a stop of an agent that was cut off is completed under the same id
   await installation.close();
 });
 
+onEachEngine('the same stop under the same key is one stop', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance, database, clock } = installation;
+  for (const agent of ['planner', 'writer', 'third']) await register(installation, agent);
+  const [a, b, c] = [
+    await letIn(installation, { agent: 'planner' }),
+    await letIn(installation, { agent: 'writer' }),
+    await letIn(installation, { agent: 'third' }),
+  ];
+  const bob = { operator: 'bob' as Name, csr: await newKey().csr() };
+  await addOperatorWithCertificate(SYSTEM, bob, issuance);
+  const keyed = (text: string) => ({
+    idempotency: idempotencyOf(
+      { caller: ADA.id, route: 'POST /v1/x', key: 'a key of many characters', target: text, body: new Uint8Array() },
+      database,
+      clock,
+    ),
+  });
+  const cause = 'cascade';
+  const flows: [string, (text: string) => Promise<unknown>][] = [
+    ['certificate', (text) => revokeCertificate(ADA, { serial: a.serial, cause }, issuance, keyed(text))],
+    ['instance', (text) => stopInstance(ADA, { instance: b.instance!, cause }, issuance, keyed(text))],
+    ['agent', (text) => stopAgent(ADA, { name: 'third', cause }, issuance, keyed(text))],
+    ['operator', (text) => removeOperator(SYSTEM, { operator: 'bob', cause }, issuance, keyed(text))],
+  ];
+  for (const [name, flow] of flows) {
+    const first = await flow(name);
+    const before = await size(installation);
+    assert.deepEqual(await flow(name), first, name);
+    assert.equal(await size(installation), before, name);
+    await assert.rejects(flow('another target'), code('idempotency_mismatch'), name);
+    await database.transaction((tx) => tx.run('DELETE FROM idempotency'));
+  }
+  assert.notEqual(await revokedOf(installation, c), undefined);
+  await installation.close();
+});
+
 onEachEngine('nothing slips through a stop that runs against renewals', async ({ open }) => {
   const installation = await createInstallation(await open());
   const { issuance } = installation;

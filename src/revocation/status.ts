@@ -11,7 +11,7 @@ import { readOperator } from '../registry/operator.ts';
 import { readStanding, type Standing, standingFault } from '../registry/standing.ts';
 
 /** The epoch, and when it was last known to be the stored one (milliseconds). */
-export interface WatchedEpoch extends Epoch {
+interface WatchedEpoch extends Epoch {
   confirmedAt(): number;
 }
 
