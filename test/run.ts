@@ -31,6 +31,13 @@ const gaps = existsSync(gapsFile)
   ? [...new Set(readFileSync(gapsFile, 'utf8').split('\n').filter(Boolean))].sort()
   : [];
 rmSync(scratch, { recursive: true, force: true });
+for (const [program, argument, name] of [
+  ['go', 'version', 'Go'],
+  ['python3', '--version', 'Python'],
+] as const) {
+  if (spawnSync(program, [argument]).status !== 0)
+    gaps.push(`${name}: not installed, so "npm run interop" lacks a judge`);
+}
 for (const gap of gaps) process.stdout.write(`not tested on this machine: ${gap}\n`);
 
 const forgiven = (gap: string): boolean => gap.startsWith('../shared');
