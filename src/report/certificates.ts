@@ -1,4 +1,5 @@
 import type { Caller } from '../base/access.ts';
+import { WritError } from '../base/error.ts';
 import {
   type CertificatePage,
   type CertificatePosition,
@@ -21,7 +22,8 @@ export interface ListFilter extends Whose {
  * by then. In no particular order. Work for one page is bounded, so that one may be short and yet have a next; all of
  * them together are whole, as of the moments at which they were read.
  *
- * Throws `denied`, and `bad_cursor` for a cursor of another question.
+ * Throws `denied`, `bad_cursor` for a cursor of another question, and `not_found` for an instant of which the index is
+ * not whole any more because what expired soon after it is past retention: the ledger alone has it.
  */
 export async function certificatesAt(
   caller: Caller,
@@ -31,6 +33,8 @@ export async function certificatesAt(
 ): Promise<Page<CertificateRow>> {
   await mayRead(caller, query, parts);
   const { time, agent, instance } = query;
+  const whole = await parts.certificates.completeSince();
+  if (time < whole) throw pastRetention(whole);
   const filters = { time, agent, instance };
   const limit = pageLimit(request);
   const page = await certificatesValidAt(parts.certificates, query, limit, positionOf('valid-at', filters, request));
@@ -53,6 +57,17 @@ export async function certificateList(
   const from = positionOf('certificates', filters, request);
   const page = await listCertificates(parts.certificates, filter, parts.clock.now(), pageLimit(request), from);
   return pageOf('certificates', filters, page);
+}
+
+function pastRetention(whole: number): WritError {
+  return new WritError(
+    'not_found',
+    'Certificates of that time are past retention; the index does not have all of them.',
+    {
+      field: '?time',
+      remedy: `Ask about ${new Date(whole).toISOString()} or later, or search the entries of the ledger.`,
+    },
+  );
 }
 
 function pageOf(listing: string, filters: Filters, { rows, next }: CertificatePage): Page<CertificateRow> {

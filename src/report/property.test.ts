@@ -135,7 +135,10 @@ const act = fc.oneof(
       scopes: fc.subarray(SCOPES),
     }),
   },
-  { weight: 24, arbitrary: fc.record({ kind: fc.constant('renew' as const), of: choice, key: choice, scopes: wanted }) },
+  {
+    weight: 24,
+    arbitrary: fc.record({ kind: fc.constant('renew' as const), of: choice, key: choice, scopes: wanted }),
+  },
   { weight: 9, arbitrary: fc.record({ kind: fc.constant('replace' as const), of: choice, key: choice }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('revoke' as const), of: choice }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('stop' as const), of: choice }) },

@@ -11,9 +11,11 @@ import {
   register,
 } from '../../test/installation.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
+import { CERTIFICATES } from '../ca/certificates.ts';
 import { beginStop, finishStop } from '../ca/unfinished-stop.ts';
 import { newBatch } from '../db/batch.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';
+import { dropOldestPartition } from '../db/partition-purge.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
 import { renewCertificate } from '../issuance/renew.ts';
 import { parseTlogProof } from '../merkle/tlog-proof.ts';
@@ -115,6 +117,30 @@ onEachEngine('who was valid when, and what there is', async ({ open }) => {
   finishStop(done, stop.subject);
   await installation.commit(done);
   assert.equal((await at(50)).items.length, 2);
+  await installation.close();
+});
+
+onEachEngine('what is past retention is not passed over in silence', async ({ open }) => {
+  const installation = await createInstallation(await open(), { rowLimit: 2 });
+  const parts = partsOf(installation);
+  const { a, b, a2, b2, start } = await scene(installation);
+  for (let i = 0; i < 4; i++) await letIn(installation, { agent: 'planner' });
+  installation.advance(10 * 3_600_000);
+  const dropped = await dropOldestPartition(installation.database, CERTIFICATES.name, installation.clock.now());
+  assert.equal(dropped?.number, 1);
+  await assert.rejects(certificatesAt(ADA, { time: start }, {}, parts), code('not_found'));
+  assert.ok((await certificatesAt(ADA, { time: dropped!.keepUntil }, {}, parts)).items.length > 0);
+  await assert.rejects(showCertificate(ADA, a.serial, parts), code('not_found'));
+  const listed = await all((page) => certificateList(ADA, {}, page, parts));
+  assert.ok(listed.length < 8 && listed.length > 0);
+  const kept = [a, b, a2, b2].filter(({ leaf }) => listed.some((row) => row.leaf === leaf));
+  for (const { serial } of kept) await showCertificate(ADA, serial, parts);
+
+  const findings: string[] = [];
+  const check = certificateCheck(installation.database);
+  await check.entries(await installation.events(), (where, what) => void findings.push(`${where} ${what}`));
+  await check.finish((where, what) => void findings.push(`${where} ${what}`));
+  assert.deepEqual(findings, [], 'rows past retention are not missed');
   await installation.close();
 });
 
