@@ -1,0 +1,327 @@
+import type { ErrorCode } from '../../src/base/error.ts';
+import type { Item } from '../../src/cli/api.ts';
+import type { Choices } from '../fuzz/random.ts';
+import { newAct } from './act.ts';
+import {
+  type Act,
+  derOf,
+  digestOf,
+  type End,
+  endedBefore,
+  type Held,
+  type Holder,
+  type JoinToken,
+  newRequest,
+  type Registered,
+  type Request,
+  type World,
+} from './world.ts';
+
+/** How long another replica may take to learn of a revocation: the poll interval, twice, and a busy machine. */
+const REPLICA_SLACK_MS = 1500;
+
+/** Acts that are sent together: most of the time one. */
+export type Plan = readonly Act[];
+
+interface Planned {
+  readonly weight: number;
+  /** Undefined when there is nothing to do it with. */
+  plan(world: World, choices: Choices): Promise<Plan | undefined> | Plan | undefined;
+}
+
+/** How many instances are kept living, more or less. */
+const POPULATION = 40;
+
+const OPERATIONS: readonly Planned[] = [
+  { weight: 26, plan: (world, choices) => one(issue(world, anyHolder(world, choices))) },
+  { weight: 20, plan: (world, choices) => one(renew(world, anyHeld(world, choices), 'fresh')) },
+  { weight: 5, plan: (world, choices) => one(renew(world, anyHeld(world, choices), 'same')) },
+  { weight: 5, plan: (world, choices) => one(replace(world, anyHeld(world, choices), 'itself')) },
+  { weight: 5, plan: (world, choices) => one(replace(world, anyHeld(world, choices), 'operator')) },
+  { weight: 10, plan: (world, choices) => [makeToken(world, anyAgent(world, choices), 1)] },
+  { weight: 4, plan: (world, choices) => [makeToken(world, anyAgent(world, choices), 2 + choices.below(4))] },
+  { weight: 16, plan: (world, choices) => spend(world, choices) },
+  { weight: 5, plan: (world, choices) => revoke(world, anyHeld(world, choices)) },
+  { weight: 3, plan: (world, choices) => stopInstance(world, crowded(world) ? anyHolder(world, choices) : undefined) },
+  { weight: 1, plan: (world, choices) => retire(world, choices) },
+];
+
+/** Each as often as it weighs. */
+const WEIGHTED = OPERATIONS.flatMap((operation) => Array<Planned>(operation.weight).fill(operation));
+
+/** The next thing that somebody does. */
+export async function nextPlan(world: World, choices: Choices): Promise<Plan> {
+  for (;;) {
+    const plan = await WEIGHTED[choices.below(WEIGHTED.length)]!.plan(world, choices);
+    if (plan !== undefined && plan.length > 0) return plan;
+    if (world.agents.every(({ retire: { asked } }) => asked)) return [registerAgent(world)];
+  }
+}
+
+async function one(act: Promise<Act> | undefined): Promise<Plan | undefined> {
+  return act === undefined ? undefined : [await act];
+}
+
+function anyHolder(world: World, choices: Choices): Holder | undefined {
+  const living = world.living();
+  return living.length === 0 ? undefined : choices.pick(living);
+}
+
+/** One of the newest certificates of an instance, now and then one that is revoked already. */
+function anyHeld(world: World, choices: Choices): Held | undefined {
+  const holder = anyHolder(world, choices);
+  if (holder === undefined || holder.held.length === 0) return undefined;
+  const held = choices.pick(holder.held.slice(-4));
+  return held.revoke.asked && choices.below(8) > 0 ? undefined : held;
+}
+
+function anyAgent(world: World, choices: Choices): Registered {
+  const active = world.agents.filter(({ retire: end }) => !end.asked);
+  return choices.pick(active.length === 0 ? world.agents : active);
+}
+
+function crowded(world: World): boolean {
+  return world.living().length > POPULATION;
+}
+
+export function registerAgent(world: World): Act {
+  const agent: Registered = { name: `agent-${++world.agentsMade}`, retire: { asked: false } };
+  const owner = { team: 'torture', sponsor: 'sponsor@example.com' };
+  return newAct({
+    kind: 'register',
+    as: 'operator',
+    path: '/v1/agents',
+    body: { name: agent.name, owner, purpose: 'endures' },
+    same: (answer) => `${String(answer['name'])} ${String(answer['created_at'])}`,
+    settle: () => world.agents.push(agent),
+    explains: () => false,
+    forbidden: () => undefined,
+  });
+}
+
+export function makeToken(world: World, agent: Registered, uses: number): Act {
+  return newAct({
+    kind: 'token',
+    as: 'operator',
+    path: '/v1/tokens',
+    body: { agent: agent.name, uses, lifetime_seconds: 3600 },
+    same: (answer) => `${String(answer['id'])} ${digestOf(String(answer['token']))}`,
+    settle(answer) {
+      const [id, text] = [String(answer['id']), String(answer['token'])];
+      world.tokens.push({ id, text, agent, uses, asked: 0, letIn: new Set() });
+    },
+    explains: (code) => ended([agent.retire], code),
+    forbidden: (sentAt) => (endedBefore(agent.retire, sentAt) ? 'the agent was retired' : undefined),
+  });
+}
+
+/** Uses up a token: alone, or with more takers at once than it has uses, from whom it must choose. */
+async function spend(world: World, choices: Choices): Promise<Plan | undefined> {
+  const open = world.tokens.filter(({ asked, uses, agent }) => asked < uses && !agent.retire.asked);
+  if (open.length === 0) return undefined;
+  const token = choices.pick(open);
+  const left = token.uses - token.asked;
+  const takers = choices.below(3) === 0 ? left + 1 + choices.below(2) : 1;
+  return Promise.all(Array.from({ length: takers }, () => enrol(world, token)));
+}
+
+async function enrol(world: World, token: JoinToken): Promise<Act> {
+  const request = await newRequest();
+  token.asked++;
+  const { agent } = token;
+  return certify(world, request, {
+    kind: 'enrol',
+    as: 'nobody',
+    path: '/v1/enrol',
+    body: { token: token.text, csr: request.csr },
+    holderOf(answer) {
+      const id = String(answer['instance']);
+      const holder: Holder = { id, agent, held: [], stop: { asked: false } };
+      token.letIn.add(id);
+      world.holders.push(holder);
+      return holder;
+    },
+    // Two at once for one use: somebody comes too late.
+    explains: (code) => ended([agent.retire], code) || (code === 'token_refused' && token.asked > token.uses),
+    forbidden: (sentAt) => (endedBefore(agent.retire, sentAt) ? 'the agent was retired' : undefined),
+  });
+}
+
+function issue(world: World, holder: Holder | undefined): Promise<Act> | undefined {
+  if (holder === undefined) return undefined;
+  return newRequest().then((request) =>
+    certify(world, request, {
+      kind: 'issue',
+      as: 'operator',
+      path: '/v1/certificates',
+      body: { instance: holder.id, csr: request.csr },
+      holderOf: () => holder,
+      explains: (code) => ended([holder.stop, holder.agent.retire], code),
+      forbidden: (sentAt) => stoppedBefore(holder, sentAt),
+    }),
+  );
+}
+
+function renew(world: World, held: Held | undefined, key: 'fresh' | 'same'): Promise<Act> | undefined {
+  if (held === undefined) return undefined;
+  return newRequest(key === 'same' ? held.key : undefined).then((request) =>
+    certify(
+      world,
+      request,
+      {
+        kind: `renew with ${key} key`,
+        as: held,
+        path: '/v1/certificates/renew',
+        body: { csr: request.csr },
+        holderOf: () => held.holder,
+        explains: (code) => endedCaller(held, code) || (key === 'same' && blocked(held, code)),
+        forbidden: (sentAt) => callerEndedBefore(held, sentAt),
+      },
+      key === 'fresh',
+    ),
+  );
+}
+
+function replace(world: World, held: Held | undefined, by: 'itself' | 'operator'): Promise<Act> | undefined {
+  if (held === undefined) return undefined;
+  const wasAsked = held.revoke.asked;
+  held.revoke.asked = true;
+  return newRequest().then((request) =>
+    certify(world, request, {
+      kind: `replace by ${by}`,
+      as: by === 'itself' ? held : 'operator',
+      path: '/v1/certificates/replace',
+      body: { csr: request.csr, ...(by === 'itself' ? {} : { serial: held.serial }) },
+      holderOf() {
+        markRevoked(world, held);
+        return held.holder;
+      },
+      explains: (code) => endedCaller(held, code),
+      forbidden: (sentAt) =>
+        wasAsked && endedBefore(held.revoke, sentAt)
+          ? 'the certificate was revoked'
+          : stoppedBefore(held.holder, sentAt),
+    }),
+  );
+}
+
+function revoke(world: World, held: Held | undefined): Plan | undefined {
+  if (held === undefined) return undefined;
+  held.revoke.asked = true;
+  return [
+    newAct({
+      kind: 'revoke',
+      as: 'operator',
+      path: `/v1/certificates/${held.serial}/revoke`,
+      body: { cause: 'key_theft' },
+      same: (answer) => `${String(answer['serial'])} ${String(answer['status'])} ${String(answer['revoked_at'])}`,
+      settle: () => markRevoked(world, held),
+      explains: () => false,
+      forbidden: () => undefined,
+    }),
+  ];
+}
+
+function stopInstance(world: World, holder: Holder | undefined): Plan | undefined {
+  if (holder === undefined) return undefined;
+  holder.stop.asked = true;
+  return [
+    newAct({
+      kind: 'stop',
+      as: 'operator',
+      path: `/v1/instances/${holder.id}/stop`,
+      body: { cause: 'clone_detected' },
+      same: (answer) => `${String(answer['id'])} ${String(answer['status'])} ${String(answer['stopped_at'])}`,
+      settle() {
+        holder.stop.since ??= performance.now();
+        for (const held of holder.held) markRevoked(world, held);
+      },
+      explains: () => false,
+      forbidden: () => undefined,
+    }),
+  ];
+}
+
+/** Stops an agent with all its instances, and registers another in its place. */
+function retire(world: World, choices: Choices): Plan | undefined {
+  const active = world.agents.filter(({ retire: end }) => !end.asked);
+  if (active.length < 3) return [registerAgent(world)];
+  const agent = choices.pick(active);
+  agent.retire.asked = true;
+  return [
+    newAct({
+      kind: 'retire',
+      as: 'operator',
+      path: `/v1/agents/${agent.name}/retire`,
+      body: { cause: 'decommissioned' },
+      same: (answer) => `${String(answer['name'])} ${String(answer['status'])}`,
+      settle() {
+        agent.retire.since ??= performance.now();
+        for (const { agent: of, held } of world.holders) {
+          if (of === agent) for (const one of held) markRevoked(world, one);
+        }
+      },
+      explains: () => false,
+      forbidden: () => undefined,
+    }),
+    registerAgent(world),
+  ];
+}
+
+interface Certifying extends Pick<Act, 'kind' | 'as' | 'path' | 'body' | 'explains' | 'forbidden'> {
+  readonly holderOf: (answer: Item) => Holder;
+}
+
+/** An act whose answer is a certificate. `fresh`: no other act asks one for this key. */
+function certify(world: World, request: Request, how: Certifying, fresh = true): Act {
+  const { holderOf, ...act } = how;
+  const made = newAct({
+    ...act,
+    same: (answer) => `${String(answer['serial'])} ${digestOf(String(answer['certificate']))}`,
+    settle(answer) {
+      const serial = String(answer['serial']);
+      const certificate = String(answer['certificate']);
+      const holder = holderOf(answer);
+      const chain = answer['chain'] as readonly string[];
+      const held: Held = { serial, holder, key: request.key, certificate, chain, revoke: { asked: false } };
+      holder.held.push(held);
+      // Answers overtake one another: what was committed before its holder was stopped ended with it.
+      if (holder.stop.since !== undefined || holder.agent.retire.since !== undefined) markRevoked(world, held);
+      const der = derOf(certificate);
+      world.releases.set(serial, { serial, index: Number(answer['ledger_index']), der, proven: false });
+    },
+  });
+  if (fresh) world.byKey.set(request.spki, made);
+  else world.byKey.delete(request.spki);
+  return made;
+}
+
+function markRevoked(world: World, held: Held): void {
+  held.revoke.asked = true;
+  held.revoke.since ??= performance.now();
+  world.revoked.add(held.serial);
+}
+
+/** Refusals that an end explains, also one that was asked for and not answered yet. */
+function ended(ends: readonly End[], code: ErrorCode): boolean {
+  return ends.some(({ asked }) => asked) && (code === 'revoked' || code === 'inactive' || code === 'conflict');
+}
+
+function endedCaller(held: Held, code: ErrorCode): boolean {
+  return ended([held.revoke, held.holder.stop, held.holder.agent.retire], code);
+}
+
+/** A key whose certificate was revoked is blocked, for its former holder, too. */
+function blocked({ holder }: Held, code: ErrorCode): boolean {
+  return code === 'key_in_use' && holder.held.some(({ revoke: { asked } }) => asked);
+}
+
+function stoppedBefore({ stop, agent }: Holder, sentAt: number): string | undefined {
+  if (endedBefore(stop, sentAt)) return 'the instance was stopped';
+  return endedBefore(agent.retire, sentAt) ? 'the agent was retired' : undefined;
+}
+
+function callerEndedBefore(held: Held, sentAt: number): string | undefined {
+  if (endedBefore(held.revoke, sentAt, REPLICA_SLACK_MS)) return 'the certificate presented was revoked';
+  return stoppedBefore(held.holder, sentAt);
+}

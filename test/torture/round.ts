@@ -1,0 +1,105 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Choices, choices } from '../fuzz/random.ts';
+import { DidNotStart, writ } from '../program.ts';
+import { perform, type Scene } from './act.ts';
+import { checkDatabase, type Highest } from './check.ts';
+import { checkInterface } from './interface-check.ts';
+import { startLoad } from './load.ts';
+import { Monitor } from './monitor.ts';
+import { makeToken, registerAgent } from './operations.ts';
+import { RECOVERY_MS, type Site } from './site.ts';
+import type { Tally } from './tally.ts';
+import { World } from './world.ts';
+
+/** Kills of one installation, after which another begins: what is checked each time grows with it. */
+const KILLS = 40;
+/** Milliseconds of load before a kill: from the first answers after a start to a server that is warm. */
+const [SHORTEST, LONGEST] = [20, 700];
+/** Of ten acts with an unknown outcome so many are repeated; the others are given up, as by a client that died, too. */
+const REPEATED = 8;
+
+export interface RoundOptions {
+  readonly seed: number;
+  /** `performance.now()` at which no further kill is made. */
+  readonly until: number;
+  /** At most so many kills. */
+  readonly kills: number;
+}
+
+/** One installation from its first start to its last check. False when it could not go on. */
+export async function round(site: Site, tally: Tally, { seed, until, kills }: RoundOptions): Promise<boolean> {
+  const chosen = choices(seed);
+  const scene: Scene = { world: new World(), tally };
+  const highest: Highest = { epoch: 0, crls: new Map() };
+  const before = tally.kills;
+  try {
+    await site.begin();
+    const monitor = await Monitor.meet(site.doors()[0]!.documents, tally);
+    await populate(site, scene);
+    const more = (): boolean => tally.kills - before < Math.min(KILLS, kills) && performance.now() < until;
+    while (more()) {
+      const load = startLoad(site, scene, monitor, chosen.below(2 ** 26));
+      await pause(SHORTEST + chosen.below(LONGEST - SHORTEST));
+      tally.inFlight += scene.world.flying.size;
+      await site.strike(chosen);
+      // A replica that is left goes on for a while without the other.
+      if (site.doors().length > 0) await pause(chosen.below(300));
+      await load.stop();
+      await site.restore();
+      await settle(site, scene, chosen);
+      await checkInterface(chosen.pick(site.doors()), scene, monitor, chosen);
+      await checkDatabase(site, scene, monitor, highest);
+    }
+    await finish(site, scene);
+    return true;
+  } catch (error) {
+    if (!(error instanceof DidNotStart)) throw error;
+    tally.violation('server does not start', error.message);
+    return false;
+  } finally {
+    count(scene);
+    await site.end();
+  }
+}
+
+/** Agents, and tokens to begin with. */
+async function populate(site: Site, scene: Scene): Promise<void> {
+  const [door] = site.doors();
+  for (let i = 0; i < 4; i++) await perform(registerAgent(scene.world), door!, scene);
+  for (const agent of scene.world.agents) await perform(makeToken(scene.world, agent, 4), door!, scene);
+}
+
+/** Repeats, under the same key, what nobody knows the outcome of, until each is known. */
+async function settle(site: Site, scene: Scene, chosen: Choices): Promise<void> {
+  const open = scene.world.unknown.filter(({ answer }) => answer === undefined);
+  scene.world.unknown = [];
+  await Promise.all(
+    open.map(async (act) => {
+      if (chosen.below(10) >= REPEATED) return;
+      const until = performance.now() + RECOVERY_MS;
+      while ((await perform(act, chosen.pick(site.doors()), scene)) === 'unknown') {
+        if (performance.now() > until)
+          return scene.tally.violation('no answer', `${act.kind} is not answered any more`);
+        await pause(50);
+      }
+    }),
+  );
+  scene.world.unknown = [];
+}
+
+/** The servers stop when they are asked to, and `writ ledger verify` agrees with all that the harness found. */
+async function finish(site: Site, { tally }: Scene): Promise<void> {
+  const verify = ['ledger', 'verify', '--data', site.places[0]!.data];
+  for (const when of ['beside the server', 'after its end']) {
+    if (when === 'after its end') {
+      for (const code of await site.stop()) if (code !== 0) tally.violation('stop', `ended with ${code}`);
+    }
+    const { code, stdout, stderr } = await writ(verify);
+    if (code !== 0) tally.violation('ledger verify', `${when}: exit ${code}: ${(stdout + stderr).slice(-400)}`);
+  }
+}
+
+function count({ world, tally }: Scene): void {
+  tally.certificates += world.releases.size;
+  tally.stops += world.revoked.size;
+}
