@@ -139,7 +139,7 @@ export async function revokeCertificateRow(
   const [partition] = await map.overlapping(issuedAt, issuedAt);
   if (partition === undefined) return;
   batch.checks.push({
-    sql: inPartition('SELECT 1 FROM {partition} WHERE serial = ? AND revoked_at IS NULL', partition),
+    sql: inPartition(UNREVOKED, partition),
     params: [serial],
     want: 'present',
     refusal: 'conflict',
@@ -166,6 +166,24 @@ export async function revokeCertificateRow(
   batch.bumpsEpoch = true;
   batch.anchored = true;
 }
+
+/**
+ * The commit looks again: a certificate that was read before through this map is not revoked. Refused with `revoked`.
+ */
+export async function requireUnrevoked(map: PartitionMap, batch: Batch, serial: Uint8Array): Promise<void> {
+  const at = readSerial(serial)?.issuedAt ?? 0;
+  // Whoever has read the row knows its partition; a time names one partition for ever.
+  const partition = map.known(at) ?? (await map.overlapping(at, at))[0];
+  batch.checks.push({
+    sql: partition === undefined ? 'SELECT 1 WHERE 1 = 0' : inPartition(UNREVOKED, partition),
+    params: partition === undefined ? [] : [serial],
+    want: 'present',
+    refusal: 'revoked',
+    reason: 'The certificate was revoked, which is for ever.',
+  });
+}
+
+const UNREVOKED = 'SELECT 1 FROM {partition} WHERE serial = ? AND revoked_at IS NULL';
 
 /** Whom a certificate is about, for the ledger. Agents and services have one space of names. */
 function holderSubjects({ kind, name, instance }: Pick<CertificateRow, 'kind' | 'name' | 'instance'>): string[] {

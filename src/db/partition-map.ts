@@ -33,6 +33,15 @@ export class PartitionMap {
   }
 
   /**
+   * The partition that covers the time `at`, as far as this map knows: that of any row which was found through it.
+   * Undefined when it knows none, or when that one is past retention.
+   */
+  known(at: number): Partition | undefined {
+    const partition = covering(this.#partitions, at);
+    return partition?.dropped === true ? undefined : partition;
+  }
+
+  /**
    * The partitions, oldest first, that may hold rows of times in `from` … `to` (both included, milliseconds) that are
    * kept beyond `aliveAt`. Those that were dropped are left out.
    */

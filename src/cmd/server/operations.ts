@@ -2,6 +2,7 @@ import { createToken } from '../../attest/create.ts';
 import type { TokenParts } from '../../attest/flow.ts';
 import { attestJoinToken } from '../../attest/join-token.ts';
 import { revokeToken, showToken, showTokens } from '../../attest/manage.ts';
+import type { Caller } from '../../base/access.ts';
 import { demand } from '../../base/demand.ts';
 import { rootsOf } from '../../ca/authority.ts';
 import { rotateIssuing } from '../../ca/maintain.ts';
@@ -36,6 +37,7 @@ import { policyOperations } from '../../rest/policy.ts';
 import { profileOperations } from '../../rest/profiles.ts';
 import { tokenOperations } from '../../rest/tokens.ts';
 import { trustOperations } from '../../rest/trust.ts';
+import { type Acting, actingFor } from '../../revocation/acting.ts';
 import type { RevocationParts } from '../../revocation/parts.ts';
 import { revokeCertificate } from '../../revocation/revoke.ts';
 import { stopAgent } from '../../revocation/stop-agent.ts';
@@ -48,6 +50,16 @@ import type { ThreadParts } from './thread-parts.ts';
 export type ServerAddress = TokenParts['server'];
 
 const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
+
+/** Gives a flow's parts with what it asks and commits with for this caller, at whom the commit looks again. */
+function forCaller<P extends Acting>(
+  parts: P,
+  { certificates }: Pick<ThreadParts, 'certificates'>,
+  looksAt: { readonly policy: boolean },
+): (caller: Caller) => Promise<P> {
+  const { authorize, commit } = parts;
+  return async (caller) => ({ ...parts, ...(await actingFor(caller, { authorize, commit, certificates }, looksAt)) });
+}
 
 /** The operations that change and show what exists: each a thin line from a route to its flow. */
 export function registryOperations(parts: ThreadParts, server: ServerAddress): Operation[] {
@@ -65,11 +77,16 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
   const revocation = revocationParts(parts);
   const registered = createLookup(reader);
   const tokens: TokenParts = { reader, authorize, commit, clock, random, registered, server };
+  const changing = forCaller(registry, parts, { policy: true });
+  const letting = forCaller(tokens, parts, { policy: true });
+  const withdrawing = forCaller(tokens, parts, { policy: false });
+  const stopping = forCaller(revocation, parts, { policy: false });
   return [
     ...agentOperations({
-      register: (caller, input, options) => registerAgent(caller, input, registry, options),
-      change: (caller, { name, change }, options) => changeAgent(caller, { name, change }, registry, options),
-      retire: (caller, target, options) => stopAgent(caller, target, revocation, options),
+      register: async (caller, input, options) => registerAgent(caller, input, await changing(caller), options),
+      change: async (caller, { name, change }, options) =>
+        changeAgent(caller, { name, change }, await changing(caller), options),
+      retire: async (caller, target, options) => stopAgent(caller, target, await stopping(caller), options),
       show: (caller, { name, kind }) => showAgent(caller, name, registry, kind),
       list: (caller, filter, page) => showAgents(caller, filter, page, registry),
       instances: (caller, { name, status }, page) =>
@@ -77,18 +94,18 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
     }),
     ...instanceOperations({
       show: (caller, id) => showInstance(caller, id, registry),
-      stop: (caller, target, options) => stopInstance(caller, target, revocation, options),
+      stop: async (caller, target, options) => stopInstance(caller, target, await stopping(caller), options),
     }),
     ...ownerOperations({
       list: (caller, page) => showOwners(caller, page, registry),
-      change: (caller, target, options) => changeOwner(caller, target, registry, options),
+      change: async (caller, target, options) => changeOwner(caller, target, await changing(caller), options),
     }),
     ...operatorOperations({ list: (caller) => showOperators(caller, registry) }),
     ...tokenOperations({
-      create: (caller, input, options) => createToken(caller, input, tokens, options),
+      create: async (caller, input, options) => createToken(caller, input, await letting(caller), options),
       list: (caller, filter, page) => showTokens(caller, filter, page, tokens),
       show: (caller, id) => showToken(caller, id, tokens),
-      revoke: (caller, id, options) => revokeToken(caller, id, tokens, options),
+      revoke: async (caller, id, options) => revokeToken(caller, id, await withdrawing(caller), options),
       now: clock.now,
     }),
   ];
@@ -98,15 +115,18 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
 export function issuanceOperations(parts: ThreadParts): Operation[] {
   const { reader, clock, issuance, hierarchy, authority } = parts;
   const instances = createLookup(reader);
+  // The flows that issue hold the policy version themselves, since they may go on under another.
+  const issuing = forCaller(issuance, parts, { policy: false });
+  const stopping = forCaller(revocationParts(parts), parts, { policy: false });
   return certificateOperations({
     async enrol({ token, ...request }) {
       const evidence = await attestJoinToken(parseJoinToken(token), { reader, clock, instances });
       return enrol({ kind: 'anonymous', id: 'anonymous' }, { ...request, evidence }, issuance);
     },
-    issue: (caller, request) => issueForInstance(caller, request, issuance),
-    renew: (caller, request) => renewCertificate(caller, request, issuance),
-    replace: (caller, request) => replaceCertificate(caller, request, issuance),
-    revoke: (caller, target, options) => revokeCertificate(caller, target, revocationParts(parts), options),
+    issue: async (caller, request) => issueForInstance(caller, request, await issuing(caller)),
+    renew: async (caller, request) => renewCertificate(caller, request, await issuing(caller)),
+    replace: async (caller, request) => replaceCertificate(caller, request, await issuing(caller)),
+    revoke: async (caller, target, options) => revokeCertificate(caller, target, await stopping(caller), options),
     roots: () => rootsOf(authority.authorities()).map(({ certificate }) => certificate.raw),
     trustDomain: hierarchy.trustDomain,
     now: clock.now,
@@ -148,20 +168,24 @@ export function governanceOperations(parts: ThreadParts): Operation[] {
         demand(authorize, { caller, action: 'policy.read', resource: INSTALLATION });
         return checkPolicy(policy.cedar, text);
       },
-      publish: (caller, publication, options) => publishPolicy(caller, publication, publishing(), options),
+      publish: async (caller, publication, options) =>
+        publishPolicy(caller, publication, await forCaller(publishing(), parts, { policy: true })(caller), options),
     }),
     ...profileOperations({
       list: (caller) => showProfiles(caller, profiles),
       show: (caller, name) => showProfile(caller, name, profiles),
-      publish: (caller, profile, options) => publishProfile(caller, profile, profiles, options),
+      publish: async (caller, profile, options) =>
+        publishProfile(caller, profile, await forCaller(profiles, parts, { policy: true })(caller), options),
     }),
     ...authorityOperations({
       list: (caller) => showAuthorities(caller, profiles),
       show: (caller, id) => showAuthority(caller, id, profiles),
-      rotate: (caller) =>
-        requestRotation(caller, profiles, (id) =>
-          rotateIssuing({ reader, commit, keyring, clock, random, caller: id, learned: issuingLearned }),
-        ),
+      async rotate(caller) {
+        const acting = await forCaller(profiles, parts, { policy: true })(caller);
+        return requestRotation(caller, acting, (id) =>
+          rotateIssuing({ ...acting, keyring, random, caller: id, learned: issuingLearned }),
+        );
+      },
     }),
   ];
 }

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { onEachEngine } from '../../test/engines.ts';
+import {
+  ADA,
+  callerOf,
+  createInstallation,
+  type Installation,
+  letIn,
+  newKey,
+  register,
+  registered,
+  SYSTEM,
+} from '../../test/installation.ts';
+import { createToken } from '../attest/create.ts';
+import { listTokens } from '../attest/token-store.ts';
+import type { Caller } from '../base/access.ts';
+import { type ErrorCode, isWritError } from '../base/error.ts';
+import { addOperatorWithCertificate } from '../issuance/operator.ts';
+import { renewCertificate } from '../issuance/renew.ts';
+import { publishPolicy } from '../policy/publish.ts';
+import { defaultPolicyText } from '../policy/text-files.ts';
+import { changeOwner } from '../registry/owners.ts';
+import type { Name } from '../spiffe-id/name.ts';
+import { actingFor } from './acting.ts';
+import { removeOperator } from './remove-operator.ts';
+import { revokeCertificate } from './revoke.ts';
+import { stopInstance } from './stop-instance.ts';
+
+const code = (wanted: ErrorCode) => (error: unknown) => isWritError(error, wanted);
+
+/** Has `meanwhile` happen after the flow has looked at everything, right before its first commit. */
+function interrupted<P extends { commit: Installation['commit'] }>(parts: P, meanwhile: () => Promise<unknown>): P {
+  let first = true;
+  return {
+    ...parts,
+    async commit(batch) {
+      if (first) {
+        first = false;
+        await meanwhile();
+      }
+      return parts.commit(batch);
+    },
+  };
+}
+
+async function tokenParts(installation: Installation, caller: Caller, looksAt = { policy: true }) {
+  const { database, clock, random, issuance } = installation;
+  const server = { address: 'localhost:8443', rootFingerprint: new Uint8Array(32) };
+  const acting = await actingFor(caller, issuance, looksAt);
+  return { reader: database, clock, random, registered: registered(installation), server, ...acting };
+}
+
+async function grace(installation: Installation): Promise<Caller> {
+  const request = { operator: 'grace' as Name, csr: await newKey().csr() };
+  return callerOf(await addOperatorWithCertificate(SYSTEM, request, installation.issuance));
+}
+
+const tokens = async ({ database }: Installation) => (await listTokens(database, {}, {})).items.length;
+
+onEachEngine('a certificate that is revoked while it is renewed gets no successor', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance } = installation;
+  await register(installation, 'planner');
+  const issued = await letIn(installation, { agent: 'planner' });
+  const caller = callerOf(issued);
+  const acting = { ...issuance, ...(await actingFor(caller, issuance, { policy: false })) };
+  const thief = { csr: await newKey().csr() };
+  const revoke = () => revokeCertificate(ADA, { serial: issued.serial, cause: 'key_theft' }, issuance);
+  await assert.rejects(renewCertificate(caller, thief, interrupted(acting, revoke)), code('revoked'));
+  const events = await installation.events();
+  assert.equal(events.filter(({ type }) => type === 'certificate.renewed').length, 0);
+  assert.equal(events.at(-1)?.type, 'certificate.refused', 'and it is on record');
+});
+
+onEachEngine('an operator who is removed meanwhile has done nothing', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  await register(installation, 'planner');
+  const caller = await grace(installation);
+  const before = await tokens(installation);
+  const parts = await tokenParts(installation, caller);
+  const remove = () =>
+    removeOperator(SYSTEM, { operator: 'grace', cause: 'owner_withdrawn' }, { ...installation.issuance });
+  await assert.rejects(createToken(caller, { agent: 'planner' }, interrupted(parts, remove)), code('revoked'));
+  assert.equal(await tokens(installation), before);
+});
+
+onEachEngine('an instance that is stopped, or whose owner goes, meanwhile has done nothing', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance, registry } = installation;
+  await register(installation, 'planner');
+  const [first, second] = [
+    await letIn(installation, { agent: 'planner' }),
+    await letIn(installation, { agent: 'planner' }),
+  ];
+  const before = await tokens(installation);
+  const meanwhile: [typeof first, () => Promise<unknown>][] = [
+    [first, () => stopInstance(ADA, { instance: first.instance!, cause: 'clone_detected' }, issuance)],
+    [second, () => changeOwner(ADA, { team: 'research', status: 'gone' }, registry)],
+  ];
+  for (const [issued, happens] of meanwhile) {
+    const parts = await tokenParts(installation, callerOf(issued));
+    await assert.rejects(createToken(callerOf(issued), { agent: 'planner' }, interrupted(parts, happens)), isWritError);
+  }
+  assert.equal(await tokens(installation), before);
+});
+
+onEachEngine('what another policy set allowed is discarded, but nobody is kept from stopping', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance, policy, database, commit, clock } = installation;
+  await register(installation, 'planner');
+  const caller = await grace(installation);
+  const issued = await letIn(installation, { agent: 'planner' });
+  let published = 0;
+  const publish = () => {
+    const text = `${defaultPolicyText()}// ${published++}`;
+    const parts = { reader: database, authorize: policy.authorize, commit, clock, cedar: policy.cedar };
+    return publishPolicy(SYSTEM, { text }, parts);
+  };
+  const parts = await tokenParts(installation, caller);
+  await assert.rejects(createToken(caller, { agent: 'planner' }, interrupted(parts, publish)), code('conflict'));
+
+  await policy.fresh();
+  const stopping = { ...issuance, ...(await actingFor(caller, issuance, { policy: false })) };
+  const target = { instance: issued.instance!, cause: 'key_theft' };
+  assert.equal((await stopInstance(caller, target, interrupted(stopping, publish))).status, 'stopped');
+});
+
+onEachEngine('an instance stops itself, in however many commits', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance } = installation;
+  await register(installation, 'planner');
+  const issued = await letIn(installation, { agent: 'planner' });
+  const caller = callerOf(issued);
+  for (let i = 0; i < 70; i++) await renewCertificate(caller, { csr: await newKey().csr() }, issuance);
+  const stopping = { ...issuance, ...(await actingFor(caller, issuance, { policy: false })) };
+  await stopInstance(caller, { instance: issued.instance!, cause: 'task_completed' }, stopping);
+  const revoked = (await installation.events()).filter(({ type }) => type === 'certificate.revoked');
+  assert.equal(revoked.length, 71);
+});

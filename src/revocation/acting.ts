@@ -1,0 +1,57 @@
+import type { Authorize, Caller } from '../base/access.ts';
+import { requireUnrevoked } from '../ca/certificates.ts';
+import { type CommitBatch, newBatch } from '../db/batch.ts';
+import type { PartitionMap } from '../db/partition-map.ts';
+import { requirePolicyVersion } from '../policy/store.ts';
+import { requireActiveOperator } from '../registry/operator.ts';
+import { requireInstanceActive } from '../registry/standing.ts';
+
+/** What a flow asks and commits with. */
+export interface Acting {
+  readonly authorize: Authorize;
+  readonly commit: CommitBatch;
+}
+
+export interface ActingParts extends Acting {
+  /** Of the family `certificate`. */
+  readonly certificates: PartitionMap;
+}
+
+/**
+ * What the flow of one request asks and commits with, so that its commit looks again (DESIGN §3.9) at the caller: the
+ * certificate that it presented is not revoked, else `revoked`; the operator or instance is there and active, else
+ * `conflict`. With `policy` an act is discarded with `conflict`, too, when another policy set than the one that allowed
+ * it is in force by then; flows that issue look at that by themselves, and stopping does not wait for a publication.
+ *
+ * A flow may commit several times. Only until the first commit has succeeded is the caller looked at, since what an
+ * instance does to stop itself must not end with its own standing.
+ */
+export async function actingFor(
+  caller: Caller,
+  { authorize, commit, certificates }: ActingParts,
+  looksAt: { readonly policy: boolean },
+): Promise<Acting> {
+  const { serial, operator, instance } = caller;
+  const standing = newBatch();
+  if (serial !== undefined) await requireUnrevoked(certificates, standing, serial);
+  if (operator !== undefined) requireActiveOperator(standing, operator);
+  if (instance !== undefined) requireInstanceActive(standing, instance);
+  let version: number | undefined;
+  let begun = false;
+  return {
+    authorize(request) {
+      const verdict = authorize(request);
+      if (verdict.allowed) version = verdict.policyVersion;
+      return verdict;
+    },
+    async commit(batch) {
+      if (begun) return commit(batch);
+      const again = newBatch();
+      if (looksAt.policy && version !== undefined) requirePolicyVersion(again, version);
+      const checks = [...standing.checks, ...again.checks, ...batch.checks];
+      const outcome = await commit({ ...batch, checks });
+      begun = outcome.committed;
+      return outcome;
+    },
+  };
+}
