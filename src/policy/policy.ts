@@ -163,7 +163,7 @@ export class Policy {
       return;
     }
     this.#decider = new Decider(this.cedar, { version: set.version, rules: read.rules });
-    log.info('policy set loaded', { version: set.version, digest: set.digest });
+    log.debug('policy set loaded', { version: set.version, digest: set.digest });
   }
 }
 
