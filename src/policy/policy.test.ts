@@ -49,7 +49,7 @@ function scene({ database, commit, epoch }: StoreParts): Scene {
     },
   };
   const note = (event: string): unknown => logged.push(event);
-  const log: Log = { ...silentLog, info: note, error: note };
+  const log: Log = { ...silentLog, debug: note, error: note };
   const policy = new Policy({
     reader,
     clock,
