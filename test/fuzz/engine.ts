@@ -51,7 +51,7 @@ export function fuzz(target: Target, corpus: readonly Uint8Array[], limits: Limi
   let inputs = 0;
   let accepted = 0;
   let slowestMs = 0;
-  const words = wordsOf(corpus);
+  const words = target.form === 'json' ? wordsOf(corpus) : undefined;
   const found = (): boolean => limits.untilDefect === true && defects.size > 0;
   while (!found() && inputs < limits.inputs && (inputs % 32 !== 0 || performance.now() < end)) {
     const input = corpus[inputs] ?? mutate(target, random.below(2) === 0 ? corpus : pool, random);
@@ -103,13 +103,19 @@ function attempt(target: Target, input: Uint8Array): Outcome {
   }
 }
 
-/** Code, class of field, and where in the sources it arose: the two innermost places, as `der/reader.ts:71`. */
-function siteOf(error: WritError, words: ReadonlySet<string>): string {
-  const field = (error.field ?? '').replace(/\/[^/]+/g, (part) => (words.has(part.slice(1)) ? part : '/#'));
-  return `${error.code}, ${field.replace(/\d+/g, '#')}, ${placesOf(error).slice(0, 2).join(' from ')}`;
+/**
+ * Code, class of field, and where in the sources it arose: the two innermost places, as `der/reader.ts:71`. Fields of
+ * JSON keep only words of the corpus; what else stands there is a name that the input made up.
+ */
+function siteOf(error: WritError, words: ReadonlySet<string> | undefined): string {
+  let field = (error.field ?? '').replace(/\d+/g, '#');
+  if (words !== undefined) {
+    const parts = field.split(/[./]/).map((part) => (part === '' || words.has(part) ? part : '#'));
+    field = parts.join('/').replace(/#(\/#)+/g, '#');
+  }
+  return `${error.code}, ${field}, ${placesOf(error).slice(0, 2).join(' from ')}`;
 }
 
-/** Words of the corpus: what else stands in a JSON pointer is a name that the input made up. */
 function wordsOf(corpus: readonly Uint8Array[]): Set<string> {
   return new Set(corpus.flatMap((bytes) => Buffer.from(bytes).toString('latin1').match(/\w+/g) ?? []));
 }

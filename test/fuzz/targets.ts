@@ -1,8 +1,28 @@
 import type { Target } from './target.ts';
 import { der, pem } from './targets/der.ts';
-import { agentInput, body, canonical, ledgerEntry, profileInput, tokenInput } from './targets/json.ts';
+import {
+  agentInput,
+  anchorRecord,
+  body,
+  canonical,
+  config,
+  ledgerEntry,
+  profileInput,
+  tokenInput,
+} from './targets/json.ts';
+import { sealedKey } from './targets/keys.ts';
 import { bundle, checkpoint, note, proof, tile, verifierKey } from './targets/merkle.ts';
-import { cursor, hosts, idempotencyKey, joinToken, spiffe, trustDomain } from './targets/text.ts';
+import {
+  csrText,
+  cursor,
+  hosts,
+  idempotencyKey,
+  joinToken,
+  network,
+  serial,
+  spiffe,
+  trustDomain,
+} from './targets/text.ts';
 import { certificate, crl, csr, extension, name, path, publicKey } from './targets/x509.ts';
 
 /** Every parser that takes bytes from outside. A new one is added here and gets a folder under `corpus/`. */
@@ -16,10 +36,13 @@ export const TARGETS: readonly Target[] = [
   path,
   csr,
   crl,
+  csrText,
   joinToken,
   spiffe,
   trustDomain,
   hosts,
+  network,
+  serial,
   cursor,
   idempotencyKey,
   body,
@@ -28,6 +51,9 @@ export const TARGETS: readonly Target[] = [
   profileInput,
   canonical,
   ledgerEntry,
+  anchorRecord,
+  config,
+  sealedKey,
   note,
   checkpoint,
   proof,

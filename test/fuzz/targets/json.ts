@@ -1,8 +1,11 @@
 import { parseTokenInput } from '../../../src/attest/token-input.ts';
 import { isWritError } from '../../../src/base/error.ts';
 import { parseProfile } from '../../../src/ca/profile.ts';
+import { parseConfig } from '../../../src/cmd/config.ts';
+import { parseAnchorRecord } from '../../../src/ledger/anchor-record.ts';
 import { decodeEntry } from '../../../src/ledger/entry.ts';
 import { canonicalJson, parseCanonicalJson } from '../../../src/merkle/canonical-json.ts';
+import { noteKey } from '../../../src/merkle/note-key.ts';
 import { parseAgentInput } from '../../../src/registry/agent-input.ts';
 import * as agent from '../../../src/wire/agent.ts';
 import * as authority from '../../../src/wire/authority.ts';
@@ -106,4 +109,34 @@ export const ledgerEntry: Target = {
   longest: 65_536,
   codes: ['ledger_corrupt'],
   run: (input) => void decodeEntry(0, input),
+};
+
+/** Input: a line of the anchor. Signed by nobody here, so none may be accepted. */
+export const anchorRecord: Target = {
+  name: 'anchor-record',
+  form: 'json',
+  longest: 65_536,
+  codes: [],
+  run(input) {
+    const record = parseAnchorRecord(input, () => STRANGER);
+    demand(record === undefined, 'a record that nobody signed was accepted');
+  },
+};
+
+const STRANGER = noteKey('agents.test/ledger', Buffer.from(`302a300506032b6570032100${'09'.repeat(32)}`, 'hex'));
+
+export const config: Target = {
+  name: 'config',
+  form: 'json',
+  longest: 16_384,
+  codes: ['bad_config'],
+  run(input) {
+    let value: unknown;
+    try {
+      value = JSON.parse(Buffer.from(input).toString('utf8'));
+    } catch {
+      return;
+    }
+    parseConfig(value);
+  },
 };

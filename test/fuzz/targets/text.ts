@@ -1,5 +1,8 @@
+import { isInNetwork, parseNetwork } from '../../../src/ca/network.ts';
+import { formatSerial, parseSerial } from '../../../src/ca/serial.ts';
 import { decodeCursor } from '../../../src/db/cursor.ts';
 import { parseIdempotencyKey } from '../../../src/http/idempotency.ts';
+import { decodeCsr } from '../../../src/rest/csr.ts';
 import { isName } from '../../../src/spiffe-id/name.ts';
 import { parseSpiffeId, spiffeId } from '../../../src/spiffe-id/spiffe-id.ts';
 import { subjectId, subjectOf } from '../../../src/spiffe-id/subject.ts';
@@ -122,4 +125,42 @@ export const idempotencyKey: Target = {
   codes: ['bad_request'],
   words: ['"', '\\', ' '],
   run: (input) => void parseIdempotencyKey(text(input)),
+};
+
+/** A CSR as a body holds it: PEM, or base64 of the DER. */
+export const csrText: Target = {
+  name: 'csr-text',
+  form: 'text',
+  longest: 32_768,
+  codes: ['bad_csr'],
+  words: ['-----BEGIN CERTIFICATE REQUEST-----', '-----END CERTIFICATE REQUEST-----', 'NEW ', '\n', '=', 'MIIB', ' '],
+  run: (input) => void decodeCsr(text(input)),
+};
+
+export const serial: Target = {
+  name: 'serial',
+  form: 'text',
+  longest: 1_024,
+  codes: ['bad_request'],
+  words: [':', '00', 'ff', 'FF', ' '],
+  run(input) {
+    const parsed = parseSerial(text(input), '{serial}');
+    demand(parsed.length === 20, 'a serial number of another length');
+    const again = parseSerial(formatSerial(parsed), '{serial}');
+    demand(Buffer.compare(again, parsed) === 0, 'a serial number does not survive its text');
+  },
+};
+
+export const network: Target = {
+  name: 'network',
+  form: 'text',
+  longest: 1_024,
+  codes: [],
+  words: ['/', '/0', '/32', '/128', '::', '10.0.0.0', 'ffff'],
+  run(input) {
+    const parsed = parseNetwork(text(input));
+    if (parsed === undefined) return;
+    demand(parsed.length === 8 || parsed.length === 32, 'a network of another length');
+    demand(isInNetwork(parsed.subarray(0, parsed.length / 2), parsed), 'a network that does not hold its own address');
+  },
 };
