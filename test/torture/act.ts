@@ -3,7 +3,7 @@ import { type ErrorCode, isWritError } from '../../src/base/error.ts';
 import type { Item } from '../../src/cli/api.ts';
 import type { Door } from './door.ts';
 import type { Tally } from './tally.ts';
-import type { Act, World } from './world.ts';
+import type { Act, Sending, World } from './world.ts';
 
 export type NewAct = Omit<Act, 'key' | 'attempts'>;
 
@@ -36,21 +36,20 @@ export interface Scene {
 
 /** Sends an act once and holds the answer against the world. */
 export async function perform(act: Act, door: Door, { world, tally }: Scene): Promise<Outcome['kind']> {
-  const sentAt = performance.now();
+  const sending = { at: performance.now(), door, again: act.attempts++ > 0 };
   world.flying.add(act);
-  const first = act.attempts++ === 0;
-  if (!first) tally.repeats++;
+  if (sending.again) tally.repeats++;
   const outcome = await send(act, door);
   world.flying.delete(act);
   switch (outcome.kind) {
     case 'answered':
-      answered(act, outcome.answer, sentAt, { world, tally });
+      answered(act, outcome.answer, sending, { world, tally });
       break;
     case 'refused':
       if (!act.explains(outcome.code)) {
         tally.violation('refusal without a reason', `${act.kind}: ${outcome.code}: ${outcome.message}`);
       }
-      if (first) act.refused = outcome.code;
+      if (!sending.again) act.refused = outcome.code;
       break;
     case 'unknown':
       if (BROKEN.has(outcome.code)) {
@@ -61,15 +60,15 @@ export async function perform(act: Act, door: Door, { world, tally }: Scene): Pr
   return outcome.kind;
 }
 
-function answered(act: Act, answer: Item, sentAt: number, { world, tally }: Scene): void {
-  const why = act.forbidden(sentAt);
+function answered(act: Act, answer: Item, sending: Sending, { world, tally }: Scene): void {
+  const why = act.forbidden(sending);
   if (why !== undefined) tally.violation('answer that may not be', `${act.kind}: ${why}`);
   const same = act.same(answer);
   if (act.answer === undefined) {
     act.answer = same;
     tally.releases++;
     world.answered.push(act);
-    act.settle(answer);
+    act.settle(answer, sending.door);
   } else if (act.answer !== same) {
     tally.violation('another answer under the same key', `${act.kind}: ${act.answer} before, ${same} now`);
   }

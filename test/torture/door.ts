@@ -1,10 +1,18 @@
+import type { KeyObject } from 'node:crypto';
 import type { OperatorCredential } from '../../src/cli/credential.ts';
 import { Client } from '../../src/http/client.ts';
 import { checkPeer } from '../../src/sdk/peer.ts';
 import { serverId } from '../../src/spiffe-id/subject.ts';
 import { parseTrustDomain } from '../../src/spiffe-id/trust-domain.ts';
 import type { RunningServer } from '../program.ts';
-import type { Held } from './world.ts';
+
+/** Who comes with a certificate. */
+export interface Bearer {
+  readonly key: KeyObject;
+  /** PEM. */
+  readonly certificate: string;
+  readonly chain: readonly string[];
+}
 
 /** The longest that a server may keep a request, also while its database is gone. */
 const TIMEOUT_MS = 20_000;
@@ -34,7 +42,7 @@ export class Door {
   }
 
   /** Instances come with a connection of their own each time, as programs that renew now and then do. */
-  client(as: Held | 'operator' | 'nobody'): Client {
+  client(as: Bearer | 'operator' | 'nobody'): Client {
     if (as === 'operator') return this.#operator;
     if (as === 'nobody') return this.#nobody;
     const key = as.key.export({ type: 'pkcs8', format: 'pem' }) as string;

@@ -2,23 +2,23 @@ import type { ErrorCode } from '../../src/base/error.ts';
 import type { Item } from '../../src/cli/api.ts';
 import type { Choices } from '../fuzz/random.ts';
 import { newAct } from './act.ts';
+import type { Door } from './door.ts';
 import {
   type Act,
   derOf,
   digestOf,
   type End,
-  endedBefore,
+  endNow,
   type Held,
   type Holder,
+  isOver,
   type JoinToken,
   newRequest,
   type Registered,
   type Request,
+  type Sending,
   type World,
 } from './world.ts';
-
-/** How long another replica may take to learn of a revocation: the poll interval, twice, and a busy machine. */
-const REPLICA_SLACK_MS = 1500;
 
 /** Acts that are sent together: most of the time one. */
 export type Plan = readonly Act[];
@@ -111,7 +111,7 @@ export function makeToken(world: World, agent: Registered, uses: number): Act {
       world.tokens.push({ id, text, agent, uses, asked: 0, letIn: new Set() });
     },
     explains: (code) => ended([agent.retire], code),
-    forbidden: (sentAt) => (endedBefore(agent.retire, sentAt) ? 'the agent was retired' : undefined),
+    forbidden: (sending) => retiredFor(agent, sending),
   });
 }
 
@@ -143,7 +143,7 @@ async function enrol(world: World, token: JoinToken): Promise<Act> {
     },
     // Two at once for one use: somebody comes too late.
     explains: (code) => ended([agent.retire], code) || (code === 'token_refused' && token.asked > token.uses),
-    forbidden: (sentAt) => (endedBefore(agent.retire, sentAt) ? 'the agent was retired' : undefined),
+    forbidden: (sending) => retiredFor(agent, sending),
   });
 }
 
@@ -157,7 +157,7 @@ function issue(world: World, holder: Holder | undefined): Promise<Act> | undefin
       body: { instance: holder.id, csr: request.csr },
       holderOf: () => holder,
       explains: (code) => ended([holder.stop, holder.agent.retire], code),
-      forbidden: (sentAt) => stoppedBefore(holder, sentAt),
+      forbidden: (sending) => stoppedFor(holder, sending),
     }),
   );
 }
@@ -175,7 +175,7 @@ function renew(world: World, held: Held | undefined, key: 'fresh' | 'same'): Pro
         body: { csr: request.csr },
         holderOf: () => held.holder,
         explains: (code) => endedCaller(held, code) || (key === 'same' && blocked(held, code)),
-        forbidden: (sentAt) => callerEndedBefore(held, sentAt),
+        forbidden: (sending) => revokedFor(held, sending),
       },
       key === 'fresh',
     ),
@@ -192,15 +192,12 @@ function replace(world: World, held: Held | undefined, by: 'itself' | 'operator'
       as: by === 'itself' ? held : 'operator',
       path: '/v1/certificates/replace',
       body: { csr: request.csr, ...(by === 'itself' ? {} : { serial: held.serial }) },
-      holderOf() {
-        markRevoked(world, held);
+      holderOf(_, by) {
+        markRevoked(world, held, by);
         return held.holder;
       },
       explains: (code) => endedCaller(held, code),
-      forbidden: (sentAt) =>
-        wasAsked && endedBefore(held.revoke, sentAt)
-          ? 'the certificate was revoked'
-          : stoppedBefore(held.holder, sentAt),
+      forbidden: (sending) => (wasAsked ? revokedFor(held, sending) : stoppedFor(held.holder, sending)),
     }),
   );
 }
@@ -215,7 +212,7 @@ function revoke(world: World, held: Held | undefined): Plan | undefined {
       path: `/v1/certificates/${held.serial}/revoke`,
       body: { cause: 'key_theft' },
       same: (answer) => `${String(answer['serial'])} ${String(answer['status'])} ${String(answer['revoked_at'])}`,
-      settle: () => markRevoked(world, held),
+      settle: (_, by) => markRevoked(world, held, by),
       explains: () => false,
       forbidden: () => undefined,
     }),
@@ -232,9 +229,9 @@ function stopInstance(world: World, holder: Holder | undefined): Plan | undefine
       path: `/v1/instances/${holder.id}/stop`,
       body: { cause: 'clone_detected' },
       same: (answer) => `${String(answer['id'])} ${String(answer['status'])} ${String(answer['stopped_at'])}`,
-      settle() {
-        holder.stop.since ??= performance.now();
-        for (const held of holder.held) markRevoked(world, held);
+      settle(_, by) {
+        endNow(holder.stop, by);
+        for (const held of holder.held) markRevoked(world, held, by);
       },
       explains: () => false,
       forbidden: () => undefined,
@@ -255,10 +252,10 @@ function retire(world: World, choices: Choices): Plan | undefined {
       path: `/v1/agents/${agent.name}/retire`,
       body: { cause: 'decommissioned' },
       same: (answer) => `${String(answer['name'])} ${String(answer['status'])}`,
-      settle() {
-        agent.retire.since ??= performance.now();
+      settle(_, by) {
+        endNow(agent.retire, by);
         for (const { agent: of, held } of world.holders) {
-          if (of === agent) for (const one of held) markRevoked(world, one);
+          if (of === agent) for (const one of held) markRevoked(world, one, by);
         }
       },
       explains: () => false,
@@ -269,7 +266,7 @@ function retire(world: World, choices: Choices): Plan | undefined {
 }
 
 interface Certifying extends Pick<Act, 'kind' | 'as' | 'path' | 'body' | 'explains' | 'forbidden'> {
-  readonly holderOf: (answer: Item) => Holder;
+  readonly holderOf: (answer: Item, by: Door) => Holder;
 }
 
 /** An act whose answer is a certificate. `fresh`: no other act asks one for this key. */
@@ -278,15 +275,15 @@ function certify(world: World, request: Request, how: Certifying, fresh = true):
   const made = newAct({
     ...act,
     same: (answer) => `${String(answer['serial'])} ${digestOf(String(answer['certificate']))}`,
-    settle(answer) {
+    settle(answer, by) {
       const serial = String(answer['serial']);
       const certificate = String(answer['certificate']);
-      const holder = holderOf(answer);
+      const holder = holderOf(answer, by);
       const chain = answer['chain'] as readonly string[];
       const held: Held = { serial, holder, key: request.key, certificate, chain, revoke: { asked: false } };
       holder.held.push(held);
       // Answers overtake one another: what was committed before its holder was stopped ended with it.
-      if (holder.stop.since !== undefined || holder.agent.retire.since !== undefined) markRevoked(world, held);
+      if (holder.stop.since !== undefined || holder.agent.retire.since !== undefined) markRevoked(world, held, by);
       const der = derOf(certificate);
       world.releases.set(serial, { serial, index: Number(answer['ledger_index']), der, proven: false });
     },
@@ -296,9 +293,8 @@ function certify(world: World, request: Request, how: Certifying, fresh = true):
   return made;
 }
 
-function markRevoked(world: World, held: Held): void {
-  held.revoke.asked = true;
-  held.revoke.since ??= performance.now();
+function markRevoked(world: World, held: Held, by: Door): void {
+  endNow(held.revoke, by);
   world.revoked.add(held.serial);
 }
 
@@ -316,12 +312,14 @@ function blocked({ holder }: Held, code: ErrorCode): boolean {
   return code === 'key_in_use' && holder.held.some(({ revoke: { asked } }) => asked);
 }
 
-function stoppedBefore({ stop, agent }: Holder, sentAt: number): string | undefined {
-  if (endedBefore(stop, sentAt)) return 'the instance was stopped';
-  return endedBefore(agent.retire, sentAt) ? 'the agent was retired' : undefined;
+function retiredFor(agent: Registered, sending: Sending): string | undefined {
+  return isOver(agent.retire, sending, 'under lock') ? 'the agent was retired' : undefined;
 }
 
-function callerEndedBefore(held: Held, sentAt: number): string | undefined {
-  if (endedBefore(held.revoke, sentAt, REPLICA_SLACK_MS)) return 'the certificate presented was revoked';
-  return stoppedBefore(held.holder, sentAt);
+function stoppedFor({ stop, agent }: Holder, sending: Sending): string | undefined {
+  return isOver(stop, sending, 'under lock') ? 'the instance was stopped' : retiredFor(agent, sending);
+}
+
+function revokedFor({ revoke: end, holder }: Held, sending: Sending): string | undefined {
+  return isOver(end, sending, 'in memory') ? 'the certificate was revoked' : stoppedFor(holder, sending);
 }

@@ -3,11 +3,21 @@ import type { ErrorCode } from '../../src/base/error.ts';
 import type { Item } from '../../src/cli/api.ts';
 import { decodePem, encodePem } from '../../src/der/pem.ts';
 import { encodeCsr } from '../../src/x509/csr.ts';
+import type { Door } from './door.ts';
 
-/** Whether something was asked to end, and since when (milliseconds of `performance.now`) it certainly has. */
+/** Whether something was asked to end, since when (milliseconds of `performance.now`) it certainly has, and who said so. */
 export interface End {
   asked: boolean;
   since?: number;
+  by?: Door;
+}
+
+/** One sending of a request. */
+export interface Sending {
+  readonly at: number;
+  readonly door: Door;
+  /** Whether it was sent before, so that an answer may be the first one's, for which nothing is committed. */
+  readonly again: boolean;
 }
 
 /** One running copy of an agent, as it knows itself. */
@@ -65,11 +75,11 @@ export interface Act {
   /** What every answer to this act must have in common. */
   readonly same: (answer: Item) => string;
   /** Enters the first answer into the world. */
-  readonly settle: (answer: Item) => void;
+  readonly settle: (answer: Item, by: Door) => void;
   /** Whether the world explains a refusal, as it is when the refusal comes. */
   readonly explains: (code: ErrorCode) => boolean;
-  /** Why no answer but a refusal may come to a request sent at `sentAt`; undefined when one may. */
-  readonly forbidden: (sentAt: number) => string | undefined;
+  /** Why no answer but a refusal may come to this sending; undefined when one may. */
+  readonly forbidden: (sending: Sending) => string | undefined;
   attempts: number;
   /** What the answers have in common, once there was one. */
   answer?: string;
@@ -103,8 +113,21 @@ export class World {
   }
 }
 
-/** True when the end had been acknowledged at least `slack` milliseconds before `at`. */
-export function endedBefore(end: End, at: number, slack = 0): boolean {
+/**
+ * For so long another replica may not know of an end that this one acknowledged, where it has only to look and nothing to
+ * commit: the hard bound of the design, and half a second for a machine that is busy.
+ */
+const REPLICA_MS = 5500;
+
+export function endNow(end: End, by: Door): void {
+  end.asked = true;
+  end.since ??= performance.now();
+  end.by ??= by;
+}
+
+/** True when the end was in force for this sending: at once where it is looked at under lock, else as far as known there. */
+export function isOver(end: End, { at, door, again }: Sending, looked: 'under lock' | 'in memory'): boolean {
+  const slack = (looked === 'under lock' && !again) || end.by === door ? 0 : REPLICA_MS;
   return end.since !== undefined && end.since + slack <= at;
 }
 
