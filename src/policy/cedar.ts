@@ -37,28 +37,45 @@ export interface LoadedRules {
 }
 
 /**
- * Cedar (WebAssembly, 4.3 MB) with a schema, in this thread: about 30 ms to load and 20 ms for the schema, so it is opened
- * when the first policy set is, and once a thread. Cedar keeps what it has parsed in memory of the thread by name.
+ * Cedar (WebAssembly, 4.3 MB) with a schema, in this thread: about 30 ms to load and 20 ms for the schema. Each is an
+ * instance of its own, with memory of its own, in which Cedar keeps what it has parsed by name.
+ *
+ * What drives Cedar off its stack (a text that is nested deeply enough) leaves that instance unusable: `broken` says so
+ * from then on, and another has to be made. So a text that nobody has checked is never given to the one that decides.
  */
 export class Cedar {
   readonly #wasm: typeof Wasm;
   readonly #schema: string;
-  /** Names of parsed sets and of the schema; another `Cedar` of the same thread must not meet them. */
   readonly #prefix: string = randomUUID();
   #sets = 0;
+  #broken = false;
   /** Hex SHA-256 of the schema. */
   readonly schemaDigest: string;
 
   constructor(schema: string) {
-    this.#wasm = createRequire(import.meta.url)('@cedar-policy/cedar-wasm/nodejs') as typeof Wasm;
+    this.#wasm = openWasm();
     this.#schema = schema;
     this.schemaDigest = hash('sha256', schema);
     const parsed = this.#wasm.preparseSchema(this.#prefix, schema);
     if (parsed.type !== 'success') throw defect('the schema does not parse', parsed.errors);
   }
 
+  /** True when it has failed in a way after which nothing that it says counts. */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
   /** The policies of a text, each as text and as JSON, in no particular order; or why it does not parse. */
   split(text: string): { policies: { text: string; json: PolicyJson }[] } | { findings: Finding[] } {
+    return this.#try(() => this.#split(text)) ?? { findings: [unreadable(text)] };
+  }
+
+  /** Everything the strict validator says of rules, by id, that stand in `text`. */
+  validate(rules: Readonly<Record<string, string>>, text: string): Finding[] {
+    return this.#try(() => this.#validate(rules, text)) ?? [unreadable(text)];
+  }
+
+  #split(text: string): { policies: { text: string; json: PolicyJson }[] } | { findings: Finding[] } {
     const parts = this.#wasm.policySetTextToParts(text);
     if (parts.type !== 'success') return { findings: findingsOf(parts.errors, 'error', text) };
     if (parts.policy_templates.length > 0) {
@@ -74,8 +91,7 @@ export class Cedar {
     return { policies };
   }
 
-  /** Everything the strict validator says of rules, by id, that stand in `text`. */
-  validate(rules: Readonly<Record<string, string>>, text: string): Finding[] {
+  #validate(rules: Readonly<Record<string, string>>, text: string): Finding[] {
     const answer = this.#wasm.validate({
       schema: this.#schema,
       policies: { staticPolicies: { ...rules } },
@@ -96,16 +112,15 @@ export class Cedar {
     const wasm = this.#wasm;
     const preparsedSchemaName = this.#prefix;
     const preparsedPolicySetId = `${this.#prefix}-${++this.#sets}`;
-    const parsed = wasm.preparsePolicySet(preparsedPolicySetId, { staticPolicies: { ...rules } });
+    const parsed = this.#try(() => wasm.preparsePolicySet(preparsedPolicySetId, { staticPolicies: { ...rules } }));
+    if (parsed === undefined) throw defect('a validated policy set breaks it', []);
     if (parsed.type !== 'success') throw defect('a validated policy set does not parse', parsed.errors);
     return {
-      decide(call) {
-        const answer = wasm.statefulIsAuthorized({
-          ...call,
-          preparsedPolicySetId,
-          preparsedSchemaName,
-          validateRequest: true,
-        });
+      decide: (call) => {
+        const answer = this.#try(() =>
+          wasm.statefulIsAuthorized({ ...call, preparsedPolicySetId, preparsedSchemaName, validateRequest: true }),
+        );
+        if (answer === undefined) return { decided: false, errors: ['Cedar broke'] };
         if (answer.type !== 'success') return { decided: false, errors: answer.errors.map(({ message }) => message) };
         const { decision, diagnostics } = answer.response;
         if (diagnostics.errors.length > 0) {
@@ -117,11 +132,34 @@ export class Cedar {
         return { decided: true, allow: decision === 'allow', by: diagnostics.reason };
       },
       // There is no call that forgets a name; an empty set in its place frees the rules.
-      drop() {
-        wasm.preparsePolicySet(preparsedPolicySetId, { staticPolicies: {} });
+      drop: () => {
+        this.#try(() => wasm.preparsePolicySet(preparsedPolicySetId, { staticPolicies: {} }));
       },
     };
   }
+
+  /** Undefined when Cedar itself threw: its stack is then wherever it was, so it is not called again. */
+  #try<T>(call: () => T): T | undefined {
+    if (this.#broken) return undefined;
+    try {
+      return call();
+    } catch {
+      this.#broken = true;
+      return undefined;
+    }
+  }
+}
+
+/** A fresh instance: the module makes one when it is loaded, so it is loaded anew. */
+function openWasm(): typeof Wasm {
+  const require = createRequire(import.meta.url);
+  const path = require.resolve('@cedar-policy/cedar-wasm/nodejs');
+  delete require.cache[path];
+  return require(path) as typeof Wasm;
+}
+
+function unreadable(text: string): Finding {
+  return findingAt('error', 'the policy set is nested too deeply to be evaluated', text, 0);
 }
 
 /** Cedar counts in octets of UTF-8, from the beginning of `part`, which stands somewhere in `text`. */

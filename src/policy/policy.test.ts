@@ -10,7 +10,7 @@ import type { Reader } from '../db/database.ts';
 import type { Answer, Idempotency } from '../http/idempotency.ts';
 import { createGuard } from './guard.ts';
 import { Policy } from './policy.ts';
-import { insertDefaultPolicy, type PublishParts, publishPolicy, showPolicy } from './publish.ts';
+import { checkPolicy, insertDefaultPolicy, type PublishParts, publishPolicy, showPolicy } from './publish.ts';
 import {
   digestOf,
   insertPolicySet,
@@ -320,4 +320,17 @@ test('whatever goes wrong inside is a refusal', () => {
   });
   assert.equal(broken.authorize(request('agent.read')).allowed, false);
   assert.equal(broken.authorize(request('agent.read', { caller: ADMINISTRATOR })).allowed, false);
+});
+
+onSqlite('a text that breaks Cedar breaks neither decisions nor the next check', async (stores) => {
+  const { policy, parts } = await withDefault(stores);
+  const text = `@id("a") @description("b") permit (principal, action, resource) when { ${'1+'.repeat(7000)}1 == 1 };`;
+  const { cedar } = policy;
+  assert.equal(checkPolicy(cedar, text).length, 1);
+  assert.ok(cedar.broken, 'or this test shows nothing');
+  // Asked for the first time, so that no memory answers.
+  assert.ok(policy.authorize(request('agent.retire')).allowed);
+  assert.deepEqual(checkPolicy(policy.cedar, defaultPolicyText()), []);
+  await assert.rejects(publishPolicy(ADMINISTRATOR, { text }, { ...parts, cedar: policy.cedar }), code('bad_policy'));
+  assert.equal(policy.version, 1);
 });

@@ -40,7 +40,9 @@ const STALE_AFTER = 5000;
  */
 export class Policy {
   readonly #parts: PolicyParts;
+  /** The one that decides, and one for texts that nobody has checked yet. */
   #cedar: Cedar | undefined;
+  #trial: Cedar | undefined;
   /** Undefined while none is loaded and when the one in force cannot be used; then everything is refused. */
   #decider: Decider | undefined;
   /** Version of the set that was last looked at, whether it can be used or not. */
@@ -90,10 +92,10 @@ export class Policy {
     return this.#decider?.version ?? 0;
   }
 
-  /** This thread's Cedar, opened when it is first needed; for whoever checks and tries policy sets. */
+  /** For whoever checks and tries policy sets: never the Cedar that decides, since a text can break the one it is given to. */
   get cedar(): Cedar {
-    this.#cedar ??= new Cedar(schemaText());
-    return this.#cedar;
+    if (this.#trial === undefined || this.#trial.broken) this.#trial = new Cedar(schemaText());
+    return this.#trial;
   }
 
   /** Frees the set; everything is refused from here on, until `fresh()` finds another. */
@@ -101,6 +103,7 @@ export class Policy {
     this.#decider?.drop();
     this.#decider = undefined;
     this.#loaded = undefined;
+    this.#epoch = -1;
   }
 
   #isFresh(): boolean {
@@ -130,6 +133,8 @@ export class Policy {
     if (failure !== undefined) {
       log.error('policy evaluation failed', { action: request.action, version: this.version });
     }
+    // The next request finds the set loaded into another.
+    if (this.#cedar?.broken === true) this.close();
     return verdict;
   }
 
@@ -156,13 +161,14 @@ export class Policy {
       log.error('policy set missing');
       return;
     }
-    const read = readRules(this.cedar, set.text, set.schemaDigest);
+    if (this.#cedar === undefined || this.#cedar.broken) this.#cedar = new Cedar(schemaText());
+    const read = readRules(this.#cedar, set.text, set.schemaDigest);
     this.#loaded = set.version;
     if ('findings' in read) {
       log.error('policy set does not fit this version of Writ', { version: set.version });
       return;
     }
-    this.#decider = new Decider(this.cedar, { version: set.version, rules: read.rules });
+    this.#decider = new Decider(this.#cedar, { version: set.version, rules: read.rules });
     log.debug('policy set loaded', { version: set.version, digest: set.digest });
   }
 }

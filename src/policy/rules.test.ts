@@ -65,6 +65,8 @@ test('every fault is found, and where', () => {
     [rule('a', 'permit (principal, action, resource) when { false };'), /warning .*impossible/],
     [rule('a', 'permit (principal, action, resource is Agent) when { resource.team == "pаyments" };'), /warning/],
     ['x'.repeat(LARGEST + 1), /larger than/],
+    [rule('a', `permit (principal, action, resource) when { ${'('.repeat(51)}true${')'.repeat(51)} };`), /50 deep/],
+    [rule('a', `permit (principal, action, resource) when { ${'true && '.repeat(101)}true };`), /100 operators/],
     ['permit', /error/],
     ['\0', /error/],
   ];
@@ -74,6 +76,30 @@ test('every fault is found, and where', () => {
       `${text}\n${findings(text)}`,
     );
 });
+
+test('brackets in strings and comments do not count as nesting', () => {
+  const brackets = '('.repeat(200);
+  const text = rule('a', `permit (principal, action, resource is Agent) when { resource.team == "\\"${brackets}" };`);
+  assert.ok('rules' in readRules(cedar, `// ${brackets}\n${text}`));
+});
+
+// Each drives Cedar's parser off its stack, which brackets alone no longer do.
+const BREAKING: [string, string][] = [
+  ['sums', `${'1+'.repeat(7000)}1 == 1`],
+  ['conditions', `${'if true then '.repeat(900)}true${' else false'.repeat(900)}`],
+  ['attributes', `context${'.a'.repeat(14_000)} == 1`],
+  ['conjunctions', `${'true && '.repeat(3500)}true`],
+];
+for (const [name, condition] of BREAKING) {
+  test(`a text whose ${name} break Cedar is a finding, and that instance is not asked again`, () => {
+    const own = new Cedar(schemaText());
+    const breaking = rule('a', `permit (principal, action, resource) when { ${condition} };`);
+    const read = readRules(own, breaking);
+    assert.match('findings' in read ? read.findings[0]!.message : '', /nested too deeply/);
+    assert.ok(own.broken);
+    assert.ok('findings' in readRules(own, rule('a', 'permit (principal, action, resource);')), 'it is not believed');
+  });
+}
 
 test('known valid texts skip the validator, and only under the same schema', () => {
   const impossible = rule('a', 'permit (principal, action, resource) when { false };');

@@ -1,4 +1,5 @@
 import { type Cedar, type Finding, findingAt, type PolicyJson } from './cedar.ts';
+import { DEEPEST, isTooLong, LONGEST_CHAIN, tooDeepAt } from './nesting.ts';
 
 /** One rule of a policy set. */
 export interface Rule {
@@ -41,6 +42,10 @@ export function readRules(
   if (Buffer.byteLength(text, 'utf8') > LARGEST) {
     return { findings: [findingAt('error', `the policy set is larger than ${LARGEST} bytes`, text, 0)] };
   }
+  const deep = tooDeepAt(text);
+  if (deep !== undefined) {
+    return { findings: [findingAt('error', `brackets stand more than ${DEEPEST} deep in one another`, text, deep)] };
+  }
   const split = cedar.split(text);
   if ('findings' in split) return split;
   const findings: Finding[] = [];
@@ -49,6 +54,10 @@ export function readRules(
   for (const { text: own, json, at } of inOrder(split.policies, text)) {
     const rule = ruleOf(own, json, (message) => findings.push(findingAt('error', message, text, at)));
     if (rule === undefined) continue;
+    if (isTooLong(json)) {
+      const fault = `the rule ${rule.id} has more than ${LONGEST_CHAIN} operators in one another; a set may say it shorter`;
+      findings.push(findingAt('error', fault, text, at));
+    }
     if (rules.has(rule.id)) findings.push(findingAt('error', `the id ${rule.id} is used twice`, text, at));
     rules.set(rule.id, rule);
     texts[rule.id] = own;
