@@ -1,14 +1,15 @@
-import { createHash, createPublicKey, type KeyObject, sign, X509Certificate } from 'node:crypto';
-import { request } from 'node:https';
-import { WritError } from '../base/error.ts';
+import { createPublicKey, type KeyObject, sign, X509Certificate } from 'node:crypto';
+import { isWritError, WritError } from '../base/error.ts';
 import { decodePem, encodePem } from '../der/pem.ts';
 import { Client } from '../http/client.ts';
-import { serverId } from '../spiffe-id/subject.ts';
-import { type JoinToken, parseJoinToken } from '../wire/join-token.ts';
+import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
+import { parseJoinToken } from '../wire/join-token.ts';
 import { encodeCsr } from '../x509/csr.ts';
-import { type Credential, newKey } from './credential.ts';
+import { type Credential, newKey, pemOf } from './credential.ts';
 import type { Authority } from './identity.ts';
-import { checkPeer, spiffeIdOf } from './peer.ts';
+import { spiffeIdOf } from './peer.ts';
+import { fetchPinnedRoot } from './pinned-root.ts';
+import { checkUnknownWritServer, checkWritServer } from './writ-server.ts';
 
 /** What the server answers to an enrolment or a renewal (`docs/REST.md`). */
 interface CertificateAnswer {
@@ -16,7 +17,8 @@ interface CertificateAnswer {
   readonly spiffe_id: string;
   readonly certificate: string;
   readonly chain: readonly string[];
-  readonly bundle?: string | readonly string[];
+  /** With an enrolment. */
+  readonly bundle?: readonly string[];
   readonly not_before: string;
   readonly not_after: string;
   readonly renew_after: string;
@@ -26,6 +28,7 @@ interface CertificateAnswer {
 export interface Home {
   /** `https://host:port`. */
   readonly server: string;
+  /** PEM. */
   readonly roots: readonly string[];
 }
 
@@ -37,9 +40,9 @@ export interface Home {
 export async function enrol(tokenText: string): Promise<{ credential: Credential; home: Home }> {
   const token = parseJoinToken(tokenText);
   const server = `https://${token.address}`;
-  const root = await fetchPinnedRoot(server, token);
+  const root = await fetchPinnedRoot(token);
   const key = await newKey();
-  const client = openClient({ server, roots: [root] });
+  const client = new Client({ server, roots: [root], checkServer: checkUnknownWritServer(root) });
   try {
     const answer = await client.json<CertificateAnswer>({
       method: 'POST',
@@ -53,79 +56,48 @@ export async function enrol(tokenText: string): Promise<{ credential: Credential
   }
 }
 
-/** The authority of an enrolled instance, spoken to with the instance's own certificate. */
-export function openAuthority(home: Home): Authority {
-  const client = openClient(home);
+/** The authority of an enrolled instance with that SPIFFE ID, spoken to with the instance's own certificate. */
+export function openAuthority(home: Home, spiffeId: string): Authority {
+  const client = new Client({ ...home, checkServer: checkWritServer(parseSpiffeId(spiffeId).trustDomain) });
   return {
     async renew(current) {
-      client.setCredential({
-        key: current.key.export({ type: 'pkcs8', format: 'pem' }) as string,
-        chain: [current.certificate, ...current.chain].join(''),
-      });
+      client.setCredential(pemOf(current));
       const key = await newKey();
       const answer = await client.json<CertificateAnswer>({
         method: 'POST',
         path: '/v1/certificates/renew',
         body: { csr: await csrFor(key) },
       });
-      return toCredential(answer, key, current.roots);
+      const next = toCredential(answer, key, current.roots);
+      if (next.spiffeId !== current.spiffeId) throw broken('for somebody else');
+      return next;
+    },
+    async stop(current, cause) {
+      client.setCredential(pemOf(current));
+      const instance = parseSpiffeId(current.spiffeId).segments.at(-1)!;
+      await client.json({ method: 'POST', path: `/v1/instances/${instance}/stop`, body: { cause } });
     },
     close: () => client.close(),
   };
 }
 
-function openClient(home: Home): Client {
-  const writ = serverId(spiffeIdOf(decodePem(home.roots[0]!, 'CERTIFICATE')).trustDomain);
-  return new Client({ ...home, checkServer: checkPeer((id) => id.uri === writ.uri) });
-}
+/** How long a restart waits to hear what its stored identity is worth. */
+const STANDING_MS = 3000;
 
 /**
- * The root that the token pins. The connection is not verified, which is why nothing is sent over it and nothing but a
- * certificate with the pinned SHA-256 is taken from it.
+ * Whether the authority refuses a credential that has not expired: it was revoked while nobody looked. False when it
+ * cannot be asked, since a restart must not need it.
  */
-async function fetchPinnedRoot(server: string, token: JoinToken): Promise<string> {
-  const pem = await new Promise<string>((resolve, reject) => {
-    const fail = (cause: unknown): void =>
-      reject(
-        new WritError('unavailable', `The server at ${token.address} cannot be reached.`, {
-          field: 'token',
-          remedy: 'Check that it runs and that this machine can reach the address.',
-          cause,
-        }),
-      );
-    const signal = AbortSignal.timeout(ROOT_TIMEOUT_MS);
-    request(`${server}/v1/trust/root.pem`, { rejectUnauthorized: false, agent: false, signal }, (answer) => {
-      let text = '';
-      answer.setEncoding('utf8');
-      answer.on('data', (chunk: string) => {
-        text += chunk;
-        if (text.length > LARGEST_ROOT) answer.destroy(new Error('the root is too large'));
-      });
-      answer.on('end', () => resolve(text));
-      answer.on('error', fail);
-    })
-      .on('error', fail)
-      .end();
-  });
-  const der = tryDecode(pem);
-  const found = der === undefined ? undefined : createHash('sha256').update(der).digest();
-  if (der === undefined || !found!.equals(token.rootFingerprint)) {
-    throw new WritError('bad_certificate', 'The server does not have the root that the join token names.', {
-      field: 'token',
-      remedy: 'This is another server, or somebody stands in between. Ask for a new token and compare the address.',
-    });
-  }
-  return encodePem('CERTIFICATE', der);
-}
-
-const ROOT_TIMEOUT_MS = 15_000;
-const LARGEST_ROOT = 65_536;
-
-function tryDecode(pem: string): Uint8Array | undefined {
+export async function isRefused(home: Home, current: Credential): Promise<boolean> {
+  const checkServer = checkWritServer(parseSpiffeId(current.spiffeId).trustDomain);
+  const client = new Client({ ...home, checkServer, credential: pemOf(current), attempts: 1, timeout: STANDING_MS });
   try {
-    return decodePem(pem, 'CERTIFICATE');
-  } catch {
-    return undefined;
+    await client.json({ path: '/v1/whoami' });
+    return false;
+  } catch (error) {
+    return isWritError(error, 'revoked') || isWritError(error, 'not_authenticated');
+  } finally {
+    client.close();
   }
 }
 
@@ -138,24 +110,25 @@ async function csrFor(key: KeyObject): Promise<string> {
   return encodePem('CERTIFICATE REQUEST', der);
 }
 
-/** Checks that the answer is for the key that was made here: a server cannot hand us somebody else's certificate. */
+/** Checks that the answer is for the key that was made here and says what the certificate says. */
 function toCredential(answer: CertificateAnswer, key: KeyObject, roots: readonly string[]): Credential {
-  if (!new X509Certificate(answer.certificate).checkPrivateKey(key)) {
-    throw new WritError('bad_certificate', 'The server answered with a certificate for another key.', {
-      remedy: 'Report this: the server is broken.',
-    });
-  }
-  const bundle =
-    answer.bundle === undefined ? roots : typeof answer.bundle === 'string' ? [answer.bundle] : answer.bundle;
+  if (!new X509Certificate(answer.certificate).checkPrivateKey(key)) throw broken('for another key');
+  if (spiffeIdOf(decodePem(answer.certificate, 'CERTIFICATE')).uri !== answer.spiffe_id) throw broken('for another id');
   return {
     key,
     spiffeId: answer.spiffe_id,
     serial: answer.serial,
     certificate: answer.certificate,
     chain: answer.chain,
-    roots: [...new Set([...roots, ...bundle])],
+    roots: [...new Set([...roots, ...(answer.bundle ?? [])])],
     notBefore: Date.parse(answer.not_before),
     notAfter: Date.parse(answer.not_after),
     renewAfter: Date.parse(answer.renew_after),
   };
+}
+
+function broken(how: string): WritError {
+  return new WritError('bad_certificate', `The server answered with a certificate ${how}.`, {
+    remedy: 'Report this: the server is broken.',
+  });
 }

@@ -13,17 +13,25 @@ export interface Credential {
   readonly chain: readonly string[];
   /** PEM of each trusted root. */
   readonly roots: readonly string[];
-  /** Milliseconds since the Unix epoch. */
+  /** Milliseconds since the Unix epoch, by the authority's clock: half a minute before it was issued. */
   readonly notBefore: number;
   readonly notAfter: number;
-  /** When the server would like to see it renewed. */
+  /** When the authority would like to see it renewed: at two thirds of its life. */
   readonly renewAfter: number;
 }
 
+/** Certificates are valid from this long before their issue, for clocks that are behind (`docs/ISSUANCE.md`). */
+export const BACKDATED_MS = 30_000;
+
 const generate = promisify(generateKeyPair);
 
-/** A fresh P-256 key. It is made here and never leaves, but for `Credential` files that the owner asks for. */
+/** A fresh P-256 key. It is made here and never leaves, but for files that the owner asks for. */
 export async function newKey(): Promise<KeyObject> {
   const { privateKey } = await generate('ec', { namedCurve: 'P-256' });
   return privateKey;
+}
+
+/** Key and certificates in PEM, as TLS takes them: the chain is the certificate and the authorities above it. */
+export function pemOf({ key, certificate, chain }: Credential): { readonly key: string; readonly chain: string } {
+  return { key: key.export({ type: 'pkcs8', format: 'pem' }) as string, chain: [certificate, ...chain].join('') };
 }

@@ -1,7 +1,8 @@
 /** The client library: an identity for a running program, mutual TLS with it, and nothing else to install. */
 export { type ErrorCode, isWritError, WritError } from '../base/error.ts';
+export type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
 export { type ConnectOptions, connect } from './connect.ts';
 export type { Credential } from './credential.ts';
-export { type Fetch, identityFetch } from './fetch.ts';
+export type { Fetch } from './fetch.ts';
 export type { Identity, IdentityEvents } from './identity.ts';
 export { type PeerRule, peerOf, spiffeIdOf } from './peer.ts';

@@ -1,17 +1,20 @@
 import { constants } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { ConnectionOptions, SecureContextOptions, Server, TLSSocket, TlsOptions } from 'node:tls';
-import type { Clock } from '../base/clock.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { isWritError, WritError } from '../base/error.ts';
 import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
-import type { Credential } from './credential.ts';
-import { checkPeer, compileRule, type PeerRule, peerOf } from './peer.ts';
+import { BACKDATED_MS, type Credential, pemOf } from './credential.ts';
+import { type Fetch, identityFetch } from './fetch.ts';
+import { checkPeer, compileRule, type PeerRule, peerOf, ruleContexts } from './peer.ts';
 import { firstTry, pauseAfter } from './renewal.ts';
 
 /** Where certificates come from. Implemented over HTTPS in `authority.ts`. */
 export interface Authority {
   /** A new certificate for the holder of `current`, for a new key. */
   renew(current: Credential): Promise<Credential>;
+  /** Burns the instance that holds `current` and revokes its certificates. */
+  stop(current: Credential, cause: string): Promise<void>;
   close(): void;
 }
 
@@ -24,8 +27,14 @@ export interface IdentityEvents {
   ended: [Error];
 }
 
-/** The longest pause that `setTimeout` takes. */
-const LONGEST_TIMER_MS = 2_147_483_647;
+export interface IdentityOptions {
+  readonly clock?: Clock | undefined;
+  /** Numbers from 0 to below 1. Default: `Math.random`; jitter is no secret. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** Timers stand still while a machine sleeps, so a long wait is cut into pieces that look at the clock. */
+const LONGEST_WAIT_MS = 30_000;
 
 /**
  * A running instance's identity: key and certificate, renewed at two thirds of its life, handed to TLS.
@@ -38,21 +47,26 @@ export class Identity extends EventEmitter<IdentityEvents> {
   readonly trustDomain: string;
   readonly #authority: Authority;
   readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #contextOf = ruleContexts();
   readonly #servers = new Set<Server>();
   #credential: Credential;
+  /** How far this clock is ahead of the authority's, in ms, as a fresh certificate shows it. */
+  #ahead = 0;
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
   #running: Promise<Credential> | undefined;
-  #closed = false;
+  #over: Error | undefined;
 
-  constructor(credential: Credential, authority: Authority, clock: Clock) {
+  constructor(credential: Credential, authority: Authority, options: IdentityOptions = {}) {
     super();
     this.#credential = credential;
     this.#authority = authority;
-    this.#clock = clock;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
     this.spiffeId = credential.spiffeId;
     this.trustDomain = parseSpiffeId(credential.spiffeId).trustDomain;
-    this.#schedule(firstTry(credential.notBefore, credential.notAfter, Math.random));
+    this.#schedule(firstTry(credential, this.#random));
   }
 
   /** What is in use now. */
@@ -74,12 +88,14 @@ export class Identity extends EventEmitter<IdentityEvents> {
    * Make them anew for each connection or agent, so that each uses the newest certificate.
    */
   clientOptions(options: { readonly allow?: PeerRule } = {}): ConnectionOptions {
+    const { allow } = options;
     return {
       ...this.#context(),
       rejectUnauthorized: true,
-      ...(options.allow === undefined
-        ? {}
-        : { checkServerIdentity: checkPeer(compileRule(options.allow, this.trustDomain)) }),
+      ...(allow !== undefined && {
+        checkServerIdentity: checkPeer(compileRule(allow, this.trustDomain)),
+        sessionIdContext: this.#contextOf(allow),
+      }),
     };
   }
 
@@ -89,16 +105,18 @@ export class Identity extends EventEmitter<IdentityEvents> {
   }
 
   /**
-   * Keeps a server on the newest certificate and cuts off every client that `allow` does not name, before it sends a
-   * byte. Gives a function that lets go of the server.
+   * Keeps a server on the newest certificate and cuts off every client that `allow` does not name, before anything that
+   * it sent is read. Gives a function that lets go of the server.
    */
   protect(server: Server, options: { readonly allow: PeerRule }): () => void {
     const allowed = compileRule(options.allow, this.trustDomain);
     const onConnection = (socket: TLSSocket): void => {
-      const peer = tryPeerOf(socket);
+      const peer = peerOf(socket);
       if (peer === undefined || !allowed(peer)) socket.destroy();
     };
     server.prependListener('secureConnection', onConnection);
+    // A renewal may have come after the options that the server was made with.
+    server.setSecureContext(this.#context());
     this.#servers.add(server);
     return () => {
       server.off('secureConnection', onConnection);
@@ -106,8 +124,23 @@ export class Identity extends EventEmitter<IdentityEvents> {
     };
   }
 
+  /** A `fetch` that shows this identity; see `identityFetch`. Make one for each rule, and keep it. */
+  fetch(options: { readonly allow?: PeerRule } = {}): Fetch {
+    return identityFetch(this, options);
+  }
+
+  /**
+   * Stops this instance for good: its id is burnt and its certificates are revoked. For when its work is done or its key
+   * may be in other hands (`key_theft`); the causes are those of the REST interface. Then closes. Rejects, and stays open,
+   * when the authority did not take it.
+   */
+  async stop(cause = 'task_completed'): Promise<void> {
+    await this.#authority.stop(this.#credential, cause);
+    this.close();
+  }
+
   close(): void {
-    this.#closed = true;
+    this.#over ??= new WritError('unavailable', 'The identity is closed.', { remedy: 'Connect again.' });
     clearTimeout(this.#timer);
     this.#servers.clear();
     this.#authority.close();
@@ -118,11 +151,11 @@ export class Identity extends EventEmitter<IdentityEvents> {
   }
 
   #context(): SecureContextOptions {
-    const { key, certificate, chain, roots } = this.#credential;
+    const { key, chain } = pemOf(this.#credential);
     return {
-      key: key.export({ type: 'pkcs8', format: 'pem' }),
-      cert: [certificate, ...chain].join(''),
-      ca: [...roots],
+      key,
+      cert: chain,
+      ca: [...this.#credential.roots],
       minVersion: 'TLSv1.3',
       // A resumed session would skip the check of the certificate. Given again in every context, or tickets come back.
       secureOptions: constants.SSL_OP_NO_TICKET,
@@ -130,45 +163,61 @@ export class Identity extends EventEmitter<IdentityEvents> {
   }
 
   async #renewOnce(): Promise<Credential> {
-    if (this.#closed) throw new WritError('unavailable', 'The identity is closed.', { remedy: 'Connect again.' });
-    const next = await this.#authority.renew(this.#credential);
+    if (this.#over !== undefined) throw this.#over;
+    let next: Credential;
+    try {
+      next = await this.#authority.renew(this.#credential);
+    } catch (error) {
+      if (isWritError(error, 'revoked')) this.#end(error);
+      throw error;
+    }
+    // Closed or ended while the answer was under way.
+    if (this.#over !== undefined) throw this.#over;
     this.#credential = next;
     this.#failures = 0;
+    this.#ahead = this.#clock.now() - (next.notBefore + BACKDATED_MS);
     for (const server of this.#servers) server.setSecureContext(this.#context());
-    this.#schedule(firstTry(next.notBefore, next.notAfter, Math.random));
-    this.emit('renewed', next);
+    this.#schedule(firstTry(next, this.#random));
+    // Not here: what a listener throws is no failure of the renewal.
+    queueMicrotask(() => this.emit('renewed', next));
     return next;
+  }
+
+  /** The authority's time, as far as it is known. By it alone, no renewal waits for a wrong clock or runs in circles. */
+  #now(): number {
+    return this.#clock.now() - this.#ahead;
   }
 
   #schedule(at: number): void {
     clearTimeout(this.#timer);
-    if (this.#closed) return;
-    const wait = Math.min(LONGEST_TIMER_MS, Math.max(0, at - this.#clock.now()));
-    this.#timer = setTimeout(() => {
-      this.renew().catch((error: Error) => this.#afterFailure(error));
-    }, wait);
+    if (this.#over !== undefined) return;
+    const wait = Math.max(0, at - this.#now());
+    this.#timer = setTimeout(
+      () => {
+        if (this.#now() < at) this.#schedule(at);
+        else this.renew().catch((error: Error) => this.#afterFailure(error));
+      },
+      Math.min(LONGEST_WAIT_MS, wait),
+    );
     this.#timer.unref();
   }
 
   #afterFailure(error: Error): void {
-    if (this.#closed) return;
-    const left = this.#credential.notAfter - this.#clock.now();
-    const final = isWritError(error, 'revoked') || isWritError(error, 'inactive');
-    if (left <= 0 || final) {
-      clearTimeout(this.#timer);
-      this.emit('ended', error);
+    if (this.#over !== undefined) return;
+    const left = this.#credential.notAfter - this.#now();
+    if (left <= 0) {
+      this.#end(error);
       return;
     }
     this.#failures += 1;
-    this.#schedule(this.#clock.now() + pauseAfter(this.#failures, left, Math.random));
+    this.#schedule(this.#now() + pauseAfter(this.#failures, left, this.#random));
     this.emit('failed', error);
   }
-}
 
-function tryPeerOf(socket: TLSSocket): ReturnType<typeof peerOf> {
-  try {
-    return peerOf(socket);
-  } catch {
-    return undefined;
+  #end(error: Error): void {
+    if (this.#over !== undefined) return;
+    this.#over = error;
+    clearTimeout(this.#timer);
+    this.emit('ended', error);
   }
 }

@@ -6,15 +6,21 @@ import { firstTry, pauseAfter } from './renewal.ts';
 const HOUR = 3_600_000;
 const unit = fc.double({ min: 0, max: 0.999_999, noNaN: true });
 
-test('the first try comes at two thirds of the lifetime or up to a tenth of it before', () => {
+test('the first try comes when the authority would like it, or up to a tenth of the lifetime before', () => {
+  const hour = { notBefore: 0, renewAfter: 2_400_000, notAfter: HOUR };
   assert.equal(
-    firstTry(0, HOUR, () => 0),
+    firstTry(hour, () => 0),
     2_400_000,
+  );
+  assert.equal(
+    firstTry(hour, () => 0.5),
+    2_220_000,
   );
   fc.assert(
     fc.property(fc.integer({ min: 300_000, max: 24 * HOUR }), unit, (lifetime, random) => {
-      const at = firstTry(1000, 1000 + lifetime, () => random);
-      assert.ok(at <= 1000 + (lifetime * 2) / 3 && at > 1000 + lifetime * 0.56);
+      const renewAfter = 1000 + (lifetime * 2) / 3;
+      const at = firstTry({ notBefore: 1000, renewAfter, notAfter: 1000 + lifetime }, () => random);
+      assert.ok(at <= renewAfter && at > 1000 + lifetime * 0.56);
     }),
   );
 });

@@ -3,10 +3,19 @@
  * for ever after.
  */
 
-/** First try at two thirds of the lifetime, or up to a tenth of the lifetime before that. Gives a time in ms. */
-export function firstTry(issued: number, notAfter: number, random: () => number): number {
-  const lifetime = notAfter - issued;
-  return issued + lifetime * (2 / 3 - random() / 10);
+/** What of a certificate says when it is renewed; milliseconds, all by one clock. */
+export interface Lifetime {
+  readonly notBefore: number;
+  readonly renewAfter: number;
+  readonly notAfter: number;
+}
+
+/**
+ * The first try: when the authority would like it, which is at two thirds of the life, or up to a tenth of the life
+ * before that. Gives a time by the same clock.
+ */
+export function firstTry({ notBefore, renewAfter, notAfter }: Lifetime, random: () => number): number {
+  return renewAfter - (random() * (notAfter - notBefore)) / 10;
 }
 
 const LEAST_MS = 1000;
