@@ -32,6 +32,8 @@ export interface Limits {
 
 /** No input within a target's own limit of size may take longer. */
 const SLOWEST_MS = 100;
+/** Names in the path of a field that tell sites apart; no body of Writ is nested deeper. */
+const DEEPEST_PATH = 4;
 const MOST_KEPT = 1_000;
 const MOST_DEFECTS = 20;
 
@@ -104,14 +106,15 @@ function attempt(target: Target, input: Uint8Array): Outcome {
 }
 
 /**
- * Code, class of field, and where in the sources it arose: the two innermost places, as `der/reader.ts:71`. Fields of
- * JSON keep only words of the corpus; what else stands there is a name that the input made up.
+ * Code, class of field, and where in the sources it arose: the two innermost places, as `der/reader.ts:71`. A path in JSON
+ * is followed as far as the corpus knows its names: from there on the input made them up.
  */
 function siteOf(error: WritError, words: ReadonlySet<string> | undefined): string {
   let field = (error.field ?? '').replace(/\d+/g, '#');
   if (words !== undefined) {
-    const parts = field.split(/[./]/).map((part) => (part === '' || words.has(part) ? part : '#'));
-    field = parts.join('/').replace(/#(\/#)+/g, '#');
+    const parts = field.split(/[./]/).slice(0, DEEPEST_PATH);
+    const made = parts.findIndex((part) => part !== '' && part !== '#' && !words.has(part));
+    field = made === -1 ? parts.join('/') : [...parts.slice(0, made), '#'].join('/');
   }
   return `${error.code}, ${field}, ${placesOf(error).slice(0, 2).join(' from ')}`;
 }
