@@ -1,6 +1,7 @@
 /** Clients of a running server that hide nothing: they try once, so that every request that fails is seen. */
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { after } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { OperatorCredential } from '../../src/cli/credential.ts';
 import { encodePem } from '../../src/der/pem.ts';
@@ -103,7 +104,7 @@ export function rootsIn(file: string): readonly string[] {
 }
 
 export interface Load {
-  /** Ends it; what every request came to. Rejects with the first failure, when there was one. */
+  /** Ends it, as the end of the tests does; what every request came to. Rejects with the first failure, when there was one. */
   stop(): Promise<{ readonly enrolled: readonly Leaf[]; readonly renewed: readonly Leaf[] }>;
 }
 
@@ -121,6 +122,9 @@ export async function startLoad(
   const renewed: Leaf[] = [];
   const failures: unknown[] = [];
   let running = true;
+  after(() => {
+    running = false;
+  });
   const repeat = async (client: Client, act: () => Promise<void>): Promise<void> => {
     while (running) {
       await act().catch((error: unknown) => failures.push(error));

@@ -1,0 +1,177 @@
+/** A disk that is full or read-only, below the database and below the anchor: refused in clear words, nothing lost, resumed. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { appendFileSync, closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { DidNotStart, writ } from '../program.ts';
+import { failureOf, type Issued, run, scratchDirectory } from './authority.ts';
+
+const missing = mountMissing();
+
+test('a full disk below the database', { skip: missing ?? false }, async () => {
+  const data = join(scratchDirectory(), 'writ-data');
+  mountAt(data, '12m');
+  const anchor = `${data}-anchor`;
+  const { letIn, issue, server, get, revoke, document } = await run(data, { args: ['--anchor', anchor] });
+  const { instance } = await letIn('planner');
+  const before = await issue(instance);
+  fill(data);
+  const kept: Issued[] = [];
+  const refused: Error[] = [];
+  // What is free inside the files that are there already is used first.
+  for (let i = 0; i < 2000 && refused.length < 5; i++) {
+    await issue(instance).then(
+      (issued) => kept.push(issued),
+      (error: Error) => refused.push(error),
+    );
+  }
+  assert.equal(refused.length, 5);
+  for (const error of refused) {
+    assert.equal((error as { code?: string }).code, 'storage_failed');
+    assert.match(error.message, /disk that holds the database is full/);
+  }
+  const revocation = await failureOf(revoke(before.serial));
+  assert.equal(revocation.code, 'storage_failed');
+  // It still answers what it can, and says that it is not ready.
+  assert.equal((await get(`/v1/certificates/${before.serial}`))['status'], 'active');
+  assert.equal(await document('/healthz').then(() => 'alive'), 'alive');
+  const key = randomUUID();
+  await failureOf(issue(instance, key));
+
+  rmSync(join(data, 'ballast'));
+  const late = await eventually(() => issue(instance, key));
+  assert.equal((await issue(instance, key)).serial, late.serial);
+  assert.equal((await revoke(before.serial)).status, 'revoked');
+  const all = [before, ...kept, late];
+  for (const { serial } of all) assert.equal((await get(`/v1/certificates/${serial}`))['serial'], serial);
+  assert.equal((await server.stop()).code, 0);
+  await verified(data);
+  const again = await run(data);
+  for (const { serial } of all) assert.equal((await again.get(`/v1/certificates/${serial}`))['serial'], serial);
+});
+
+test('a read-only disk below the database', { skip: missing ?? false }, async () => {
+  const data = join(scratchDirectory(), 'writ-data');
+  mountAt(data, '32m');
+  const first = await run(data, { args: ['--anchor', `${data}-anchor`] });
+  await first.letIn('planner');
+  await first.server.stop();
+  assert.equal(spawnSync('mount', ['-o', 'remount,ro', data]).status, 0);
+  const error = await failureOf(run(data));
+  assert.ok(error instanceof DidNotStart);
+  assert.equal(error.ended.code, 1);
+  assert.match(error.ended.stderr, /^error: .*read-only.*$/m);
+  assert.match(error.ended.stderr, /^next: .*$/m);
+  assert.doesNotMatch(error.ended.stderr, /defect| {4}at /);
+  const doctor = await writ(['doctor', '--data', data]);
+  assert.doesNotMatch(doctor.stdout + doctor.stderr, /defect/);
+  assert.equal(spawnSync('mount', ['-o', 'remount,rw', data]).status, 0);
+  await (await run(data)).server.stop();
+});
+
+for (const [what, spoil, mend] of [
+  ['full', fill, (anchor: string) => rmSync(join(anchor, 'ballast'))],
+  ['read-only', (anchor: string) => remount(anchor, 'ro'), (anchor: string) => remount(anchor, 'rw')],
+] as const) {
+  test(`a ${what} disk below the anchor`, { skip: missing ?? false }, async () => {
+    const data = join(scratchDirectory(), 'writ-data');
+    const anchor = `${data}-anchor`;
+    mountAt(anchor, '1m');
+    const { letIn, issue, revoke, get, server } = await run(data, { args: ['--anchor', anchor] });
+    const { instance } = await letIn('planner');
+    const [first, second] = [await issue(instance), await issue(instance)];
+    spoil(anchor);
+    const key = randomUUID();
+    // A full anchor has room inside the last page of its file for a while.
+    let error = await failureOf(
+      revoke(first.serial, key)
+        .then(() => revoke(second.serial, key))
+        .then(() => fillUp()),
+    );
+    async function fillUp(): Promise<void> {
+      for (let i = 0; i < 100; i++) await revoke((await issue(instance)).serial, key);
+    }
+    while (error.code === 'idempotency_mismatch') error = await failureOf(fillUp());
+    assert.equal(error.code, 'storage_failed');
+    assert.match(error.message, /anchor/);
+    assert.equal(error.field, 'commit');
+    // It counts at once, whatever becomes of the anchor.
+    assert.equal((await get(`/v1/certificates/${first.serial}`))['status'], 'revoked');
+    assert.equal((await failureOf(issue(instance))).code, 'unavailable');
+
+    mend(anchor);
+    await eventually(() => issue(instance));
+    assert.equal((await revoke(second.serial)).status, 'revoked');
+    await server.stop();
+    await verified(data);
+  });
+}
+
+test('a start on an anchor that cannot be written', { skip: missing ?? false }, async () => {
+  const data = join(scratchDirectory(), 'writ-data');
+  const anchor = `${data}-anchor`;
+  mountAt(anchor, '1m');
+  remount(anchor, 'ro');
+  const error = await failureOf(run(data, { args: ['--anchor', anchor] }));
+  assert.ok(error instanceof DidNotStart);
+  assert.match(error.ended.stderr, /^error: .*anchor.*$/m);
+  assert.doesNotMatch(error.ended.stderr, /defect| {4}at /);
+});
+
+/** Calls until it succeeds; fails with the last error after ten seconds. */
+async function eventually<T>(act: () => Promise<T>): Promise<T> {
+  const until = performance.now() + 10_000;
+  for (;;) {
+    try {
+      return await act();
+    } catch (error) {
+      if (performance.now() > until) throw error;
+    }
+    await pause(50);
+  }
+}
+
+async function verified(data: string): Promise<void> {
+  const { code, stdout, stderr } = await writ(['ledger', 'verify', '--data', data]);
+  assert.equal(code, 0, stdout + stderr);
+}
+
+/** Writes until nothing more goes. */
+function fill(directory: string): void {
+  const file = openSync(join(directory, 'ballast'), 'w');
+  for (let size = 65_536; size >= 1; ) {
+    try {
+      writeSync(file, Buffer.alloc(size));
+    } catch {
+      size = Math.floor(size / 2);
+    }
+  }
+  closeSync(file);
+}
+
+function mountAt(directory: string, size: string): void {
+  mkdirSync(directory, { mode: 0o700 });
+  const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=700`, 'tmpfs', directory]);
+  assert.equal(status, 0, String(stderr));
+  after(() => spawnSync('umount', ['-l', directory]));
+}
+
+function remount(directory: string, mode: 'ro' | 'rw'): void {
+  assert.equal(spawnSync('mount', ['-o', `remount,${mode}`, directory]).status, 0);
+}
+
+/** Undefined when small disks can be mounted here; otherwise the reason, which is noted for the end of the run. */
+function mountMissing(): string | undefined {
+  const place = scratchDirectory();
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', place]).status === 0) {
+    spawnSync('umount', ['-l', place]);
+    return undefined;
+  }
+  const line = 'full disks: nothing can be mounted by this user (run the tests as root)';
+  const gaps = process.env['WRIT_TEST_GAPS'];
+  if (gaps !== undefined && gaps !== '') appendFileSync(gaps, `${line}\n`);
+  return line;
+}
