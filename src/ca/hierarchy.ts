@@ -56,10 +56,14 @@ export async function readHierarchy(reader: Reader): Promise<Hierarchy | undefin
   };
 }
 
-/** The authorities alone, the oldest first: what a process reads again when the epoch moved. */
+/**
+ * The authorities alone, the oldest first and of those made at once the upper one: what a process reads again when the
+ * epoch moved.
+ */
 export async function readAuthorities(reader: Reader): Promise<Authority[]> {
   const rows = await reader.all(
-    'SELECT id, kind, state, certificate, issuer, key_id, signs_until, created_at FROM authority ORDER BY created_at, id',
+    'SELECT id, kind, state, certificate, issuer, key_id, signs_until, created_at FROM authority ORDER BY created_at, ' +
+      "CASE kind WHEN 'root' THEN 0 WHEN 'upstream' THEN 1 WHEN 'intermediate' THEN 2 ELSE 3 END, id",
   );
   return rows.map(authorityOf);
 }

@@ -1,4 +1,3 @@
-import { createPublicKey, sign } from 'node:crypto';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Caller } from '../base/access.ts';
@@ -7,10 +6,9 @@ import { rootsOf } from '../ca/authority.ts';
 import type { OperatorCredential } from '../cli/credential.ts';
 import { encodePem } from '../der/pem.ts';
 import { addOperatorWithCertificate, issueOperatorCertificate } from '../issuance/operator.ts';
-import { generateKey } from '../keys/generate.ts';
 import type { Name } from '../spiffe-id/name.ts';
 import { operatorId } from '../spiffe-id/subject.ts';
-import { encodeCsr } from '../x509/csr.ts';
+import { makeOwnKey } from './own-key.ts';
 import type { ThreadParts } from './server/thread-parts.ts';
 
 /** Who acts when a command runs on the server's machine with the passphrase. */
@@ -25,12 +23,7 @@ export async function makeOperatorCredential(
   parts: ThreadParts,
 ): Promise<OperatorCredential> {
   const { name, server, existing } = request;
-  const key = await generateKey('ecdsa-p256');
-  const csr = await encodeCsr({
-    spki: createPublicKey(key).export({ type: 'spki', format: 'der' }),
-    algorithm: 'ecdsa-p256-sha256',
-    sign: async (message) => sign('sha256', message, key),
-  });
+  const { pem: key, csr } = await makeOwnKey(parts.hierarchy.algorithm);
   const issued = existing
     ? await issueOperatorCertificate(ADMINISTRATOR, { operator: name, csr }, parts.issuance)
     : await addOperatorWithCertificate(
@@ -54,7 +47,7 @@ export async function makeOperatorCredential(
     server,
     roots: rootsOf(parts.authority.authorities()).map(({ certificate }) => pem(certificate.raw)),
     chain: [issued.der, ...issued.chain].map(pem),
-    key: key.export({ type: 'pkcs8', format: 'pem' }) as string,
+    key,
   };
 }
 

@@ -1,7 +1,8 @@
-import { createPublicKey, type KeyObject, sign, X509Certificate } from 'node:crypto';
+import { type KeyObject, X509Certificate } from 'node:crypto';
 import { isWritError, WritError } from '../base/error.ts';
 import { decodePem, encodePem } from '../der/pem.ts';
 import { Client } from '../http/client.ts';
+import { localSigner } from '../keys/local.ts';
 import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
 import { parseJoinToken } from '../wire/join-token.ts';
 import { encodeCsr } from '../x509/csr.ts';
@@ -41,7 +42,7 @@ export async function enrol(tokenText: string): Promise<{ credential: Credential
   const token = parseJoinToken(tokenText);
   const server = `https://${token.address}`;
   const root = await fetchPinnedRoot(token);
-  const key = await newKey();
+  const key = await newKey(root);
   const client = new Client({ server, roots: [root], checkServer: checkUnknownWritServer(root) });
   try {
     const answer = await client.json<CertificateAnswer>({
@@ -62,7 +63,7 @@ export function openAuthority(home: Home, spiffeId: string): Authority {
   return {
     async renew(current) {
       client.setCredential(pemOf(current));
-      const key = await newKey();
+      const key = await newKey(current.roots[0]!);
       const answer = await client.json<CertificateAnswer>({
         method: 'POST',
         path: '/v1/certificates/renew',
@@ -102,10 +103,11 @@ export async function isRefused(home: Home, current: Credential): Promise<boolea
 }
 
 async function csrFor(key: KeyObject): Promise<string> {
+  const signer = localSigner(key);
   const der = await encodeCsr({
-    spki: createPublicKey(key).export({ type: 'spki', format: 'der' }),
-    algorithm: 'ecdsa-p256-sha256',
-    sign: async (message) => sign('sha256', message, key),
+    spki: signer.spki,
+    algorithm: signer.algorithm,
+    sign: async (message) => (await signer.sign([message]))[0]!,
   });
   return encodePem('CERTIFICATE REQUEST', der);
 }

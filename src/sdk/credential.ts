@@ -1,4 +1,4 @@
-import { generateKeyPair, type KeyObject } from 'node:crypto';
+import { generateKeyPair, type KeyObject, X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
 
 /** What an instance holds: its key, its certificate, what it sends along, and whom it trusts. */
@@ -23,12 +23,20 @@ export interface Credential {
 /** Certificates are valid from this long before their issue, for clocks that are behind (`docs/ISSUANCE.md`). */
 export const BACKDATED_MS = 30_000;
 
-const generate = promisify(generateKeyPair);
+// @types/node has one overload a kind of key; here the kind is only known at run time.
+const generate = promisify(generateKeyPair) as unknown as (
+  type: string,
+  options: object,
+) => Promise<{ privateKey: KeyObject }>;
 
-/** A fresh P-256 key. It is made here and never leaves, but for files that the owner asks for. */
-export async function newKey(): Promise<KeyObject> {
-  const { privateKey } = await generate('ec', { namedCurve: 'P-256' });
-  return privateKey;
+/**
+ * A fresh key for a certificate below this root (PEM): P-256, but of the root's own kind where that is post-quantum, since
+ * a chain is no stronger than the key at its end. It is made here and never leaves, but for files that the owner asks for.
+ */
+export async function newKey(root: string): Promise<KeyObject> {
+  const kind = new X509Certificate(root).publicKey.asymmetricKeyType ?? '';
+  const [type, options] = kind.startsWith('ml-dsa-') ? [kind, {}] : ['ec', { namedCurve: 'P-256' }];
+  return (await generate(type, options)).privateKey;
 }
 
 /** Key and certificates in PEM, as TLS takes them: the chain is the certificate and the authorities above it. */

@@ -1,4 +1,3 @@
-import { createPublicKey, sign } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Caller } from '../../base/access.ts';
 import type { Authority } from '../../ca/authority.ts';
@@ -6,8 +5,7 @@ import { sameBytes } from '../../der/bytes.ts';
 import { encodePem } from '../../der/pem.ts';
 import type { TlsIdentity } from '../../http/tls.ts';
 import { issueServerCertificate } from '../../issuance/server.ts';
-import { generateKey } from '../../keys/generate.ts';
-import { encodeCsr } from '../../x509/csr.ts';
+import { makeOwnKey } from '../own-key.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 const SYSTEM: Caller = { kind: 'system', id: 'system:server' };
@@ -26,12 +24,7 @@ export interface ServerIdentity {
  * reach the server; the ones that the authorities cannot vouch for are refused there.
  */
 export async function makeServerIdentity(names: readonly string[], parts: ThreadParts): Promise<ServerIdentity> {
-  const key = await generateKey('ecdsa-p256');
-  const csr = await encodeCsr({
-    spki: createPublicKey(key).export({ type: 'spki', format: 'der' }),
-    algorithm: 'ecdsa-p256-sha256',
-    sign: async (message) => sign('sha256', message, key),
-  });
+  const { pem: key, csr } = await makeOwnKey(parts.hierarchy.algorithm);
   const wish = {
     dnsNames: names.filter((name) => isIP(name) === 0),
     ipAddresses: names.filter((name) => isIP(name) !== 0),
@@ -41,7 +34,7 @@ export async function makeServerIdentity(names: readonly string[], parts: Thread
   const authorities = parts.authority.authorities();
   return {
     tls: {
-      key: key.export({ type: 'pkcs8', format: 'pem' }) as string,
+      key,
       chain: [issued.der, ...issued.chain].map(pem).join(''),
       trusted: trustedBy(authorities),
     },

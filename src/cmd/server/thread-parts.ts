@@ -24,7 +24,7 @@ export interface ThreadMeans {
   readonly reader: Reader;
   readonly commit: CommitBatch;
   readonly keyring: Keyring;
-  readonly hierarchy: Pick<Hierarchy, 'trustDomain' | 'nameConstraints'>;
+  readonly hierarchy: Pick<Hierarchy, 'trustDomain' | 'nameConstraints' | 'algorithm'>;
   readonly epoch: EpochCell;
   readonly clock: Clock;
   readonly random: Random;
