@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
@@ -56,12 +56,9 @@ export function writeCredential(path: string, credential: OperatorCredential, re
   const directory = dirname(path);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   try {
-    writeFileSync(path, `${JSON.stringify(credential, undefined, 2)}\n`, {
-      mode: 0o600,
-      flag: replace ? 'w' : 'wx',
-      flush: true,
-    });
-    chmodSync(path, 0o600);
+    // Always a new file: what is written through a link, or into a file that somebody else made, is theirs to read.
+    if (replace) rmSync(path, { force: true });
+    writeFileSync(path, `${JSON.stringify(credential, undefined, 2)}\n`, { mode: 0o600, flag: 'wx', flush: true });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
     throw new WritError('conflict', 'There is a credential in this file already', {

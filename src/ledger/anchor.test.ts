@@ -58,6 +58,15 @@ async function restored(
 }
 
 describe('Anchor', () => {
+  it('is not believed where others can write', () =>
+    withLedger(async ({ directory }) => {
+      const path = join(directory, 'anchor');
+      chmodSync(path, 0o770);
+      await assert.rejects(Anchor.open(path, silentLog), { code: 'unsafe_permissions' });
+      chmodSync(path, 0o750);
+      await Anchor.open(path, silentLog);
+    }));
+
   it('holds every anchored batch before it is answered, a group in one line', () =>
     withLedger(async (ledger) => {
       const { sequencer } = ledger;

@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { WritError } from '../base/error.ts';
@@ -38,7 +38,10 @@ export class Anchor {
   #file: { readonly ino: number; readonly size: number } | undefined;
   #following: Promise<void> = Promise.resolve();
 
-  /** Makes the directory when it is missing, owner-only. Rejects with `storage_failed` when that cannot be done. */
+  /**
+   * Makes the directory when it is missing, owner-only. Rejects with `storage_failed` when that cannot be done, with
+   * `unsafe_permissions` when others can write to it.
+   */
   static async open(directory: string, log: Log): Promise<Anchor> {
     const path = resolve(directory);
     try {
@@ -47,6 +50,7 @@ export class Anchor {
     } catch (cause) {
       throw failed(cause);
     }
+    await requireOwn(path);
     return new Anchor(path, log);
   }
 
@@ -203,6 +207,15 @@ interface Position {
   readonly from: number;
   /** So do the rows of these leaves. */
   readonly written: ReadonlySet<number>;
+}
+
+/** Whoever can write here can cut what is known of revocations. Windows keeps no such modes. */
+async function requireOwn(path: string): Promise<void> {
+  if (process.platform === 'win32' || ((await stat(path)).mode & 0o022) === 0) return;
+  throw new WritError('unsafe_permissions', 'the anchor directory can be written by others than its owner', {
+    field: '--anchor',
+    remedy: `Run: chmod 700 '${path}'`,
+  });
 }
 
 async function syncDirectory(path: string): Promise<void> {
