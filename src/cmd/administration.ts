@@ -58,7 +58,8 @@ export async function administer<T>(input: Input, log: Log, act: (opened: Admini
     const recorder = await openRecorder({ config, database, ledgerKeys, clock, random, log, epoch });
     try {
       const commit = recorder.commit.bind(recorder);
-      const means = { reader: database, commit, keyring, hierarchy, epoch, clock, random, log };
+      const { names } = config;
+      const means = { reader: database, commit, keyring, hierarchy, names, epoch, clock, random, log };
       const parts = await threadParts(means);
       const before = epoch.current();
       try {

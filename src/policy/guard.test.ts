@@ -218,6 +218,19 @@ test('guard.names: within the trust domain and the configured ranges, where the 
   for (const address of [...outside, ...disguised]) assert.equal(named([], [address]), 'guard.names', address);
   assert.equal(named([], ['10.0.0.1'], { profileIpAddresses: false }), 'guard.names');
 
+  const serverNames = ['writ.example.com', '10.0.0.9', 'localhost', '127.0.0.1'];
+  const own = createGuard({ ...LIMITS, serverNames });
+  const claimed = (type: 'Service' | 'Installation', dnsNames: string[], ipAddresses: string[]) => {
+    const profile = type === 'Installation' ? 'server' : 'agent';
+    const allowed = { profile, profileDnsNames: true, profileIpAddresses: true };
+    const context = { ...CERTIFICATE, ...allowed, dnsNames, ipAddresses };
+    return own(request('certificate.issue', { caller: ADMINISTRATOR, type, context }))?.rule;
+  };
+  assert.equal(claimed('Service', ['writ.example.com'], []), 'guard.names');
+  assert.equal(claimed('Service', [], ['10.0.0.9']), 'guard.names');
+  assert.equal(claimed('Service', ['db.writ.example.com', 'localhost'], ['10.0.0.8', '127.0.0.1']), undefined);
+  assert.equal(claimed('Installation', ['writ.example.com'], ['10.0.0.9']), undefined);
+
   for (const range of ['10.0.0.0', '10.0.0.0/33', '10.0.0.0/8/8', 'x/8', '10.0.0.0/', 'fd00::/129', '/8']) {
     assert.throws(
       () => names({ ...LIMITS, ipRanges: [range] }),

@@ -2,8 +2,14 @@ import type { Hierarchy } from '../../ca/hierarchy.ts';
 import type { GuardLimits } from '../../policy/guard/rule.ts';
 import { decodeNameConstraints } from '../../x509/extensions/name-constraints.ts';
 
-/** What the guard confines certificates to: the same that the name constraints of every authority say. */
-export function guardLimits(hierarchy: Pick<Hierarchy, 'trustDomain' | 'nameConstraints'>): GuardLimits {
+/**
+ * What the guard confines certificates to: the same that the name constraints of every authority say. `serverNames`, under
+ * which clients reach this server, are for it alone.
+ */
+export function guardLimits(
+  hierarchy: Pick<Hierarchy, 'trustDomain' | 'nameConstraints'>,
+  serverNames: readonly string[],
+): GuardLimits {
   const { permitted } = decodeNameConstraints(hierarchy.nameConstraints);
   const dnsSubtrees: string[] = [];
   const ipRanges: string[] = [];
@@ -11,7 +17,7 @@ export function guardLimits(hierarchy: Pick<Hierarchy, 'trustDomain' | 'nameCons
     if (name.kind === 'dns' && name.value !== hierarchy.trustDomain) dnsSubtrees.push(name.value);
     if (name.kind === 'ip') ipRanges.push(networkText(name.value));
   }
-  return { trustDomain: hierarchy.trustDomain, dnsSubtrees, ipRanges };
+  return { trustDomain: hierarchy.trustDomain, dnsSubtrees, ipRanges, serverNames };
 }
 
 /** `10.0.0.0/8` of address and mask octets. The masks are those that `parseNetwork` made: ones, then zeros. */

@@ -58,7 +58,8 @@ async function serve(): Promise<void> {
   const client = commitClient(commitPort, { clock, random });
   const hierarchy = (await readHierarchy(reader))!;
   const epoch = epochCell(data.epochMemory);
-  const parts = await threadParts({ reader, commit: client.commit, keyring, hierarchy, epoch, clock, random, log });
+  const means = { reader, commit: client.commit, keyring, hierarchy, names: config.names, epoch, clock, random, log };
+  const parts = await threadParts(means);
   let apiPort = 0;
   const servers = openServers(parts, reader);
   const ports = await listen(servers, data.listen);

@@ -67,7 +67,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
   const client = commitClient(ports.at(-1)!.port1, { clock, random });
   const parts = { reader, commit: client.commit, keyring, clock, random };
   await maintain(parts);
-  const own = await threadParts({ ...parts, hierarchy, epoch, log });
+  const own = await threadParts({ ...parts, hierarchy, names: config.names, epoch, log });
   await finishStops({ reader, certificates: own.certificates, commit: client.commit, clock });
   const identity = await makeServerIdentity(config.names, own);
 

@@ -25,6 +25,8 @@ export interface ThreadMeans {
   readonly commit: CommitBatch;
   readonly keyring: Keyring;
   readonly hierarchy: Pick<Hierarchy, 'trustDomain' | 'nameConstraints' | 'algorithm'>;
+  /** Names and addresses under which clients reach this server. */
+  readonly names: readonly string[];
   readonly epoch: EpochCell;
   readonly clock: Clock;
   readonly random: Random;
@@ -44,9 +46,9 @@ export interface ThreadParts extends ThreadMeans {
 const HOLDERS = 50_000;
 
 export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
-  const { reader, commit, keyring, hierarchy, epoch, clock, random, log } = means;
+  const { reader, commit, keyring, hierarchy, names, epoch, clock, random, log } = means;
   const { trustDomain } = hierarchy;
-  const guard = createGuard(guardLimits(hierarchy));
+  const guard = createGuard(guardLimits(hierarchy, names));
   const refusals = new RefusalLog(commit, clock, log);
   const policy = new Policy({ reader, epoch, clock, guard, log, refused: recordRefused(refusals) });
   const open = (authority: Authority) =>

@@ -4,11 +4,13 @@ import { CERTIFIES, type GuardLimits, type GuardRule, texts } from './rule.ts';
 
 /**
  * Names in a certificate lie where the authority's own certificates permit them. Their name constraints say the same to
- * whoever validates; here it is said before anything is signed. Throws `bad_config` for a range that is none.
+ * whoever validates; here it is said before anything is signed. The authority's own names are for nobody else, since many
+ * a client knows it by host name and root alone. Throws `bad_config` for a range that is none.
  */
 export function names(limits: GuardLimits): GuardRule {
   const subtrees = [limits.trustDomain, ...limits.dnsSubtrees];
   const ranges = addressRanges(limits.ipRanges);
+  const reserved = new Set((limits.serverNames ?? []).filter((name) => !isLoopback(name)));
   return {
     id: 'guard.names',
     refuse(request) {
@@ -26,6 +28,9 @@ export function names(limits: GuardLimits): GuardRule {
       if (!addresses.every((address) => isWithin(ranges, address))) {
         return 'An IP address lies outside the ranges that are configured.';
       }
+      if (request.resource.type !== 'Installation' && [...dns, ...addresses].some((name) => reserved.has(name))) {
+        return 'A name or address is that of the authority itself.';
+      }
       return undefined;
     },
   };
@@ -34,6 +39,11 @@ export function names(limits: GuardLimits): GuardRule {
 /** No wildcard, no final dot, no underscore: labels of RFC 1034 §3.5, in lower case. */
 function isHostName(name: string): boolean {
   return name.length <= 253 && name.split('.').every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label));
+}
+
+/** Nobody but a program of the same machine answers there, so it is no name to pretend with. */
+function isLoopback(name: string): boolean {
+  return name === 'localhost' || name.endsWith('.localhost') || name === '::1' || /^127\.\d+\.\d+\.\d+$/.test(name);
 }
 
 function addressRanges(ranges: readonly string[]): BlockList {

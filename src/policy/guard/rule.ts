@@ -8,6 +8,8 @@ export interface GuardLimits {
   readonly dnsSubtrees: readonly string[];
   /** Ranges of IP addresses, e.g. `10.0.0.0/8`. None: no certificate has an address. */
   readonly ipRanges: readonly string[];
+  /** Names and addresses under which clients reach the authority itself. Loopback is everybody's. */
+  readonly serverNames?: readonly string[];
 }
 
 /** One rule of the guard. It refuses or is silent; it never allows. */
