@@ -328,7 +328,8 @@ onEachEngine('operators and servers get theirs the same way', async ({ open }) =
   const renewed = await renewCertificate(callerOf(added), { csr: await csr() }, issuance);
   assert.equal(renewed.kind, 'operator');
 
-  const wish = { dnsNames: ['localhost', 'writ.agents.example.com'], ipAddresses: ['127.0.0.1', '::1'] };
+  const dnsNames = ['localhost', 'writ.agents.example.com', 'localhost'];
+  const wish = { dnsNames, ipAddresses: ['127.0.0.1', '::1', '127.0.0.1'] };
   const server = await issueServerCertificate(SYSTEM, { csr: await csr(), wish }, issuance);
   const names = new X509Certificate(server.der).subjectAltName;
   assert.equal(

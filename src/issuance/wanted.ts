@@ -38,11 +38,16 @@ export function leafRequest(holder: Holder, context: Context, wish: Wish, csr: C
   const wanted: Mutable<LeafRequest> = { key: csr.publicKey, id: holder.id };
   if (wish.lifetime !== undefined) wanted.lifetime = wish.lifetime;
   if (holder.until !== undefined) wanted.until = holder.until;
-  if (wish.dnsNames !== undefined) wanted.dns = wish.dnsNames;
-  if (wish.ipAddresses !== undefined) wanted.addresses = wish.ipAddresses.map(octetsOf);
+  if (wish.dnsNames !== undefined) wanted.dns = once(wish.dnsNames);
+  if (wish.ipAddresses !== undefined) wanted.addresses = once(wish.ipAddresses).map(octetsOf);
   const extension = extensionOf(context);
   if (extension !== undefined) wanted.context = extension;
   return wanted;
+}
+
+/** Whoever names something twice means it once. */
+function once(names: readonly string[]): readonly string[] {
+  return [...new Set(names)];
 }
 
 /** Whom the guard refuses because nothing is issued to the holder at all is told the better reason. */
