@@ -28,7 +28,7 @@ export function dueItems(hierarchy: Hierarchy, options: DueOptions): Due[] {
     importDue(hierarchy),
     crlDue(hierarchy, options),
     intermediateDue(hierarchy, options),
-    rootDue(hierarchy),
+    rootDue(hierarchy, options.now),
   ];
   return items
     .filter((item) => item !== undefined)
@@ -57,10 +57,14 @@ function crlDue({ root, authorities, crls }: Hierarchy, { now }: DueOptions): It
   if (root !== 'offline' || authority === undefined || now > authority.certificate.notAfter) return undefined;
   const crl = crls.find((crl) => crl.authority === authority.id);
   if (crl !== undefined && crl.nextUpdate >= authority.certificate.notAfter) return undefined;
+  const end = crl?.nextUpdate ?? authority.createdAt;
   return {
     what: 'root-crl',
-    dueAt: crl?.nextUpdate ?? authority.createdAt,
-    message: `The root's revocation list ends on ${day(crl?.nextUpdate ?? authority.createdAt)}; validators that demand one refuse everything after that.`,
+    dueAt: end,
+    message:
+      now > end
+        ? `The root's revocation list ended on ${day(end)}: validators that demand one refuse everything.`
+        : `The root's revocation list ends on ${day(end)}; validators that demand one refuse everything after that.`,
     command: 'writ ca sign-crl --root-key FILE',
   };
 }
@@ -71,23 +75,31 @@ function intermediateDue(hierarchy: Hierarchy, { now, issuingLifetime }: DueOpti
   if (root === 'online' || active === undefined || request !== undefined) return undefined;
   const top = activeOf(authorities, 'root');
   if (root === 'offline' && top !== undefined && endsWith(active, top, now)) return undefined;
-  const end = day(active.certificate.notAfter);
+  const dueAt = intermediateDueAt(active, issuingLifetime);
+  const end = active.certificate.notAfter;
   return {
     what: 'intermediate',
-    dueAt: intermediateDueAt(active, issuingLifetime),
-    message: `The intermediate ends on ${end}: from now on issuing authorities get shorter lives, and after that day nothing is issued.`,
+    dueAt,
+    message:
+      now > end
+        ? `The intermediate ended on ${day(end)}: nothing is issued until there is another.`
+        : `The intermediate ends on ${day(end)}: nothing is issued after that, and from ${day(dueAt)} on issuing authorities have shorter lives.`,
     command: root === 'offline' ? 'writ ca sign-intermediate --root-key FILE' : 'writ ca request FILE.csr',
   };
 }
 
 /** An end of somebody else's root is for its owner to announce; ours is announced as long ahead as it concerns intermediates. */
-function rootDue(hierarchy: Hierarchy): Item | undefined {
+function rootDue(hierarchy: Hierarchy, now: number): Item | undefined {
   const root = activeOf(hierarchy.authorities, 'root');
   if (root === undefined || hierarchy.root === 'external') return undefined;
+  const end = root.certificate.notAfter;
   return {
     what: 'root',
-    dueAt: root.certificate.notAfter,
-    message: `The root ends on ${day(root.certificate.notAfter)}; every relying party must learn a new one before.`,
+    dueAt: end,
+    message:
+      now > end
+        ? `The root ended on ${day(end)}: nothing below it is valid, and every relying party must learn a new one.`
+        : `The root ends on ${day(end)}; every relying party must learn a new one before.`,
     command: 'writ init --data NEW-DIRECTORY',
   };
 }

@@ -47,7 +47,7 @@ export async function agedInstallation(days: number, options: { readonly rootKey
   const listen = { api: '127.0.0.1:0', public: '127.0.0.1:0', plain: '127.0.0.1:0' };
   const config: Config = {
     ...defaultConfig('agents.example.com', directory.anchor),
-    ...{ listen, requestThreads: 1, logLevel: 'error' },
+    ...{ listen, requestThreads: 1, logLevel: 'warn' },
   };
   const rootKeyOut = options.rootKeyOut === undefined ? {} : { rootKeyOut: join(scratch, options.rootKeyOut) };
   await initialise(

@@ -54,7 +54,13 @@ export function authorityCommands(log: () => Log): readonly Command[] {
           const options = { now: parts.clock.now(), issuingLifetime: issuingLifetime(profiles) };
           return dueItems((await readHierarchy(database))!, options);
         });
-        const items = due.map((item) => ({ ...item, by: new Date(item.dueAt).toISOString() }));
+        const data = input.flag('data')!;
+        const at = data === DATA_FLAG.default ? '' : ` --data ${data}`;
+        const items = due.map(({ dueAt, command, ...item }) => ({
+          ...{ ...item, by: new Date(dueAt).toISOString() },
+          // A new installation is not made in the place of this one.
+          command: item.what === 'root' ? command : command + at,
+        }));
         const rows = items.map(({ by, overdue, message, command }) => [
           overdue ? `${by} OVERDUE` : by,
           message,

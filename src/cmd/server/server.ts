@@ -14,6 +14,7 @@ import type { LedgerKeyPair } from '../ledger-keys.ts';
 import type { FollowedKeyring } from './followed-keyring.ts';
 import { METRICS } from './metrics.ts';
 import { requireFree } from './port-probe.ts';
+import { requireIssuer } from './require-issuer.ts';
 import { makeServerIdentity } from './server-identity.ts';
 import { threadParts } from './thread-parts.ts';
 import { type RequestThread, startRequestThread, startWriter } from './threads.ts';
@@ -67,6 +68,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
   const client = commitClient(ports.at(-1)!.port1, { clock, random });
   const parts = { reader, commit: client.commit, keyring, clock, random };
   await maintain(parts);
+  await requireIssuer(reader, clock.now());
   const own = await threadParts({ ...parts, hierarchy, names: config.names, epoch, log });
   await finishStops({ reader, certificates: own.certificates, commit: client.commit, clock });
   const identity = await makeServerIdentity(config.names, own);
