@@ -250,6 +250,25 @@ describe('an older database under the anchor', () => {
       });
     }));
 
+  it('is filled up again also where the anchor has the checkpoint of an earlier log', () =>
+    withLedger(async (ledger) => {
+      await ledger.sequencer.commit(change('x'));
+      await ledger.sequencer.close();
+      const earlier = (await ledger.anchor.checkpoint())!.note;
+      await startNewLog({ ...ledger.options, force: true });
+      const second = await Sequencer.open(ledger.options);
+      await second.commit(change('y'));
+      const old = await backup(ledger, 'old.db');
+      await second.commit(revoke('late'));
+      await second.close();
+      writeFileSync(join(ledger.directory, 'anchor', 'checkpoint'), earlier);
+      await restored(ledger, old, async (options, database) => {
+        const again = await Sequencer.open(options);
+        assert.equal((await database.all('SELECT name FROM revoked')).length, 1);
+        await again.close();
+      });
+    }));
+
   it('is filled up again when the anchor has all that is missing', () =>
     withLedger(async (ledger) => {
       const { sequencer } = ledger;

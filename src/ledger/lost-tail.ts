@@ -31,10 +31,11 @@ export interface LostTail {
  */
 export async function findLostTail(anchor: Anchor, reader: Reader, log: LogState): Promise<LostTail | undefined> {
   const { head, signer } = log;
-  const saved = await openAnchor(anchor, signer.keys);
-  const relation = saved === undefined ? 'same' : await relate(reader, saved.checkpoint.origin, log);
-  // The anchor is about to be brought up to a new log: all that it knew was taken over when that was started.
-  if (relation === 'earlier') return undefined;
+  const found = await openAnchor(anchor, signer.keys);
+  const relation = found === undefined ? 'same' : await relate(reader, found.checkpoint.origin, log);
+  // The anchor is about to be brought up to a new log, and its checkpoint says nothing of that one. What its records say
+  // of it counts all the same.
+  const saved = relation === 'earlier' ? undefined : found;
   // A database from before a new log was started lacks that log's beginning, whatever its size says.
   const ahead = saved !== undefined && (relation === 'later' || saved.checkpoint.size > head.size) ? saved : undefined;
   if (saved !== undefined && ahead === undefined) await checkPrefix(reader, saved.checkpoint, head.size);
