@@ -20,7 +20,10 @@ export interface Batch {
    * revocation, quarantine, policy or profile change, rotation. Adds one to the epoch.
    */
   bumpsEpoch: boolean;
-  /** Set when the events must be durable in the anchor, too, before anybody is told (revocations). */
+  /**
+   * Set when the events must be durable in the anchor, too, before anybody is told (revocations). A batch without events
+   * waits until everything that is recorded is: for telling somebody that what they ask for is done already.
+   */
   anchored: boolean;
 }
 

@@ -6,6 +6,7 @@ import { formatSerial } from '../ca/serial.ts';
 import { signCertificate } from '../ca/sign.ts';
 import { issuerCheck } from '../ca/store.ts';
 import { newBatch } from '../db/batch.ts';
+import { whenAnchored } from '../db/when-anchored.ts';
 import { requirePolicyVersion } from '../policy/store.ts';
 import { setLatestSerial } from '../registry/instance.ts';
 import { holdKey } from '../registry/key-in-use.ts';
@@ -66,7 +67,11 @@ async function certify(
   const verdict = parts.authorize(request);
   if (!verdict.allowed) throw refused(request, verdict, holder);
   const first = await idempotency?.first();
-  if (first?.kind === 'reference') return issuedBefore(first.reference, parts);
+  if (first?.kind === 'reference') {
+    // A replacement revokes, and what it revoked may not be in the anchor yet.
+    if (order.event === 'certificate.replaced') await whenAnchored(parts.commit);
+    return issuedBefore(first.reference, parts);
+  }
   if (holder.fault !== undefined) throw holder.fault;
   const context = narrow(holder.context, wish.scopes);
 

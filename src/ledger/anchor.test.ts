@@ -14,6 +14,7 @@ import { describe, it } from 'node:test';
 import { silentLog } from '../base/log.ts';
 import type { Database } from '../db/database.ts';
 import { openSqlite } from '../db/sqlite.ts';
+import { whenAnchored } from '../db/when-anchored.ts';
 import { Anchor } from './anchor.ts';
 import { epochCell } from './epoch.ts';
 import { readHead } from './head.ts';
@@ -80,6 +81,23 @@ describe('Anchor', () => {
       );
       assert.equal(statSync(join(ledger.directory, 'anchor', 'revocations')).mode & 0o777, 0o600);
       assert.equal(statSync(join(ledger.directory, 'anchor')).mode & 0o777, 0o700);
+    }));
+
+  it('has everything before a batch is answered that asks for that alone', () =>
+    withLedger(async (ledger) => {
+      const { anchor: _, ...unanchored } = ledger.options;
+      const other = await Sequencer.open({ ...unanchored, epoch: epochCell() });
+      await other.commit(revoke('a'));
+      await other.close();
+      await whenAnchored((batch) => ledger.sequencer.commit(batch));
+      assert.equal(lines(ledger).length, 1);
+      assert.equal((await readHead(ledger.database))!.size, 2, 'nothing was recorded for it');
+      rmSync(join(ledger.directory, 'anchor'), { recursive: true });
+      await assert.rejects(ledger.sequencer.commit(revoke('b')), { code: 'storage_failed', field: 'commit' });
+      await assert.rejects(
+        whenAnchored((batch) => ledger.sequencer.commit(batch)),
+        { code: 'unavailable' },
+      );
     }));
 
   it('gets at start-up what a crash kept from it, once', () =>

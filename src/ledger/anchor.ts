@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { access, constants, type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { WritError } from '../base/error.ts';
@@ -39,14 +39,16 @@ export class Anchor {
   #following: Promise<void> = Promise.resolve();
 
   /**
-   * Makes the directory when it is missing, owner-only. Rejects with `storage_failed` when that cannot be done, with
-   * `unsafe_permissions` when others can write to it.
+   * Makes the directory when it is missing, owner-only. Rejects with `storage_failed` when that cannot be done or the
+   * directory is read-only, with `unsafe_permissions` when others can write to it.
    */
   static async open(directory: string, log: Log): Promise<Anchor> {
     const path = resolve(directory);
     try {
       const made = await mkdir(path, { recursive: true, mode: 0o700 });
       if (made !== undefined) await syncDirectory(dirname(made));
+      // Better no start than one that stops at the first revocation.
+      await access(path, constants.W_OK);
     } catch (cause) {
       throw failed(cause);
     }

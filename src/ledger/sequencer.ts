@@ -269,7 +269,7 @@ export class Sequencer {
     this.#publishEpoch(made.known.head.epoch);
     const { anchor } = this.#options;
     let unanchored: WritError | undefined;
-    if (made.anchored && anchor !== undefined) {
+    if (anchor !== undefined && (made.anchored || group.some(({ batch }) => batch.anchored))) {
       try {
         await anchor.follow(this.#options.database, made.known.signer);
         this.#anchoredEpoch = made.known.head.epoch;

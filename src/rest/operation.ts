@@ -100,14 +100,15 @@ const NOTHING: Nothing = {};
 
 /**
  * Runs the handler; once more when it was refused because an equal request under the same key was committed meanwhile.
- * That second run finds the first answer, after having been authorised like any other.
+ * That second run finds the first answer, after having been authorised like any other. Not when this very request was
+ * committed and may yet not be answered (field `commit`): its revocation is not in the anchor.
  */
 async function handleOnce(given: Operation, input: Input<unknown, unknown, unknown>): Promise<unknown> {
   try {
     return await given.handle(input);
   } catch (error) {
-    const overtaken = error instanceof WritError && (await input.idempotency?.first()) !== undefined;
-    if (!overtaken) throw error;
+    if (!(error instanceof WritError) || error.field === 'commit') throw error;
+    if ((await input.idempotency?.first()) === undefined) throw error;
     return await given.handle(input);
   }
 }

@@ -4,6 +4,7 @@ import { listCertificates } from '../ca/certificate-pages.ts';
 import { CAUSES, parseCause } from '../ca/revocation-cause.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
+import { whenAnchored } from '../db/when-anchored.ts';
 import { type Operator, removeOperator as pushRemoval, readOperator } from '../registry/operator.ts';
 import type { RevocationParts, StopOptions, Why } from './parts.ts';
 import { pushRevocation } from './revoke.ts';
@@ -47,5 +48,6 @@ export async function removeOperator(
   }
   for (const row of rows) await pushRevocation(batch, row, { at, cause, caller: caller.id }, parts);
   if (batch.events.length > 0) committed(await parts.commit(batch));
+  else await whenAnchored(parts.commit);
   return (await readOperator(parts.reader, name, at)) ?? operator;
 }

@@ -6,6 +6,7 @@ import { blocksKey, type Cause, parseCause } from '../ca/revocation-cause.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
+import { whenAnchored } from '../db/when-anchored.ts';
 import { blockKey } from '../registry/key-in-use.ts';
 import type { MarkingParts, RevocationParts, StopOptions, Why } from './parts.ts';
 import { absent, lineageFacts, resourceOf } from './target.ts';
@@ -29,7 +30,10 @@ export async function revokeCertificate(
   const context = { reason: cause, ...(await lineageFacts(caller, row.instance, parts)) };
   demand(parts.authorize, { caller, action: 'certificate.revoke', resource: await resourceOf(row, parts), context });
   await options.idempotency?.first();
-  if (row.revoked !== undefined) return row;
+  if (row.revoked !== undefined) {
+    await whenAnchored(parts.commit);
+    return row;
+  }
 
   const batch = newBatch();
   const at = parts.clock.now();
@@ -37,8 +41,11 @@ export async function revokeCertificate(
   await pushRevocation(batch, row, { at, cause, caller: caller.id }, parts);
   const commit = await parts.commit(batch);
   const after = await readCertificate(parts.certificates, row.serial);
-  // Somebody else was faster: what he said stays.
-  if (!commit.committed && after?.revoked === undefined) committed(commit);
+  if (!commit.committed) {
+    // Somebody else was faster: what they said stays.
+    if (after?.revoked === undefined) committed(commit);
+    await whenAnchored(parts.commit);
+  }
   if (after === undefined) throw new WritError('internal', 'A certificate that was revoked has lost its row.');
   return after;
 }

@@ -3,6 +3,7 @@ import { type CertificateFilter, type CertificatePosition, listCertificates } fr
 import type { CertificateRow } from '../ca/certificates.ts';
 import { beginStop, finishStop, type UnfinishedStop } from '../ca/unfinished-stop.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
+import { whenAnchored } from '../db/when-anchored.ts';
 import type { MarkingParts } from './parts.ts';
 import { pushRevocation } from './revoke.ts';
 
@@ -35,7 +36,7 @@ export async function stopInSteps(stopping: Stopping, parts: MarkingParts): Prom
   for (let tries = 0; ; tries++) {
     if (tries === TRIES) throw changing();
     const push = await stopping.begin();
-    if (push === undefined) return;
+    if (push === undefined) return whenAnchored(parts.commit);
     const { rows, more } = await unexpired(stopping.filter, parts);
     const whole = stopping.canBeWhole && !more;
     const batch = newBatch();
@@ -70,7 +71,7 @@ async function commitStep(
   await also?.(batch, rows);
   for (const row of rows) await pushRevocation(batch, row, { at: stoppedAt, cause, caller: stoppedBy }, parts);
   batch.bumpsEpoch ||= batch.events.length > 0;
-  batch.anchored ||= batch.events.length > 0;
+  batch.anchored = true;
   const commit = await parts.commit(batch);
   if (commit.committed || commit.refusal === 'conflict') return commit.committed;
   throw new WritError(commit.refusal, commit.reason);

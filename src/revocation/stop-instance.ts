@@ -2,6 +2,7 @@ import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { CAUSES, type Cause, parseCause } from '../ca/revocation-cause.ts';
 import type { Batch } from '../db/batch.ts';
+import { whenAnchored } from '../db/when-anchored.ts';
 import { type Agent, agentResource } from '../registry/agent.ts';
 import { type Instance, stopInstance as pushStop, readInstance, requireLatestSerial } from '../registry/instance.ts';
 import { readStanding } from '../registry/standing.ts';
@@ -29,7 +30,10 @@ export async function stopInstance(
   const context = await lineageFacts(caller, instance.id, parts);
   demand(parts.authorize, { caller, action: 'instance.stop', resource: agentResource(agent), context });
   await options.idempotency?.first();
-  if (instance.status === 'stopped') return instance;
+  if (instance.status === 'stopped') {
+    await whenAnchored(parts.commit);
+    return instance;
+  }
 
   const at = parts.clock.now();
   await stopInSteps(

@@ -36,7 +36,7 @@ interface Finding {
 
 const DAY_MS = 86_400_000;
 const LOW_DISK = 1024 ** 3;
-const MARK: Readonly<Record<State, string>> = { pass: 'ok  ', warn: 'WARN', fail: 'FAIL' };
+const MARK: Readonly<Record<State, string>> = { pass: 'ok', warn: 'WARN', fail: 'FAIL' };
 
 /** `writ doctor`: looks at everything an administrator would look at, and says what to do about what it finds. */
 export function doctorCommand(log: () => Log): Command {
@@ -55,7 +55,10 @@ export function doctorCommand(log: () => Log): Command {
       ]);
       const failed = findings.filter(({ state }) => state === 'fail').length;
       const warned = findings.filter(({ state }) => state === 'warn').length;
-      terminal.result({ ok: failed === 0, findings }, table(['', 'CHECK', 'FOUND', 'DO'], rows, ''));
+      terminal.result(
+        { ok: failed === 0, findings },
+        table(['', 'CHECK', 'FOUND', 'DO'], rows, { empty: '', colour: terminal.colour }),
+      );
       terminal.say(`${findings.length} checks, ${failed} failed, ${warned} warnings.`);
       return failed === 0 ? EXIT.ok : EXIT.findings;
     },
@@ -147,7 +150,7 @@ function disk(directory: DataDirectory): Omit<Finding, 'check'> {
 async function anchored(database: Database, config: Config, log: Log): Promise<Omit<Finding, 'check'>> {
   const head = await readHead(database);
   if (head === undefined) return { state: 'fail', found: 'there is no ledger', fix: 'writ init' };
-  const saved = (await (await Anchor.open(config.anchor, log)).checkpoint())?.checkpoint;
+  const saved = (await Anchor.reading(config.anchor, log).checkpoint())?.checkpoint;
   if (saved === undefined)
     return { state: 'warn', found: `${head.size} entries, anchor empty`, fix: 'start the server once' };
   if (saved.size <= head.size) return { state: 'pass', found: `${head.size} entries, anchored to ${saved.size}` };

@@ -65,7 +65,7 @@ function verifyCommand(log: () => Log): Command {
         try {
           const place = input.flag('anchor') ?? config.anchor;
           const anchored = !input.has('no-anchor') && existsSync(place);
-          const anchor = anchored ? await Anchor.open(place, log()) : undefined;
+          const anchor = anchored ? Anchor.reading(place, log()) : undefined;
           return await verify(input, terminal, reader, anchor);
         } finally {
           await reader.close();
