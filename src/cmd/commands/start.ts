@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
@@ -206,9 +206,19 @@ Passphrase    ${directory.passphrase}
 Operator      ${directory.operator}/operator.json   (yours: the commands below use it)
 
 Next, in another terminal:
-  npx writ agent register planner --team demo --sponsor you@example.com --purpose "plans things"
-  npx writ token create planner
-  npx writ run --agent planner -- env
+${firstCommands(directory.operator).join('\n')}
 `,
   );
+}
+
+/** What a newcomer pastes next, in the directory where the server was started. */
+function firstCommands(operator: string): readonly string[] {
+  // The credential is found by itself only beside data in the usual place.
+  const found = operator === resolve('writ-data-operator');
+  const flag = found ? '' : ` --operator '${operator}'`;
+  return [
+    `  npx writ agent register planner${flag} --team demo --sponsor you@example.com --purpose "plans things"`,
+    `  npx writ token create planner${flag}`,
+    `  npx writ run${flag} --agent planner -- env`,
+  ];
 }
