@@ -2,8 +2,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ERROR_CODES } from '../src/base/error.ts';
+import { CONNECTION_FLAGS } from '../src/cli/connection.ts';
 import { cliReference } from '../src/cli/reference.ts';
 import { commandTable } from '../src/cmd/commands.ts';
+import { PASSPHRASE_FLAGS } from '../src/cmd/passphrase.ts';
 import { statusOf } from '../src/rest/problems.ts';
 
 const docs = resolve(import.meta.dirname, '../docs');
@@ -25,7 +27,11 @@ ${rows.join('\n')}
 `;
 }
 
-const pages = { 'errors.md': errorPage(), 'cli.md': cliReference(commandTable()) };
+const shared = [
+  { title: 'Connection flags', of: 'commands that speak to a server', flags: CONNECTION_FLAGS },
+  { title: 'Passphrase flags', of: 'commands that open the sealed keys; at most one', flags: PASSPHRASE_FLAGS },
+];
+const pages = { 'errors.md': errorPage(), 'cli.md': cliReference(commandTable(), shared) };
 let stale = false;
 for (const [name, text] of Object.entries(pages)) {
   const path = join(docs, name);

@@ -1,4 +1,4 @@
-import { WritError } from '../base/error.ts';
+import { isWritError, WritError } from '../base/error.ts';
 import type { Input } from './command.ts';
 
 /** One JSON object of an answer. The server made it; a command reads it through the functions below. */
@@ -13,15 +13,13 @@ export interface Api {
   text(path: string): Promise<string>;
   /** Writes carry an idempotency key of their own and are repeated under it when the connection breaks. */
   post(path: string, body: Item): Promise<Item>;
-  put(path: string, body: Item): Promise<Item>;
   patch(path: string, body: Item): Promise<Item>;
-  /** `host:port` of the server. */
+  /** `https://host:port`. */
   readonly server: string;
-  close(): void;
 }
 
-/** How a command gets its `Api`: with the operator's credential, opened when the command first needs it. */
-export type OpenApi = (input: Input) => Promise<Api>;
+/** Opens the interface with the operator's credential, lends it to a command, and closes it. */
+export type WithApi = <T>(input: Input, act: (api: Api) => Promise<T>) => Promise<T>;
 
 /** A text member, or the empty text. */
 export function textOf(item: Item, key: string): string {
@@ -63,12 +61,26 @@ export async function readPages(
   return { items, next: cursor === undefined ? undefined : String(cursor) };
 }
 
-/** The number given with `--limit`. */
-export function parseLimit(text: string | undefined): number {
-  const limit = Number(text ?? '50');
-  if (Number.isInteger(limit) && limit >= 1 && limit <= 100_000) return limit;
-  throw new WritError('bad_request', 'This is not a number of rows', {
-    field: '--limit',
-    remedy: 'Give a whole number from 1 to 100000.',
-  });
+/**
+ * Whether a name is that of an agent or of a service; the two share one space of names. Throws `not_found` when it is
+ * neither.
+ */
+export async function kindOf(api: Api, name: string): Promise<'agent' | 'service'> {
+  const path = encodeURIComponent(name);
+  try {
+    await api.get(`/v1/agents/${path}`);
+    return 'agent';
+  } catch (error) {
+    if (!isWritError(error, 'not_found')) throw error;
+  }
+  try {
+    await api.get(`/v1/services/${path}`);
+    return 'service';
+  } catch (error) {
+    if (!isWritError(error, 'not_found')) throw error;
+    throw new WritError('not_found', 'There is no agent and no service by that name', {
+      field: 'name',
+      remedy: 'See "writ agent list" and "writ service list", or register it.',
+    });
+  }
 }

@@ -5,11 +5,11 @@
  * `program.ts`.
  */
 export interface Command {
-  /** Noun and verb, e.g. `agent create`; a few stand alone, e.g. `start`. */
+  /** Noun and verb, e.g. `agent register`; a few stand alone, e.g. `start`. */
   readonly path: string;
   /** One line for `--help`, without a full stop. */
   readonly summary: string;
-  /** Paragraphs for `writ help <command>` and the reference. */
+  /** Paragraphs for the command's own help and the reference. */
   readonly details?: string;
   readonly parameters?: readonly Parameter[];
   readonly flags?: readonly Flag[];
@@ -20,12 +20,14 @@ export interface Command {
   run(input: Input, terminal: Terminal): Promise<ExitCode>;
 }
 
-export interface Parameter {
+interface Parameter {
   readonly name: string;
   readonly summary: string;
   readonly required?: boolean;
-  /** Takes all that is left, e.g. the program after `--`. Only the last parameter may. */
+  /** Takes all that is left. Only the last parameter may. */
   readonly rest?: boolean;
+  /** A program with its arguments: flags behind its name are its own. */
+  readonly program?: boolean;
 }
 
 export interface Flag {
@@ -67,7 +69,13 @@ export interface Terminal {
   say(text: string): void;
   /** Progress of what takes long: a spinner on a terminal, a line now and then elsewhere. */
   progress(text: string): void;
+  /**
+   * Asks the person at the terminal, who may answer with nothing (Ctrl-C: undefined). Only where `interactive`: what
+   * could be asked can be said by a flag, too.
+   */
+  ask(question: string): Promise<string | undefined>;
   readonly interactive: boolean;
+  /** Whether results may be coloured. */
   readonly colour: boolean;
 }
 
@@ -83,4 +91,5 @@ export const EXIT = {
   conflict: 8,
 } as const;
 
-export type ExitCode = (typeof EXIT)[keyof typeof EXIT] | number;
+/** One of `EXIT`, or that of a program that was run. */
+export type ExitCode = number;

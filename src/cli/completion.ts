@@ -1,6 +1,6 @@
 import { WritError } from '../base/error.ts';
-import { type Command, EXIT } from './command.ts';
-import { needed } from './program.ts';
+import { type Command, EXIT, type Flag } from './command.ts';
+import { needed } from './input.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
@@ -9,9 +9,12 @@ export function completionCommand(commands: () => readonly Command[]): Command {
   return {
     path: 'completion',
     summary: 'Print shell completion',
-    details: `Shells: ${SHELLS.join(', ')}.`,
+    details: `For ${SHELLS.join(', ')}.`,
     parameters: [{ name: 'shell', summary: SHELLS.join(' | '), required: true }],
-    examples: [{ line: 'source <(writ completion bash)', does: 'completes in this shell' }],
+    examples: [
+      { line: 'source <(writ completion bash)', does: 'completes in this shell; put it into ~/.bashrc for every one' },
+      { line: 'writ completion fish > ~/.config/fish/completions/writ.fish', does: 'completes in fish from now on' },
+    ],
     async run(input, terminal) {
       const shell = needed(input, 'shell');
       const script = completionScript(shell, commands());
@@ -21,11 +24,10 @@ export function completionCommand(commands: () => readonly Command[]): Command {
   };
 }
 
-/** The script for one shell: completes nouns, verbs, flags and the fixed values of flags. */
-export function completionScript(shell: string, commands: readonly Command[]): string {
-  const tree = completionTree(commands);
-  if (shell === 'bash') return bash(tree);
-  if (shell === 'zsh') return `#compdef writ\nautoload -U +X bashcompinit && bashcompinit\n${bash(tree)}`;
+/** Completes nouns, verbs, flags and the fixed values of flags; files elsewhere. */
+function completionScript(shell: string, commands: readonly Command[]): string {
+  if (shell === 'bash') return bash(wordTree(commands));
+  if (shell === 'zsh') return `#compdef writ\nautoload -U +X bashcompinit && bashcompinit\n${bash(wordTree(commands))}`;
   if (shell === 'fish') return fish(commands);
   throw new WritError('bad_request', 'There is no completion for this shell', {
     field: 'shell',
@@ -33,41 +35,67 @@ export function completionScript(shell: string, commands: readonly Command[]): s
   });
 }
 
-/** Words that may follow each path (`''`, `agent`, `agent create` …). */
-function completionTree(commands: readonly Command[]): Map<string, Set<string>> {
-  const tree = new Map<string, Set<string>>([['', new Set(['help'])]]);
-  const add = (path: string, word: string): void => {
+/** Flags of a command, those of every command included. */
+function flagsOf(command: Command): readonly Flag[] {
+  return [
+    ...(command.flags ?? []),
+    ...(command.changes === true ? [{ name: 'dry-run', summary: 'change nothing' }] : []),
+    { name: 'json', summary: 'print the result as JSON' },
+    { name: 'quiet', summary: 'print results only' },
+    { name: 'help', summary: 'say how it is used' },
+  ];
+}
+
+/**
+ * Words that may follow each path (`''`, `agent`, `agent register` …) and each flag (`agent list --status`). A flag whose
+ * value may be anything leads to no words: there the shell completes files.
+ */
+function wordTree(commands: readonly Command[]): Map<string, Set<string>> {
+  const tree = new Map<string, Set<string>>([['', new Set(['help', '--version', '--help'])]]);
+  const at = (path: string): Set<string> => {
     const words = tree.get(path) ?? new Set();
-    tree.set(path, words.add(word));
+    tree.set(path, words);
+    return words;
   };
   for (const command of commands) {
     const words = command.path.split(' ');
-    for (const [index, word] of words.entries()) add(words.slice(0, index).join(' '), word);
-    for (const flag of command.flags ?? []) {
-      add(command.path, `--${flag.name}`);
-      for (const choice of flag.choices ?? []) add(`${command.path} --${flag.name}`, choice);
+    for (const [index, word] of words.entries()) at(words.slice(0, index).join(' ')).add(word);
+    for (const flag of flagsOf(command)) {
+      at(command.path).add(`--${flag.name}`);
+      if (flag.value === undefined) continue;
+      const values = at(`${command.path} --${flag.name}`);
+      for (const choice of flag.choices ?? []) values.add(choice);
     }
-    if (command.changes === true) add(command.path, '--dry-run');
-    for (const flag of ['--json', '--quiet', '--help']) add(command.path, flag);
+    if (command.path === 'completion') for (const shell of SHELLS) at(command.path).add(shell);
   }
   return tree;
 }
 
 function bash(tree: Map<string, Set<string>>): string {
   const cases = [...tree].map(([path, words]) => `    ${quote(path)}) words=${quote([...words].join(' '))} ;;`);
-  return `_writ() {
+  return `_writ_words() {
+  case "$1" in
+${cases.join('\n')}
+    *) return 1 ;;
+  esac
+}
+_writ() {
   local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" path="" word words=""
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$word" in -*) ;; *) case "$path" in *' '*) ;; '') path="$word" ;; *) path="$path $word" ;; esac ;; esac
-  done
-  case "$previous" in --*) path="$path $previous" ;; esac
-  while :; do
-    case "$path" in
-${cases.join('\n')}
+    case "$word" in
+      --) COMPREPLY=(); return ;;
+      -*) ;;
+      *) if _writ_words "\${path:+$path }$word"; then path="\${path:+$path }$word"; fi ;;
     esac
-    if [ -n "$words" ] || [ -z "$path" ]; then break; fi
-    case "$path" in *' '*) path="\${path% *}" ;; *) path="" ;; esac
   done
+  case "$previous" in
+    --*) if _writ_words "$path $previous"; then COMPREPLY=($(compgen -W "$words" -- "$current")); return; fi ;;
+  esac
+  _writ_words "$path"
+  case "$current" in
+    -*) ;;
+    *) words=$(for word in $words; do case "$word" in -*) ;; *) echo "$word" ;; esac; done) ;;
+  esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }
 complete -o default -F _writ writ
@@ -76,16 +104,31 @@ complete -o default -F _writ writ
 
 function fish(commands: readonly Command[]): string {
   const lines: string[] = ['complete -c writ -f'];
-  const nouns = new Set(commands.map((command) => command.path.split(' ')[0]!));
-  for (const noun of nouns) lines.push(`complete -c writ -n __fish_use_subcommand -a ${noun}`);
+  const nouns = new Map<string, string>();
+  for (const { path, summary } of commands) {
+    const [noun, verb] = path.split(' ');
+    if (!nouns.has(noun!)) nouns.set(noun!, verb === undefined ? summary : '');
+  }
+  for (const [noun, summary] of nouns) {
+    lines.push(`complete -c writ -n __fish_use_subcommand -a ${noun}${summary === '' ? '' : ` -d ${quote(summary)}`}`);
+  }
   for (const command of commands) {
     const [noun, verb] = command.path.split(' ');
     const seen = `__fish_seen_subcommand_from ${noun}`;
-    if (verb !== undefined) lines.push(`complete -c writ -n '${seen}' -a ${verb} -d ${quote(command.summary)}`);
+    const verbs = commands.filter(({ path }) => path.startsWith(`${noun} `)).map(({ path }) => path.split(' ')[1]!);
+    if (verb !== undefined) {
+      const fresh = `${seen}; and not __fish_seen_subcommand_from ${verbs.join(' ')}`;
+      lines.push(`complete -c writ -n ${quote(fresh)} -a ${verb} -d ${quote(command.summary)}`);
+    }
     const at = verb === undefined ? seen : `${seen}; and __fish_seen_subcommand_from ${verb}`;
-    for (const flag of command.flags ?? []) {
-      const choices = flag.choices === undefined ? '' : ` -x -a ${quote(flag.choices.join(' '))}`;
-      lines.push(`complete -c writ -n '${at}' -l ${flag.name} -d ${quote(flag.summary)}${choices}`);
+    for (const flag of flagsOf(command)) {
+      const value =
+        flag.value === undefined
+          ? ''
+          : flag.choices === undefined
+            ? ' -r -F'
+            : ` -x -a ${quote(flag.choices.join(' '))}`;
+      lines.push(`complete -c writ -n ${quote(at)} -l ${flag.name} -d ${quote(flag.summary)}${value}`);
     }
   }
   return `${lines.join('\n')}\n`;

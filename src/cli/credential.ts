@@ -2,12 +2,6 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { WritError } from '../base/error.ts';
-import { decodePem } from '../der/pem.ts';
-import { Client, type ClientAnswer, type ClientRequest } from '../http/client.ts';
-import { checkPeer, spiffeIdOf } from '../sdk/peer.ts';
-import { serverId } from '../spiffe-id/subject.ts';
-import type { Api, Item, OpenApi } from './api.ts';
-import type { Flag } from './command.ts';
 
 /** What `writ init` and `writ operator add` write: everything that a command line needs to speak to its server. */
 export interface OperatorCredential {
@@ -23,25 +17,17 @@ export interface OperatorCredential {
   readonly key: string;
 }
 
-/** Flags of every command that speaks to a server. */
-export const CONNECTION_FLAGS: readonly Flag[] = [
-  {
-    name: 'operator',
-    value: 'file',
-    summary: 'operator credential; otherwise ./writ-data-operator, then ~/.config/writ',
-    environment: 'WRIT_OPERATOR',
-  },
-  { name: 'server', value: 'https://host:port', summary: 'speak to this address', environment: 'WRIT_SERVER' },
-];
+const FILE = 'operator.json';
 
-/** Opens the interface as the operator whose credential is named or found. */
-export const openAsOperator: OpenApi = async (input) => {
-  const credential = readCredential(input.flag('operator') ?? findCredential());
-  return openApi(input.flag('server') ?? credential.server, credential);
-};
+/** Where a credential is looked for when none is named: beside the data directory, then in the person's own place. */
+function usualPlaces(): readonly string[] {
+  return [resolve('writ-data-operator', FILE), join(homedir(), '.config', 'writ', FILE)];
+}
 
-export function findCredential(): string {
-  const places = [resolve('writ-data-operator', 'operator.json'), join(homedir(), '.config', 'writ', 'operator.json')];
+/** The file of the credential that is named, or found. Throws `not_authenticated` when there is none. */
+export function credentialFile(named: string | undefined): string {
+  if (named !== undefined) return existsSync(named) && statSync(named).isDirectory() ? join(named, FILE) : named;
+  const places = usualPlaces();
   const found = places.find((place) => existsSync(place));
   if (found !== undefined) return found;
   throw new WritError('not_authenticated', 'No operator credential was found', {
@@ -50,14 +36,17 @@ export function findCredential(): string {
   });
 }
 
-function readCredential(path: string): OperatorCredential {
-  const file = existsSync(path) && statSync(path).isDirectory() ? join(path, 'operator.json') : path;
+/**
+ * Reads a credential. Throws `unsafe_permissions` when others can, `not_authenticated` when it cannot be read,
+ * `bad_config` when it is none.
+ */
+export function readCredential(file: string): OperatorCredential {
   let text: string;
   try {
-    if ((statSync(file).mode & 0o077) !== 0) {
+    if (process.platform !== 'win32' && (statSync(file).mode & 0o077) !== 0) {
       throw new WritError('unsafe_permissions', 'Others than its owner can read the operator credential', {
         field: '--operator',
-        remedy: `chmod 600 ${file}`,
+        remedy: `Run: chmod 600 '${file}'`,
       });
     }
     text = readFileSync(file, 'utf8');
@@ -70,41 +59,25 @@ function readCredential(path: string): OperatorCredential {
     });
   }
   const parsed = tryParse(text);
-  if (parsed?.version !== 1 || typeof parsed.key !== 'string') {
-    throw new WritError('bad_config', 'This is not an operator credential', {
-      field: '--operator',
-      remedy: 'Name the operator.json that "writ start" or "writ operator add" wrote.',
-    });
-  }
-  return parsed;
+  if (isCredential(parsed)) return parsed;
+  throw new WritError('bad_config', 'This is not an operator credential', {
+    field: '--operator',
+    remedy: `Name the operator.json that "writ start" or "writ operator add" wrote; this is ${file}`,
+  });
 }
 
-function tryParse(text: string): OperatorCredential | undefined {
+function tryParse(text: string): unknown {
   try {
-    return JSON.parse(text) as OperatorCredential;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
 }
 
-function openApi(server: string, credential: OperatorCredential): Api {
-  const { trustDomain } = spiffeIdOf(decodePem(credential.roots[0]!, 'CERTIFICATE'));
-  const writ = serverId(trustDomain).uri;
-  const client = new Client({
-    server,
-    roots: credential.roots,
-    credential: { key: credential.key, chain: credential.chain.join('') },
-    checkServer: checkPeer((id) => id.uri === writ),
-  });
-  const send = (method: NonNullable<ClientRequest['method']>, path: string, body: Item): Promise<Item> =>
-    client.json<Item>({ method, path, body });
-  return {
-    server,
-    get: (path, query) => client.json<Item>({ path, ...(query === undefined ? {} : { query }) }),
-    text: async (path) => (await client.send({ path }).then((answer: ClientAnswer) => answer.body)).toString('utf8'),
-    post: (path, body) => send('POST', path, body),
-    put: (path, body) => send('PUT', path, body),
-    patch: (path, body) => send('PATCH', path, body),
-    close: () => client.close(),
-  };
+function isCredential(value: unknown): value is OperatorCredential {
+  if (typeof value !== 'object' || value === null) return false;
+  const { version, name, server, roots, chain, key } = value as Record<string, unknown>;
+  const texts = (list: unknown): boolean =>
+    Array.isArray(list) && list.length > 0 && list.every((one) => typeof one === 'string');
+  return version === 1 && [name, server, key].every((one) => typeof one === 'string') && texts(roots) && texts(chain);
 }

@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { WritError } from '../base/error.ts';
-import type { Credential } from '../sdk/credential.ts';
+import { type Credential, pemOf } from '../sdk/credential.ts';
 
 /**
  * An identity as files for programs that read PEM. Each file is replaced as a whole. Key before certificate: a program
@@ -27,27 +28,29 @@ export class IdentityFiles {
     return files;
   }
 
-  /** In a new directory. Throws `conflict` when it exists: somebody may be using what lies there. */
-  static async at(path: string, credential: Credential): Promise<IdentityFiles> {
+  /** The whole path of a directory that is to be made. Throws `conflict` when it exists: somebody may be using it. */
+  static requireNew(path: string): string {
     const directory = resolve(path);
-    try {
-      await mkdir(directory, { mode: 0o700 });
-    } catch (cause) {
-      throw new WritError('conflict', 'The directory cannot be made', {
-        field: '--out',
-        remedy: `Name one that does not exist yet, in one that does: ${directory}`,
-        cause,
-      });
-    }
+    if (!existsSync(directory) && existsSync(dirname(directory))) return directory;
+    throw new WritError('conflict', 'The directory cannot be made', {
+      field: '--out',
+      remedy: `Name one that does not exist yet, in one that does: ${directory}`,
+    });
+  }
+
+  /** In a new owner-only directory. */
+  static async at(directory: string, credential: Credential): Promise<IdentityFiles> {
+    await mkdir(directory, { mode: 0o700 });
     const files = new IdentityFiles(directory);
     await files.replace(credential);
     return files;
   }
 
-  async replace({ key, certificate, chain, roots }: Credential): Promise<void> {
-    await write(this.paths.bundle, roots.join(''));
-    await write(this.paths.key, key.export({ type: 'pkcs8', format: 'pem' }) as string);
-    await write(this.paths.certificate, [certificate, ...chain].join(''));
+  async replace(credential: Credential): Promise<void> {
+    const { key, chain } = pemOf(credential);
+    await write(this.paths.bundle, credential.roots.join(''));
+    await write(this.paths.key, key);
+    await write(this.paths.certificate, chain);
   }
 
   async remove(): Promise<void> {

@@ -1,68 +1,46 @@
-import { readFileSync } from 'node:fs';
 import { WritError } from '../base/error.ts';
+import type { Command, Input } from './command.ts';
 
-const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
-
-/** `90s`, `15m`, `1h`, `7d` or plain seconds, as whole seconds. Throws `bad_request` naming the flag. */
-export function parseDuration(text: string, flag: string): number {
-  const [, amount, unit] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
-  if (amount === undefined) {
-    throw new WritError('bad_request', 'This is not a duration', {
-      field: `--${flag}`,
-      remedy: 'Write it like 90s, 15m, 1h or 7d.',
-    });
+/** What the parser found, as a command takes it. `given` are the parameters in their order. */
+export function toInput(
+  command: Command,
+  given: readonly unknown[],
+  options: Readonly<Record<string, unknown>>,
+): Input {
+  const parameters: Record<string, string | undefined> = {};
+  let rest: readonly string[] = [];
+  for (const [index, parameter] of (command.parameters ?? []).entries()) {
+    const value = given[index];
+    if (parameter.rest === true) rest = (value as string[] | undefined) ?? [];
+    else parameters[parameter.name] = value as string | undefined;
   }
-  return Number(amount) * (UNITS[unit ?? ''] ?? 1);
+  const optionOf = (name: string): unknown =>
+    options[name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
+  return {
+    parameters,
+    rest,
+    flag: (name) => {
+      const value = optionOf(name);
+      return typeof value === 'string' ? value : undefined;
+    },
+    flags: (name) => {
+      const value = optionOf(name);
+      return Array.isArray(value) ? (value as string[]) : [];
+    },
+    has: (name) => switchOf(name, optionOf),
+    dryRun: options['dryRun'] === true,
+    json: options['json'] === true,
+  };
 }
 
-/**
- * A time: RFC 3339 (`2026-11-22T14:03:22Z`), the same without a zone (taken as UTC), a date, `now`, or a duration ago
- * (`-15m`). Gives RFC 3339 in UTC.
- */
-export function parseTime(text: string, flag: string, now: number): string {
-  if (text === 'now') return new Date(now).toISOString();
-  if (/^-\d+[smhd]$/.test(text)) return new Date(now - parseDuration(text.slice(1), flag) * 1000).toISOString();
-  const shape = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)?)?$/;
-  const zoned = /(?:Z|[+-]\d\d:\d\d)$/.test(text) || !/[T ]/.test(text) ? text : `${text}Z`;
-  const time = shape.test(text) ? Date.parse(zoned.replace(' ', 'T')) : Number.NaN;
-  if (Number.isNaN(time)) {
-    throw new WritError('bad_request', 'This is not a time', {
-      field: `--${flag}`,
-      remedy: 'Write it like 2026-11-22T14:03:22Z, "now", or -15m for fifteen minutes ago.',
-    });
-  }
-  return new Date(time).toISOString();
+/** The parser keeps `--no-x` as `x`, true unless it was given. */
+function switchOf(name: string, optionOf: (name: string) => unknown): boolean {
+  return name.startsWith('no-') ? optionOf(name.slice(3)) === false : optionOf(name) === true;
 }
 
-/** `key=value` pairs as an object. */
-export function parsePairs(pairs: readonly string[], flag: string): Record<string, string> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const at = pair.indexOf('=');
-      if (at < 1) {
-        throw new WritError('bad_request', 'This is not key=value', {
-          field: `--${flag}`,
-          remedy: 'Write it like tier=gold.',
-        });
-      }
-      return [pair.slice(0, at), pair.slice(at + 1)];
-    }),
-  );
-}
-
-/** A file's text; `-` is standard input. */
-export function readInput(path: string, field: string): string {
-  try {
-    return readFileSync(path === '-' ? 0 : path, 'utf8');
-  } catch (cause) {
-    throw new WritError(
-      'bad_request',
-      `The file cannot be read: ${(cause as NodeJS.ErrnoException).code ?? 'unknown'}`,
-      {
-        field,
-        remedy: `Check the path and its permissions: ${path}`,
-        cause,
-      },
-    );
-  }
+/** For commands: the parameter, or a usage error that names it. */
+export function needed(input: Input, name: string): string {
+  const value = input.parameters[name];
+  if (value !== undefined) return value;
+  throw new WritError('bad_request', `${name} is missing`, { field: name, remedy: 'See --help for what goes where.' });
 }

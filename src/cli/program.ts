@@ -1,8 +1,9 @@
 import { CommanderError, Option, Command as Parser } from 'commander';
 import { WritError } from '../base/error.ts';
 import { type Command, EXIT, type ExitCode, type Flag, type Input } from './command.ts';
+import { toInput } from './input.ts';
 import { reportError } from './report-error.ts';
-import { openTerminal, type Streams, type TerminalOptions } from './terminal.ts';
+import { openTerminal, type Streams, type TerminalOptions, usesColour } from './terminal.ts';
 
 /**
  * Runs one command line against a table of commands and gives the exit code. Never throws and never exits the process:
@@ -12,10 +13,10 @@ export async function runProgram(
   commands: readonly Command[],
   argv: readonly string[],
   streams: Streams,
+  version = '',
 ): Promise<ExitCode> {
   let code: ExitCode = EXIT.ok;
-  const json = argv.includes('--json');
-  const root = buildParser(commands, streams, async (command, input, options) => {
+  const { root, groups } = buildParser(commands, version, streams, async (command, input, options) => {
     const terminal = openTerminal(streams, options);
     try {
       code = await command.run(input, terminal);
@@ -23,28 +24,64 @@ export async function runProgram(
       terminal.close();
     }
   });
-  try {
-    await root.parseAsync([...argv], { from: 'user' });
-    return code;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    return reportError(error, { json, stderr: streams.stderr, debug: streams.environment['WRIT_DEBUG'] === '1' });
+  // A noun alone asks what can be done with it; `help a b` is `a b --help`, which the parser knows for one word only.
+  const noun = argv.length === 0 ? root : groups.get(argv.join(' '));
+  if (noun !== undefined) noun.outputHelp();
+  else {
+    try {
+      await root.parseAsync(argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv], { from: 'user' });
+    } catch (error) {
+      if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
+      const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
+      return reportError(error instanceof CommanderError ? usageError(error, argv, [...groups.keys()]) : error, {
+        json: own.includes('--json'),
+        stderr: streams.stderr,
+        debug: streams.environment['WRIT_DEBUG'] === '1',
+        colour: usesColour(streams.stderr, streams, own.includes('--no-color') ? false : undefined),
+      });
+    }
   }
+  return code;
+}
+
+/** What the parser says, as an error like any other. */
+function usageError({ message }: CommanderError, argv: readonly string[], groups: readonly string[]): WritError {
+  const [fault, hint] = message.replace(/^error: /, '').split('\n');
+  const words = argv.slice(0, argv.findIndex((word) => word.startsWith('-')) >>> 0);
+  const noun = groups.includes(words[0] ?? '') || words.length === 1 ? words.slice(0, 2) : words.slice(0, 1);
+  const known = fault!.startsWith('unknown command') ? noun.slice(0, -1) : noun;
+  const help = `See: writ ${[...known, '--help'].join(' ')}`;
+  const meant = /\(Did you mean (.*)\?\)/.exec(hint ?? '')?.[1];
+  return new WritError('bad_request', capital(fault!), {
+    remedy: meant === undefined ? help : `Did you mean ${meant}? ${help}`,
+  });
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 type Act = (command: Command, input: Input, options: TerminalOptions) => Promise<void>;
 
-function buildParser(commands: readonly Command[], streams: Streams, act: Act): Parser {
+function buildParser(
+  commands: readonly Command[],
+  version: string,
+  streams: Streams,
+  act: Act,
+): { readonly root: Parser; readonly groups: ReadonlyMap<string, Parser> } {
   const root = new Parser('writ');
   root
     .description('Certificate authority and control plane for AI agents.')
+    .version(version, '--version', 'print the version')
     .exitOverride()
     .enablePositionalOptions()
     .showSuggestionAfterError()
+    .helpCommand(false)
+    .addHelpText('after', '\nSee "writ COMMAND --help" for the rest, docs/cli.md for all of it.')
     .configureOutput({
       writeOut: (text) => streams.stdout.write(text),
-      writeErr: (text) => streams.stderr.write(text),
-      outputError: (text, write) => write(`${text.trimEnd()}\nnext: writ help\n`),
+      writeErr: () => undefined,
+      outputError: () => undefined,
     });
   const groups = new Map<string, Parser>();
   for (const command of commands) {
@@ -56,7 +93,7 @@ function buildParser(commands: readonly Command[], streams: Streams, act: Act): 
         group = parent
           .command(word)
           .description(GROUPS[word] ?? '')
-          .exitOverride()
+          .helpCommand(false)
           .copyInheritedSettings(root);
         groups.set(word, group);
       }
@@ -64,26 +101,27 @@ function buildParser(commands: readonly Command[], streams: Streams, act: Act): 
     }
     addCommand(parent, words.at(-1)!, command, act);
   }
-  return root;
+  return { root, groups };
 }
 
 /** What each noun is, for the first page of help. */
 const GROUPS: Readonly<Record<string, string>> = {
-  agent: 'Agents and services: who exists and who answers for it',
+  agent: 'Agents: which exist and who answers for them',
+  service: 'Services: the same for programs that are no agents',
+  owner: 'Teams that answer for agents and services',
   token: 'Join tokens: how a new instance is let in',
   instance: 'Running instances',
-  cert: 'Certificates: issue, renew, revoke, list, who was valid when',
+  cert: 'Certificates: issue, replace, revoke, list, who was valid when',
   ca: 'Authorities: hierarchy, rotation, root key, CRLs',
-  ledger: 'The tamper-evident log: receipts and verification',
-  policy: 'Rules: read, test, publish',
+  ledger: 'The tamper-evident log: entries, receipts, verification',
+  policy: 'Rules: read, check, try, publish',
   profile: 'Certificate profiles',
   operator: 'People who may operate this authority',
   passphrase: 'The passphrase that opens the sealed keys',
-  completion: 'Shell completion',
 };
 
 function addCommand(parent: Parser, name: string, command: Command, act: Act): void {
-  const parser = parent.command(name).summary(command.summary).exitOverride();
+  const parser = parent.command(name).summary(command.summary).copyInheritedSettings(parent);
   parser.description(
     command.details === undefined ? `${command.summary}.` : `${command.summary}.\n\n${command.details}`,
   );
@@ -91,7 +129,7 @@ function addCommand(parent: Parser, name: string, command: Command, act: Act): v
     const text = parameter.rest === true ? `${parameter.name}...` : parameter.name;
     parser.argument(parameter.required === true ? `<${text}>` : `[${text}]`, parameter.summary);
     // What follows belongs to the program that is run, flags included.
-    if (parameter.rest === true) parser.passThroughOptions();
+    if (parameter.program === true) parser.passThroughOptions();
   }
   for (const flag of command.flags ?? []) parser.addOption(toOption(flag));
   if (command.changes === true) parser.option('--dry-run', 'say what would change, change nothing');
@@ -115,7 +153,7 @@ function addCommand(parent: Parser, name: string, command: Command, act: Act): v
 function toOption(flag: Flag): Option {
   const option = new Option(
     flag.value === undefined ? `--${flag.name}` : `--${flag.name} <${flag.value}>`,
-    flag.summary,
+    `${flag.summary}${flag.required === true ? ' (required)' : ''}${flag.many === true ? ' (may be repeated)' : ''}`,
   );
   if (flag.default !== undefined) option.default(flag.default);
   if (flag.environment !== undefined) option.env(flag.environment);
@@ -133,45 +171,6 @@ function checked(flag: Flag, value: string): string {
     throw new WritError('bad_request', `--${flag.name} does not take this value`, {
       field: `--${flag.name}`,
       remedy: `Use one of: ${flag.choices.join(', ')}.`,
-    });
-  }
-  return value;
-}
-
-function toInput(command: Command, given: readonly unknown[], options: Readonly<Record<string, unknown>>): Input {
-  const parameters: Record<string, string | undefined> = {};
-  let rest: readonly string[] = [];
-  for (const [index, parameter] of (command.parameters ?? []).entries()) {
-    const value = given[index];
-    if (parameter.rest === true) rest = (value as string[] | undefined) ?? [];
-    else parameters[parameter.name] = value as string | undefined;
-  }
-  const optionOf = (name: string): unknown =>
-    options[name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
-  return {
-    parameters,
-    rest,
-    flag: (name) => {
-      const value = optionOf(name);
-      return typeof value === 'string' ? value : undefined;
-    },
-    flags: (name) => {
-      const value = optionOf(name);
-      return Array.isArray(value) ? (value as string[]) : [];
-    },
-    has: (name) => optionOf(name) === true,
-    dryRun: options['dryRun'] === true,
-    json: options['json'] === true,
-  };
-}
-
-/** For commands: the parameter, or a usage error that names it. */
-export function needed(input: Input, name: string): string {
-  const value = input.parameters[name];
-  if (value === undefined) {
-    throw new WritError('bad_request', `${name} is missing`, {
-      field: name,
-      remedy: 'See --help for what goes where.',
     });
   }
   return value;

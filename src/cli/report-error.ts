@@ -1,43 +1,62 @@
+import { styleText } from 'node:util';
 import { type ErrorCode, isWritError, type WritError } from '../base/error.ts';
 import { EXIT, type ExitCode } from './command.ts';
 import type { Writer } from './terminal.ts';
 
-/** Exit codes that scripts may rely on; everything else is 1. */
+/** Exit codes that scripts may rely on; every other error is 1. */
 const EXIT_OF: Partial<Record<ErrorCode, ExitCode>> = {
   bad_request: EXIT.usage,
   bad_config: EXIT.usage,
   bad_cursor: EXIT.usage,
+  bad_token: EXIT.usage,
+  bad_csr: EXIT.usage,
+  bad_der: EXIT.usage,
+  bad_pem: EXIT.usage,
+  bad_spiffe_id: EXIT.usage,
+  too_large: EXIT.usage,
   not_found: EXIT.notFound,
   not_authenticated: EXIT.notAuthenticated,
   denied: EXIT.denied,
+  token_refused: EXIT.denied,
+  revoked: EXIT.denied,
+  inactive: EXIT.denied,
+  expired: EXIT.denied,
   needs_approval: EXIT.needsApproval,
+  bad_policy: EXIT.findings,
+  bad_note: EXIT.findings,
+  ledger_corrupt: EXIT.findings,
   conflict: EXIT.conflict,
   idempotency_mismatch: EXIT.conflict,
   key_in_use: EXIT.conflict,
+  locked: EXIT.conflict,
 };
+
+export interface ReportOptions {
+  readonly json: boolean;
+  readonly debug: boolean;
+  readonly colour: boolean;
+  readonly stderr: Writer;
+}
 
 /**
  * Writes an error as `error: what (where)`, its reasons, and `next: what to do`; with `json` as one object. An error
  * that is none of ours is a defect: it is named as such, its stack only with `debug`.
  */
-export function reportError(
-  error: unknown,
-  options: { readonly json: boolean; readonly debug: boolean; readonly stderr: Writer },
-): ExitCode {
-  const { stderr } = options;
+export function reportError(error: unknown, { json, debug, colour, stderr }: ReportOptions): ExitCode {
+  const mark = colour ? styleText('red', 'error:', { validateStream: false }) : 'error:';
   if (!isWritError(error)) {
-    const text = error instanceof Error ? ((options.debug ? error.stack : undefined) ?? error.message) : 'unknown';
-    if (options.json) stderr.write(`${JSON.stringify({ error: { code: 'internal', message: text } })}\n`);
+    const text = error instanceof Error ? ((debug ? error.stack : undefined) ?? error.message) : 'unknown';
+    if (json) stderr.write(`${JSON.stringify({ error: { code: 'internal', message: text } })}\n`);
     else
-      stderr.write(`error: a defect in writ: ${text}\nnext: run again with WRIT_DEBUG=1 and report what it prints\n`);
+      stderr.write(`${mark} a defect in writ: ${text}\nnext: run again with WRIT_DEBUG=1 and report what it prints\n`);
     return EXIT.failed;
   }
-  if (options.json) stderr.write(`${JSON.stringify({ error: toJson(error) })}\n`);
+  if (json) stderr.write(`${JSON.stringify({ error: toJson(error) })}\n`);
   else {
-    stderr.write(`error: ${error.message}${error.field === undefined ? '' : ` (${error.field})`}\n`);
+    stderr.write(`${mark} ${error.message}${error.field === undefined ? '' : ` (${error.field})`}\n`);
     for (const reason of error.reasons) stderr.write(`  - ${reason}\n`);
     if (error.remedy !== undefined) stderr.write(`next: ${error.remedy}\n`);
-    if (options.debug) stderr.write(`${error.stack}\n`);
+    if (debug) stderr.write(`${error.stack}\n`);
   }
   return EXIT_OF[error.code] ?? EXIT.failed;
 }

@@ -11,6 +11,8 @@ export interface Streams {
   readonly stderr: Writer;
   readonly stdin: { readonly isTTY?: boolean };
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** How a person is asked; undefined when they refuse to answer. Absent: nobody is there. */
+  readonly ask?: (question: string) => Promise<string | undefined>;
 }
 
 export interface TerminalOptions {
@@ -26,29 +28,33 @@ const SPIN_MS = 80;
 const SPIN_AFTER_MS = 300;
 const PLAIN_EVERY_MS = 2000;
 
+/** Whether what goes to a stream is coloured: on a terminal, unless a flag or the environment says otherwise. */
+export function usesColour(stream: Writer, { environment }: Streams, wanted: boolean | undefined): boolean {
+  const set = (name: string): boolean => environment[name] !== undefined && environment[name] !== '';
+  if (!(wanted ?? !set('NO_COLOR'))) return false;
+  if (set('FORCE_COLOR')) return environment['FORCE_COLOR'] !== '0';
+  return stream.isTTY === true && environment['TERM'] !== 'dumb';
+}
+
 /** A terminal over the given streams. `close` stops the spinner; a closed terminal stays silent. */
 export function openTerminal(streams: Streams, options: TerminalOptions): Terminal & { close(): void } {
-  const { stdout, stderr, environment } = streams;
+  const { stdout, stderr, ask } = streams;
   const tty = stderr.isTTY === true;
-  const wanted = options.colour ?? (environment['NO_COLOR'] === undefined || environment['NO_COLOR'] === '');
-  const forced = environment['FORCE_COLOR'] !== undefined && environment['FORCE_COLOR'] !== '0';
-  const colour = wanted && (forced || (stdout.isTTY === true && environment['TERM'] !== 'dumb'));
   let timer: NodeJS.Timeout | undefined;
   let shown = '';
   let frame = 0;
-  let lastPlain = 0;
+  let lastPlain = Number.NEGATIVE_INFINITY;
 
   const clear = (): void => {
     clearInterval(timer);
     timer = undefined;
-    if (shown !== '' && tty && frame > 0) stderr.write('\r\u001b[K');
-    shown = '';
+    if (frame > 0) stderr.write('\r\u001b[K');
     frame = 0;
   };
 
   return {
-    interactive: tty && streams.stdin.isTTY === true,
-    colour,
+    interactive: tty && streams.stdin.isTTY === true && ask !== undefined,
+    colour: !options.json && usesColour(stdout, streams, options.colour),
     result(json, text) {
       clear();
       if (options.json) stdout.write(`${JSON.stringify(json, undefined, 2)}\n`);
@@ -79,6 +85,10 @@ export function openTerminal(streams: Streams, options: TerminalOptions): Termin
         stderr.write(`\r\u001b[K${FRAMES[frame++ % FRAMES.length]} ${shown}`);
       }, SPIN_MS);
       timer.unref();
+    },
+    async ask(question) {
+      clear();
+      return ask?.(question);
     },
     close: clear,
   };

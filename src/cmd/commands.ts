@@ -1,6 +1,6 @@
 import type { Log } from '../base/log.ts';
 import type { Command } from '../cli/command.ts';
-import { serverCommands } from '../cli/commands.ts';
+import { clientCommands } from '../cli/commands.ts';
 import { completionCommand } from '../cli/completion.ts';
 import { authorityCommands } from './commands/authority.ts';
 import { backupCommands } from './commands/backup.ts';
@@ -11,15 +11,16 @@ import { operatorCommands } from './commands/operator.ts';
 import { passphraseCommand } from './commands/passphrase.ts';
 import { ruleCommands } from './commands/rules.ts';
 import { startCommand } from './commands/start.ts';
+import { sayingDiskErrors } from './disk-error.ts';
 import { openLog } from './log.ts';
 
 /** Every command there is, in the order of help and reference. */
 export function commandTable(): readonly Command[] {
   const log = (): Log => openLog('warn', 'main');
-  const commands: Command[] = [
+  const commands = [
     startCommand(),
     initCommand(),
-    ...serverCommands(),
+    ...clientCommands(),
     ...operatorCommands(log),
     ...ruleCommands(log),
     ...authorityCommands(log),
@@ -27,6 +28,6 @@ export function commandTable(): readonly Command[] {
     passphraseCommand(log),
     ...backupCommands(log),
     doctorCommand(log),
-  ];
+  ].map(sayingDiskErrors);
   return [...commands, completionCommand(() => commands)];
 }

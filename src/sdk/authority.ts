@@ -1,12 +1,10 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { isWritError, WritError } from '../base/error.ts';
-import { decodePem, encodePem } from '../der/pem.ts';
+import { decodePem } from '../der/pem.ts';
 import { Client } from '../http/client.ts';
-import { localSigner } from '../keys/local.ts';
 import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
 import { parseJoinToken } from '../wire/join-token.ts';
-import { encodeCsr } from '../x509/csr.ts';
-import { type Credential, newKey, pemOf } from './credential.ts';
+import { type Credential, csrFor, newKey, pemOf } from './credential.ts';
 import type { Authority } from './identity.ts';
 import { spiffeIdOf } from './peer.ts';
 import { fetchPinnedRoot } from './pinned-root.ts';
@@ -100,16 +98,6 @@ export async function isRefused(home: Home, current: Credential): Promise<boolea
   } finally {
     client.close();
   }
-}
-
-async function csrFor(key: KeyObject): Promise<string> {
-  const signer = localSigner(key);
-  const der = await encodeCsr({
-    spki: signer.spki,
-    algorithm: signer.algorithm,
-    sign: async (message) => (await signer.sign([message]))[0]!,
-  });
-  return encodePem('CERTIFICATE REQUEST', der);
 }
 
 /** Checks that the answer is for the key that was made here and says what the certificate says. */

@@ -1,5 +1,8 @@
 import { generateKeyPair, type KeyObject, X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
+import { encodePem } from '../der/pem.ts';
+import { localSigner } from '../keys/local.ts';
+import { encodeCsr } from '../x509/csr.ts';
 
 /** What an instance holds: its key, its certificate, what it sends along, and whom it trusts. */
 export interface Credential {
@@ -42,4 +45,15 @@ export async function newKey(root: string): Promise<KeyObject> {
 /** Key and certificates in PEM, as TLS takes them: the chain is the certificate and the authorities above it. */
 export function pemOf({ key, certificate, chain }: Credential): { readonly key: string; readonly chain: string } {
   return { key: key.export({ type: 'pkcs8', format: 'pem' }) as string, chain: [certificate, ...chain].join('') };
+}
+
+/** The request for a certificate for such a key, in PEM. It names nobody: who it is for, the authority knows. */
+export async function csrFor(key: KeyObject): Promise<string> {
+  const signer = localSigner(key);
+  const der = await encodeCsr({
+    spki: signer.spki,
+    algorithm: signer.algorithm,
+    sign: async (message) => (await signer.sign([message]))[0]!,
+  });
+  return encodePem('CERTIFICATE REQUEST', der);
 }

@@ -19,8 +19,10 @@ after(() => {
   }
 });
 
-async function serve(handle: (asked: IncomingMessage, answer: ServerResponse) => void): Promise<string> {
-  const server = createServer(service.serverOptions(), handle);
+async function serve(
+  handle: (asked: IncomingMessage, answer: ServerResponse) => void | Promise<void>,
+): Promise<string> {
+  const server = createServer(service.serverOptions(), (asked, answer) => void handle(asked, answer));
   servers.push(server);
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -91,7 +93,7 @@ test('answers without a body, odd ones, and redirects, which are not followed', 
 });
 
 test('accepts by rule or by host name, over https alone', async () => {
-  const url = await serve((_, answer) => answer.end('yes'));
+  const url = await serve((_, answer) => void answer.end('yes'));
   assert.equal(await (await planner.fetch()(url)).text(), 'yes');
   await assert.rejects(planner.fetch({ allow: 'service/other/*' })(url), (error) => isWritError(error, 'denied'));
   assert.throws(
@@ -131,10 +133,11 @@ test('calls under way finish on the old certificate', async () => {
   });
   let finish: ServerResponse | undefined;
   const url = await serve((question, answer) => {
-    if (question.url !== '/slow') return void answer.end('quick');
-    finish = answer;
-    answer.write('begun ');
-    go();
+    if (question.url === '/slow') {
+      finish = answer;
+      answer.write('begun ');
+      go();
+    } else answer.end('quick');
   });
   const own = identity('agent/planner/3');
   const fetch = own.fetch({ allow });

@@ -1,13 +1,13 @@
-import { type Item, itemOf, type OpenApi, textOf } from '../api.ts';
+import { type Item, itemOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Flag, type Input } from '../command.ts';
-import { parsePairs } from '../input.ts';
+import { confirmed, YES_FLAG } from '../confirm.ts';
+import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
-import { needed } from '../program.ts';
 import { list } from '../table.ts';
+import { parsePairs } from '../values.ts';
 import { CAUSES } from './causes.ts';
 
 const DESCRIPTION: readonly Flag[] = [
-  { name: 'purpose', value: 'text', summary: 'what it is for' },
   { name: 'environment', value: 'name', summary: 'where it runs, e.g. production' },
   { name: 'profile', value: 'name', summary: 'certificate profile' },
   { name: 'label', value: 'key=value', summary: 'label', many: true },
@@ -15,21 +15,22 @@ const DESCRIPTION: readonly Flag[] = [
 
 const MODEL: readonly Flag[] = [
   { name: 'model', value: 'name', summary: 'model that it runs on' },
-  { name: 'model-provider', value: 'name', summary: 'who provides the model' },
+  { name: 'model-provider', value: 'name', summary: 'who provides the model; needed with --model' },
   { name: 'model-version', value: 'text', summary: 'version of the model' },
 ];
 
 /** `writ agent …` and `writ service …`: the same words for both, since both are registered kinds with owners. */
-export function agentCommands(open: OpenApi): readonly Command[] {
-  return [...kindCommands(open, 'agent'), ...kindCommands(open, 'service')];
+export function agentCommands(withApi: WithApi): readonly Command[] {
+  return [...kindCommands(withApi, 'agent'), ...kindCommands(withApi, 'service')];
 }
 
-function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Command[] {
+function kindCommands(withApi: WithApi, kind: 'agent' | 'service'): readonly Command[] {
   const root = `/v1/${kind}s`;
   const at = (input: Input): string => `${root}/${encodeURIComponent(needed(input, 'name'))}`;
   const name = { name: 'name', summary: `name of the ${kind}`, required: true };
   const flags = kind === 'agent' ? [...DESCRIPTION, ...MODEL] : DESCRIPTION;
   const article = kind === 'agent' ? 'an agent' : 'a service';
+  const example = kind === 'agent' ? 'planner' : 'ledger-db';
   return [
     {
       path: `${kind} register`,
@@ -38,35 +39,35 @@ function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Comman
       flags: [
         { name: 'team', value: 'name', summary: 'team that owns it', required: true },
         { name: 'sponsor', value: 'e-mail', summary: 'person who answers for it', required: true },
+        { name: 'purpose', value: 'text', summary: 'what it is for', required: true },
         ...flags,
       ],
       examples: [
         {
-          line: `writ ${kind} register ${kind === 'agent' ? 'planner' : 'ledger-db'} --team payments --sponsor ada@example.com --purpose "plans payments"`,
-          does: `registers it; then let an instance in with "writ token create"`,
+          line: `writ ${kind} register ${example} --team payments --sponsor ada@example.com --purpose "${kind === 'agent' ? 'plans payments' : 'keeps the books'}"`,
+          does: 'registers it; then let an instance in with "writ token create"',
         },
       ],
       changes: true,
       async run(input, terminal) {
         const body = { name: needed(input, 'name'), ...changes(input) };
         if (input.dryRun) {
-          terminal.result(
-            { would: 'register', body },
-            `Would register ${article}:\n${JSON.stringify(body, undefined, 2)}`,
-          );
+          const text = JSON.stringify(body, undefined, 2);
+          terminal.result({ would: 'register', body }, `Would register ${article}:\n${text}`);
           return EXIT.ok;
         }
-        const agent = await (await open(input)).post(root, body);
+        const agent = await withApi(input, (api) => api.post(root, body));
         terminal.result(agent, describe(agent));
         terminal.say(`Next: writ token create ${textOf(agent, 'name')}`);
         return EXIT.ok;
       },
     },
-    listCommand(open, {
+    listCommand(withApi, {
       path: `${kind} list`,
       summary: `List ${kind}s`,
       flags: [
         { name: 'team', value: 'name', summary: 'of this team only' },
+        { name: 'environment', value: 'name', summary: 'in this environment only' },
         {
           name: 'status',
           value: 'status',
@@ -74,11 +75,15 @@ function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Comman
           choices: ['active', 'quarantined', 'retired'],
         },
       ],
-      request: (input) => ({ path: root, query: { owner: input.flag('team'), status: input.flag('status') } }),
+      request: (input) => ({
+        path: root,
+        query: { owner: input.flag('team'), environment: input.flag('environment'), status: input.flag('status') },
+      }),
       columns: [
         ['NAME', (item) => textOf(item, 'name')],
         ['TEAM', (item) => textOf(itemOf(item, 'owner'), 'team')],
-        ['STATUS', (item) => textOf(item, 'status')],
+        ['STATUS', (item) => statusOf(item)],
+        ['ENVIRONMENT', (item) => textOf(item, 'environment')],
         ['PROFILE', (item) => textOf(item, 'profile')],
         ['PURPOSE', (item) => textOf(item, 'purpose')],
       ],
@@ -89,7 +94,7 @@ function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Comman
       summary: `Show ${article}`,
       parameters: [name],
       async run(input, terminal) {
-        const agent = await (await open(input)).get(at(input));
+        const agent = await withApi(input, (api) => api.get(at(input)));
         terminal.result(agent, describe(agent));
         return EXIT.ok;
       },
@@ -97,11 +102,12 @@ function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Comman
     {
       path: `${kind} update`,
       summary: `Change ${article}: owner, description, labels`,
-      details: 'What is not named stays as it is.',
+      details: `What is not named stays as it is. Labels${kind === 'agent' ? ' and model' : ''} are replaced as a whole.`,
       parameters: [name],
       flags: [
         { name: 'team', value: 'name', summary: 'hand it to this team' },
         { name: 'sponsor', value: 'e-mail', summary: 'person who answers for it from now on' },
+        { name: 'purpose', value: 'text', summary: 'what it is for' },
         ...flags,
       ],
       changes: true,
@@ -111,7 +117,7 @@ function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Comman
           terminal.result({ would: 'update', body }, `Would change:\n${JSON.stringify(body, undefined, 2)}`);
           return EXIT.ok;
         }
-        const agent = await (await open(input)).patch(at(input), body);
+        const agent = await withApi(input, (api) => api.patch(at(input), body));
         terminal.result(agent, describe(agent));
         return EXIT.ok;
       },
@@ -121,19 +127,23 @@ function kindCommands(open: OpenApi, kind: 'agent' | 'service'): readonly Comman
       summary: `Stop ${article} and all its instances for good`,
       details: 'Its certificates are revoked and its name is never used again.',
       parameters: [name],
-      flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' }],
+      flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' }, YES_FLAG],
       changes: true,
-      async run(input, terminal) {
-        const api = await open(input);
-        if (input.dryRun) {
-          const agent = await api.get(at(input));
-          terminal.result({ would: 'retire', agent }, `Would retire for good:\n${describe(agent)}`);
+      run: (input, terminal) =>
+        withApi(input, async (api) => {
+          if (input.dryRun) {
+            const agent = await api.get(at(input));
+            terminal.result({ would: 'retire', agent }, `Would retire for good:\n${describe(agent)}`);
+            return EXIT.ok;
+          }
+          const retired = needed(input, 'name');
+          const what = `This stops every instance of ${retired} and revokes all its certificates.`;
+          if (!(await confirmed(input, terminal, { what, name: retired }))) return EXIT.failed;
+          terminal.progress(`stopping ${retired}`);
+          const answer = await api.post(`${at(input)}/retire`, { cause: input.flag('cause')! });
+          terminal.result(answer, `${retired} is retired; its certificates are revoked.`);
           return EXIT.ok;
-        }
-        const answer = await api.post(`${at(input)}/retire`, { cause: input.flag('cause')! });
-        terminal.result(answer, `${needed(input, 'name')} is retired; its certificates are revoked.`);
-        return EXIT.ok;
-      },
+        }),
     },
   ];
 }
@@ -164,13 +174,19 @@ function changes(input: Input): Item {
   };
 }
 
+/** An agent whose team is gone is active and yet gets nothing. */
+function statusOf(agent: Item): string {
+  const status = textOf(agent, 'status');
+  return status === 'active' && textOf(agent, 'owner_status') === 'gone' ? 'active, owner gone' : status;
+}
+
 function describe(agent: Item): string {
   const owner = itemOf(agent, 'owner');
   const model = itemOf(agent, 'model');
   return list([
     ['name', textOf(agent, 'name')],
     ['kind', textOf(agent, 'kind')],
-    ['status', textOf(agent, 'status')],
+    ['status', statusOf(agent)],
     ['owner', [textOf(owner, 'team'), textOf(owner, 'sponsor')].filter(Boolean).join(', ')],
     ['purpose', textOf(agent, 'purpose')],
     ['environment', textOf(agent, 'environment')],
@@ -182,6 +198,7 @@ function describe(agent: Item): string {
         .map(([key, value]) => `${key}=${String(value)}`)
         .join(', '),
     ],
-    ['registered', textOf(agent, 'registered_at') || textOf(agent, 'created_at')],
+    ['registered', textOf(agent, 'created_at')],
+    ['changed', textOf(agent, 'version') === '1' ? undefined : textOf(agent, 'updated_at')],
   ]);
 }

@@ -1,9 +1,9 @@
-import { type Item, type OpenApi, textOf } from '../api.ts';
-import { type Command, EXIT, type Flag } from '../command.ts';
-import { parseDuration, parseTime, readInput } from '../input.ts';
-import { listCommand } from '../listing.ts';
-import { needed } from '../program.ts';
+import { type Item, textOf, type WithApi } from '../api.ts';
+import { type Command, EXIT, type Flag, type Input } from '../command.ts';
+import { needed } from '../input.ts';
+import { type Listing, listCommand } from '../listing.ts';
 import { list, relative } from '../table.ts';
+import { parseDuration, parseTime, readInput } from '../values.ts';
 import { CAUSES } from './causes.ts';
 
 const WHOSE: readonly Flag[] = [
@@ -12,56 +12,35 @@ const WHOSE: readonly Flag[] = [
   { name: 'instance', value: 'id', summary: 'of this instance only' },
 ];
 
-const COLUMNS = (now: () => number) =>
-  [
-    ['SERIAL', (item: Item) => textOf(item, 'serial')],
-    ['NAME', (item: Item) => textOf(item, 'name')],
-    ['INSTANCE', (item: Item) => textOf(item, 'instance')],
-    ['PROFILE', (item: Item) => textOf(item, 'profile')],
-    ['STATUS', (item: Item) => textOf(item, 'status')],
-    ['EXPIRES', (item: Item) => relative(Date.parse(textOf(item, 'not_after')), now())],
-  ] as const;
+const WANTED: readonly Flag[] = [
+  { name: 'csr', value: 'file', summary: 'CSR in PEM; - for standard input', required: true },
+  { name: 'lifetime', value: 'duration', summary: 'shorter than the profile says' },
+  { name: 'dns', value: 'name', summary: 'DNS name, where the profile allows it', many: true },
+  { name: 'ip', value: 'address', summary: 'IP address, where the profile allows it', many: true },
+  { name: 'scope', value: 'name', summary: 'only these scopes of the instance, from here on', many: true },
+];
+
+/** The path of a certificate; its serial number may be pasted in any case and with colons. */
+export function certificatePath(input: Input): string {
+  return `/v1/certificates/${encodeURIComponent(needed(input, 'serial').toLowerCase().replaceAll(':', ''))}`;
+}
+
+const SERIAL = { name: 'serial', summary: 'serial number in hex', required: true } as const;
 
 /** `writ cert …`: certificates, and who was who at an instant. */
-export function certCommands(open: OpenApi, now: () => number): readonly Command[] {
-  const at = (serial: string): string =>
-    `/v1/certificates/${encodeURIComponent(serial.toLowerCase().replaceAll(':', ''))}`;
-  const serial = { name: 'serial', summary: 'serial number in hex', required: true };
+export function certCommands(withApi: WithApi, now: () => number): readonly Command[] {
+  const columns = (status: string): Listing['columns'] => [
+    ['SERIAL', (item) => textOf(item, 'serial')],
+    ['WHOSE', (item) => `${textOf(item, 'kind')}/${textOf(item, 'name')}`],
+    ['INSTANCE', (item) => textOf(item, 'instance')],
+    ['PROFILE', (item) => textOf(item, 'profile')],
+    [status, (item) => textOf(item, 'status')],
+    ['EXPIRES', (item) => relative(Date.parse(textOf(item, 'not_after')), now())],
+  ];
   return [
-    {
-      path: 'cert issue',
-      summary: 'Issue a certificate to an instance for its CSR',
-      details:
-        'For instances that cannot ask by themselves. Usually an instance enrols with a join token and renews by itself.',
-      parameters: [{ name: 'instance', summary: 'id of the instance', required: true }],
-      flags: [
-        { name: 'csr', value: 'file', summary: 'CSR in PEM; - for standard input', required: true },
-        { name: 'lifetime', value: 'duration', summary: 'shorter than the profile says' },
-        { name: 'dns', value: 'name', summary: 'DNS name, where the profile allows it', many: true },
-      ],
-      changes: true,
-      async run(input, terminal) {
-        const body = {
-          instance: needed(input, 'instance'),
-          csr: readInput(input.flag('csr')!, '--csr'),
-          ...(input.flag('lifetime') === undefined
-            ? {}
-            : { lifetime_seconds: parseDuration(input.flag('lifetime')!, 'lifetime') }),
-          ...(input.flags('dns').length === 0 ? {} : { dns_names: input.flags('dns') }),
-        };
-        if (input.dryRun) {
-          terminal.result(
-            { would: 'issue', instance: body.instance },
-            `Would issue a certificate to ${body.instance}.`,
-          );
-          return EXIT.ok;
-        }
-        const certificate = await (await open(input)).post('/v1/certificates', body);
-        terminal.result(certificate, pemOf(certificate));
-        return EXIT.ok;
-      },
-    },
-    listCommand(open, {
+    issueCommand(withApi),
+    replaceCommand(withApi),
+    listCommand(withApi, {
       path: 'cert list',
       summary: 'List certificates, newest first',
       flags: [
@@ -71,18 +50,12 @@ export function certCommands(open: OpenApi, now: () => number): readonly Command
       ],
       request: (input) => ({
         path: '/v1/certificates',
-        query: {
-          agent: input.flag('agent'),
-          service: input.flag('service'),
-          instance: input.flag('instance'),
-          profile: input.flag('profile'),
-          status: input.flag('status'),
-        },
+        query: { ...whose(input), profile: input.flag('profile'), status: input.flag('status') },
       }),
-      columns: COLUMNS(now),
+      columns: columns('STATUS'),
       empty: 'No certificates.',
     }),
-    listCommand(open, {
+    listCommand(withApi, {
       path: 'cert at',
       summary: 'Say which identities were valid at an instant',
       details: 'Valid at T: issued by then, not yet expired, and not revoked by then, whatever happened afterwards.',
@@ -95,23 +68,18 @@ export function certCommands(open: OpenApi, now: () => number): readonly Command
       ],
       request: (input) => ({
         path: '/v1/certificates/at',
-        query: {
-          time: parseTime(input.flag('time')!, 'time', now()),
-          agent: input.flag('agent'),
-          service: input.flag('service'),
-          instance: input.flag('instance'),
-        },
+        query: { time: parseTime(input.flag('time')!, 'time', now()), ...whose(input) },
       }),
-      columns: COLUMNS(now),
+      columns: columns('NOW'),
       empty: 'Nothing was valid at that instant.',
     }),
     {
       path: 'cert show',
       summary: 'Show a certificate',
-      parameters: [serial],
+      parameters: [SERIAL],
       flags: [{ name: 'pem', summary: 'print the certificate and its chain only' }],
       async run(input, terminal) {
-        const certificate = await (await open(input)).get(at(needed(input, 'serial')));
+        const certificate = await withApi(input, (api) => api.get(certificatePath(input)));
         terminal.result(certificate, input.has('pem') ? pemOf(certificate) : describe(certificate));
         return EXIT.ok;
       },
@@ -119,54 +87,83 @@ export function certCommands(open: OpenApi, now: () => number): readonly Command
     {
       path: 'cert revoke',
       summary: 'Revoke a certificate for good',
-      parameters: [serial],
+      details: 'The instance may go on with another certificate; to end all of it use "writ instance stop".',
+      parameters: [SERIAL],
       flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, required: true }],
       changes: true,
-      async run(input, terminal) {
-        const api = await open(input);
-        const path = at(needed(input, 'serial'));
-        if (input.dryRun) {
-          const certificate = await api.get(path);
-          terminal.result({ would: 'revoke', certificate }, `Would revoke for good:\n${describe(certificate)}`);
+      run: (input, terminal) =>
+        withApi(input, async (api) => {
+          if (input.dryRun) {
+            const certificate = await api.get(certificatePath(input));
+            terminal.result({ would: 'revoke', certificate }, `Would revoke for good:\n${describe(certificate)}`);
+            return EXIT.ok;
+          }
+          const answer = await api.post(`${certificatePath(input)}/revoke`, { cause: input.flag('cause')! });
+          terminal.result(answer, `${textOf(answer, 'serial')} is revoked for good.\n${describe(answer)}`);
           return EXIT.ok;
-        }
-        const answer = await api.post(`${path}/revoke`, { cause: input.flag('cause')! });
-        terminal.result(answer, `${needed(input, 'serial')} is revoked for good.`);
-        return EXIT.ok;
-      },
+        }),
     },
-    traceCommand(open, at),
   ];
 }
 
-function traceCommand(open: OpenApi, at: (serial: string) => string): Command {
-  return listCommand(open, {
-    path: 'trace',
-    summary: 'Tell everything the ledger says about one identity, in order',
-    parameters: [{ name: 'serial', summary: 'serial number of any of its certificates', required: true }],
-    flags: [{ name: 'receipts', summary: 'with a receipt for each entry, which verifies offline (see --json)' }],
-    request: (input) => ({
-      path: `${at(needed(input, 'serial'))}/trace`,
-      query: { receipts: input.has('receipts') ? 'true' : undefined },
-    }),
-    columns: [
-      ['ENTRY', (item) => textOf(item, 'index') || textOf(item, 'ledger_index')],
-      ['TIME', (item) => textOf(item, 'time')],
-      ['EVENT', (item) => textOf(item, 'type')],
-      ['DETAIL', (item) => summaryOf(item)],
-    ],
-    empty: 'The ledger says nothing about it.',
-  });
+function issueCommand(withApi: WithApi): Command {
+  return {
+    path: 'cert issue',
+    summary: 'Issue a certificate to an instance for its CSR',
+    details:
+      'For instances that cannot ask by themselves. Usually an instance enrols with a join token and renews by itself.',
+    parameters: [{ name: 'instance', summary: 'id of the instance', required: true }],
+    flags: WANTED,
+    changes: true,
+    async run(input, terminal) {
+      const instance = needed(input, 'instance');
+      const body = { instance, ...wanted(input) };
+      if (input.dryRun) {
+        terminal.result({ would: 'issue', instance }, `Would issue a certificate to ${instance}.`);
+        return EXIT.ok;
+      }
+      const certificate = await withApi(input, (api) => api.post('/v1/certificates', body));
+      terminal.result(certificate, pemOf(certificate));
+      return EXIT.ok;
+    },
+  };
 }
 
-/** The members of an entry's body that a line has room for. */
-function summaryOf(item: Item): string {
-  const body = typeof item['body'] === 'object' && item['body'] !== null ? (item['body'] as Item) : {};
-  return Object.entries(body)
-    .filter(([key, value]) => typeof value !== 'object' && key !== 'certificate')
-    .map(([key, value]) => `${key}=${String(value)}`)
-    .join(' ')
-    .slice(0, 160);
+function replaceCommand(withApi: WithApi): Command {
+  return {
+    path: 'cert replace',
+    summary: 'Issue a certificate in place of another, which is revoked as superseded',
+    parameters: [SERIAL],
+    flags: WANTED,
+    changes: true,
+    async run(input, terminal) {
+      const serial = needed(input, 'serial');
+      const body = { serial, ...wanted(input) };
+      if (input.dryRun) {
+        terminal.result({ would: 'replace', serial }, `Would replace and revoke ${serial}.`);
+        return EXIT.ok;
+      }
+      const certificate = await withApi(input, (api) => api.post('/v1/certificates/replace', body));
+      terminal.result(certificate, pemOf(certificate));
+      return EXIT.ok;
+    },
+  };
+}
+
+function whose(input: Input): Record<string, string | undefined> {
+  return { agent: input.flag('agent'), service: input.flag('service'), instance: input.flag('instance') };
+}
+
+function wanted(input: Input): Item {
+  const lifetime = input.flag('lifetime');
+  const [dns, ip, scopes] = [input.flags('dns'), input.flags('ip'), input.flags('scope')];
+  return {
+    csr: readInput(input.flag('csr')!, '--csr'),
+    ...(lifetime !== undefined && { lifetime_seconds: parseDuration(lifetime, 'lifetime') }),
+    ...(dns.length > 0 && { dns_names: dns }),
+    ...(ip.length > 0 && { ip_addresses: ip }),
+    ...(scopes.length > 0 && { scopes }),
+  };
 }
 
 function pemOf(certificate: Item): string {
@@ -180,10 +177,11 @@ function describe(certificate: Item): string {
     ['SPIFFE ID', textOf(certificate, 'spiffe_id')],
     ['status', textOf(certificate, 'status')],
     ['profile', textOf(certificate, 'profile')],
-    ['valid from', textOf(certificate, 'not_before')],
+    ['issued', textOf(certificate, 'issued_at')],
     ['valid until', textOf(certificate, 'not_after')],
     ['revoked', textOf(certificate, 'revoked_at')],
-    ['cause', textOf(certificate, 'cause')],
+    ['cause', [textOf(certificate, 'cause'), textOf(certificate, 'reason')].filter(Boolean).join(', ')],
+    ['the one before', textOf(certificate, 'previous')],
     ['ledger entry', textOf(certificate, 'ledger_index')],
   ]);
 }

@@ -1,47 +1,107 @@
-import { type Item, itemsOf, type OpenApi, textOf } from '../api.ts';
+import { type Item, itemsOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT } from '../command.ts';
-import { readInput } from '../input.ts';
+import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
-import { needed } from '../program.ts';
 import { list, relative, table } from '../table.ts';
+import { readInput } from '../values.ts';
 
-/** Commands that read the installation itself: authorities, profiles, policy, operators, ledger. */
-export function installationCommands(open: OpenApi, now: () => number): readonly Command[] {
+/** Commands that ask about the installation itself: authorities, profiles, policy, operators, and who asks. */
+export function installationCommands(withApi: WithApi, now: () => number): readonly Command[] {
   return [
-    listCommand(open, {
+    ...authorityCommands(withApi, now),
+    ...ruleCommands(withApi),
+    listCommand(withApi, {
+      path: 'operator list',
+      summary: 'List the operators',
+      whole: true,
+      request: () => ({ path: '/v1/operators' }),
+      columns: [
+        ['NAME', (item) => textOf(item, 'name')],
+        ['STATUS', (item) => textOf(item, 'status')],
+        ['ADDED', (item) => relative(Date.parse(textOf(item, 'created_at')), now())],
+        ['CERTIFICATES', (item) => String((item['serials'] as string[] | undefined)?.length ?? 0)],
+      ],
+      empty: 'No operators.',
+    }),
+    {
+      path: 'whoami',
+      summary: 'Say who the server takes you for',
+      async run(input, terminal) {
+        const { caller, server } = await withApi(input, async (api) => ({
+          caller: await api.get('/v1/whoami'),
+          server: api.server,
+        }));
+        terminal.result({ ...caller, server }, describe({ ...caller, server }));
+        return EXIT.ok;
+      },
+    },
+  ];
+}
+
+function authorityCommands(withApi: WithApi, now: () => number): readonly Command[] {
+  return [
+    listCommand(withApi, {
       path: 'ca list',
       summary: 'List the authorities',
-      flags: [],
       whole: true,
-      request: () => ({ path: '/v1/authorities', query: {} }),
+      request: () => ({ path: '/v1/authorities' }),
       columns: [
         ['ID', (item) => textOf(item, 'id')],
         ['KIND', (item) => textOf(item, 'kind')],
         ['STATE', (item) => textOf(item, 'state')],
         ['ALGORITHM', (item) => textOf(item, 'algorithm')],
+        ['KEY', (item) => textOf(item, 'key')],
         ['EXPIRES', (item) => relative(Date.parse(textOf(item, 'not_after')), now())],
       ],
       empty: 'No authorities.',
     }),
-    listCommand(open, {
+    {
+      path: 'ca show',
+      summary: 'Show an authority',
+      parameters: [{ name: 'id', summary: 'id of the authority', required: true }],
+      flags: [{ name: 'pem', summary: 'print its certificate only' }],
+      async run(input, terminal) {
+        const path = `/v1/authorities/${encodeURIComponent(needed(input, 'id'))}`;
+        const { certificate, ...rest } = await withApi(input, (api) => api.get(path));
+        const text = input.has('pem') ? String(certificate) : describe(rest);
+        terminal.result({ ...rest, certificate }, text);
+        return EXIT.ok;
+      },
+    },
+  ];
+}
+
+function ruleCommands(withApi: WithApi): readonly Command[] {
+  return [
+    listCommand(withApi, {
       path: 'profile list',
       summary: 'List the certificate profiles',
-      flags: [],
       whole: true,
-      request: () => ({ path: '/v1/profiles', query: {} }),
+      request: () => ({ path: '/v1/profiles' }),
       columns: [
         ['NAME', (item) => textOf(item, 'name')],
-        ['FOR', (item) => textOf(item, 'subjects')],
+        ['FOR', (item) => (item['subjects'] as string[] | undefined)?.join(', ') ?? ''],
+        ['LIFETIME', (item) => lifetimeOf(item)],
         ['VERSION', (item) => textOf(item, 'version')],
       ],
       empty: 'No profiles.',
     }),
-    showCommand(open, 'profile show', 'Show a certificate profile', 'name', (name) => `/v1/profiles/${name}`),
+    {
+      path: 'profile show',
+      summary: 'Show a certificate profile',
+      parameters: [{ name: 'name', summary: 'name of the profile', required: true }],
+      async run(input, terminal) {
+        const path = `/v1/profiles/${encodeURIComponent(needed(input, 'name'))}`;
+        const profile = await withApi(input, (api) => api.get(path));
+        terminal.result(profile, JSON.stringify(profile, undefined, 2));
+        return EXIT.ok;
+      },
+    },
     {
       path: 'policy show',
       summary: 'Print the policy set in force',
       async run(input, terminal) {
-        const policy = await (await open(input)).get('/v1/policy');
+        const policy = await withApi(input, (api) => api.get('/v1/policy'));
         terminal.result(policy, textOf(policy, 'text'));
         return EXIT.ok;
       },
@@ -49,82 +109,33 @@ export function installationCommands(open: OpenApi, now: () => number): readonly
     {
       path: 'policy check',
       summary: 'Check a policy set without publishing it',
+      details: 'Exit code 7 when it has errors or warnings.',
       parameters: [{ name: 'file', summary: 'Cedar policies; - for standard input', required: true }],
       async run(input, terminal) {
         const body = { text: readInput(needed(input, 'file'), 'file') };
-        const answer = await (await open(input)).post('/v1/policy/check', body);
+        const answer = await withApi(input, (api) => api.post('/v1/policy/check', body));
         const findings = [...itemsOf(answer, 'errors'), ...itemsOf(answer, 'warnings')];
         const rows = findings.map((finding) => [
           textOf(finding, 'severity'),
-          textOf(finding, 'policy'),
+          `${textOf(finding, 'line')}:${textOf(finding, 'column')}`,
           textOf(finding, 'message'),
         ]);
-        terminal.result(answer, table(['SEVERITY', 'AT', 'MESSAGE'], rows, 'No errors and no warnings.'));
+        const options = { empty: 'No errors and no warnings.', colour: terminal.colour };
+        terminal.result(answer, table(['SEVERITY', 'LINE', 'MESSAGE'], rows, options));
         return findings.length === 0 ? EXIT.ok : EXIT.findings;
-      },
-    },
-    listCommand(open, {
-      path: 'operator list',
-      summary: 'List the operators',
-      flags: [],
-      whole: true,
-      request: () => ({ path: '/v1/operators', query: {} }),
-      columns: [
-        ['NAME', (item) => textOf(item, 'name')],
-        ['STATUS', (item) => textOf(item, 'status')],
-        ['ADDED', (item) => relative(Date.parse(textOf(item, 'created_at')), now())],
-      ],
-      empty: 'No operators.',
-    }),
-    {
-      path: 'ledger receipt',
-      summary: 'Print the receipt of a ledger entry, which verifies offline',
-      parameters: [{ name: 'index', summary: 'number of the entry', required: true }],
-      async run(input, terminal) {
-        const path = `/v1/ledger/entries/${encodeURIComponent(needed(input, 'index'))}/receipt`;
-        const receipt = await (await open(input)).text(path);
-        terminal.result({ receipt }, receipt);
-        return EXIT.ok;
-      },
-    },
-    {
-      path: 'ledger checkpoint',
-      summary: 'Print the latest checkpoint of the ledger',
-      async run(input, terminal) {
-        const checkpoint = await (await open(input)).text('/ledger/checkpoint');
-        terminal.result({ checkpoint }, checkpoint);
-        return EXIT.ok;
-      },
-    },
-    {
-      path: 'whoami',
-      summary: 'Say who the server takes you for',
-      async run(input, terminal) {
-        const caller = await (await open(input)).get('/v1/whoami');
-        terminal.result(caller, describe(caller));
-        return EXIT.ok;
       },
     },
   ];
 }
 
-function showCommand(
-  open: OpenApi,
-  path: string,
-  summary: string,
-  name: string,
-  route: (name: string) => string,
-): Command {
-  return {
-    path,
-    summary,
-    parameters: [{ name, summary: `its ${name}`, required: true }],
-    async run(input, terminal) {
-      const item = await (await open(input)).get(route(encodeURIComponent(needed(input, name))));
-      terminal.result(item, JSON.stringify(item, undefined, 2));
-      return EXIT.ok;
-    },
-  };
+function lifetimeOf(profile: Item): string {
+  const { default: usual, least, most } = profile['lifetime'] as Record<'default' | 'least' | 'most', number>;
+  return `${span(usual)} (${span(least)} to ${span(most)})`;
+}
+
+function span(seconds: number): string {
+  if (seconds % 86_400 === 0) return `${seconds / 86_400} d`;
+  return seconds % 3600 === 0 ? `${seconds / 3600} h` : `${Math.round(seconds / 60)} min`;
 }
 
 function describe(item: Item): string {

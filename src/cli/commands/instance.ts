@@ -1,36 +1,41 @@
-import { type Item, type OpenApi, textOf } from '../api.ts';
-import { type Command, EXIT } from '../command.ts';
+import { type Item, itemOf, kindOf, textOf, type WithApi } from '../api.ts';
+import { type Command, EXIT, type Input } from '../command.ts';
+import { confirmed, YES_FLAG } from '../confirm.ts';
+import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
-import { needed } from '../program.ts';
 import { list, relative } from '../table.ts';
 import { CAUSES } from './causes.ts';
 
+const ID = { name: 'id', summary: 'id of the instance', required: true } as const;
+
 /** `writ instance …`: the running copies of an agent or service. */
-export function instanceCommands(open: OpenApi, now: () => number): readonly Command[] {
+export function instanceCommands(withApi: WithApi, now: () => number): readonly Command[] {
+  const at = (input: Input): string => `/v1/instances/${encodeURIComponent(needed(input, 'id'))}`;
   return [
-    listCommand(open, {
+    listCommand(withApi, {
       path: 'instance list',
       summary: 'List the instances of an agent or service',
       parameters: [{ name: 'name', summary: 'name of the agent or service', required: true }],
-      flags: [{ name: 'service', summary: 'the name is that of a service' }],
-      request: (input) => ({
-        path: `/v1/${input.has('service') ? 'services' : 'agents'}/${encodeURIComponent(needed(input, 'name'))}/instances`,
-        query: {},
-      }),
+      flags: [{ name: 'status', value: 'status', summary: 'in this status only', choices: ['active', 'stopped'] }],
+      request: async (input, api) => {
+        const name = needed(input, 'name');
+        const path = `/v1/${await kindOf(api, name)}s/${encodeURIComponent(name)}/instances`;
+        return { path, query: { status: input.flag('status') } };
+      },
       columns: [
         ['INSTANCE', (item) => textOf(item, 'id')],
         ['STATUS', (item) => textOf(item, 'status')],
         ['ENROLLED', (item) => relative(Date.parse(textOf(item, 'enrolled_at')), now())],
         ['LATEST CERTIFICATE', (item) => textOf(item, 'latest_serial')],
       ],
-      empty: 'No instances yet. Let one in with "writ token create".',
+      empty: 'No instances. Let one in with "writ token create".',
     }),
     {
       path: 'instance show',
       summary: 'Show an instance',
-      parameters: [{ name: 'id', summary: 'id of the instance', required: true }],
+      parameters: [ID],
       async run(input, terminal) {
-        const instance = await (await open(input)).get(`/v1/instances/${encodeURIComponent(needed(input, 'id'))}`);
+        const instance = await withApi(input, (api) => api.get(at(input)));
         terminal.result(instance, describe(instance));
         return EXIT.ok;
       },
@@ -38,29 +43,43 @@ export function instanceCommands(open: OpenApi, now: () => number): readonly Com
     {
       path: 'instance stop',
       summary: 'Stop an instance for good: its certificates are revoked, its id is burnt',
-      parameters: [{ name: 'id', summary: 'id of the instance', required: true }],
-      flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' }],
+      parameters: [ID],
+      flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' }, YES_FLAG],
       changes: true,
-      async run(input, terminal) {
-        const api = await open(input);
-        const path = `/v1/instances/${encodeURIComponent(needed(input, 'id'))}`;
-        if (input.dryRun) {
-          const instance = await api.get(path);
-          terminal.result({ would: 'stop', instance }, `Would stop for good:\n${describe(instance)}`);
+      run: (input, terminal) =>
+        withApi(input, async (api) => {
+          // What is asked about is named by its agent: nobody types an id.
+          const instance = await api.get(at(input));
+          if (input.dryRun) {
+            terminal.result({ would: 'stop', instance }, `Would stop for good:\n${describe(instance)}`);
+            return EXIT.ok;
+          }
+          const name = textOf(instance, 'name');
+          const what = `This stops one instance of ${name} and revokes its certificates.`;
+          if (!(await confirmed(input, terminal, { what, name }))) return EXIT.failed;
+          const answer = await api.post(`${at(input)}/stop`, { cause: input.flag('cause')! });
+          terminal.result(answer, `${textOf(answer, 'id')} (${name}) is stopped for good.`);
           return EXIT.ok;
-        }
-        const answer = await api.post(`${path}/stop`, { cause: input.flag('cause')! });
-        terminal.result(answer, `${needed(input, 'id')} is stopped for good.`);
-        return EXIT.ok;
-      },
+        }),
     },
   ];
 }
 
 function describe(instance: Item): string {
-  return list(
-    Object.keys(instance)
-      .filter((key) => typeof instance[key] !== 'object')
-      .map((key) => [key.replaceAll('_', ' '), textOf(instance, key)] as const),
-  );
+  const labels = Object.entries(itemOf(instance, 'labels')).map(([key, value]) => `${key}=${String(value)}`);
+  return list([
+    ['instance', textOf(instance, 'id')],
+    ['of', textOf(instance, 'name')],
+    ['status', textOf(instance, 'status')],
+    ['enrolled', textOf(instance, 'enrolled_at')],
+    ['by', [textOf(instance, 'attestation'), textOf(instance, 'reference')].filter(Boolean).join(' ')],
+    ['let in by', textOf(instance, 'parent')],
+    ['workflow', textOf(instance, 'workflow')],
+    ['scopes', (instance['scopes'] as string[] | undefined)?.join(', ')],
+    ['labels', labels.join(', ')],
+    ['first certificate', textOf(instance, 'first_serial')],
+    ['latest certificate', textOf(instance, 'latest_serial')],
+    ['evidence ends', textOf(instance, 'attested_until')],
+    ['stopped', textOf(instance, 'stopped_at')],
+  ]);
 }

@@ -1,12 +1,15 @@
-import { type OpenApi, textOf } from '../api.ts';
-import { type Command, EXIT } from '../command.ts';
-import { parseDuration } from '../input.ts';
+import { type Item, kindOf, textOf, type WithApi } from '../api.ts';
+import { type Command, EXIT, type Input } from '../command.ts';
+import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
-import { needed } from '../program.ts';
-import { relative, table } from '../table.ts';
+import { list, relative } from '../table.ts';
+import { parseCount, parseDuration, parsePairs } from '../values.ts';
+
+const ID = { name: 'id', summary: 'id of the token, see "writ token list"', required: true } as const;
 
 /** `writ token …`: join tokens, one string that lets a new instance in. */
-export function tokenCommands(open: OpenApi, now: () => number): readonly Command[] {
+export function tokenCommands(withApi: WithApi, now: () => number): readonly Command[] {
+  const at = (input: Input): string => `/v1/tokens/${encodeURIComponent(needed(input, 'id'))}`;
   return [
     {
       path: 'token create',
@@ -15,40 +18,34 @@ export function tokenCommands(open: OpenApi, now: () => number): readonly Comman
         'The token is shown this once. It carries the address of the server and the fingerprint of its root, so it is all that a new instance needs.',
       parameters: [{ name: 'name', summary: 'agent or service whose instances it lets in', required: true }],
       flags: [
-        { name: 'service', summary: 'the name is that of a service' },
         { name: 'uses', value: 'number', summary: 'how many instances it lets in', default: '1' },
         { name: 'lifetime', value: 'duration', summary: 'how long it may be used', default: '1h' },
         { name: 'workflow', value: 'name', summary: 'workflow that goes into the certificates' },
         { name: 'scope', value: 'name', summary: 'scope name that goes into the certificates', many: true },
+        { name: 'label', value: 'key=value', summary: 'label of the instances it lets in', many: true },
       ],
       examples: [
         { line: 'writ token create planner', does: 'lets one instance in within the hour' },
         { line: 'writ token create planner --uses 50 --lifetime 24h', does: 'lets a fleet in' },
       ],
       changes: true,
-      async run(input, terminal) {
-        const uses = Number(input.flag('uses'));
-        const body = {
-          [input.has('service') ? 'service' : 'agent']: needed(input, 'name'),
-          uses,
-          lifetime_seconds: parseDuration(input.flag('lifetime')!, 'lifetime'),
-          ...(input.flag('workflow') === undefined ? {} : { workflow: input.flag('workflow')! }),
-          ...(input.flags('scope').length === 0 ? {} : { scopes: input.flags('scope') }),
-        };
-        if (input.dryRun) {
-          terminal.result({ would: 'create', body }, `Would create a token:\n${JSON.stringify(body, undefined, 2)}`);
+      run: (input, terminal) =>
+        withApi(input, async (api) => {
+          const name = needed(input, 'name');
+          const body = { [await kindOf(api, name)]: name, ...wishes(input) };
+          if (input.dryRun) {
+            terminal.result({ would: 'create', body }, `Would create a token:\n${JSON.stringify(body, undefined, 2)}`);
+            return EXIT.ok;
+          }
+          const token = await api.post('/v1/tokens', body);
+          terminal.result(token, textOf(token, 'token'));
+          const many = textOf(token, 'uses') === '1' ? 'one instance' : `${textOf(token, 'uses')} instances`;
+          const expires = relative(Date.parse(textOf(token, 'expires_at')), now());
+          terminal.say(`Lets ${many} of ${name} in, expires ${expires}. Shown this once.`);
           return EXIT.ok;
-        }
-        const token = await (await open(input)).post('/v1/tokens', body);
-        terminal.result(token, textOf(token, 'token'));
-        const expires = Date.parse(textOf(token, 'expires_at'));
-        terminal.say(
-          `Lets ${uses === 1 ? 'one instance' : `${uses} instances`} of ${needed(input, 'name')} in, expires ${relative(expires, now())}. Shown this once.`,
-        );
-        return EXIT.ok;
-      },
+        }),
     },
-    listCommand(open, {
+    listCommand(withApi, {
       path: 'token list',
       summary: 'List join tokens, without their secrets',
       flags: [
@@ -61,30 +58,70 @@ export function tokenCommands(open: OpenApi, now: () => number): readonly Comman
       }),
       columns: [
         ['ID', (item) => textOf(item, 'id')],
-        ['FOR', (item) => textOf(item, 'agent') || textOf(item, 'service') || textOf(item, 'name')],
+        ['FOR', (item) => `${textOf(item, 'kind')}/${textOf(item, 'name')}`],
         ['STATUS', (item) => textOf(item, 'status')],
-        ['USES LEFT', (item) => textOf(item, 'uses_left')],
+        ['USES LEFT', (item) => `${textOf(item, 'uses_left')} of ${textOf(item, 'uses')}`],
         ['EXPIRES', (item) => relative(Date.parse(textOf(item, 'expires_at')), now())],
+        ['MADE BY', (item) => textOf(item, 'created_by')],
       ],
       empty: 'No join tokens. Make one with "writ token create".',
     }),
     {
-      path: 'token revoke',
-      summary: 'Make a join token useless',
-      details: 'Instances that it let in stay; stop them with "writ instance stop".',
-      parameters: [{ name: 'id', summary: 'id of the token, see "writ token list"', required: true }],
-      changes: true,
+      path: 'token show',
+      summary: 'Show a join token, without its secret',
+      parameters: [ID],
       async run(input, terminal) {
-        const path = `/v1/tokens/${encodeURIComponent(needed(input, 'id'))}`;
-        const api = await open(input);
-        const token = input.dryRun ? await api.get(path) : await api.post(`${path}/revoke`, {});
-        const rows = [[textOf(token, 'id'), textOf(token, 'status'), textOf(token, 'uses_left')]];
-        terminal.result(
-          input.dryRun ? { would: 'revoke', token } : token,
-          table(['ID', 'STATUS', 'USES LEFT'], rows, ''),
-        );
+        const token = await withApi(input, (api) => api.get(at(input)));
+        terminal.result(token, describe(token));
         return EXIT.ok;
       },
     },
+    {
+      path: 'token revoke',
+      summary: 'Make a join token useless',
+      details: 'Instances that it let in stay; stop them with "writ instance stop".',
+      parameters: [ID],
+      changes: true,
+      run: (input, terminal) =>
+        withApi(input, async (api) => {
+          if (input.dryRun) {
+            const token = await api.get(at(input));
+            terminal.result({ would: 'revoke', token }, `Would revoke:\n${describe(token)}`);
+            return EXIT.ok;
+          }
+          const token = await api.post(`${at(input)}/revoke`, {});
+          terminal.result(token, `${textOf(token, 'id')} is revoked; it lets nobody in any more.`);
+          return EXIT.ok;
+        }),
+    },
   ];
+}
+
+function wishes(input: Input): Item {
+  const workflow = input.flag('workflow');
+  const scopes = input.flags('scope');
+  const labels = parsePairs(input.flags('label'), 'label');
+  return {
+    uses: parseCount(input.flag('uses')!, 'uses', 10_000),
+    lifetime_seconds: parseDuration(input.flag('lifetime')!, 'lifetime'),
+    ...(workflow !== undefined && { workflow }),
+    ...(scopes.length > 0 && { scopes }),
+    ...(Object.keys(labels).length > 0 && { labels }),
+  };
+}
+
+function describe(token: Item): string {
+  return list([
+    ['id', textOf(token, 'id')],
+    ['for', `${textOf(token, 'kind')}/${textOf(token, 'name')}`],
+    ['status', textOf(token, 'status')],
+    ['uses left', `${textOf(token, 'uses_left')} of ${textOf(token, 'uses')}`],
+    ['workflow', textOf(token, 'workflow')],
+    ['scopes', (token['scopes'] as string[] | undefined)?.join(', ')],
+    ['made by', textOf(token, 'created_by')],
+    ['made', textOf(token, 'created_at')],
+    ['expires', textOf(token, 'expires_at')],
+    ['last used', textOf(token, 'last_used_at')],
+    ['revoked', textOf(token, 'revoked_at')],
+  ]);
 }

@@ -10,7 +10,7 @@ import { moveRootKeyOut, openOfflineRoot } from '../../ca/offline-root.ts';
 import { readProfiles } from '../../ca/profile-store.ts';
 import { addIntermediate, addRootCrl } from '../../ca/succession.ts';
 import { type Command, EXIT, type Input } from '../../cli/command.ts';
-import { needed } from '../../cli/program.ts';
+import { needed } from '../../cli/input.ts';
 import { table } from '../../cli/table.ts';
 import { type Batch, newBatch } from '../../db/batch.ts';
 import { committed } from '../../db/committed.ts';
@@ -66,7 +66,8 @@ export function authorityCommands(log: () => Log): readonly Command[] {
           message,
           command,
         ]);
-        terminal.result({ items }, table(['BY', 'WHAT', 'COMMAND'], rows, 'Nothing is due within 60 days.'));
+        const options = { empty: 'Nothing is due within 60 days.', colour: terminal.colour };
+        terminal.result({ items }, table(['BY', 'WHAT', 'COMMAND'], rows, options));
         return due.some(({ overdue }) => overdue) ? EXIT.findings : EXIT.ok;
       },
     },

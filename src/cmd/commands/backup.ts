@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { type Command, EXIT } from '../../cli/command.ts';
-import { needed } from '../../cli/program.ts';
+import { needed } from '../../cli/input.ts';
 import { newBatch } from '../../db/batch.ts';
 import { committed } from '../../db/committed.ts';
 import { copySqlite } from '../../db/sqlite-copy.ts';

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { type Command, EXIT } from '../../cli/command.ts';
-import { needed } from '../../cli/program.ts';
+import { needed } from '../../cli/input.ts';
 import { removeOperator } from '../../revocation/remove-operator.ts';
 import { parseName } from '../../spiffe-id/name.ts';
 import { administer, DATA_FLAG } from '../administration.ts';
