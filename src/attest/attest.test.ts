@@ -19,7 +19,7 @@ import type { TokenParts } from './flow.ts';
 import { attestJoinToken } from './join-token.ts';
 import { revokeToken, showToken, showTokens } from './manage.ts';
 import type { TokenInput } from './token-input.ts';
-import { pushTokenPurge } from './token-store.ts';
+import { pushTokenPurge, withdrawAllTokens } from './token-store.ts';
 
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
@@ -371,4 +371,15 @@ onBothEngines('tokens are listed for whom they concern, and purged when they con
   pushTokenPurge(batch, before, 10);
   await parts.commit(batch);
   assert.equal(await list(ada), 'bc');
+});
+
+onBothEngines('where an older database was put in place no token of it lets anybody in', async (stores) => {
+  const parts = await scene(stores);
+  const { text, id } = await createToken(ada, { agent: 'planner', uses: 2 }, parts);
+  await parts.enrol(text);
+  const batch = newBatch();
+  batch.writes.push(...withdrawAllTokens(NOW + 1));
+  await parts.commit(batch);
+  assert.equal(await parts.enrol(text), 'revoked');
+  assert.equal((await showToken(ada, id, parts)).revokedAt, NOW + 1);
 });

@@ -138,6 +138,14 @@ export function withdrawToken(batch: Batch, id: string, now: number): void {
 }
 
 /**
+ * Withdraws all tokens. For a database that was found to be older than what happened: which of them were used or
+ * withdrawn since then, nobody knows.
+ */
+export function withdrawAllTokens(now: number): Batch['writes'] {
+  return [{ sql: 'UPDATE join_token SET revoked_at = ? WHERE revoked_at IS NULL', params: [now] }];
+}
+
+/**
  * Pushes the removal of at most `limit` tokens with ids before `id`, oldest first; refused with `not_found` when there is
  * none. With the id of a time that is further back than retention and the longest life of a token, none of them counts
  * any more.

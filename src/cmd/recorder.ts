@@ -1,3 +1,4 @@
+import { withdrawAllTokens } from '../attest/token-store.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
@@ -37,6 +38,7 @@ export async function logOptions(parts: RecorderParts): Promise<LogOptions & { r
     clock,
     anchor: await Anchor.open(config.anchor, log),
     replay: replayRevocations(database),
+    distrust: withdrawAllTokens,
   };
 }
 

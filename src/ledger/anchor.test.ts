@@ -231,7 +231,11 @@ describe('an older database under the anchor', () => {
           assert.match(error.remedy, /writ ledger new-log/);
           return true;
         });
-        assert.deepEqual(await startNewLog(options), { origin: 'corp.example/ledger-2', replayed: 2 });
+        await options.database.transaction((tx) => tx.run("INSERT INTO state (name, value, leaf) VALUES ('t', 1, 0)"));
+        const distrust = (now: number) => [{ sql: "UPDATE state SET value = ? WHERE name = 't'", params: [now] }];
+        assert.deepEqual(await startNewLog({ ...options, distrust }), { origin: 'corp.example/ledger-2', replayed: 2 });
+        const used = await database.get("SELECT value FROM state WHERE name = 't'");
+        assert.equal(used?.['value'], options.clock.now(), 'what may have been used up is not trusted');
         const names = await database.all('SELECT name FROM revoked ORDER BY name');
         assert.deepEqual(
           names.map((row) => row['name']),

@@ -23,6 +23,11 @@ export interface LogOptions {
   readonly anchor?: Anchor;
   /** Needed with an anchor. */
   readonly replay?: Replay;
+  /**
+   * What a new log writes, with the time of its beginning: the end of whatever the lost tail may have used up or
+   * withdrawn, of which nobody knows any more.
+   */
+  readonly distrust?: (now: number) => Batch['writes'];
 }
 
 /**

@@ -83,7 +83,8 @@ export async function startNewLog(
       body: { batches: batches.length, entries: batches.reduce((sum, batch) => sum + batch.leaves.length, 0) },
     };
     const leaf = encodeLeaf(replayed, { time: clock.now(), random: options.random });
-    const report = { checks: [], writes: [], leaves: [leaf], bumpsEpoch: true, anchored: false };
+    const writes = options.distrust?.(clock.now()) ?? [];
+    const report = { checks: [], writes, leaves: [leaf], bumpsEpoch: true, anchored: false };
     const begun = { head, edge: old.edge.clone(), signer };
     return beginLog(tx, begun, { ...options, lost: lost?.checkpoint?.note ?? '', body, rest: [...batches, report] });
   });
