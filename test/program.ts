@@ -78,9 +78,13 @@ export async function startServer(
     if (typeof first !== 'string') throw new DidNotStart(first);
     const { api, public: open, plain } = JSON.parse(first) as Record<'api' | 'public' | 'plain', string>;
     const end = (signal: NodeJS.Signals) => (): Promise<Ended> => {
+      for (const one of held) one.ref();
       child.kill(signal);
       return ended;
     };
+    // A test that forgets its server ends all the same, and the server with it.
+    const held = [child, child.stdout, child.stderr] as unknown as readonly { ref(): void; unref(): void }[];
+    for (const one of held) one.unref();
     const startMs = performance.now() - begun;
     return { api, open, plain, startMs, pid: child.pid!, ended, kill: end('SIGKILL'), stop: end('SIGTERM') };
   } finally {

@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { WritError } from '../base/error.ts';
+import { isBusy, sqliteError } from '../db/sqlite-error.ts';
 
 /**
  * Where an installation lies. The three siblings are apart on purpose: a copy of the data directory holds neither the
@@ -66,17 +67,21 @@ const OURS = new Set(['lock', 'lock-journal', 'config.json', 'config.json.new'])
  * the process, however that ends. A second server gets `locked`.
  */
 export function lockDirectory(directory: DataDirectory): { release(): void } {
-  const lock = new DatabaseSync(join(directory.path, 'lock'));
+  const path = join(directory.path, 'lock');
+  let lock: DatabaseSync | undefined;
   try {
+    lock = new DatabaseSync(path);
     lock.exec('PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (cause) {
-    lock.close();
+    lock?.close();
+    if (!isBusy(cause)) throw sqliteError(cause);
     throw new WritError('locked', 'Another server runs on this data directory', {
       field: '--data',
       remedy: `Stop it first, or name another directory; ${directory.path} is in use.`,
       cause,
     });
   }
-  chmodSync(join(directory.path, 'lock'), 0o600);
-  return { release: () => lock.close() };
+  const held = lock;
+  chmodSync(path, 0o600);
+  return { release: () => held.close() };
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import type { Client } from '../../src/http/client.ts';
-import { type ProgramOptions, type RunningServer, startServer } from '../program.ts';
+import { DidNotStart, type ProgramOptions, type RunningServer, startServer } from '../program.ts';
 import { clientOf, csrFor, enrol, type Leaf, newKey, operatorClient, rootsIn } from './clients.ts';
 
 export type StartOptions = ProgramOptions & { readonly args?: readonly string[] };
@@ -36,10 +36,10 @@ export interface Run {
   document(path: string): Promise<string>;
 }
 
-/** A directory that goes when the tests of this file have ended. */
+/** A directory that goes with this process, after everything that `after` does. */
 export function scratchDirectory(): string {
   const scratch = mkdtempSync(join(tmpdir(), 'writ-journey-'));
-  after(() => rmSync(scratch, { recursive: true, force: true, maxRetries: 5 }));
+  process.once('exit', () => rmSync(scratch, { recursive: true, force: true, maxRetries: 5 }));
   return scratch;
 }
 
@@ -80,4 +80,16 @@ export async function failureOf(promise: Promise<unknown>): Promise<Error & { co
     },
     (error: Error) => error,
   );
+}
+
+/** `code: message` of why a server did not start; fails unless it said so in one sentence and what to do next. */
+export function refusalOf(error: unknown): string {
+  if (!(error instanceof DidNotStart)) throw error;
+  const { code, stderr } = error.ended;
+  const lines = stderr.split('\n').filter((line) => line.startsWith('{"error"'));
+  const said = JSON.parse(lines[0] ?? '{}') as { error?: { code: string; message: string; next?: string } };
+  if (code === 0 || code === null || lines.length !== 1 || said.error?.next === undefined || / {4}at /.test(stderr)) {
+    throw new Error(`not a clear refusal (exit ${code}): ${stderr}`);
+  }
+  return `${said.error.code}: ${said.error.message}`;
 }
