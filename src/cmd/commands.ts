@@ -29,5 +29,6 @@ export function commandTable(): readonly Command[] {
     ...backupCommands(log),
     doctorCommand(log),
   ].map(sayingDiskErrors);
-  return [...commands, completionCommand(() => commands)];
+  commands.push(completionCommand(() => commands));
+  return commands;
 }

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { cli } from '../../test/server.ts';
+import { commandTable } from '../cmd/commands.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'writ-completion-'));
+after(() => rmSync(folder, { recursive: true }));
+
+async function script(shell: string): Promise<string> {
+  const { code, stdout } = await cli(['completion', shell]);
+  assert.equal(code, 0);
+  const file = join(folder, shell);
+  writeFileSync(file, stdout);
+  return file;
+}
+
+/** Why a shell cannot be tested here; false when it can. Said once more at the end of a test run. */
+function missing(shell: string): string | false {
+  if (spawnSync(shell, ['-c', 'true']).status === 0) return false;
+  const gaps = process.env['WRIT_TEST_GAPS'];
+  const line = `${shell}: not installed (Debian: apt-get install ${shell})`;
+  // Zsh and fish are checked where they are; nobody installs a shell for that.
+  if (shell === 'bash' && gaps !== undefined && gaps !== '') appendFileSync(gaps, `${line}\n`);
+  return line;
+}
+
+/** What bash would offer behind a line: the last word is the one that is being typed. */
+function completeBash(file: string, line: string): string[] {
+  const words = line.split(' ');
+  const quoted = words.map((word) => `'${word}'`).join(' ');
+  const program = `source '${file}'; COMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _writ; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-c', program], { encoding: 'utf8' });
+  assert.deepEqual([status, stderr], [0, ''], line);
+  return stdout.split('\n').filter(Boolean);
+}
+
+test('bash completes nouns, verbs, flags and fixed values', { skip: missing('bash') }, async () => {
+  const file = await script('bash');
+  const offers = (line: string): string[] => completeBash(file, line);
+  const nouns = [...new Set(commandTable().map(({ path }) => path.split(' ')[0]!))];
+  assert.deepEqual(offers('writ ').sort(), [...nouns, 'help'].sort());
+  assert.deepEqual(offers('writ ag'), ['agent']);
+  assert.deepEqual(offers('writ agent '), ['register', 'list', 'show', 'update', 'retire']);
+  assert.deepEqual(offers('writ agent re').sort(), ['register', 'retire']);
+  assert.ok(offers('writ agent register planner --t').includes('--team'));
+  assert.deepEqual(offers('writ agent list --status '), ['active', 'quarantined', 'retired']);
+  assert.deepEqual(offers('writ agent list --status q'), ['quarantined']);
+  assert.deepEqual(offers('writ agent list --team payments --st'), ['--status']);
+  assert.ok(offers('writ cert revoke 01ab --cause ').includes('key_theft'));
+  assert.deepEqual(offers('writ trace 01ab --rec'), ['--receipts']);
+  assert.deepEqual(offers('writ completion '), ['bash', 'zsh', 'fish']);
+  // Files, by the shell itself.
+  assert.deepEqual(offers('writ agent list --operator '), []);
+  assert.deepEqual(offers('writ run --agent planner -- '), []);
+});
+
+test('bash completes every command and every flag of it', { skip: missing('bash') }, async () => {
+  const file = await script('bash');
+  // One shell for all of them: a shell for each would take a while.
+  const asks = commandTable().map(({ path }) => {
+    const words = ['writ', ...path.split(' '), '--'];
+    return `COMP_WORDS=(${words.join(' ')}); COMP_CWORD=${words.length - 1}; _writ; echo "\${COMPREPLY[*]}"`;
+  });
+  // A lone `--` ends flags, so a prefix of them is asked for in its place.
+  const program = `source '${file}'; ${asks.join('\n').replaceAll(' --)', ' --h)')}`;
+  const { stdout, stderr } = spawnSync('bash', ['--norc', '-c', program], { encoding: 'utf8' });
+  assert.equal(stderr, '');
+  for (const [index, line] of stdout.trimEnd().split('\n').entries()) {
+    assert.ok(line.split(' ').includes('--help'), commandTable()[index]!.path);
+  }
+});
+
+for (const shell of ['zsh', 'fish']) {
+  test(`${shell} reads its script`, { skip: missing(shell) }, async () => {
+    const { status, stderr } = spawnSync(shell, ['-n', await script(shell)], { encoding: 'utf8' });
+    assert.deepEqual([status, stderr], [0, '']);
+  });
+}
+
+test('scripts of the other shells are quoted soundly', async () => {
+  for (const shell of ['zsh', 'fish']) {
+    const { stdout } = await cli(['completion', shell]);
+    for (const line of stdout.split('\n').filter((one) => one.startsWith('complete '))) {
+      assert.equal(line.replaceAll(`'\\''`, '').split(`'`).length % 2, 1, line);
+    }
+  }
+});
+
+test('a shell that nobody knows is a usage error', async () => {
+  const { code, stderr } = await cli(['completion', 'tcsh']);
+  assert.equal(code, 2);
+  assert.match(stderr, /next: Use one of: bash, zsh, fish\./);
+});
