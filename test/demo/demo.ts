@@ -53,7 +53,8 @@ async function play(): Promise<void> {
   const authority = await startServer(data);
   opened.push({ close: () => authority.stop() });
   show(`It listens at ${authority.api}; nothing was asked.`);
-  const writ = (...words: string[]): Promise<Outcome> => run(words, join(`${data}-operator`, 'operator.json'));
+  process.env['WRIT_OPERATOR'] = join(`${data}-operator`, 'operator.json');
+  const writ = (...words: string[]): Promise<Outcome> => run(words);
 
   step('Register an agent and who answers for it');
   await writ(
@@ -130,7 +131,7 @@ async function play(): Promise<void> {
   one.close();
   two.close();
   await authority.stop();
-  const verified = await run(['ledger', 'verify', '--data', data, '--keys', keys], undefined);
+  const verified = await run(['ledger', 'verify', '--data', data, '--keys', keys]);
   show(verified.stdout);
   assert.match(verified.stdout, /^Verified: .* 0 findings/m);
   assert.ok(readFileSync(join(`${data}-anchor`, 'checkpoint'), 'utf8').includes('writ.internal/ledger'));
@@ -174,7 +175,7 @@ interface Outcome {
 }
 
 /** One line of the command line, in this process. Throws with what it printed when it does not end with 0. */
-async function run(words: readonly string[], operator: string | undefined): Promise<Outcome> {
+async function run(words: readonly string[]): Promise<Outcome> {
   let stdout = '';
   let stderr = '';
   const shown = words.map((word) => (word.includes(' ') ? `"${word}"` : word)).join(' ');
@@ -183,7 +184,7 @@ async function run(words: readonly string[], operator: string | undefined): Prom
     stdout: { write: (text: string) => (stdout += text) },
     stderr: { write: (text: string) => (stderr += text) },
     stdin: {},
-    environment: { ...process.env, ...(operator === undefined ? {} : { WRIT_OPERATOR: operator }) },
+    environment: process.env,
   });
   if (exit !== 0) throw new Error(`writ ${words[0]} ${words[1]} ended with ${exit}: ${stderr}`);
   return { stdout };
