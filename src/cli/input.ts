@@ -1,12 +1,16 @@
 import { WritError } from '../base/error.ts';
 import type { Command, Input } from './command.ts';
 
-/** What the parser found, as a command takes it. `given` are the parameters in their order. */
-export function toInput(
-  command: Command,
-  given: readonly unknown[],
-  options: Readonly<Record<string, unknown>>,
-): Input {
+/** What the parser found. */
+interface Found {
+  /** The parameters in their order. */
+  readonly given: readonly unknown[];
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** What the parser found, as a command takes it. What a flag does not say, its variable does, or its default. */
+export function toInput(command: Command, { given, options, environment }: Found): Input {
   const parameters: Record<string, string | undefined> = {};
   let rest: readonly string[] = [];
   for (const [index, parameter] of (command.parameters ?? []).entries()) {
@@ -14,6 +18,12 @@ export function toInput(
     if (parameter.rest === true) rest = (value as string[] | undefined) ?? [];
     else parameters[parameter.name] = value as string | undefined;
   }
+  const otherwise = new Map(
+    (command.flags ?? []).map((flag) => {
+      const value = flag.environment === undefined ? undefined : environment[flag.environment];
+      return [flag.name, value === undefined || value === '' ? flag.default : value];
+    }),
+  );
   const optionOf = (name: string): unknown =>
     options[name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
   return {
@@ -21,7 +31,7 @@ export function toInput(
     rest,
     flag: (name) => {
       const value = optionOf(name);
-      return typeof value === 'string' ? value : undefined;
+      return typeof value === 'string' ? value : otherwise.get(name);
     },
     flags: (name) => {
       const value = optionOf(name);

@@ -30,7 +30,12 @@ async function run(line: string, options: Partial<Streams> & { readonly act?: Co
       changes: true,
       run: act,
     },
-    { path: 'agent list', summary: 'List', run: act },
+    {
+      path: 'agent list',
+      summary: 'List',
+      flags: [{ name: 'server', value: 'url', summary: 'server', environment: 'WRIT_SERVER', default: 'https://c' }],
+      run: act,
+    },
     {
       path: 'run',
       summary: 'Run',
@@ -85,6 +90,14 @@ test('switches that begin with no- are seen, also beside a flag of the same word
   assert.deepEqual([given.has('no-loopback'), given.has('no-anchor'), given.flag('anchor')], [false, false, 'here']);
   const silent = (await run(line)).input!;
   assert.deepEqual([silent.has('no-anchor'), silent.flag('anchor')], [false, undefined]);
+});
+
+test('a variable stands for an absent flag', async () => {
+  const team = async (line: string, environment: Streams['environment']) =>
+    (await run(line, { environment })).input!.flag('server');
+  assert.equal(await team('agent list', { WRIT_SERVER: 'https://a' }), 'https://a');
+  assert.equal(await team('agent list --server https://b', { WRIT_SERVER: 'https://a' }), 'https://b');
+  for (const environment of [{ WRIT_SERVER: '' }, {}]) assert.equal(await team('agent list', environment), 'https://c');
 });
 
 test('a program keeps its own flags, with -- and without', async () => {

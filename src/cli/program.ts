@@ -63,6 +63,11 @@ function capital(text: string): string {
 
 type Act = (command: Command, input: Input, options: TerminalOptions) => Promise<void>;
 
+interface Means {
+  readonly act: Act;
+  readonly environment: Streams['environment'];
+}
+
 function buildParser(
   commands: readonly Command[],
   version: string,
@@ -99,7 +104,7 @@ function buildParser(
       }
       parent = group;
     }
-    addCommand(parent, words.at(-1)!, command, act);
+    addCommand(parent, words.at(-1)!, command, { act, environment: streams.environment });
   }
   return { root, groups };
 }
@@ -120,7 +125,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   passphrase: 'The passphrase that opens the sealed keys',
 };
 
-function addCommand(parent: Parser, name: string, command: Command, act: Act): void {
+function addCommand(parent: Parser, name: string, command: Command, { act, environment }: Means): void {
   const parser = parent.command(name).summary(command.summary).copyInheritedSettings(parent);
   parser.description(
     command.details === undefined ? `${command.summary}.` : `${command.summary}.\n\n${command.details}`,
@@ -142,7 +147,7 @@ function addCommand(parent: Parser, name: string, command: Command, act: Act): v
   }
   parser.action(async (...given: unknown[]) => {
     const options = parser.opts<Record<string, unknown>>();
-    await act(command, toInput(command, given, options), {
+    await act(command, toInput(command, { given, options, environment }), {
       json: options['json'] === true,
       quiet: options['quiet'] === true,
       colour: options['color'] === false ? false : undefined,
@@ -153,10 +158,8 @@ function addCommand(parent: Parser, name: string, command: Command, act: Act): v
 function toOption(flag: Flag): Option {
   const option = new Option(
     flag.value === undefined ? `--${flag.name}` : `--${flag.name} <${flag.value}>`,
-    `${flag.summary}${flag.required === true ? ' (required)' : ''}${flag.many === true ? ' (may be repeated)' : ''}`,
+    [flag.summary, ...notesOf(flag)].join(' '),
   );
-  if (flag.default !== undefined) option.default(flag.default);
-  if (flag.environment !== undefined) option.env(flag.environment);
   if (flag.required === true) option.makeOptionMandatory();
   if (flag.many === true) {
     option.argParser((value: string, before: string[] | undefined) => [...(before ?? []), checked(flag, value)]);
@@ -164,6 +167,15 @@ function toOption(flag: Flag): Option {
     option.choices([...flag.choices]);
   }
   return option;
+}
+
+function notesOf({ required, many, environment, default: usual }: Flag): readonly string[] {
+  return [
+    ...(required === true ? ['(required)'] : []),
+    ...(many === true ? ['(may be repeated)'] : []),
+    ...(usual === undefined ? [] : [`(default: ${usual})`]),
+    ...(environment === undefined ? [] : [`(or ${environment})`]),
+  ];
 }
 
 function checked(flag: Flag, value: string): string {
