@@ -7,7 +7,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Run, run, scratchDirectory } from './authority.ts';
 
@@ -34,28 +34,30 @@ interface Exchange {
 
 const missing = straceMissing();
 
-test('each answer follows an fsync that covers its entry', { skip: missing ?? false }, async () => {
-  const { calls, exchanges } = await traced({}, async ({ issue, revoke }, instance) => {
-    const [issued, { serial }] = await exchange(() => issue(instance), ['writ.db-wal']);
-    const [revoked] = await exchange(() => revoke(serial), ['writ.db-wal', 'revocations']);
-    return [
-      { ...issued, mark: `serial:${serial}` },
-      { ...revoked, mark: `\\"serial\\":\\"${serial}\\"` },
-    ];
+describe('a commit', { concurrency: true, skip: missing ?? false }, () => {
+  it('is on disk before its answer leaves', async () => {
+    const { calls, exchanges } = await traced({}, async ({ issue, revoke }, instance) => {
+      const [issued, { serial }] = await exchange(() => issue(instance), ['writ.db-wal']);
+      const [revoked] = await exchange(() => revoke(serial), ['writ.db-wal', 'revocations']);
+      return [
+        { ...issued, mark: `serial:${serial}` },
+        { ...revoked, mark: `\\"serial\\":\\"${serial}\\"` },
+      ];
+    });
+    assert.equal(exchanges.length, 24);
+    assert.deepEqual(tooEarly(calls, exchanges), []);
   });
-  assert.equal(exchanges.length, 24);
-  assert.deepEqual(tooEarly(calls, exchanges), []);
-});
 
-test('an answer before the commit would be seen', { skip: missing ?? false }, async () => {
-  const hooks = new URL('../torture/sabotage/hooks.ts', import.meta.url).href;
-  const sabotaged = { nodeFlags: ['--import', hooks], environment: { WRIT_SABOTAGE: 'answer-before-commit' } };
-  const { calls, exchanges } = await traced(sabotaged, async ({ issue }, instance) => {
-    const [issued, { serial }] = await exchange(() => issue(instance), ['writ.db-wal']);
-    await pause(60);
-    return [{ ...issued, mark: `serial:${serial}` }];
+  it('that is answered before would be seen', async () => {
+    const hooks = new URL('../torture/sabotage/hooks.ts', import.meta.url).href;
+    const sabotaged = { nodeFlags: ['--import', hooks], environment: { WRIT_SABOTAGE: 'answer-before-commit' } };
+    const { calls, exchanges } = await traced(sabotaged, async ({ issue }, instance) => {
+      const [issued, { serial }] = await exchange(() => issue(instance), ['writ.db-wal']);
+      await pause(60);
+      return [{ ...issued, mark: `serial:${serial}` }];
+    });
+    assert.equal(tooEarly(calls, exchanges).length, exchanges.length);
   });
-  assert.equal(tooEarly(calls, exchanges).length, exchanges.length);
 });
 
 /** Lets `act` be done twelve times, while every system call that matters is written down. */

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { writ } from '../program.ts';
 import { failureOf, type Issued, refusalOf, run, scratchDirectory } from './authority.ts';
@@ -12,103 +12,105 @@ import { csrFor, newKey } from './clients.ts';
 
 const missing = mountMissing();
 
-test('a full disk below the database', { skip: missing ?? false }, async () => {
-  const data = join(scratchDirectory(), 'writ-data');
-  mountAt(data, '12m');
-  const anchor = `${data}-anchor`;
-  const { letIn, issue, post, server, get, revoke, document } = await run(data, { args: ['--anchor', anchor] });
-  const { instance } = await letIn('planner');
-  const before = await issue(instance);
-  fill(data);
-  const kept: Issued[] = [];
-  const refused: Error[] = [];
-  // What is free inside the files that are there already is used first.
-  for (let i = 0; i < 2000 && refused.length < 5; i++) {
-    await issue(instance).then(
-      (issued) => kept.push(issued),
-      (error: Error) => refused.push(error),
-    );
+describe('a disk', { concurrency: true, skip: missing ?? false }, () => {
+  it('full below the database', async () => {
+    const data = join(scratchDirectory(), 'writ-data');
+    mountAt(data, '12m');
+    const anchor = `${data}-anchor`;
+    const { letIn, issue, post, server, get, revoke, document } = await run(data, { args: ['--anchor', anchor] });
+    const { instance } = await letIn('planner');
+    const before = await issue(instance);
+    fill(data);
+    const kept: Issued[] = [];
+    const refused: Error[] = [];
+    // What is free inside the files that are there already is used first.
+    for (let i = 0; i < 2000 && refused.length < 5; i++) {
+      await issue(instance).then(
+        (issued) => kept.push(issued),
+        (error: Error) => refused.push(error),
+      );
+    }
+    assert.equal(refused.length, 5);
+    for (const error of refused) {
+      assert.equal((error as { code?: string }).code, 'storage_failed');
+      assert.match(error.message, /disk that holds the database is full/);
+    }
+    const revocation = await failureOf(revoke(before.serial));
+    assert.equal(revocation.code, 'storage_failed');
+    // It still answers what it can, and says that it is not ready.
+    assert.equal((await get(`/v1/certificates/${before.serial}`))['status'], 'active');
+    assert.equal(await document('/healthz').then(() => 'alive'), 'alive');
+    const [key, body] = [randomUUID(), { instance, csr: await csrFor(newKey()) }];
+    await failureOf(post('/v1/certificates', body, key));
+
+    rmSync(join(data, 'ballast'));
+    const late = await eventually(() => post<Issued>('/v1/certificates', body, key));
+    assert.equal((await post<Issued>('/v1/certificates', body, key)).serial, late.serial);
+    assert.equal((await revoke(before.serial)).status, 'revoked');
+    const all = [before, ...kept, late];
+    for (const { serial } of all) assert.equal((await get(`/v1/certificates/${serial}`))['serial'], serial);
+    assert.equal((await server.stop()).code, 0);
+    await verified(data);
+    const again = await run(data);
+    for (const { serial } of all) assert.equal((await again.get(`/v1/certificates/${serial}`))['serial'], serial);
+  });
+
+  it('read-only below the database', async () => {
+    const data = join(scratchDirectory(), 'writ-data');
+    mountAt(data, '32m');
+    const first = await run(data, { args: ['--anchor', `${data}-anchor`] });
+    await first.letIn('planner');
+    await first.server.stop();
+    assert.equal(spawnSync('mount', ['-o', 'remount,ro', data]).status, 0);
+    const error = await failureOf(run(data));
+    assert.match(refusalOf(error), /storage_failed: .*read-only/);
+    const doctor = await writ(['doctor', '--data', data]);
+    assert.doesNotMatch(doctor.stdout + doctor.stderr, /defect/);
+    assert.equal(spawnSync('mount', ['-o', 'remount,rw', data]).status, 0);
+    await (await run(data)).server.stop();
+  });
+
+  for (const [what, spoil, mend] of [
+    ['full', fill, (anchor: string) => rmSync(join(anchor, 'ballast'))],
+    ['read-only', (anchor: string) => remount(anchor, 'ro'), (anchor: string) => remount(anchor, 'rw')],
+  ] as const) {
+    it(`${what} below the anchor`, async () => {
+      const data = join(scratchDirectory(), 'writ-data');
+      const anchor = `${data}-anchor`;
+      mountAt(anchor, '1m');
+      const { letIn, issue, revoke, get, server } = await run(data, { args: ['--anchor', anchor] });
+      const { instance } = await letIn('planner');
+      const { serial } = await issue(instance);
+      spoil(anchor);
+      const key = randomUUID();
+      const error = await failureOf(revoke(serial, key));
+      assert.equal(error.code, 'storage_failed');
+      assert.equal(error.field, 'commit');
+      assert.match(error.message, /anchor/);
+      // It counts at once, but nobody is told that it is safe, whoever asks.
+      assert.equal((await get(`/v1/certificates/${serial}`))['status'], 'revoked');
+      assert.equal((await failureOf(revoke(serial, key))).code, 'unavailable');
+      assert.equal((await failureOf(revoke(serial))).code, 'unavailable');
+      assert.equal((await failureOf(issue(instance))).code, 'unavailable');
+
+      mend(anchor);
+      const { status } = await eventually(() => revoke(serial, key));
+      assert.equal(status, 'revoked');
+      assert.match(readFileSync(join(anchor, 'revocations'), 'utf8'), /^\{.*\}$/m);
+      await issue(instance);
+      await server.stop();
+      await verified(data);
+    });
   }
-  assert.equal(refused.length, 5);
-  for (const error of refused) {
-    assert.equal((error as { code?: string }).code, 'storage_failed');
-    assert.match(error.message, /disk that holds the database is full/);
-  }
-  const revocation = await failureOf(revoke(before.serial));
-  assert.equal(revocation.code, 'storage_failed');
-  // It still answers what it can, and says that it is not ready.
-  assert.equal((await get(`/v1/certificates/${before.serial}`))['status'], 'active');
-  assert.equal(await document('/healthz').then(() => 'alive'), 'alive');
-  const [key, body] = [randomUUID(), { instance, csr: await csrFor(newKey()) }];
-  await failureOf(post('/v1/certificates', body, key));
 
-  rmSync(join(data, 'ballast'));
-  const late = await eventually(() => post<Issued>('/v1/certificates', body, key));
-  assert.equal((await post<Issued>('/v1/certificates', body, key)).serial, late.serial);
-  assert.equal((await revoke(before.serial)).status, 'revoked');
-  const all = [before, ...kept, late];
-  for (const { serial } of all) assert.equal((await get(`/v1/certificates/${serial}`))['serial'], serial);
-  assert.equal((await server.stop()).code, 0);
-  await verified(data);
-  const again = await run(data);
-  for (const { serial } of all) assert.equal((await again.get(`/v1/certificates/${serial}`))['serial'], serial);
-});
-
-test('a read-only disk below the database', { skip: missing ?? false }, async () => {
-  const data = join(scratchDirectory(), 'writ-data');
-  mountAt(data, '32m');
-  const first = await run(data, { args: ['--anchor', `${data}-anchor`] });
-  await first.letIn('planner');
-  await first.server.stop();
-  assert.equal(spawnSync('mount', ['-o', 'remount,ro', data]).status, 0);
-  const error = await failureOf(run(data));
-  assert.match(refusalOf(error), /storage_failed: .*read-only/);
-  const doctor = await writ(['doctor', '--data', data]);
-  assert.doesNotMatch(doctor.stdout + doctor.stderr, /defect/);
-  assert.equal(spawnSync('mount', ['-o', 'remount,rw', data]).status, 0);
-  await (await run(data)).server.stop();
-});
-
-for (const [what, spoil, mend] of [
-  ['full', fill, (anchor: string) => rmSync(join(anchor, 'ballast'))],
-  ['read-only', (anchor: string) => remount(anchor, 'ro'), (anchor: string) => remount(anchor, 'rw')],
-] as const) {
-  test(`a ${what} disk below the anchor`, { skip: missing ?? false }, async () => {
+  it('read-only below the anchor from the beginning', async () => {
     const data = join(scratchDirectory(), 'writ-data');
     const anchor = `${data}-anchor`;
     mountAt(anchor, '1m');
-    const { letIn, issue, revoke, get, server } = await run(data, { args: ['--anchor', anchor] });
-    const { instance } = await letIn('planner');
-    const { serial } = await issue(instance);
-    spoil(anchor);
-    const key = randomUUID();
-    const error = await failureOf(revoke(serial, key));
-    assert.equal(error.code, 'storage_failed');
-    assert.equal(error.field, 'commit');
-    assert.match(error.message, /anchor/);
-    // It counts at once, but nobody is told that it is safe, whoever asks.
-    assert.equal((await get(`/v1/certificates/${serial}`))['status'], 'revoked');
-    assert.equal((await failureOf(revoke(serial, key))).code, 'unavailable');
-    assert.equal((await failureOf(revoke(serial))).code, 'unavailable');
-    assert.equal((await failureOf(issue(instance))).code, 'unavailable');
-
-    mend(anchor);
-    const { status } = await eventually(() => revoke(serial, key));
-    assert.equal(status, 'revoked');
-    assert.match(readFileSync(join(anchor, 'revocations'), 'utf8'), /^\{.*\}$/m);
-    await issue(instance);
-    await server.stop();
-    await verified(data);
+    remount(anchor, 'ro');
+    const error = await failureOf(run(data, { args: ['--anchor', anchor] }));
+    assert.match(refusalOf(error), /storage_failed: .*anchor/);
   });
-}
-
-test('a start on an anchor that cannot be written', { skip: missing ?? false }, async () => {
-  const data = join(scratchDirectory(), 'writ-data');
-  const anchor = `${data}-anchor`;
-  mountAt(anchor, '1m');
-  remount(anchor, 'ro');
-  const error = await failureOf(run(data, { args: ['--anchor', anchor] }));
-  assert.match(refusalOf(error), /storage_failed: .*anchor/);
 });
 
 /** Calls until it succeeds; fails with the last error after ten seconds. */

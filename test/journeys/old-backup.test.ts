@@ -1,0 +1,168 @@
+/** An older copy of the database in the place of the newest: noticed at start, and what was revoked stays revoked. */
+import assert from 'node:assert/strict';
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { openSqlite } from '../../src/db/sqlite.ts';
+import { parseCheckpoint } from '../../src/merkle/checkpoint.ts';
+import { parseNote } from '../../src/merkle/note.ts';
+import { parseCrl } from '../../src/x509/crl.ts';
+import { CRL_NUMBER, decodeCrlNumber } from '../../src/x509/extensions/crl-number.ts';
+import { writ } from '../program.ts';
+import { failureOf, type Run, refusalOf, run, scratchDirectory } from './authority.ts';
+import { clientOf, type Leaf, renew, whoami } from './clients.ts';
+
+describe('an older copy of the database', { concurrency: true }, () => {
+  it('where only revocations are missing they are recorded again', async () => {
+    const data = join(scratchDirectory(), 'writ-data');
+    const first = await run(data);
+    const [kept, revoked, stopped] = [
+      await first.letIn('kept'),
+      await first.letIn('revoked'),
+      await first.letIn('gone'),
+    ];
+    const backup = await backUp(data);
+    const { revoked_at: at } = await first.revoke(revoked.serial);
+    await first.post(`/v1/instances/${stopped.instance}/stop`, { cause: 'decommissioned' });
+    const before = await standing(first, data);
+    await first.server.kill();
+    await putBack(backup, data);
+
+    const again = await run(data);
+    for (const leaf of [revoked, stopped]) {
+      const { status, revoked_at: told } = await again.get(`/v1/certificates/${leaf.serial}`);
+      assert.equal(status, 'revoked');
+      if (leaf === revoked) assert.equal(told, at, 'as it was revoked first');
+      assert.equal((await failureOf(present(again, leaf))).code, 'revoked');
+      assert.equal((await failureOf(again.issue(stopped.instance))).code, 'revoked');
+    }
+    assert.equal(await present(again, kept), kept.id);
+    await notGoneBack(before, await standing(again, data));
+    await again.server.stop();
+    await verified(data);
+  });
+
+  it('where certificates were issued since it refuses, and goes on under a new log', async () => {
+    const data = join(scratchDirectory(), 'writ-data');
+    const first = await run(data);
+    const [kept, revoked] = [await first.letIn('kept'), await first.letIn('revoked')];
+    const backup = await backUp(data);
+    await first.revoke(revoked.serial);
+    const lost = await renewed(first, kept);
+    const lostAndRevoked = await renewed(first, kept);
+    await first.revoke(lostAndRevoked.serial);
+    const newest = await standing(first, data);
+    await first.server.stop();
+    await putBack(backup, data);
+
+    const refused = refusalOf(await failureOf(run(data)));
+    assert.match(refused, /^behind_anchor: the anchor knows a ledger of \d+ entries, but the database has only \d+/);
+    const commands = await writ(['operator', 'add', 'bea', '--data', data, '--out', join(data, '..', 'bea.json')]);
+    assert.equal(commands.code, 1);
+    assert.match(commands.stderr, /older copy.*\nnext: .*writ ledger new-log/);
+    const doctor = await writ(['doctor', '--data', data]);
+    assert.equal(doctor.code, 7);
+    assert.match(doctor.stdout, /FAIL +ledger and anchor/);
+    const verify = await writ(['ledger', 'verify', '--data', data]);
+    assert.equal(verify.code, 7);
+    assert.match(verify.stdout, /anchor/);
+
+    assert.equal((await writ(['ledger', 'new-log', '--data', data])).code, 0);
+    assert.notEqual((await writ(['ledger', 'new-log', '--data', data])).code, 0, 'nothing is lost any more');
+
+    const again = await run(data);
+    assert.match(await again.document('/ledger/checkpoint'), /^writ\.internal\/ledger-2\n/);
+    const { items } = await again.get<{ items: { type: string; body: { lost?: string } }[] }>(
+      '/v1/ledger/entries?from=0&limit=200',
+    );
+    const begun = items.filter(({ type }) => type === 'log.started');
+    assert.equal(begun.length, 2);
+    const named = parseCheckpoint(parseNote(begun[1]!.body.lost!).text);
+    assert.equal(named.origin, 'writ.internal/ledger');
+    assert.ok(named.size >= newest.size, 'the newest checkpoint that was lost is named');
+    assert.equal((await again.get(`/v1/certificates/${revoked.serial}`))['status'], 'revoked');
+    assert.equal((await failureOf(present(again, revoked))).code, 'revoked');
+    // What nobody knows any more is good for nothing, revoked or not.
+    for (const leaf of [lost, lostAndRevoked])
+      assert.match(String((await failureOf(present(again, leaf))).code), UNKNOWN);
+    assert.equal(await present(again, kept), kept.id);
+    await renewed(again, kept);
+    await notGoneBack(newest, await standing(again, data));
+    await again.server.stop();
+    await verified(data);
+  });
+});
+
+const UNKNOWN = /^(not_authenticated|revoked)$/;
+
+interface Standing {
+  readonly epoch: number;
+  readonly size: number;
+  readonly crls: ReadonlyMap<string, number>;
+}
+
+/** What may never go back. */
+async function standing({ server }: Run, data: string): Promise<Standing> {
+  const reader = openSqlite({ path: join(data, 'writ.db'), readOnly: true });
+  try {
+    const { epoch, size } = (await reader.get('SELECT epoch, size FROM ledger_head'))!;
+    const crls = new Map<string, number>();
+    for (const { authority, crl } of await reader.all('SELECT authority, crl FROM authority_crl')) {
+      const stored = crl as Uint8Array;
+      crls.set(String(authority), crlNumber(stored));
+      const served = new Uint8Array(await (await fetch(`${server.plain}/crl/${String(authority)}.crl`)).arrayBuffer());
+      assert.deepEqual(served, new Uint8Array(stored));
+    }
+    assert.ok(crls.size > 0);
+    return { epoch: Number(epoch), size: Number(size), crls };
+  } finally {
+    await reader.close();
+  }
+}
+
+function crlNumber(der: Uint8Array): number {
+  const found = parseCrl(der).extensions.find(({ oid }) => oid === CRL_NUMBER);
+  return Number(decodeCrlNumber(found!.value));
+}
+
+async function notGoneBack(before: Standing, after: Standing): Promise<void> {
+  assert.ok(after.epoch >= before.epoch, `epoch ${after.epoch} after ${before.epoch}`);
+  for (const [authority, number] of before.crls) assert.ok(after.crls.get(authority)! >= number);
+}
+
+async function backUp(data: string): Promise<string> {
+  const backup = `${data}-backup`;
+  const { code, stderr } = await writ(['backup', backup, '--data', data]);
+  assert.equal(code, 0, stderr);
+  return backup;
+}
+
+/** The newest data are gone; the backup takes their place. */
+async function putBack(backup: string, data: string): Promise<void> {
+  renameSync(data, `${data}-lost`);
+  const { code, stderr } = await writ(['restore', backup, '--data', data]);
+  assert.equal(code, 0, stderr);
+}
+
+async function verified(data: string): Promise<void> {
+  const { code, stdout, stderr } = await writ(['ledger', 'verify', '--data', data]);
+  assert.equal(code, 0, stdout + stderr);
+}
+
+async function present({ server, roots }: Run, leaf: Leaf): Promise<string> {
+  const client = clientOf(server.api, roots, leaf);
+  try {
+    return await whoami(client);
+  } finally {
+    client.close();
+  }
+}
+
+async function renewed({ server, roots }: Run, leaf: Leaf): Promise<Leaf> {
+  const client = clientOf(server.api, roots, leaf);
+  try {
+    return await renew(client);
+  } finally {
+    client.close();
+  }
+}
