@@ -57,7 +57,8 @@ const source = join(root, 'src/cmd/main.ts');
 // A checkout runs its source; the published package has no `src` and carries built JavaScript.
 const main = existsSync(source) ? source : built;
 const given = process.argv.slice(2);
-const args = given[0] === '--node-script' ? given.slice(1) : [main, ...given];
+// SIGUSR1 would open Node's debugger on loopback, to every user of the machine.
+const args = given[0] === '--node-script' ? given.slice(1) : ['--disable-sigusr1', main, ...given];
 
 const child = spawn(node, args, { stdio: 'inherit' });
 // The terminal signals the whole group; what is sent to the launcher alone is passed on.
