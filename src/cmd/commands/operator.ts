@@ -3,11 +3,15 @@ import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { type Command, EXIT } from '../../cli/command.ts';
 import { needed } from '../../cli/input.ts';
+import { type Operator, readOperator } from '../../registry/operator.ts';
+import type { RevocationParts } from '../../revocation/parts.ts';
 import { removeOperator } from '../../revocation/remove-operator.ts';
+import { revokeCertificate } from '../../revocation/revoke.ts';
 import { parseName } from '../../spiffe-id/name.ts';
 import { administer, DATA_FLAG } from '../administration.ts';
 import { ADMINISTRATOR, makeOperatorCredential, writeCredential } from '../operator-credential.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
+import type { ThreadParts } from '../server/thread-parts.ts';
 import { serverUrl } from './start.ts';
 
 const NAME = { name: 'name', summary: 'name of the operator', required: true } as const;
@@ -23,7 +27,12 @@ export function operatorCommands(log: () => Log): readonly Command[] {
       flags: [
         DATA_FLAG,
         { name: 'out', value: 'file', summary: 'new file for the credential (default NAME-operator.json)' },
-        { name: 'replace', summary: 'the operator exists and lost their credential' },
+        { name: 'replace', summary: 'the operator lost their credential: the certificates before are revoked' },
+        {
+          name: 'server',
+          value: 'https://host:port',
+          summary: 'address that the credential names; otherwise that of the configuration',
+        },
         ...PASSPHRASE_FLAGS,
       ],
       changes: true,
@@ -35,8 +44,15 @@ export function operatorCommands(log: () => Log): readonly Command[] {
           return EXIT.ok;
         }
         await administer(input, log(), async ({ config, parts }) => {
-          const request = { name, server: serverUrl(config), existing: input.has('replace') };
-          writeCredential(out, await makeOperatorCredential(request, parts), false);
+          const existing = input.has('replace');
+          const before = await readOperator(parts.reader, name, parts.clock.now());
+          if (before !== undefined && !existing) throw taken(before);
+          const server = input.flag('server') ?? serverUrl(config);
+          writeCredential(out, await makeOperatorCredential({ name, server, existing }, parts), false);
+          // Whoever finds what was lost is to find it worthless.
+          for (const serial of before?.serials ?? []) {
+            await revokeCertificate(ADMINISTRATOR, { serial, cause: 'key_theft' }, revocationOf(parts));
+          }
         });
         terminal.result({ operator: name, credential: out }, `Operator ${name}: ${out}`);
         terminal.say('Hand the file over safely; it is a private key. Use it with --operator or WRIT_OPERATOR.');
@@ -57,7 +73,6 @@ export function operatorCommands(log: () => Log): readonly Command[] {
           return EXIT.ok;
         }
         await administer(input, log(), async ({ database, parts }) => {
-          const { reader, commit, clock, certificates, policy } = parts;
           const others = await database.get("SELECT 1 AS found FROM operator WHERE status = 'active' AND name <> ?", [
             name,
           ]);
@@ -67,15 +82,7 @@ export function operatorCommands(log: () => Log): readonly Command[] {
               remedy: 'Add another operator first, or say --force.',
             });
           }
-          const revocation = {
-            reader,
-            commit,
-            clock,
-            certificates,
-            authorize: policy.authorize,
-            refresh: () => policy.fresh(),
-          };
-          await removeOperator(ADMINISTRATOR, { operator: name, cause: 'owner_withdrawn' }, revocation);
+          await removeOperator(ADMINISTRATOR, { operator: name, cause: 'owner_withdrawn' }, revocationOf(parts));
         });
         terminal.result(
           { operator: name, status: 'removed' },
@@ -85,4 +92,18 @@ export function operatorCommands(log: () => Log): readonly Command[] {
       },
     },
   ];
+}
+
+function revocationOf({ reader, commit, clock, certificates, policy }: ThreadParts): RevocationParts {
+  return { reader, commit, clock, certificates, authorize: policy.authorize, refresh: () => policy.fresh() };
+}
+
+function taken({ status }: Operator): WritError {
+  const removed = status === 'removed';
+  return new WritError('conflict', removed ? 'An operator by this name was removed' : 'The operator exists already', {
+    field: 'name',
+    remedy: removed
+      ? 'Choose another name: names are never used twice.'
+      : 'Choose another name, or say --replace if the credential is lost.',
+  });
 }

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type Ended, type RunningServer, startServer, writ } from '../program.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'writ-operators-'));
+const data = join(scratch, 'writ-data');
+let server: RunningServer;
+before(async () => {
+  server = await startServer(data, { cwd: scratch });
+});
+after(async () => {
+  await server.stop();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+const administer = (...args: readonly string[]): Promise<Ended> =>
+  writ(['operator', ...args, '--data', data, '--json'], { cwd: scratch });
+const add = (name: string, file: string, ...more: readonly string[]): Promise<Ended> =>
+  administer('add', name, '--out', file, '--server', server.api.replace('127.0.0.1', 'localhost'), ...more);
+const whoami = (file: string): Promise<Ended> => writ(['whoami', '--operator', file, '--json'], { cwd: scratch });
+const codeOf = (ended: Ended): unknown => JSON.parse(ended.stderr.trim().split('\n').at(-1)!).error.code;
+
+test('a second operator, a lost credential and a removal, beside the running server', {
+  timeout: 120_000,
+}, async () => {
+  assert.equal((await add('ada', 'ada.json')).code, 0);
+  assert.equal(statSync(join(scratch, 'ada.json')).mode & 0o777, 0o600);
+  assert.equal(JSON.parse((await whoami('ada.json')).stdout).name, 'ada');
+
+  const again = await add('ada', 'again.json');
+  assert.deepEqual([again.code, codeOf(again)], [8, 'conflict']);
+  assert.match(again.stderr, /--replace/);
+
+  assert.equal((await add('ada', 'ada-2.json', '--replace')).code, 0);
+  const lost = await whoami('ada.json');
+  assert.deepEqual([lost.code, codeOf(lost)], [5, 'revoked'], 'what was lost is worthless');
+  assert.equal(JSON.parse((await whoami('ada-2.json')).stdout).name, 'ada');
+
+  assert.equal((await administer('remove', 'ada')).code, 0);
+  assert.equal(codeOf(await whoami('ada-2.json')), 'revoked');
+  const burnt = await add('ada', 'burnt.json');
+  assert.deepEqual([burnt.code, codeOf(burnt)], [8, 'conflict']);
+  assert.match(burnt.stderr, /never used twice/);
+  assert.equal(codeOf(await administer('remove', 'admin')), 'conflict', 'the last one stays');
+});
