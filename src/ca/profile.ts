@@ -53,6 +53,8 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const LONGEST_LIFETIME = 366 * DAY;
+/** What a profile for agents may say. An agent whose certificate lived longer would outlive whoever should answer for it. */
+const AGENTS_LIFETIME = { least: 5 * MINUTE, most: DAY };
 const MOST_NAMES = 100;
 
 /** All kinds of key but P-521, which hardly anything offers, and RSA, which is large and slow for a life of an hour. */
@@ -88,9 +90,6 @@ export function builtInProfiles(permitted: Pick<Profile, 'dns' | 'networks'>): P
 export function parseProfile(value: unknown): Profile {
   const members = ['name', 'subjects', 'keys', 'lifetime', 'dns', 'networks', 'context', 'revocation'];
   const given = object(value, '', members);
-  const lifetime = object(given['lifetime'], '/lifetime', ['default', 'least', 'most']);
-  const least = seconds(lifetime['least'], '/lifetime/least', MINUTE);
-  const usual = seconds(lifetime['default'], '/lifetime/default', least);
   const name = given['name'];
   if (typeof name !== 'string' || !isName(name)) {
     fail('/name', 'is not a name', 'Use 1 to 63 lower-case letters, digits and dashes.');
@@ -98,6 +97,11 @@ export function parseProfile(value: unknown): Profile {
   if (RESERVED.includes(name)) fail('/name', 'is one of an authority', 'Use another name.');
   const keys = list(given['keys'], '/keys', (item) => ALGORITHMS.find((algorithm) => algorithm === item));
   const subjects = list(given['subjects'], '/subjects', (item) => SUBJECTS.find((subject) => subject === item));
+  const bounds = subjects.includes('agent') ? AGENTS_LIFETIME : { least: MINUTE, most: LONGEST_LIFETIME };
+  const lifetime = object(given['lifetime'], '/lifetime', ['default', 'least', 'most']);
+  const least = seconds(lifetime['least'], '/lifetime/least', bounds);
+  const usual = seconds(lifetime['default'], '/lifetime/default', { ...bounds, least });
+  const most = seconds(lifetime['most'], '/lifetime/most', { ...bounds, least: usual });
   if (subjects.length === 0) fail('/subjects', 'is for nobody', `Use one or more of: ${SUBJECTS.join(', ')}.`);
   if (keys.length === 0) fail('/keys', 'allows no key at all', `Use one or more of: ${ALGORITHMS.join(', ')}.`);
   if (typeof given['context'] !== 'boolean') fail('/context', 'is not true or false', 'Use true or false.');
@@ -105,7 +109,7 @@ export function parseProfile(value: unknown): Profile {
     name,
     subjects,
     keys,
-    lifetime: { default: usual, least, most: seconds(lifetime['most'], '/lifetime/most', usual) },
+    lifetime: { default: usual, least, most },
     dns: list(given['dns'], '/dns', (item) => (isHostName(item) && item === item.toLowerCase() ? item : undefined)),
     networks: list(given['networks'], '/networks', (item) => (parseNetwork(item) === undefined ? undefined : item)),
     context: given['context'],
@@ -126,11 +130,9 @@ function revocation(value: unknown): Profile['revocation'] {
   return known;
 }
 
-function seconds(value: unknown, field: string, least: number): number {
-  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= LONGEST_LIFETIME) {
-    return value as number;
-  }
-  fail(field, 'is not a number of seconds in range', `Use a whole number from ${least} to ${LONGEST_LIFETIME}.`);
+function seconds(value: unknown, field: string, { least, most }: { least: number; most: number }): number {
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
+  fail(field, 'is not a number of seconds in range', `Use a whole number from ${least} to ${most}.`);
 }
 
 function list<T extends string>(value: unknown, field: string, parse: (item: string) => T | undefined): readonly T[] {

@@ -39,12 +39,12 @@ export function ruleCommands(log: () => Log): readonly Command[] {
     {
       path: 'profile publish',
       summary: 'Put a certificate profile in force',
-      details: 'JSON, as "writ profile show NAME --json" prints it, without version and time.',
+      details: 'JSON, as "writ profile show NAME --json" prints it.',
       parameters: [FILE],
       flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
       changes: true,
       async run(input, terminal) {
-        const value = parseJson(readInput(needed(input, 'file'), 'file'));
+        const value = withoutHistory(parseJson(readInput(needed(input, 'file'), 'file')));
         const stored = await administer(input, log(), ({ parts }) => {
           const { reader, commit, clock, policy } = parts;
           const publishing = { reader, commit, clock, authorize: policy.authorize };
@@ -71,4 +71,12 @@ function parseJson(text: string): unknown {
       cause,
     });
   }
+}
+
+/** Drops what `profile show` tells beside the profile itself: the publication gives both anew. */
+function withoutHistory(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).filter(([member]) => member !== 'version' && member !== 'updated_at'),
+  );
 }
