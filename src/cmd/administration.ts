@@ -47,12 +47,7 @@ export async function administer<T>(input: Input, log: Log, act: (opened: Admini
     await migrate(database);
     const keyring = await unlock(database, input, directory);
     const hierarchy = await readHierarchy(database);
-    if (hierarchy === undefined) {
-      throw new WritError('not_found', 'The installation was never finished', {
-        field: '--data',
-        remedy: 'Run "writ init" or "writ start" again; it goes on where it stopped.',
-      });
-    }
+    if (hierarchy === undefined) throw neverFinished();
     const [clock, random, epoch] = [systemClock, systemRandom(), epochCell()];
     const ledgerKeys = ledgerSigners(await openLedgerKeys(database, keyring));
     const recorder = await openRecorder({ config, database, ledgerKeys, clock, random, log, epoch });
@@ -76,6 +71,14 @@ export async function administer<T>(input: Input, log: Log, act: (opened: Admini
   } finally {
     await database.close();
   }
+}
+
+/** For commands that need an installation and find one that an interrupted "writ init" left. */
+export function neverFinished(): WritError {
+  return new WritError('not_found', 'The installation was never finished', {
+    field: '--data',
+    remedy: 'Run "writ init" or "writ start" again; it goes on where it stopped.',
+  });
 }
 
 /** Opens the sealed keys with the passphrase that the flags name. */

@@ -11,6 +11,7 @@ import { operatorCommands } from './commands/operator.ts';
 import { passphraseCommand } from './commands/passphrase.ts';
 import { ruleCommands } from './commands/rules.ts';
 import { startCommand } from './commands/start.ts';
+import { statusCommand } from './commands/status.ts';
 import { sayingDiskErrors } from './disk-error.ts';
 import { openLog } from './log.ts';
 
@@ -20,6 +21,7 @@ export function commandTable(): readonly Command[] {
   const commands = [
     startCommand(),
     initCommand(),
+    statusCommand(),
     ...clientCommands(),
     ...operatorCommands(log),
     ...ruleCommands(log),

@@ -94,9 +94,9 @@ export function parseConfig(value: unknown): Config {
     ...base,
     names: given['names'] === undefined ? base.names : texts(given['names'], 'names'),
     listen: {
-      api: address(listen['api'] ?? base.listen.api, 'listen.api'),
-      public: address(listen['public'] ?? base.listen.public, 'listen.public'),
-      plain: address(listen['plain'] ?? base.listen.plain, 'listen.plain'),
+      api: parseAddress(listen['api'] ?? base.listen.api, 'listen.api'),
+      public: parseAddress(listen['public'] ?? base.listen.public, 'listen.public'),
+      plain: parseAddress(listen['plain'] ?? base.listen.plain, 'listen.plain'),
     },
     database: given['database'] === undefined ? base.database : parseDatabase(given['database']),
     requestThreads: whole(given['requestThreads'] ?? base.requestThreads, 'requestThreads', 1, 64),
@@ -146,7 +146,8 @@ export function splitAddress(value: string): { host: string; port: number } {
   return { host: host.startsWith('[') ? host.slice(1, -1) : host, port: Number(value.slice(colon + 1)) };
 }
 
-function address(value: unknown, field: string): string {
+/** Checks `host:port`. Throws `bad_config` naming the field. */
+export function parseAddress(value: unknown, field: string): string {
   const checked = text(value, field);
   if (!/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/.test(checked) || splitAddress(checked).port > 65_535) {
     fail(field, 'is not host:port', 'Write it like 127.0.0.1:8443 or [::1]:8443.');

@@ -8,6 +8,7 @@ import { encodePem } from '../der/pem.ts';
 import { addOperatorWithCertificate, issueOperatorCertificate } from '../issuance/operator.ts';
 import type { Name } from '../spiffe-id/name.ts';
 import { operatorId } from '../spiffe-id/subject.ts';
+import { type Config, splitAddress } from './config.ts';
 import { makeOwnKey } from './own-key.ts';
 import type { ThreadParts } from './server/thread-parts.ts';
 
@@ -49,6 +50,12 @@ export async function makeOperatorCredential(
     chain: [issued.der, ...issued.chain].map(pem),
     key,
   };
+}
+
+/** Where the command line finds the server: under its first name, at the port of the API. */
+export function serverUrl({ names, listen }: Pick<Config, 'names' | 'listen'>): string {
+  const host = names[0]!;
+  return `https://${host.includes(':') ? `[${host}]` : host}:${splitAddress(listen.api).port}`;
 }
 
 /** Writes a credential owner-only, in an owner-only directory. Refuses (`conflict`) to replace one without `replace`. */

@@ -1,28 +1,27 @@
-import { existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
-import { get } from 'node:https';
+import { existsSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { isWritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
-import { rootsOf } from '../../ca/authority.ts';
 import { dueItems } from '../../ca/due.ts';
 import { type Hierarchy, readHierarchy } from '../../ca/hierarchy.ts';
 import { issuingLifetime } from '../../ca/lifetime.ts';
 import { readProfiles } from '../../ca/profile-store.ts';
 import { type Command, EXIT, type Input } from '../../cli/command.ts';
-import type { OperatorCredential } from '../../cli/credential.ts';
+import { readCredential } from '../../cli/credential.ts';
 import { table } from '../../cli/table.ts';
 import type { Database } from '../../db/database.ts';
-import { decodePem, encodePem } from '../../der/pem.ts';
+import { decodePem } from '../../der/pem.ts';
 import { Anchor } from '../../ledger/anchor.ts';
 import { readHead } from '../../ledger/head.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
 import { DATA_FLAG, unlock } from '../administration.ts';
-import { type Config, readConfig, splitAddress } from '../config.ts';
+import { type Config, readConfig } from '../config.ts';
 import { type DataDirectory, dataDirectory } from '../data-directory.ts';
 import { openEngine } from '../engine.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
-import { serverUrl } from './start.ts';
+import { askReadiness } from '../readiness.ts';
+import { listenOf } from '../running.ts';
 
 type State = 'pass' | 'warn' | 'fail';
 
@@ -110,7 +109,7 @@ async function examine(input: Input, log: Log): Promise<Finding[]> {
       });
       if (hierarchy !== undefined) {
         await attempt('due', () => due(database, hierarchy));
-        await attempt('server', () => reachable(config, hierarchy));
+        await attempt('server', () => reachable(config, directory, hierarchy));
       }
     } finally {
       await database.close();
@@ -169,30 +168,33 @@ async function due(database: Database, hierarchy: Hierarchy): Promise<Omit<Findi
   return { state: first.overdue ? 'fail' : 'warn', found: first.message, fix: first.command };
 }
 
-/** Asks the server for its readiness, trusting our own root alone. */
-async function reachable(config: Config, hierarchy: Hierarchy): Promise<Omit<Finding, 'check'>> {
-  const { host, port } = splitAddress(config.listen.api);
-  const ca = rootsOf(hierarchy.authorities).map(({ certificate }) => encodePem('CERTIFICATE', certificate.raw));
-  const status = await new Promise<number>((resolve, reject) => {
-    get({ host, port, path: '/readyz', ca, servername: config.names[0]!, timeout: 3000 }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode ?? 0);
-    })
-      .on('timeout', function (this: { destroy(error: Error): void }) {
-        this.destroy(new Error('no answer within 3 s'));
-      })
-      .on('error', reject);
-  }).catch((error: NodeJS.ErrnoException) => error);
-  if (status === 200) return { state: 'pass', found: `ready at ${serverUrl(config)}` };
-  if (typeof status === 'number') return { state: 'fail', found: `answers ${status}`, fix: 'look at its log' };
-  if (status.code === 'ECONNREFUSED') return { state: 'warn', found: 'not running', fix: 'writ start' };
-  return { state: 'fail', found: status.message, fix: 'see whether another program has the port' };
+async function reachable(
+  config: Config,
+  directory: DataDirectory,
+  hierarchy: Hierarchy,
+): Promise<Omit<Finding, 'check'>> {
+  const { api } = listenOf(config, directory);
+  const readiness = await askReadiness(api, hierarchy);
+  switch (readiness.state) {
+    case 'ready':
+      return { state: 'pass', found: `ready at https://${api}` };
+    case 'not_ready':
+      return { state: 'fail', found: readiness.detail, fix: 'look at its log' };
+    case 'stopped':
+      return { state: 'warn', found: 'not running', fix: 'writ start' };
+    case 'strange':
+      return {
+        state: 'fail',
+        found: readiness.detail,
+        fix: `see which program has ${api}: ss -ltnp`,
+      };
+  }
 }
 
 function operator(directory: DataDirectory): Omit<Finding, 'check'> {
   const path = join(directory.operator, 'operator.json');
   if (!existsSync(path)) return { state: 'warn', found: 'not here', fix: 'writ operator add NAME' };
-  const { chain, name } = JSON.parse(readFileSync(path, 'utf8')) as OperatorCredential;
+  const { chain, name } = readCredential(path);
   const { notAfter } = parseCertificate(decodePem(chain[0]!, 'CERTIFICATE'));
   const days = Math.floor((notAfter - systemClock.now()) / DAY_MS);
   const fix = `writ operator add ${name} --replace --out ${name}-operator.json`;

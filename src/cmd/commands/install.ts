@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
@@ -10,6 +11,7 @@ import { DATA_FLAG } from '../administration.ts';
 import { type Config, defaultConfig, parseConfig } from '../config.ts';
 import { type DataDirectory, dataDirectory, isInitialised } from '../data-directory.ts';
 import { type Initialised, initialise } from '../initialise.ts';
+import { LISTEN_FLAGS, withListenFlags } from '../listen-flags.ts';
 import { openLog } from '../log.ts';
 import { PASSPHRASE_FLAGS, passphraseSource } from '../passphrase.ts';
 
@@ -18,8 +20,7 @@ export const INSTALL_FLAGS: readonly Flag[] = [
   {
     name: 'trust-domain',
     value: 'name',
-    summary: 'trust domain of all identities, fixed for ever',
-    default: 'writ.internal',
+    summary: 'trust domain of all identities, fixed for ever (default writ.internal)',
     environment: 'WRIT_TRUST_DOMAIN',
   },
   {
@@ -41,7 +42,10 @@ export const INSTALL_FLAGS: readonly Flag[] = [
   { name: 'anchor', value: 'directory', summary: 'directory for the anchor, best on other storage' },
   { name: 'root-key-out', value: 'file', summary: 'new file for the root key, which then is not kept here' },
   { name: 'config', value: 'file', summary: 'configuration to begin with, e.g. to use PostgreSQL' },
+  ...LISTEN_FLAGS,
 ];
+
+const TRUST_DOMAIN = 'writ.internal';
 
 export function initCommand(): Command {
   return {
@@ -124,20 +128,46 @@ export function install(input: Input, directory: DataDirectory, log: Log): Promi
   );
 }
 
+/**
+ * Refuses flags that ask for another installation than the one that is there: what was decided once is not changed by
+ * starting again.
+ */
+export function requireSame(config: Config, input: Input): void {
+  const [domain, anchor] = [input.flag('trust-domain'), input.flag('anchor')];
+  if (domain !== undefined && domain !== config.trustDomain) {
+    throw new WritError('conflict', `This installation is that of trust domain ${config.trustDomain}`, {
+      field: '--trust-domain',
+      remedy: 'A trust domain is fixed for ever: leave the flag out, or name another directory with --data.',
+    });
+  }
+  if (anchor !== undefined && resolve(anchor) !== resolve(config.anchor)) {
+    throw new WritError('conflict', `The anchor of this installation is ${config.anchor}`, {
+      field: '--anchor',
+      remedy: 'To move it, stop the server, move the directory and change "anchor" in config.json.',
+    });
+  }
+}
+
 /** The configuration that an interrupted run has left, else one of flags, given file and defaults. */
 function configOf(input: Input, directory: DataDirectory): Config {
   if (isInitialised(directory)) return readJson(directory.config);
   const given = input.flag('config');
-  const base = given === undefined ? defaultConfig(input.flag('trust-domain')!, directory.anchor) : readJson(given);
+  const domain = input.flag('trust-domain');
+  const base = given === undefined ? defaultConfig(domain ?? TRUST_DOMAIN, directory.anchor) : readJson(given);
   const names = input.flags('name');
   const anchor = input.flag('anchor');
-  return {
-    ...base,
-    ...(names.length === 0
-      ? {}
-      : { names: input.has('no-loopback') ? names : [...new Set([...names, ...base.names])] }),
-    ...(anchor === undefined ? {} : { anchor }),
-  };
+  const config = withListenFlags(
+    {
+      ...base,
+      ...(domain === undefined ? {} : { trustDomain: domain }),
+      ...(names.length === 0
+        ? {}
+        : { names: input.has('no-loopback') ? names : [...new Set([...names, ...base.names])] }),
+      ...(anchor === undefined ? {} : { anchor: resolve(anchor) }),
+    },
+    input,
+  );
+  return config;
 }
 
 function readJson(path: string): Config {

@@ -9,10 +9,10 @@ import { removeOperator } from '../../revocation/remove-operator.ts';
 import { revokeCertificate } from '../../revocation/revoke.ts';
 import { parseName } from '../../spiffe-id/name.ts';
 import { administer, DATA_FLAG } from '../administration.ts';
-import { ADMINISTRATOR, makeOperatorCredential, writeCredential } from '../operator-credential.ts';
+import { ADMINISTRATOR, makeOperatorCredential, serverUrl, writeCredential } from '../operator-credential.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
+import { listenOf } from '../running.ts';
 import type { ThreadParts } from '../server/thread-parts.ts';
-import { serverUrl } from './start.ts';
 
 const NAME = { name: 'name', summary: 'name of the operator', required: true } as const;
 
@@ -31,7 +31,7 @@ export function operatorCommands(log: () => Log): readonly Command[] {
         {
           name: 'server',
           value: 'https://host:port',
-          summary: 'address that the credential names; otherwise that of the configuration',
+          summary: 'address that the credential names; otherwise that of the server here',
         },
         ...PASSPHRASE_FLAGS,
       ],
@@ -43,11 +43,11 @@ export function operatorCommands(log: () => Log): readonly Command[] {
           terminal.result({ would: 'add', operator: name, out }, `Would add operator ${name} and write ${out}.`);
           return EXIT.ok;
         }
-        await administer(input, log(), async ({ config, parts }) => {
+        await administer(input, log(), async ({ directory, config, parts }) => {
           const existing = input.has('replace');
           const before = await readOperator(parts.reader, name, parts.clock.now());
           if (before !== undefined && !existing) throw taken(before);
-          const server = input.flag('server') ?? serverUrl(config);
+          const server = input.flag('server') ?? serverUrl({ ...config, listen: listenOf(config, directory) });
           writeCredential(out, await makeOperatorCredential({ name, server, existing }, parts), false);
           // Whoever finds what was lost is to find it worthless.
           for (const serial of before?.serials ?? []) {

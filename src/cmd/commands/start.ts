@@ -1,19 +1,18 @@
-import { hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
-import { rootsOf } from '../../ca/authority.ts';
 import { type Hierarchy, readHierarchy } from '../../ca/hierarchy.ts';
 import { type Command, EXIT, type Input, type Terminal } from '../../cli/command.ts';
+import { readCredential } from '../../cli/credential.ts';
 import type { Database } from '../../db/database.ts';
 import { migrate } from '../../db/migrate.ts';
 import type { Keyring } from '../../keys/keyring.ts';
 import type { Name } from '../../spiffe-id/name.ts';
 import { administer, DATA_FLAG, unlock } from '../administration.ts';
-import { type Config, readConfig, splitAddress } from '../config.ts';
+import { type Config, readConfig } from '../config.ts';
 import {
   type DataDirectory,
   dataDirectory,
@@ -22,13 +21,16 @@ import {
   prepareDirectory,
 } from '../data-directory.ts';
 import { openEngine } from '../engine.ts';
+import { greetingJson, greetingText } from '../greeting.ts';
 import { openLedgerKeys } from '../ledger-keys.ts';
+import { withListenFlags } from '../listen-flags.ts';
 import { openLog } from '../log.ts';
-import { makeOperatorCredential, writeCredential } from '../operator-credential.ts';
+import { makeOperatorCredential, serverUrl, writeCredential } from '../operator-credential.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
+import { forgetRunning, noteRunning } from '../running.ts';
 import { FollowedKeyring } from '../server/followed-keyring.ts';
-import { type RunningServer, startServer } from '../server/server.ts';
-import { INSTALL_FLAGS, install } from './install.ts';
+import { startServer } from '../server/server.ts';
+import { INSTALL_FLAGS, install, requireSame } from './install.ts';
 
 /** The operator that the first start makes. */
 const FIRST_OPERATOR = 'admin' as Name;
@@ -37,15 +39,7 @@ export function startCommand(): Command {
   return {
     path: 'start',
     summary: 'Run the authority; on an empty directory make it first',
-    flags: [
-      DATA_FLAG,
-      { name: 'listen', value: 'host:port', summary: 'address of the API' },
-      { name: 'listen-public', value: 'host:port', summary: 'address of the public TLS listener' },
-      { name: 'listen-plain', value: 'host:port', summary: 'address of the plain HTTP listener' },
-      { name: 'threads', value: 'number', summary: 'threads that answer requests' },
-      ...INSTALL_FLAGS,
-      ...PASSPHRASE_FLAGS,
-    ],
+    flags: [DATA_FLAG, ...INSTALL_FLAGS, ...PASSPHRASE_FLAGS],
     examples: [{ line: 'writ start', does: 'runs on ./writ-data, asks nothing' }],
     async run(input, terminal) {
       const directory = dataDirectory(input.flag('data')!);
@@ -63,7 +57,9 @@ export function startCommand(): Command {
 async function run(input: Input, terminal: Terminal, directory: DataDirectory): Promise<number> {
   const log = openLog(isInitialised(directory) ? readConfig(directory.config).logLevel : 'info', 'main');
   await installIfEmpty(input, terminal, directory, log);
-  const config = withFlags(readConfig(directory.config), input);
+  const kept = readConfig(directory.config);
+  requireSame(kept, input);
+  const config = withListenFlags(kept, input);
   const { reader, keyring, hierarchy } = await open(config, directory, input);
   let lost: Error | undefined;
   let wake: (() => void) | undefined;
@@ -82,24 +78,27 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
       wake?.();
     },
   });
-  // Only now is it known under which port the credential finds the server.
-  if (!existsSync(join(directory.operator, 'operator.json')) && !(await hasOperators(reader))) {
-    await makeFirstOperator(input, directory, { ...config, listen: server.listening }, log);
+  try {
+    noteRunning(directory, { pid: process.pid, listen: server.listening });
+    // Only now is it known under which port the credential finds the server.
+    await keepFirstOperator(input, directory, { reader, log, config: { ...config, listen: server.listening } });
+    const greeting = { directory, config, hierarchy, listen: server.listening };
+    terminal.line(greetingJson(greeting), `Writ is running.\n\n${greetingText(greeting)}`);
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+      if (lost !== undefined) resolve();
+      for (const signal of STOPPING) process.once(signal, () => resolve());
+    });
+  } finally {
+    forgetRunning(directory);
   }
-  greet(terminal, { directory, config, hierarchy, server });
-  await new Promise<void>((resolve) => {
-    wake = resolve;
-    if (lost !== undefined) resolve();
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
-  });
   if (lost !== undefined) {
     throw new WritError('internal', `A thread was lost: ${lost.message}`, {
       remedy: 'Start the server again; whatever was acknowledged is recorded.',
     });
   }
   terminal.say('Stopping: answering what has begun.');
-  process.once('SIGINT', () => process.exit(130));
+  endOnSecondCtrlC();
   await server.stop();
   terminal.say('Stopped.');
   return EXIT.ok;
@@ -137,88 +136,37 @@ async function open(
   return { reader, keyring, hierarchy: (await readHierarchy(reader))! };
 }
 
-async function hasOperators(reader: Database): Promise<boolean> {
-  return (await reader.get('SELECT 1 AS found FROM operator LIMIT 1')) !== undefined;
-}
-
-async function makeFirstOperator(input: Input, directory: DataDirectory, config: Config, log: Log): Promise<void> {
+/** Makes the first operator where there is none; sees to it that their credential leads to where the server is now. */
+async function keepFirstOperator(
+  input: Input,
+  directory: DataDirectory,
+  { reader, log, config }: { readonly reader: Database; readonly log: Log; readonly config: Config },
+): Promise<void> {
+  const file = join(directory.operator, 'operator.json');
+  if (existsSync(file)) {
+    const credential = readCredential(file);
+    const server = serverUrl(config);
+    if (credential.server !== server) writeCredential(file, { ...credential, server }, true);
+    return;
+  }
+  if ((await reader.get('SELECT 1 AS found FROM operator LIMIT 1')) !== undefined) return;
   await administer(input, log, async ({ parts }) => {
     if (parts.authority.authorities().every(({ kind }) => kind !== 'issuing')) return;
-    const credential = await makeOperatorCredential(
-      { name: FIRST_OPERATOR, server: serverUrl(config), existing: false },
-      parts,
-    );
-    writeCredential(join(directory.operator, 'operator.json'), credential, true);
+    const request = { name: FIRST_OPERATOR, server: serverUrl(config), existing: false };
+    writeCredential(file, await makeOperatorCredential(request, parts), true);
   });
 }
 
-/** Where the command line on this machine finds the server. */
-export function serverUrl(config: Config): string {
-  const host = config.names[0]!;
-  return `https://${host.includes(':') ? `[${host}]` : host}:${splitAddress(config.listen.api).port}`;
-}
+/** What asks a server to stop. */
+const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-function withFlags(config: Config, input: Input): Config {
-  const { api, public: open, plain } = config.listen;
-  const threads = input.flag('threads');
-  const listen = {
-    api: input.flag('listen') ?? api,
-    public: input.flag('listen-public') ?? open,
-    plain: input.flag('listen-plain') ?? plain,
-  };
-  return { ...config, listen, ...(threads === undefined ? {} : { requestThreads: Number(threads) }) };
-}
+/** One Ctrl-C arrives several times where a terminal, npm and the launcher all pass it on. */
+const ONE_CTRL_C_MS = 1000;
 
-function greet(
-  terminal: Terminal,
-  {
-    directory,
-    config,
-    hierarchy,
-    server,
-  }: { directory: DataDirectory; config: Config; hierarchy: Hierarchy; server: RunningServer },
-): void {
-  const root = rootsOf(hierarchy.authorities)[0];
-  const fingerprint = root === undefined ? 'none yet' : `sha256:${hash('sha256', root.certificate.raw)}`;
-  const { api, public: open, plain } = server.listening;
-  terminal.line(
-    {
-      trust_domain: hierarchy.trustDomain,
-      root_fingerprint: fingerprint,
-      api: `https://${api}`,
-      public: `https://${open}`,
-      plain: `http://${plain}`,
-      data: directory.path,
-      anchor: config.anchor,
-      passphrase_file: directory.passphrase,
-      operator: directory.operator,
-    },
-    `Writ is running.
-
-Trust domain  ${hierarchy.trustDomain}
-Root          ${fingerprint}
-API           https://${api}   (public documents: https://${open}, CRLs: http://${plain})
-Data          ${directory.path}
-Anchor        ${config.anchor}
-Passphrase    ${directory.passphrase}
-              It opens the authority's keys. A copy of the data directory alone opens none; whoever reads both has
-              them all. Keep them apart in production: "writ start --help" lists the other sources.
-Operator      ${directory.operator}/operator.json   (yours: the commands below use it)
-
-Next, in another terminal:
-${firstCommands(directory.operator).join('\n')}
-`,
-  );
-}
-
-/** What a newcomer pastes next, in the directory where the server was started. */
-function firstCommands(operator: string): readonly string[] {
-  // The credential is found by itself only beside data in the usual place.
-  const found = operator === resolve('writ-data-operator');
-  const flag = found ? '' : ` --operator '${operator}'`;
-  return [
-    `  npx writ agent register planner${flag} --team demo --sponsor you@example.com --purpose "plans things"`,
-    `  npx writ token create planner${flag}`,
-    `  npx writ run${flag} --agent planner -- env`,
-  ];
+function endOnSecondCtrlC(): void {
+  const begun = performance.now();
+  process.on('SIGINT', () => {
+    if (performance.now() - begun > ONE_CTRL_C_MS) process.exit(130);
+  });
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 }

@@ -1,0 +1,76 @@
+import { hash } from 'node:crypto';
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { rootsOf } from '../ca/authority.ts';
+import type { Hierarchy } from '../ca/hierarchy.ts';
+import { type Config, splitAddress } from './config.ts';
+import type { DataDirectory } from './data-directory.ts';
+
+/** What whoever runs an authority wants to see at one look. */
+export interface Greeting {
+  readonly directory: DataDirectory;
+  readonly config: Config;
+  readonly hierarchy: Hierarchy;
+  readonly listen: Config['listen'];
+}
+
+/** Members are stable: scripts read them. */
+export function greetingJson({ directory, config, hierarchy, listen }: Greeting): Record<string, string> {
+  return {
+    trust_domain: hierarchy.trustDomain,
+    root_fingerprint: rootFingerprint(hierarchy),
+    api: `https://${listen.api}`,
+    public: `https://${listen.public}`,
+    plain: `http://${listen.plain}`,
+    data: directory.path,
+    anchor: config.anchor,
+    passphrase_file: directory.passphrase,
+    operator: directory.operator,
+  };
+}
+
+/** The same in lines, below a first one of the caller's. */
+export function greetingText(greeting: Greeting): string {
+  const { directory, config, hierarchy, listen } = greeting;
+  return `Trust domain  ${hierarchy.trustDomain}
+Root          ${rootFingerprint(hierarchy)}
+API           https://${listen.api}   (public documents: https://${listen.public}, CRLs: http://${listen.plain})
+Data          ${directory.path}
+Anchor        ${config.anchor}
+Passphrase    ${directory.passphrase}
+              It opens the authority's keys. A copy of the data directory alone opens none; whoever reads both has
+              them all. Keep them apart in production: "writ start --help" lists the other sources.
+Operator      ${directory.operator}/operator.json   (yours: the commands below use it)
+${unreachable(config, listen)}
+Next, in another terminal:
+${firstCommands(directory.operator).join('\n')}
+`;
+}
+
+function rootFingerprint({ authorities }: Hierarchy): string {
+  const root = rootsOf(authorities)[0];
+  return root === undefined ? 'none yet' : `sha256:${hash('sha256', root.certificate.raw)}`;
+}
+
+/** A server that other machines reach, and join tokens that send them to themselves. */
+function unreachable({ names }: Config, { api }: Config['listen']): string {
+  const { host } = splitAddress(api);
+  const open = host === '0.0.0.0' || host === '::' || (isIP(host) !== 0 && !/^(127\.|::1$)/.test(host));
+  if (!open || !/^(localhost|127\.|::1$)/.test(names[0]!)) return '';
+  return `
+Note          It listens for other machines, but join tokens name ${names[0]}: put the name by which they reach it first
+              into "names" of config.json, and let the authorities vouch for it (--permit-dns, --permit-ip at init).
+`;
+}
+
+/** What a newcomer pastes next, in the directory where the server was started. */
+function firstCommands(operator: string): readonly string[] {
+  // The credential is found by itself only beside data in the usual place.
+  const found = operator === resolve('writ-data-operator');
+  const flag = found ? '' : ` --operator '${operator}'`;
+  return [
+    `  npx writ agent register planner${flag} --team demo --sponsor you@example.com --purpose "plans things"`,
+    `  npx writ token create planner${flag}`,
+    `  npx writ run${flag} --agent planner -- env`,
+  ];
+}
