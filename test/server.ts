@@ -105,3 +105,11 @@ export async function cli(argv: readonly string[], defaults: Readonly<Record<str
   });
   return { code, ...said };
 }
+
+/** What a table has in its rows, cell by cell. */
+export function cells({ stdout }: Pick<Said, 'stdout'>): string[][] {
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split(/ {2,}/));
+}

@@ -1,0 +1,69 @@
+/** Identities for programs that know nothing of Writ. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { cells, cli, testServer } from '../../../test/server.ts';
+
+const server = await testServer();
+
+interface List<T> {
+  readonly items: readonly T[];
+  readonly next_cursor?: string;
+}
+
+test('run: a program has files and variables, its instance ends with it', async () => {
+  await server.token('runner');
+  const out = join(server.scratch, 'ran');
+  const script = `test "$(stat -c %a "$WRIT_KEY_FILE")" = 600 && cp "$WRIT_CERT_FILE" "$WRIT_KEY_FILE" "$WRIT_BUNDLE_FILE" '${out}' && echo "$WRIT_SPIFFE_ID $WRIT_KEY_FILE" > '${out}/told'; exit 42`;
+  mkdirSync(out);
+  const ran = await server.cli('run', '--agent', 'runner', '--', 'sh', '-c', script);
+  assert.equal(ran.code, 42);
+  const [spiffeId, keyFile] = readFileSync(join(out, 'told'), 'utf8').trim().split(' ') as [string, string];
+  assert.equal(ran.stderr, `Running as ${spiffeId}\n`);
+  assert.equal(existsSync(keyFile), false);
+  assert.match(
+    readFileSync(join(out, 'certificate.pem'), 'utf8'),
+    /^(-----BEGIN CERTIFICATE-----(?:.|\n)*?-----END CERTIFICATE-----\n){3}$/,
+  );
+  const instance = await server.json<{ status: string }>('instance', 'show', spiffeId.split('/').at(-1)!);
+  assert.equal(instance.status, 'stopped');
+});
+
+test('run: kept on demand, with a token alone, without --, with a program that is not there', async () => {
+  const token = join(server.scratch, 'run-token');
+  writeFileSync(token, await server.token('runner'));
+  const out = join(server.scratch, 'kept');
+  const line = ['sh', '-c', `echo $WRIT_SPIFFE_ID > '${out}'`];
+  assert.equal((await cli(['run', '--token-file', token, '--keep', ...line])).code, 0);
+  const id = readFileSync(out, 'utf8').trim().split('/').at(-1)!;
+  assert.equal((await server.json<{ status: string }>('instance', 'show', id)).status, 'active');
+  const absent = await server.cli('run', '--agent', 'runner', '--', '/no/such/program');
+  assert.equal(absent.code, 3);
+  assert.match(
+    absent.stderr,
+    /error: The program cannot be run: ENOENT \(program\)\nnext: Check that \/no\/such\/program exists/,
+  );
+  assert.deepEqual(cells(await server.cli('instance', 'list', 'runner', '--status', 'active')).length, 2);
+  for (const wrong of [[], ['--agent', 'a', '--service', 'b'], ['--agent', 'runner', '--signal', 'SIGNOT']]) {
+    assert.equal((await server.cli('run', ...wrong, '--', 'true')).code, 2);
+  }
+  assert.equal((await server.cli('run', '--agent', 'runner')).code, 2);
+});
+
+test('enrol: files for their owner alone, in a new directory', async () => {
+  const out = join(server.scratch, 'enrolled');
+  const answer = await server.json<{ spiffe_id: string; files: Record<string, string> }>(
+    'enrol',
+    '--agent',
+    'runner',
+    '--out',
+    out,
+  );
+  assert.match(answer.spiffe_id, /\/agent\/runner\//);
+  assert.equal(statSync(out).mode & 0o777, 0o700);
+  for (const file of Object.values(answer.files)) assert.equal(statSync(file).mode & 0o777, 0o600);
+  const before = (await server.json<List<unknown>>('instance', 'list', 'runner')).items.length;
+  assert.equal((await server.cli('enrol', '--agent', 'runner', '--out', out)).code, 8);
+  assert.equal((await server.json<List<unknown>>('instance', 'list', 'runner')).items.length, before);
+});
