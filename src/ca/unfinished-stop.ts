@@ -5,7 +5,7 @@ import type { Cause } from './revocation-cause.ts';
 
 /** A stop whose certificates are being marked as revoked in several commits. */
 export interface UnfinishedStop {
-  /** `instance:<id>` or `agent:<name>`. */
+  /** `instance:<id>` or `agent:<name>`; `descendants:<id>` for what an instance let in. */
   readonly subject: string;
   /** Milliseconds. */
   readonly stoppedAt: number;

@@ -177,6 +177,15 @@ export async function listInstances(
   return { items, ...(next === undefined ? {} : { next: encodeCursor('instances', filters, [next]) }) };
 }
 
+/** What an instance let in itself, oldest first, with ids above `after`; at most `limit`. */
+export async function listChildren(reader: Reader, parent: string, after: string, limit: number): Promise<Instance[]> {
+  const rows = await reader.all(
+    `SELECT ${INSTANCE_COLUMNS} FROM instance i WHERE i.parent = ? AND i.id > ? ORDER BY i.id LIMIT ?`,
+    [parent, after, limit],
+  );
+  return rows.map(instanceOf);
+}
+
 /** How many generations of instances may let each other in. */
 export const DEEPEST = 8;
 

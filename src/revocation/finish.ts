@@ -1,5 +1,6 @@
 import { readUnfinishedStops } from '../ca/unfinished-stop.ts';
 import { readAgent } from '../registry/agent-store.ts';
+import { DESCENDANTS, stopDescendants } from './descendants.ts';
 import type { MarkingParts } from './parts.ts';
 import { markRest } from './steps.ts';
 import { stoppingOf } from './stop-agent.ts';
@@ -12,6 +13,10 @@ export async function finishStops(parts: MarkingParts): Promise<number> {
   const unfinished = await readUnfinishedStops(parts.reader);
   for (const stop of unfinished) {
     const [kind, id] = stop.subject.split(':') as [string, string];
+    if (kind === DESCENDANTS) {
+      await stopDescendants(stop, parts);
+      continue;
+    }
     const agent = kind === 'agent' ? await readAgent(parts.reader, id) : undefined;
     const again = { at: stop.stoppedAt, cause: stop.cause, caller: stop.stoppedBy };
     await markRest(

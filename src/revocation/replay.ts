@@ -10,6 +10,7 @@ import { readAgent, setAgentStatus } from '../registry/agent-store.ts';
 import { readInstance, stopInstance } from '../registry/instance.ts';
 import { blockKey } from '../registry/key-in-use.ts';
 import { readOperator, removeOperator } from '../registry/operator.ts';
+import { beginDescendants } from './descendants.ts';
 
 /**
  * Makes of events that the anchor kept the writes that they stand for, when an older database was put in place: what was
@@ -41,7 +42,13 @@ async function replay(event: RecordedEvent, batch: Batch, reader: Reader, map: P
     case 'instance.stopped': {
       const instance = await readInstance(reader, text(event, 'instance'));
       if (instance?.status === 'active') stopInstance(batch, instance.id, at);
-      return;
+      if (instance === undefined || body['cause'] === undefined) return;
+      // What it let in is stopped at the next start, where that is not in other events.
+      return beginDescendants(batch, instance.id, {
+        at,
+        cause: text(event, 'cause') as Cause,
+        caller: text(event, 'caller'),
+      });
     }
     case 'agent.retired': {
       const agent = await readAgent(reader, text(event, 'agent'));

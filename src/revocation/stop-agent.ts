@@ -10,7 +10,7 @@ import { pushRetirement } from '../registry/retire.ts';
 import { isName } from '../spiffe-id/name.ts';
 import type { MarkingParts, RevocationParts, StopOptions, Why } from './parts.ts';
 import { type Stopping, stopInSteps } from './steps.ts';
-import { pushStopped } from './stop-instance.ts';
+import { pushStopped } from './stopping-instance.ts';
 import { absent } from './target.ts';
 
 /**
@@ -70,7 +70,7 @@ export function stoppingOf(
     async also(batch: Batch, rows: readonly CertificateRow[]) {
       for (const id of new Set(rows.map(({ instance }) => instance))) {
         const instance = id === undefined ? undefined : await readInstance(reader, id);
-        if (instance?.status === 'active') pushStopped(batch, agent, instance, { at, cause, caller });
+        if (instance?.status === 'active') pushStopped(batch, instance, { at, cause, caller });
       }
     },
   };

@@ -1,18 +1,22 @@
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
-import { CAUSES, type Cause, parseCause } from '../ca/revocation-cause.ts';
-import type { Batch } from '../db/batch.ts';
+import { parseCause } from '../ca/revocation-cause.ts';
+import { type Batch, newBatch } from '../db/batch.ts';
+import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
-import { type Agent, agentResource } from '../registry/agent.ts';
-import { type Instance, stopInstance as pushStop, readInstance, requireLatestSerial } from '../registry/instance.ts';
+import { agentResource } from '../registry/agent.ts';
+import { type Instance, readInstance } from '../registry/instance.ts';
 import { readStanding } from '../registry/standing.ts';
+import { beginDescendants, finishDescendants } from './descendants.ts';
 import type { RevocationParts, StopOptions, Why } from './parts.ts';
 import { stopInSteps } from './steps.ts';
+import { stoppingInstance } from './stopping-instance.ts';
 import { absent, lineageFacts } from './target.ts';
 
 /**
- * Stops an instance for ever: its id is burnt, its certificates are revoked, their keys blocked. Gives the instance as it
- * stands then; one that was stopped before is answered as it was.
+ * Stops an instance for ever: its id is burnt, its certificates are revoked, their keys blocked. Where somebody else has
+ * its key, so are all that it let in, directly or through others. Gives the instance as it stands then; one that was
+ * stopped before is answered as it was.
  *
  * Throws `bad_request` for a cause that is not on the list, `not_found`, `denied`, `needs_approval`.
  */
@@ -30,46 +34,22 @@ export async function stopInstance(
   const context = await lineageFacts(caller, instance.id, parts);
   demand(parts.authorize, { caller, action: 'instance.stop', resource: agentResource(agent), context });
   await options.idempotency?.first();
+  const stop = { at: parts.clock.now(), cause, caller: caller.id };
   if (instance.status === 'stopped') {
+    // That its key was stolen may come to light when it has long been stopped for another cause.
+    const batch = newBatch();
+    beginDescendants(batch, instance.id, stop);
+    if (batch.writes.length > 0) committed(await parts.commit(batch));
+    await finishDescendants(instance.id, parts);
     await whenAnchored(parts.commit);
     return instance;
   }
 
-  const at = parts.clock.now();
-  await stopInSteps(
-    {
-      subject: `instance:${instance.id}`,
-      stoppedAt: at,
-      cause,
-      stoppedBy: caller.id,
-      filter: { instance: instance.id },
-      canBeWhole: true,
-      async begin() {
-        const now = await readInstance(parts.reader, instance.id);
-        if (now?.status !== 'active') return undefined;
-        return (batch, whole) => {
-          if (whole) requireLatestSerial(batch, now);
-          pushStopped(batch, agent, now, { at, cause, caller: caller.id });
-          options.idempotency?.keep(batch, { kind: 'reference', reference: instance.id });
-        };
-      },
-    },
-    parts,
-  );
+  const also = (batch: Batch): void => {
+    beginDescendants(batch, instance.id, stop);
+    options.idempotency?.keep(batch, { kind: 'reference', reference: instance.id });
+  };
+  await stopInSteps(stoppingInstance(instance, stop, parts, also), parts);
+  await finishDescendants(instance.id, parts);
   return (await readInstance(parts.reader, instance.id)) ?? instance;
-}
-
-/** Pushes that an instance is stopped, and the event. */
-export function pushStopped(
-  batch: Batch,
-  agent: Pick<Agent, 'kind' | 'name'>,
-  { id }: Instance,
-  { at, cause, caller }: { readonly at: number; readonly cause: Cause; readonly caller: string },
-): void {
-  pushStop(batch, id, at);
-  batch.events.push({
-    type: 'instance.stopped',
-    subjects: [`agent:${agent.name}`, `instance:${id}`],
-    body: { caller, agent: agent.name, instance: id, at: new Date(at).toISOString(), reason: CAUSES[cause], cause },
-  });
 }
