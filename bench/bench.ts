@@ -1,0 +1,77 @@
+/**
+ * `npm run bench`: measures what the product promises (docs/BENCH.md), each as a ratio taken in one run. `--quick` takes
+ * less than 150 s, `--json` prints one flat object, `--only core,durable,growth,start` measures a part.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../src/base/clock.ts';
+import { measureCore } from './core.ts';
+import { measureDurable } from './durable.ts';
+import { makeFleet } from './fleet.ts';
+import { measureGrowth } from './growth.ts';
+import { makeInstallation, openInstallation } from './installation.ts';
+import { LIMITS } from './limits.ts';
+import { makeStage } from './stage.ts';
+import { measureStart } from './start.ts';
+
+const AGENTS = 1000;
+
+const quick = process.argv.includes('--quick');
+const json = process.argv.includes('--json');
+const only = process.argv[process.argv.indexOf('--only') + 1]?.split(',');
+const wanted = (part: string): boolean => !process.argv.includes('--only') || only?.includes(part) === true;
+const progress = (text: string): void => void process.stderr.write(`${text}\n`);
+
+const directory = mkdtempSync(join(tmpdir(), 'writ-bench-'));
+const figures: Record<string, number> = {};
+try {
+  await measure();
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}
+const rounded = Object.fromEntries(Object.entries(figures).map(([key, value]) => [key, Number(value.toPrecision(4))]));
+if (json) process.stdout.write(`${JSON.stringify(rounded)}\n`);
+else process.stdout.write(table(rounded));
+process.exit(0);
+
+async function measure(): Promise<void> {
+  figures['cores'] = availableParallelism();
+  figures['load_before'] = loadavg()[0]!;
+  if (wanted('start')) {
+    progress('start: empty directory to first certificate');
+    Object.assign(figures, await measureStart(directory, quick ? 3 : 9));
+  }
+  if (wanted('core')) {
+    progress('core: CSR in, certificate out');
+    const data = join(directory, 'core', 'writ-data');
+    await makeInstallation(data, systemClock);
+    const installation = await openInstallation(data, systemClock);
+    Object.assign(figures, await measureCore(installation, await makeFleet(installation, AGENTS, 1)));
+    await installation.close();
+  }
+  if (wanted('durable')) {
+    progress('durable: over keep-alive mutual TLS');
+    const place = join(directory, 'durable');
+    mkdirSync(place);
+    const stage = await makeStage(place, AGENTS);
+    const turns = quick ? { rounds: 3, ms: 1500, warmMs: 2500 } : { rounds: 9, ms: 5000, warmMs: 10_000 };
+    Object.assign(figures, await measureDurable(place, stage, { agents: AGENTS, ...turns }));
+  }
+  if (wanted('growth')) {
+    progress('growth: the same questions in a small and a large store');
+    const large = quick ? 200_000 : Number(process.env['WRIT_BENCH_LARGE'] ?? 10_000_000);
+    const options = { small: 10_000, large, agents: AGENTS, samples: 5000, progress };
+    Object.assign(figures, await measureGrowth(directory, options));
+  }
+}
+
+function table(measured: Readonly<Record<string, number>>): string {
+  const width = Math.max(...Object.keys(measured).map((key) => key.length));
+  const lines = Object.entries(measured).map(([key, value]) => {
+    const limit = LIMITS[key];
+    const judged = limit === undefined ? '' : `  ${value <= limit ? 'ok  ' : 'MISS'} ≤ ${limit}`;
+    return `${key.padEnd(width)}  ${String(value).padStart(10)}${judged}`;
+  });
+  return `${lines.join('\n')}\n`;
+}

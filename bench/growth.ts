@@ -1,0 +1,154 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type ManualClock, manualClock } from '../src/base/clock.ts';
+import { CERTIFICATES } from '../src/ca/certificates.ts';
+import { dropOldestPartition } from '../src/db/partition-purge.ts';
+import { issueForInstance } from '../src/issuance/issue-for-instance.ts';
+import { renewCertificate } from '../src/issuance/renew.ts';
+import { certificateList, certificatesAt } from '../src/report/certificates.ts';
+import type { ReportParts } from '../src/report/parts.ts';
+import { ADMINISTRATOR, callerOf, type Member, makeFleet, newRequest } from './fleet.ts';
+import { inFlight } from './in-flight.ts';
+import { type Installation, makeInstallation, openInstallation } from './installation.ts';
+import { percentile } from './statistics.ts';
+
+export interface GrowthOptions {
+  readonly small: number;
+  readonly large: number;
+  readonly agents: number;
+  /** Samples of each question and size. */
+  readonly samples: number;
+  readonly progress: (text: string) => void;
+}
+
+/** A store that was filled through the flows and the sequencer, with a clock that ran ahead. */
+interface Store {
+  readonly installation: Installation;
+  readonly clock: ManualClock;
+  readonly begun: number;
+  readonly fleet: Member[];
+  readonly report: ReportParts;
+}
+
+/** Requests that fills and samples take in turn; renewing with a key of one's own again is allowed. */
+const REQUESTS = 2000;
+/** A fleet of a thousand renews every forty minutes. */
+const RENEWED_EVERY_MS = 2_400_000;
+const QUESTIONS = ['issue', 'renew', 'at', 'list'] as const;
+
+/** How the same questions fare in a small and in a large store, sample by sample in turn; and how expired rows go. */
+export async function measureGrowth(directory: string, options: GrowthOptions): Promise<Record<string, number>> {
+  const small = await fill(join(directory, 'small'), options.small, options);
+  const before = octets(small);
+  const large = await fill(join(directory, 'large'), options.large, options);
+  const times: Record<string, [number[], number[]]> = {};
+  for (const question of QUESTIONS) {
+    const [s, l]: [number[], number[]] = [[], []];
+    for (let i = 0; i < 200; i++) for (const store of [small, large]) await ask(store, question, i);
+    for (let i = 0; i < options.samples; i++) {
+      s.push(await ask(small, question, i));
+      l.push(await ask(large, question, i));
+    }
+    times[question] = [s, l];
+  }
+  const figures: Record<string, number> = {
+    bytes_per_certificate: (octets(large) - before) / (options.large - options.small),
+  };
+  for (const question of QUESTIONS) {
+    const [s, l] = times[question]!;
+    figures[`growth_${question}_p99_ms_small`] = percentile(s, 0.99);
+    figures[`growth_${question}_p99_ms_large`] = percentile(l, 0.99);
+    figures[`growth_${question}_ratio_p99`] = percentile(l, 0.99) / percentile(s, 0.99);
+  }
+  figures['growth_ratio_p99'] = Math.max(...QUESTIONS.map((question) => figures[`growth_${question}_ratio_p99`]!));
+  options.progress('dropping what has expired, under load');
+  Object.assign(figures, await measurePurge(large));
+  for (const store of [small, large]) await store.installation.close();
+  return figures;
+}
+
+async function fill(path: string, size: number, { agents, progress }: GrowthOptions): Promise<Store> {
+  const begun = Date.now();
+  const clock = manualClock(begun);
+  const data = join(path, 'writ-data');
+  await makeInstallation(data, clock);
+  const installation = await openInstallation(data, clock);
+  const fleet = await makeFleet(installation, agents, 1);
+  const { parts } = installation;
+  const requests = await Promise.all(Array.from({ length: REQUESTS }, () => newRequest()));
+  const owned = fleet.map((_, i) => requests[i % REQUESTS]!.csr);
+  let done = 0;
+  await inFlight(size - agents, async (i) => {
+    const at = i % fleet.length;
+    clock.advance(RENEWED_EVERY_MS / agents);
+    // A process that works polls the epoch five times a second; the clock here runs ahead of that.
+    installation.epoch.publish(installation.epoch.current(), clock.now());
+    const member = fleet[at]!;
+    const issued = await renewCertificate(member.caller, { csr: owned[at]! }, parts.issuance);
+    fleet[at] = { ...member, issued, caller: callerOf(issued) };
+    if (++done % 20_000 === 0) progress(`${done} of ${size} certificates`);
+  });
+  const report: ReportParts = {
+    reader: parts.reader,
+    certificates: parts.certificates,
+    authorize: parts.policy.authorize,
+    refresh: parts.issuance.refresh,
+    chain: (issuer) => parts.authority.chain(issuer),
+    clock,
+  };
+  return { installation, clock, begun, fleet, report };
+}
+
+/** Milliseconds that one question took. */
+async function ask(store: Store, question: (typeof QUESTIONS)[number], i: number): Promise<number> {
+  const { installation, clock, begun, fleet, report } = store;
+  const { issuance } = installation.parts;
+  const member = fleet[i % fleet.length]!;
+  clock.advance(10);
+  installation.epoch.publish(installation.epoch.current(), clock.now());
+  const request = question === 'issue' || question === 'renew' ? (await newRequest()).csr : undefined;
+  const time = begun + Math.floor(Math.random() * (clock.now() - begun));
+  const started = performance.now();
+  if (question === 'issue') {
+    await issueForInstance(ADMINISTRATOR, { instance: member.issued.instance!, csr: request! }, issuance);
+  } else if (question === 'renew') {
+    await renewCertificate(member.caller, { csr: request! }, issuance);
+  } else if (question === 'at') {
+    await certificatesAt(ADMINISTRATOR, { time }, { limit: 50 }, report);
+  } else {
+    await certificateList(ADMINISTRATOR, {}, { limit: 50 }, report);
+  }
+  return performance.now() - started;
+}
+
+/** Drops every closed partition, as the writer does past retention, while renewals go on; the longest of those. */
+async function measurePurge({ installation, clock, fleet }: Store): Promise<Record<string, number>> {
+  const { issuance } = installation.parts;
+  let dropped = 0;
+  let purging = true;
+  const purge = (async () => {
+    const past = clock.now() + 86_400_000;
+    while ((await dropOldestPartition(installation.database, CERTIFICATES.name, past)) !== undefined) {
+      dropped += 1;
+      await pause(50);
+    }
+    purging = false;
+  })();
+  let longest = 0;
+  for (let i = 0; purging; i++) {
+    clock.advance(1);
+    installation.epoch.publish(installation.epoch.current(), clock.now());
+    const { csr } = await newRequest();
+    const started = performance.now();
+    await renewCertificate(fleet[i % fleet.length]!.caller, { csr }, issuance);
+    longest = Math.max(longest, performance.now() - started);
+  }
+  await purge;
+  return { purge_stall_ms: longest, purged_partitions: dropped };
+}
+
+function octets({ installation }: Store): number {
+  const { database } = installation.directory;
+  return statSync(database).size;
+}

@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+/** A program of this benchmark's, in a process of its own. */
+export interface Running {
+  readonly pid: number;
+  /** What it printed first, as JSON. */
+  readonly said: Readonly<Record<string, unknown>>;
+  /** Asks it to end, waits until it has, and takes it down if it does not. */
+  stop(): Promise<void>;
+}
+
+/** Whatever becomes of this process, none of those that it started stays behind. */
+const children = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1));
+
+const STOP_MS = 15_000;
+const START_MS = 60_000;
+
+/** Starts a script on this Node and waits for the first line of JSON on its standard output. */
+export async function run(args: readonly string[], options: { readonly cwd?: string } = {}): Promise<Running> {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  children.add(child);
+  const ended = once(child, 'exit').then(() => children.delete(child));
+  let complaints = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    complaints = (complaints + chunk.toString()).slice(-4000);
+  });
+  const said = await firstLine(child, ended).catch((error: Error) => {
+    child.kill('SIGKILL');
+    throw new Error(`${args.join(' ')}: ${error.message}\n${complaints}`);
+  });
+  return {
+    pid: child.pid!,
+    said,
+    async stop() {
+      child.kill('SIGTERM');
+      const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      await ended;
+      clearTimeout(late);
+    },
+  };
+}
+
+async function firstLine(child: ChildProcess, ended: Promise<unknown>): Promise<Record<string, unknown>> {
+  const lines = createInterface({ input: child.stdout! });
+  const late = AbortSignal.timeout(START_MS);
+  const line = once(lines, 'line', { signal: late }).then(([text]) => JSON.parse(text as string));
+  return Promise.race([
+    line,
+    ended.then(() => {
+      throw new Error('ended at once');
+    }),
+  ]);
+}
+
+/** Processor time that a process has used so far, all its threads together, in microseconds. */
+export function processorTime(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  // utime and stime (proc_pid_stat(5)), in ticks of which Linux has a hundred a second on every architecture.
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
+/** Resident memory of a process in octets. */
+export function residentMemory(pid: number): number {
+  const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
+  return Number(line[1]) * 1024;
+}
