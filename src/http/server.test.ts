@@ -259,6 +259,17 @@ test('a stopping server answers what it has begun and nothing else', async () =>
   agent.destroy();
 });
 
+test('a request that is on its way when the server stops is answered', async () => {
+  const at = await listener(routes);
+  const agent = new Agent({ keepAlive: true });
+  assert.equal((await ask({ port: at.port, ca: at.ca, path: '/fixed', agent })).status, 200);
+  const closed = at.server.close(5000);
+  const late = await ask({ port: at.port, ca: at.ca, path: '/fixed', agent });
+  assert.deepEqual([late.status, late.headers.connection], [200, 'close']);
+  await closed;
+  agent.destroy();
+});
+
 test('what hangs is cut off when the grace is over', async () => {
   const at = await listener([
     { method: 'GET', path: '/slow', access: 'public', handle: () => new Promise<never>(() => {}) },

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Caller } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
@@ -31,6 +31,9 @@ export interface ServerOptions {
   /** Told of each answer: the route (undefined where none was found), status, milliseconds from headers to answer. */
   readonly observe?: (route: Route | undefined, status: number, milliseconds: number) => void;
 }
+
+/** How long after a stop a request may still come over a connection that looked idle: it may be on its way already. */
+const LINGER_MS = 300;
 
 const ANONYMOUS: Caller = { kind: 'anonymous', id: 'anonymous' };
 
@@ -125,14 +128,21 @@ export class HttpServer {
     });
   }
 
-  /** Takes no more connections, answers what has begun, and closes what is left after `graceMs`. */
+  /**
+   * Takes no more connections, answers what has begun and what still comes over connections that are open, each of which
+   * ends with its answer, and closes what is left after `graceMs`.
+   */
   async close(graceMs: number): Promise<void> {
     this.#draining = true;
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
-    const late = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    const server = this.#server;
+    // Not the HTTP server's own: that cuts connections off whose next request is on its way.
+    const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
+    const idle = setTimeout(() => server.close(() => undefined), Math.min(LINGER_MS, graceMs));
+    const late = setTimeout(() => server.closeAllConnections(), graceMs);
     await closed;
+    clearTimeout(idle);
     clearTimeout(late);
+    server.close(() => undefined);
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -203,7 +213,6 @@ export class HttpServer {
 
   /** Counts a request in, or throws why not. */
   #admit(connection: Connection, now: number): void {
-    if (this.#draining) throw unavailable('The server is stopping.');
     const wait = connection.rate.take(connection.countedAs, now);
     if (wait > 0) throw new TooMany('Too many requests from this caller.', wait);
     const room = connection.work.enter(connection.countedAs);

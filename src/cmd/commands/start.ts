@@ -87,7 +87,7 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
     await new Promise<void>((resolve) => {
       wake = resolve;
       if (lost !== undefined) resolve();
-      for (const signal of STOPPING) process.once(signal, () => resolve());
+      onceAskedToStop(resolve);
     });
   } finally {
     forgetRunning(directory);
@@ -98,7 +98,6 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
     });
   }
   terminal.say('Stopping: answering what has begun.');
-  endOnSecondCtrlC();
   await server.stop();
   terminal.say('Stopped.');
   return EXIT.ok;
@@ -163,10 +162,15 @@ const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** One Ctrl-C arrives several times where a terminal, npm and the launcher all pass it on. */
 const ONE_CTRL_C_MS = 1000;
 
-function endOnSecondCtrlC(): void {
-  const begun = performance.now();
-  process.on('SIGINT', () => {
-    if (performance.now() - begun > ONE_CTRL_C_MS) process.exit(130);
-  });
-  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+/** The handlers stay: without one, the same signal passed on once more would end the process in the midst of answers. */
+function onceAskedToStop(stop: () => void): void {
+  let asked: number | undefined;
+  for (const signal of STOPPING) {
+    process.on(signal, () => {
+      if (asked === undefined) {
+        asked = performance.now();
+        stop();
+      } else if (signal === 'SIGINT' && performance.now() - asked > ONE_CTRL_C_MS) process.exit(130);
+    });
+  }
 }
