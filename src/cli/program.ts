@@ -119,7 +119,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   cert: 'Certificates: issue, replace, revoke, list, who was valid when',
   ca: 'Authorities: hierarchy, rotation, root key, CRLs',
   ledger: 'The tamper-evident log: entries, receipts, verification',
-  policy: 'Rules: read, check, try, publish',
+  policy: 'Rules: read, check, publish',
   profile: 'Certificate profiles',
   operator: 'People who may operate this authority',
   passphrase: 'The passphrase that opens the sealed keys',

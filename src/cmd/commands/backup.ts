@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
@@ -70,7 +70,8 @@ export function backupCommands(log: () => Log): readonly Command[] {
             remedy: `There is no ${name} in ${source}.`,
           });
         }
-        if (isInitialised(directory) || existsSync(directory.database)) {
+        const begun = existsSync(directory.restoring);
+        if (isInitialised(directory) || (existsSync(directory.database) && !begun)) {
           throw new WritError('conflict', 'There is an installation in this place', {
             field: '--data',
             remedy: `Move it away first; nothing is overwritten: ${directory.path}`,
@@ -83,11 +84,15 @@ export function backupCommands(log: () => Log): readonly Command[] {
           );
           return EXIT.ok;
         }
-        prepareDirectory(directory);
-        copySqlite(join(source, DATABASE), `${directory.database}.new`);
-        renameSync(`${directory.database}.new`, directory.database);
-        copyFileSync(join(source, CONFIG), directory.config);
-        chmodSync(directory.config, 0o600);
+        prepareDirectory(directory, { restoring: true });
+        // The configuration gets its name last: until then nothing but another restore goes on here.
+        copyFileSync(join(source, CONFIG), directory.restoring);
+        chmodSync(directory.restoring, 0o600);
+        const fresh = `${directory.database}.new`;
+        rmSync(fresh, { force: true });
+        copySqlite(join(source, DATABASE), fresh);
+        renameSync(fresh, directory.database);
+        renameSync(directory.restoring, directory.config);
         terminal.result({ restored: directory.path }, `Restored  ${directory.path}`);
         terminal.say(
           `Put the passphrase at ${directory.passphrase} if it is gone. Next: writ start --data ${directory.path}`,

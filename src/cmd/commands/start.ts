@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { WritError } from '../../base/error.ts';
@@ -142,17 +142,24 @@ async function keepFirstOperator(
   { reader, log, config }: { readonly reader: Database; readonly log: Log; readonly config: Config },
 ): Promise<void> {
   const file = join(directory.operator, 'operator.json');
+  // Says that the first operator is being made: a start that finds it without the credential was preceded by a crash.
+  const begun = `${file}.begun`;
   if (existsSync(file)) {
+    rmSync(begun, { force: true });
     const credential = readCredential(file);
     const server = serverUrl(config);
     if (credential.server !== server) writeCredential(file, { ...credential, server }, true);
     return;
   }
-  if ((await reader.get('SELECT 1 AS found FROM operator LIMIT 1')) !== undefined) return;
+  const existing = (await reader.get('SELECT 1 AS found FROM operator LIMIT 1')) !== undefined;
+  if (existing && !existsSync(begun)) return;
   await administer(input, log, async ({ parts }) => {
     if (parts.authority.authorities().every(({ kind }) => kind !== 'issuing')) return;
-    const request = { name: FIRST_OPERATOR, server: serverUrl(config), existing: false };
+    mkdirSync(directory.operator, { recursive: true, mode: 0o700 });
+    writeFileSync(begun, '', { mode: 0o600, flush: true });
+    const request = { name: FIRST_OPERATOR, server: serverUrl(config), existing };
     writeCredential(file, await makeOperatorCredential(request, parts), true);
+    rmSync(begun);
   });
 }
 
