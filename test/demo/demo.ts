@@ -4,188 +4,139 @@
  * what it does, shows what came back, and is checked: the demo fails where the product does not do what is said here.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runProgram } from '../../src/cli/program.ts';
-import { commandTable } from '../../src/cmd/commands.ts';
-import { Client } from '../../src/http/client.ts';
-import { connect, type Identity, peerOf } from '../../src/sdk/entry.ts';
+import { DatabaseSync } from 'node:sqlite';
+import type { TLSSocket } from 'node:tls';
+import { connect, type Identity, isWritError, peerOf } from '../../src/sdk/entry.ts';
 import { startServer } from '../program.ts';
-
-const began = performance.now();
-const bold = process.stdout.isTTY === true ? (text: string) => `\u001b[1m${text}\u001b[0m` : (text: string) => text;
-let steps = 0;
-
-function step(title: string): void {
-  steps += 1;
-  process.stdout.write(`\n${bold(`${steps}. ${title}`)}\n`);
-}
-
-function show(text: string): void {
-  for (const line of text.trimEnd().split('\n')) process.stdout.write(`   ${line}\n`);
-}
+import { openStage } from './stage.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'writ-demo-'));
 const data = join(home, 'writ-data');
-const opened: { close(): unknown }[] = [];
-let code = 0;
-try {
-  await play();
-  process.stdout.write(
-    `\n${bold('Done')} in ${((performance.now() - began) / 1000).toFixed(1)} s; every step did what it says.\n`,
-  );
-} catch (error) {
-  process.stdout.write(
-    `\n${bold('FAILED')} in step ${steps}: ${error instanceof Error ? error.message : String(error)}\n`,
-  );
-  code = 1;
-} finally {
-  for (const one of opened.reverse()) await one.close();
-  rmSync(home, { recursive: true, force: true });
-}
+const opened: (() => unknown)[] = [];
+const stage = openStage({ WRIT_OPERATOR: join(`${data}-operator`, 'operator.json'), WRIT_DATA: data });
+const { step, show, writ, items } = stage;
+
+/** What somebody with the database in his hands might try. */
+const FORGERY = `UPDATE ledger_entry
+  SET entry = CAST(replace(CAST(entry AS TEXT), 'clone_detected', 'decommissioned') AS BLOB)
+  WHERE CAST(entry AS TEXT) LIKE '%"type":"instance.stopped"%'`;
+
+const code = await stage.run(play);
+for (const close of opened.reverse()) await close();
+rmSync(home, { recursive: true, force: true });
 process.exit(code);
 
 async function play(): Promise<void> {
   step('Start an authority on an empty directory');
   const authority = await startServer(data);
-  opened.push({ close: () => authority.stop() });
-  show(`It listens at ${authority.api}; nothing was asked.`);
-  process.env['WRIT_OPERATOR'] = join(`${data}-operator`, 'operator.json');
-  const writ = (...words: string[]): Promise<Outcome> => run(words);
+  opened.push(() => authority.stop());
+  show(`It listens at ${authority.api} after ${Math.round(authority.startMs)} ms; nothing was asked.`);
 
-  step('Register an agent and who answers for it');
-  await writ(
-    'agent',
-    'register',
-    'planner',
-    '--team',
-    'travel',
-    '--sponsor',
-    'ada@example.com',
-    '--purpose',
-    'plans trips',
-  );
-  show((await writ('agent', 'list')).stdout);
+  step('Register an agent, and who answers for it');
+  const owner = ['--team', 'travel', '--sponsor', 'ada@example.com', '--purpose', 'plans trips'];
+  await writ('agent', 'register', 'planner', ...owner);
+  show(await writ('agent', 'list'));
 
-  step('Let two instances in, each with a join token and a key of its own');
-  const [one, two] = [await enrol(writ), await enrol(writ)];
+  step('Let two instances in: each has a token, makes a key of its own and gets a certificate for an hour');
+  const [one, two] = [await enrol(), await enrol()];
   show(`${one.spiffeId}\n${two.spiffeId}`);
   assert.notEqual(one.spiffeId, two.spiffeId);
 
-  step('They talk over mutual TLS and know each other by name');
-  const port = await serve(two);
-  const call = one.fetch({ allow: two.spiffeId });
-  const answer = await (await call(`https://127.0.0.1:${port}/`)).text();
-  show(answer);
+  step('They talk over mutual TLS, and each knows by name who is at the other end');
+  const url = `https://127.0.0.1:${await serve(two)}/`;
+  const answer = await (await one.fetch({ allow: two.spiffeId })(url)).text();
+  show(`the first asks, the second answers: ${answer}`);
   assert.equal(answer, `hello ${one.spiffeId}`);
-  const wrong = one.fetch({ allow: 'service/bank/*' });
-  await assert.rejects(wrong(`https://127.0.0.1:${port}/`), /not allowed/);
-  show('A caller who expected somebody else broke off.');
+  await assert.rejects(one.fetch({ allow: 'service/bank/*' })(url), (error) => isWritError(error, 'denied'));
+  show('Asked as if it were the bank, it is recognised, and nothing is sent.');
 
-  step('Renew: a new key and certificate, the same instance');
-  const before = one.credential.serial;
+  step('Renew: a new key and a new certificate for the same instance');
+  const first = one.credential.serial;
   await one.renew();
-  assert.notEqual(one.credential.serial, before);
-  show(`${before} → ${one.credential.serial}`);
-  const between = new Date().toISOString();
+  show(`${first}\n${one.credential.serial}`);
+  assert.notEqual(one.credential.serial, first);
+  const renewed = await (await one.fetch({ allow: two.spiffeId })(url)).text();
+  assert.equal(renewed, answer);
+  const earlier = new Date().toISOString();
+  // The question below is about an instant before the stop, and instants are milliseconds.
+  await new Promise((resolve) => setTimeout(resolve, 5));
 
-  step('Revoke one instance: stopped for good');
-  const victim = one.spiffeId.split('/').at(-1)!;
-  await new Promise((resolve) => setTimeout(resolve, 10));
-  show((await writ('instance', 'stop', victim, '--cause', 'clone_detected', '--yes')).stdout);
-  await assert.rejects(
-    one.renew(),
-    (error: { code?: string }) => error.code === 'revoked' || error.code === 'not_authenticated',
+  step('Pull the cord on one of them');
+  show(await writ('instance', 'stop', instanceOf(one), '--cause', 'clone_detected', '--yes'));
+  await assert.rejects(one.renew(), (error) => isWritError(error, 'revoked'));
+  show('It asks for its next certificate, and is refused: revoked is for ever.');
+  await two.renew();
+  show('The other renews as ever.');
+
+  step('Who could act as planner before the stop, and who can now?');
+  const serials = async (time: string): Promise<string[]> => {
+    const found = await items<{ serial: string }>('cert', 'at', '--time', time, '--agent', 'planner');
+    return found.map(({ serial }) => serial);
+  };
+  show(await writ('cert', 'at', '--time', earlier, '--agent', 'planner'));
+  show(await writ('cert', 'at', '--time', 'now', '--agent', 'planner'));
+  const [then, now] = [await serials(earlier), await serials('now')];
+  assert.ok(then.includes(first) && then.includes(one.credential.serial) && then.length === 3);
+  assert.ok(!now.includes(first) && !now.includes(one.credential.serial) && now.includes(two.credential.serial));
+
+  step('What does the ledger say about the one that was stopped?');
+  const evidence = join(home, 'evidence');
+  show(await writ('trace', one.credential.serial, '--out', evidence));
+  const told = (await items<{ type: string }>('trace', one.credential.serial)).map(({ type }) => type);
+  const story = ['agent.registered', 'token.used', 'instance.enrolled', 'certificate.renewed', 'instance.stopped'];
+  assert.deepEqual(
+    story.filter((type) => !told.includes(type)),
+    [],
   );
-  show('Its next renewal was refused.');
 
-  step('Who was active when?');
-  const then = await writ('cert', 'at', '--time', between, '--agent', 'planner', '--json');
-  const now = await writ('cert', 'at', '--time', 'now', '--agent', 'planner', '--json');
-  const serials = (outcome: Outcome): string[] =>
-    JSON.parse(outcome.stdout).items.map((item: { serial: string }) => item.serial);
-  show(`Before the stop: ${serials(then).length} certificates. Now: ${serials(now).length}.`);
-  assert.ok(serials(then).includes(one.credential.serial));
-  assert.ok(!serials(now).includes(one.credential.serial) && serials(now).includes(two.credential.serial));
-
-  step('Everything the ledger says about it');
-  const trace = await writ('trace', one.credential.serial, '--json');
-  const types: string[] = JSON.parse(trace.stdout).items.map((item: { type: string }) => item.type);
-  show(types.join(', '));
-  for (const type of [
-    'agent.registered',
-    'token.used',
-    'instance.enrolled',
-    'certificate.renewed',
-    'instance.stopped',
-  ]) {
-    assert.ok(types.includes(type), `the trace has no ${type}`);
-  }
-
-  step('Switch everything off and verify the ledger with keys fetched before');
+  step('Switch everything off, and verify with nothing but the public keys that were fetched before');
   const keys = join(home, 'ledger-keys');
-  writeFileSync(keys, await fetchKeys(authority.api));
+  writeFileSync(keys, await writ('ledger', 'key'));
   one.close();
   two.close();
   await authority.stop();
-  const verified = await run(['ledger', 'verify', '--data', data, '--keys', keys]);
-  show(verified.stdout);
-  assert.match(verified.stdout, /^Verified: .* 0 findings/m);
-  assert.ok(readFileSync(join(`${data}-anchor`, 'checkpoint'), 'utf8').includes('writ.internal/ledger'));
+  const verified = await writ('ledger', 'verify', '--keys', keys);
+  show(verified);
+  assert.match(verified, /^Verified: writ\.internal\/ledger, .* 0 findings/m);
+  const receipts = readdirSync(evidence).filter((name) => name.endsWith('.tlog-proof'));
+  await writ('ledger', 'check-receipt', ...receipts.map((name) => join(evidence, name)), '--keys', keys);
+  show(`${receipts.length} receipts verify, too.`);
+  assert.equal(receipts.length, told.length);
+
+  step('Rewrite history: let the stop look like an orderly one, and verify again');
+  const database = new DatabaseSync(join(data, 'writ.db'));
+  database.exec(FORGERY);
+  database.close();
+  const caught = await writ.failing(7, 'ledger', 'verify', '--keys', keys);
+  show(caught);
+  assert.match(caught, /^entry \d+: is not the entry that was hashed|^head: |^checkpoint /m);
 }
 
-async function enrol(writ: (...words: string[]) => Promise<Outcome>): Promise<Identity> {
-  const { stdout } = await writ('token', 'create', 'planner');
-  const identity = await connect({ token: stdout.trim() });
-  opened.push(identity);
+async function enrol(): Promise<Identity> {
+  const identity = await connect({ token: await writ('token', 'create', 'planner') });
+  opened.push(() => identity.close());
   return identity;
 }
 
-/** The verifier keys of the ledger, as anybody can fetch them. */
-async function fetchKeys(server: string): Promise<string> {
-  const { roots } = JSON.parse(readFileSync(join(`${data}-operator`, 'operator.json'), 'utf8')) as { roots: string[] };
-  const client = new Client({ server, roots });
-  try {
-    return (await client.send({ path: '/ledger/keys' })).body.toString('utf8');
-  } finally {
-    client.close();
-  }
+function instanceOf({ spiffeId }: Identity): string {
+  return spiffeId.split('/').at(-1)!;
 }
 
+/** A server of planner for planner, which greets its callers by their names. Gives its port. */
 async function serve(identity: Identity): Promise<number> {
   const server = createServer(identity.serverOptions(), (request, response) => {
-    response.end(`hello ${peerOf(request.socket as Parameters<typeof peerOf>[0])?.uri}`);
+    response.end(`hello ${peerOf(request.socket as TLSSocket)?.uri}`);
   });
   identity.protect(server, { allow: 'agent/planner/*' });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
-  opened.push({
-    close() {
-      server.closeAllConnections();
-      server.close();
-    },
+  opened.push(() => {
+    server.closeAllConnections();
+    server.close();
   });
   return (server.address() as AddressInfo).port;
-}
-
-interface Outcome {
-  readonly stdout: string;
-}
-
-/** One line of the command line, in this process. Throws with what it printed when it does not end with 0. */
-async function run(words: readonly string[]): Promise<Outcome> {
-  let stdout = '';
-  let stderr = '';
-  const shown = words.map((word) => (word.includes(' ') ? `"${word}"` : word)).join(' ');
-  process.stdout.write(`   $ writ ${shown}\n`);
-  const exit = await runProgram(commandTable(), words, {
-    stdout: { write: (text: string) => (stdout += text) },
-    stderr: { write: (text: string) => (stderr += text) },
-    stdin: {},
-    environment: process.env,
-  });
-  if (exit !== 0) throw new Error(`writ ${words[0]} ${words[1]} ended with ${exit}: ${stderr}`);
-  return { stdout };
 }

@@ -60,14 +60,18 @@ function withReceipts(items: readonly Item[]): string {
   return items.map((item) => `${plain([item], false).split('\n')[1]}\n\n${textOf(item, 'receipt')}`).join('\n');
 }
 
-/** The members of an entry's body that a line has room for. */
+/** The members of an entry's body that a line has room for: no lists, no digests, ids of one trust domain without it. */
 export function summaryOf(item: Item): string {
-  return Object.entries(itemOf(item, 'body'))
-    .filter(([key, value]) => typeof value !== 'object' && key !== 'certificate')
-    .map(([key, value]) => `${key}=${String(value)}`)
-    .join(' ')
-    .slice(0, 160);
+  const text = Object.entries(itemOf(item, 'body'))
+    .filter(
+      ([key, value]) => typeof value !== 'object' && key !== 'certificate' && !/^[0-9a-f]{64}$/.test(String(value)),
+    )
+    .map(([key, value]) => `${key}=${String(value).replace(/^spiffe:\/\/[^/]+\//, '')}`)
+    .join(' ');
+  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
 }
+
+const LONGEST = 120;
 
 function writeReceipts(directory: string, items: readonly Item[], keys: string): void {
   try {
