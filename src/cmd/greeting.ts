@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { rootsOf } from '../ca/authority.ts';
@@ -24,7 +25,7 @@ export function greetingJson({ directory, config, hierarchy, listen }: Greeting)
     plain: `http://${listen.plain}`,
     data: directory.path,
     anchor: config.anchor,
-    passphrase_file: directory.passphrase,
+    ...(existsSync(directory.passphrase) ? { passphrase_file: directory.passphrase } : {}),
     operator: directory.operator,
   };
 }
@@ -37,14 +38,21 @@ Root          ${rootFingerprint(hierarchy)}
 API           https://${listen.api}   (public documents: https://${listen.public}, CRLs: http://${listen.plain})
 Data          ${directory.path}
 Anchor        ${config.anchor}
-Passphrase    ${directory.passphrase}
-              It opens the authority's keys. A copy of the data directory alone opens none; whoever reads both has
-              them all. Keep them apart in production: "writ start --help" lists the other sources.
+${passphrase(directory)}
 Operator      ${directory.operator}/operator.json   (yours: the commands below use it)
 ${unreachable(config, listen)}
 Next, in another terminal:
 ${firstCommands(directory.operator).join('\n')}
 `;
+}
+
+/** Where it lies and what that protects; where it came from elsewhere, no file of ours is named. */
+function passphrase({ passphrase: file }: DataDirectory): string {
+  return existsSync(file)
+    ? `Passphrase    ${file}
+              It opens the authority's keys. A copy of the data directory alone opens none; whoever reads both has
+              them all. Keep them apart in production: "writ start --help" lists the other sources.`
+    : 'Passphrase    as given; it is kept nowhere here';
 }
 
 function rootFingerprint({ authorities }: Hierarchy): string {
