@@ -138,6 +138,18 @@ export function withdrawToken(batch: Batch, id: string, now: number): void {
 }
 
 /**
+ * Pushes that all tokens which an operator made are withdrawn. What says so in the ledger is for the caller to push, for
+ * all of them together.
+ */
+export function withdrawTokensOf(batch: Batch, operator: string, now: number): void {
+  batch.writes.push({
+    sql: 'UPDATE join_token SET revoked_at = ? WHERE created_by LIKE ? AND revoked_at IS NULL',
+    // There is one trust domain, and the name of an operator has no sign of a pattern in it.
+    params: [now, `spiffe://%/operator/${operator}`],
+  });
+}
+
+/**
  * Withdraws all tokens. For a database that was found to be older than what happened: which of them were used or
  * withdrawn since then, nobody knows.
  */

@@ -1,3 +1,4 @@
+import { withdrawTokensOf } from '../attest/token-store.ts';
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { listCertificates } from '../ca/certificate-pages.ts';
@@ -14,8 +15,8 @@ import { absent } from './target.ts';
 const MOST = 200;
 
 /**
- * Removes an operator for ever and revokes all certificates of that name, in one act. Gives the operator as it stands
- * then; repeating it revokes what was issued at the last moment.
+ * Removes an operator for ever, revokes all certificates of that name and withdraws the join tokens that it made, in one
+ * act. Gives the operator as it stands then; repeating it revokes what was issued at the last moment.
  *
  * Throws `bad_request` for a cause that is not on the list, `not_found`, `denied`, `needs_approval`.
  */
@@ -42,8 +43,16 @@ export async function removeOperator(
     batch.events.push({
       type: 'operator.removed',
       subjects: [`operator:${name}`],
-      body: { caller: caller.id, operator: name, at: new Date(at).toISOString(), reason: CAUSES[cause], cause },
+      body: {
+        caller: caller.id,
+        operator: name,
+        at: new Date(at).toISOString(),
+        reason: CAUSES[cause],
+        cause,
+        tokens: 'withdrawn',
+      },
     });
+    withdrawTokensOf(batch, name, at);
     batch.anchored = true;
   }
   for (const row of rows) await pushRevocation(batch, row, { at, cause, caller: caller.id }, parts);

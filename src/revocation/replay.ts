@@ -1,3 +1,4 @@
+import { withdrawTokensOf } from '../attest/token-store.ts';
 import { CERTIFICATES, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
 import { blocksKey, type Cause, reasonCode } from '../ca/revocation-cause.ts';
 import { readSerial } from '../ca/serial.ts';
@@ -61,8 +62,9 @@ async function replay(event: RecordedEvent, batch: Batch, reader: Reader, map: P
     }
     case 'operator.removed': {
       const operator = await readOperator(reader, text(event, 'operator'), at);
-      if (operator?.status === 'active') removeOperator(batch, operator.name, at);
-      return;
+      if (operator?.status !== 'active') return;
+      removeOperator(batch, operator.name, at);
+      return withdrawTokensOf(batch, operator.name, at);
     }
     default:
       return;

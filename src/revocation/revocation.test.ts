@@ -391,6 +391,11 @@ onEachEngine('an operator goes with all certificates', async ({ open }) => {
   const operator = 'bob' as Name;
   const first = await addOperatorWithCertificate(SYSTEM, { operator, csr: await newKey().csr() }, issuance);
   const second = await renew(installation, first);
+  await register(installation, 'planner');
+  const [his, hers] = [
+    await newToken(installation, { agent: 'planner', uses: 100 }, callerOf(first)),
+    await newToken(installation, { agent: 'planner' }, ADA),
+  ];
   await assert.rejects(
     removeOperator(callerOf(first), { operator, cause: 'decommissioned' }, issuance),
     code('needs_approval'),
@@ -401,6 +406,8 @@ onEachEngine('an operator goes with all certificates', async ({ open }) => {
   await assert.rejects(renew(installation, second), code('revoked'));
   const again = await removeOperator(SYSTEM, { operator, cause: 'cascade' }, issuance);
   assert.equal(again.removedAt, removed.removedAt);
+  assert.equal((await his.attest()).accepted, false, 'nobody comes in any more by a token that he made');
+  assert.equal((await hers.attest()).accepted, true);
   await installation.close();
 });
 

@@ -61,7 +61,7 @@ export function operatorCommands(log: () => Log): readonly Command[] {
     },
     {
       path: 'operator remove',
-      summary: 'Remove an operator and revoke their certificates',
+      summary: 'Remove an operator, revoke their certificates and withdraw the join tokens they made',
       details: 'On the server’s machine, with the passphrase; also while the server runs.',
       parameters: [NAME],
       flags: [DATA_FLAG, { name: 'force', summary: 'also when no operator is left afterwards' }, ...PASSPHRASE_FLAGS],
@@ -86,7 +86,7 @@ export function operatorCommands(log: () => Log): readonly Command[] {
         });
         terminal.result(
           { operator: name, status: 'removed' },
-          `Operator ${name} is removed; their certificates are revoked.`,
+          `Operator ${name} is removed; their certificates are revoked, and the join tokens they made are withdrawn.`,
         );
         return EXIT.ok;
       },
