@@ -26,7 +26,7 @@ export interface Config {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
-export type DatabaseConfig =
+type DatabaseConfig =
   | { readonly engine: 'sqlite' }
   | {
       readonly engine: 'postgres';

@@ -17,7 +17,7 @@ const FAULTS: Readonly<Record<string, readonly [fault: string, remedy: string]>>
 };
 
 /** What a system error on a file means; any other error as it is. */
-export function diskError(error: unknown): unknown {
+function diskError(error: unknown): unknown {
   if (isWritError(error) || !(error instanceof Error)) return error;
   const { code = '', path } = error as NodeJS.ErrnoException;
   const known = FAULTS[code];

@@ -24,7 +24,7 @@ export function forgetRunning(directory: DataDirectory): void {
 }
 
 /** The server that runs on this directory; undefined where none does, as far as its process tells. */
-export function findRunning(directory: DataDirectory): Running | undefined {
+function findRunning(directory: DataDirectory): Running | undefined {
   try {
     const running = JSON.parse(readFileSync(fileOf(directory), 'utf8')) as Running;
     // Signal 0 is none: it only asks whether the process is there. That it may not be sent means that it is.
