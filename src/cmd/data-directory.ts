@@ -11,6 +11,8 @@ import { isBusy, sqliteError } from '../db/sqlite-error.ts';
 export interface DataDirectory {
   readonly path: string;
   readonly config: string;
+  /** The configuration while `writ restore` is at work. */
+  readonly restoring: string;
   readonly database: string;
   readonly anchor: string;
   readonly passphrase: string;
@@ -23,6 +25,7 @@ export function dataDirectory(path: string): DataDirectory {
   return {
     path: at,
     config: join(at, 'config.json'),
+    restoring: join(at, 'config.json.restoring'),
     database: join(at, 'writ.db'),
     anchor: `${at}-anchor`,
     passphrase: `${at}-passphrase`,
@@ -36,13 +39,19 @@ export function isInitialised(directory: DataDirectory): boolean {
 }
 
 /**
- * Makes the directory owner-only, or checks that it is. Refuses (`unsafe_permissions`) one that others can enter, and
- * (`bad_config`) one that holds somebody else's files.
+ * Makes the directory owner-only, or checks that it is. Refuses (`unsafe_permissions`) one that others can enter,
+ * (`bad_config`) one that holds somebody else's files, and (`conflict`), unless for a restore, one that is half restored.
  */
-export function prepareDirectory(directory: DataDirectory): void {
+export function prepareDirectory(directory: DataDirectory, { restoring = false }: { restoring?: boolean } = {}): void {
   mkdirSync(directory.path, { recursive: true, mode: 0o700 });
+  if (!restoring && existsSync(directory.restoring)) {
+    throw new WritError('conflict', 'A restore into the data directory was cut off', {
+      field: '--data',
+      remedy: `Run "writ restore" again; it begins anew in ${directory.path}.`,
+    });
+  }
   if (!isInitialised(directory) && !existsSync(directory.database)) {
-    const foreign = readdirSync(directory.path).filter((name) => !OURS.has(name));
+    const foreign = readdirSync(directory.path).filter((name) => !OURS.test(name));
     if (foreign.length > 0) {
       throw new WritError('bad_config', 'The data directory is not empty and holds no Writ installation', {
         field: '--data',
@@ -60,7 +69,8 @@ export function prepareDirectory(directory: DataDirectory): void {
   }
 }
 
-const OURS = new Set(['lock', 'lock-journal', 'config.json', 'config.json.new']);
+/** What a first start or a restore that was cut off can have left: the lock, and files that did not get their names yet. */
+const OURS = /^(lock(-journal)?|config\.json\.([0-9a-f-]{36}|restoring)|writ\.db\.new)$/;
 
 /**
  * Holds the directory for one server. The lock is one of the operating system on an empty SQLite file, so it goes with

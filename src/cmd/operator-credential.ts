@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
@@ -58,20 +58,24 @@ export function serverUrl({ names, listen }: Pick<Config, 'names' | 'listen'>): 
   return `https://${host.includes(':') ? `[${host}]` : host}:${splitAddress(listen.api).port}`;
 }
 
-/** Writes a credential owner-only, in an owner-only directory. Refuses (`conflict`) to replace one without `replace`. */
+/**
+ * Writes a credential owner-only, in an owner-only directory. Refuses (`conflict`) to replace one without `replace`; where
+ * it replaces one, a crash leaves the old or the new.
+ */
 export function writeCredential(path: string, credential: OperatorCredential, replace: boolean): void {
-  const directory = dirname(path);
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  try {
-    // Always a new file: what is written through a link, or into a file that somebody else made, is theirs to read.
-    if (replace) rmSync(path, { force: true });
-    writeFileSync(path, `${JSON.stringify(credential, undefined, 2)}\n`, { mode: 0o600, flag: 'wx', flush: true });
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
-    throw new WritError('conflict', 'There is a credential in this file already', {
-      field: '--out',
-      remedy: `Name another file, or move it away: ${path}`,
-      cause,
-    });
-  }
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  if (!replace && existsSync(path)) throw taken(path);
+  // Always a new file: what is written through a link, or into a file that somebody else made, is theirs to read.
+  const aside = `${path}.new`;
+  rmSync(aside, { force: true });
+  const text = `${JSON.stringify(credential, undefined, 2)}\n`;
+  writeFileSync(aside, text, { mode: 0o600, flag: 'wx', flush: true });
+  renameSync(aside, path);
+}
+
+function taken(path: string): WritError {
+  return new WritError('conflict', 'There is a credential in this file already', {
+    field: '--out',
+    remedy: `Name another file, or move it away: ${path}`,
+  });
 }

@@ -1,5 +1,6 @@
-import { constants, type Stats } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { constants, existsSync, type Stats } from 'node:fs';
+import { type FileHandle, link, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { WritError } from '../base/error.ts';
 
@@ -25,19 +26,40 @@ export async function readSecretFile(path: string, limit: number, field: string)
 
 /**
  * Writes a new secret file, mode 0600, and answers when it is durable. Throws `conflict` when the path exists: a secret
- * is never overwritten.
+ * is never overwritten. However this process ends, the path never stands for half of it.
  */
 export async function writeSecretFile(path: string, secret: Uint8Array, field: string): Promise<void> {
-  const file = await openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, field);
+  const aside = `${path}.${randomUUID()}`;
+  const file = await openFile(aside, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, field, path);
   try {
-    // Also where the umask would leave less.
-    await file.chmod(0o600);
-    await file.writeFile(secret);
-    await file.sync();
+    try {
+      // Also where the umask would leave less.
+      await file.chmod(0o600);
+      await file.writeFile(secret);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await putInPlace(aside, path, field);
   } finally {
-    await file.close();
+    await rm(aside, { force: true });
   }
   await syncDirectory(dirname(path));
+}
+
+/** File systems of memory sticks know no second name for a file. */
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+/** Gives the file its name, where nothing has that name yet. */
+async function putInPlace(aside: string, path: string, field: string): Promise<void> {
+  try {
+    await link(aside, path);
+  } catch (cause) {
+    const { code = '' } = cause as NodeJS.ErrnoException;
+    if (code === 'EEXIST' || existsSync(path)) throw taken(path, field, cause);
+    if (!NO_LINKS.has(code)) throw cause;
+    await rename(aside, path);
+  }
 }
 
 /** Makes creation, renaming and removal of entries of a directory durable. */
@@ -69,25 +91,34 @@ function requireOwnerOnly(path: string, found: Stats, field: string): void {
   }
 }
 
-async function openFile(path: string, flags: number, field: string): Promise<FileHandle> {
+/** `shown` is the name that the caller knows. */
+async function openFile(path: string, flags: number, field: string, shown: string = path): Promise<FileHandle> {
   try {
     return await open(path, flags, 0o600);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT') throw new WritError('not_found', `${path} does not exist.`, { field, cause });
-    if (code === 'EEXIST') {
-      throw new WritError('conflict', `${path} exists already.`, {
+    if (code === 'ENOENT') {
+      const reading = shown === path;
+      throw new WritError('not_found', `${reading ? shown : dirname(shown)} does not exist.`, {
         field,
-        remedy: 'Name a file that does not exist yet; a secret is never overwritten.',
+        remedy: reading ? 'Put it back where it was, or name where it is now.' : 'Make the directory first.',
         cause,
       });
     }
-    throw new WritError('bad_config', `${path} cannot be opened (${code}).`, {
+    throw new WritError('bad_config', `${shown} cannot be opened (${code}).`, {
       field,
       remedy: 'Name a file in a directory that this user can use.',
       cause,
     });
   }
+}
+
+function taken(path: string, field: string, cause: unknown): WritError {
+  return new WritError('conflict', `${path} exists already.`, {
+    field,
+    remedy: 'Name a file that does not exist yet; a secret is never overwritten.',
+    cause,
+  });
 }
 
 /** Also for pipes and other files that do not know their length. */

@@ -1,6 +1,6 @@
 /** An installation in a throw-away directory, run by the real program in a process of its own, which tests mistreat. */
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
@@ -70,6 +70,16 @@ export async function run(data: string, options: StartOptions = {}): Promise<Run
     revoke: (serial, key) => post(`/v1/certificates/${serial}/revoke`, { cause: 'key_theft' }, key),
     document: async (path) => (await open.send({ path })).body.toString('utf8'),
   };
+}
+
+/** A copy, under another name, of an installation that nothing runs on. */
+export function copyInstallation(from: string, to: string): string {
+  for (const sibling of ['', '-anchor', '-passphrase', '-operator']) {
+    if (existsSync(from + sibling)) cpSync(from + sibling, to + sibling, { recursive: true });
+  }
+  const config = join(to, 'config.json');
+  writeFileSync(config, readFileSync(config, 'utf8').replaceAll(from, to));
+  return to;
 }
 
 /** The error that a promise rejects with; fails when it does not. */
