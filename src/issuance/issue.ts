@@ -66,13 +66,14 @@ async function certify(
   const request = accessRequest(order, holder, csr);
   const verdict = parts.authorize(request);
   if (!verdict.allowed) throw refused(request, verdict, holder);
+  // Also for a repeat: a holder that was stopped meanwhile is handed nothing any more.
+  if (holder.fault !== undefined) throw holder.fault;
   const first = await idempotency?.first();
   if (first?.kind === 'reference') {
     // A replacement revokes, and what it revoked may not be in the anchor yet.
     if (order.event === 'certificate.replaced') await whenAnchored(parts.commit);
     return issuedBefore(first.reference, parts);
   }
-  if (holder.fault !== undefined) throw holder.fault;
   const context = narrow(holder.context, wish.scopes);
 
   // 4. Prepare: serial number, validity, bytes to be signed, lints. Out comes a token that works once.

@@ -129,6 +129,7 @@ async function enrol(world: World, token: JoinToken): Promise<Act> {
   const request = await newRequest();
   token.asked++;
   const { agent } = token;
+  let made: Holder | undefined;
   return certify(world, request, {
     kind: 'enrol',
     as: 'nobody',
@@ -139,10 +140,14 @@ async function enrol(world: World, token: JoinToken): Promise<Act> {
       const holder: Holder = { id, agent, held: [], stop: { asked: false } };
       token.letIn.add(id);
       world.holders.push(holder);
+      made = holder;
       return holder;
     },
     // Two at once for one use: somebody comes too late.
-    explains: (code) => ended([agent.retire], code) || (code === 'token_refused' && token.asked > token.uses),
+    // A repeat finds the instance that it made stopped.
+    explains: (code) =>
+      ended([agent.retire, ...(made === undefined ? [] : [made.stop])], code) ||
+      (code === 'token_refused' && token.asked > token.uses),
     forbidden: (sending) => retiredFor(agent, sending),
   });
 }
