@@ -1,9 +1,10 @@
 /** `npm run docs`: writes the generated pages. With `--check` it fails when a committed page differs. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { ERROR_CODES } from '../src/base/error.ts';
+import { ERROR_CODES, type ErrorCode } from '../src/base/error.ts';
 import { CONNECTION_FLAGS } from '../src/cli/connection.ts';
 import { cliReference } from '../src/cli/reference.ts';
+import { exitCodeOf } from '../src/cli/report-error.ts';
 import { commandTable } from '../src/cmd/commands.ts';
 import { PASSPHRASE_FLAGS } from '../src/cmd/passphrase.ts';
 import { statusOf } from '../src/rest/problems.ts';
@@ -11,18 +12,17 @@ import { statusOf } from '../src/rest/problems.ts';
 const docs = resolve(import.meta.dirname, '../docs');
 
 function errorPage(): string {
-  const rows = Object.entries(ERROR_CODES).map(
-    ([code, meaning]) => `| \`${code}\` | ${statusOf(code as keyof typeof ERROR_CODES)} | ${meaning} |`,
-  );
+  const codes = Object.entries(ERROR_CODES) as [ErrorCode, string][];
+  const rows = codes.map(([code, meaning]) => `| \`${code}\` | ${statusOf(code)} | ${exitCodeOf(code)} | ${meaning} |`);
   return `# Errors
 
 Generated from \`src/base/error.ts\` (\`npm run docs\`); do not edit by hand.
 
 Programs switch on the code: it never changes its meaning. Messages are for people and may change. The status is that of
-the problem document (RFC 9457) where the error reaches a REST caller.
+the problem document (RFC 9457) where the error reaches a REST caller, the exit code that of the command line.
 
-| code | status | meaning |
-|---|---|---|
+| code | status | exit | meaning |
+|---|---|---|---|
 ${rows.join('\n')}
 `;
 }

@@ -9,7 +9,8 @@ export interface SharedFlags {
 }
 
 /** `docs/cli.md`, made from the command table; a test fails when the committed page differs. */
-export function cliReference(commands: readonly Command[], shared: readonly SharedFlags[]): string {
+export function cliReference(table: readonly Command[], shared: readonly SharedFlags[]): string {
+  const commands = byNoun(table);
   const contents = commands.map(
     ({ path, summary }) => `| [\`writ ${path}\`](#${anchor(`writ ${path}`)}) | ${summary} |`,
   );
@@ -62,8 +63,18 @@ function section(command: Command, shared: readonly SharedFlags[]): string {
     ...(links.length === 0 && command.changes !== true
       ? []
       : [`Also: ${[...(command.changes === true ? ['`--dry-run`'] : []), ...links].join(', ')}.`]),
-    ...(command.examples ?? []).map(({ line, does }) => `\`\`\`sh\n${line}\n\`\`\`\n${does}`),
+    ...(command.examples === undefined ? [] : [exampleBlock(command.examples)]),
   ].join('\n\n');
+}
+
+/** Commands of one noun together, nouns in the order of their first command. */
+function byNoun(commands: readonly Command[]): readonly Command[] {
+  const nouns = [...new Set(commands.map(({ path }) => path.split(' ')[0]!))];
+  return nouns.flatMap((noun) => commands.filter(({ path }) => path.split(' ')[0] === noun));
+}
+
+function exampleBlock(examples: NonNullable<Command['examples']>): string {
+  return `\`\`\`sh\n${examples.map(({ line, does }) => `# ${does}\n${line}`).join('\n\n')}\n\`\`\``;
 }
 
 function flagTable(flags: readonly Flag[]): string {

@@ -31,7 +31,12 @@ const EXIT_OF: Partial<Record<ErrorCode, ExitCode>> = {
   locked: EXIT.conflict,
 };
 
-export interface ReportOptions {
+/** The exit code of a command that ends with such an error. */
+export function exitCodeOf(code: ErrorCode): ExitCode {
+  return EXIT_OF[code] ?? EXIT.failed;
+}
+
+interface ReportOptions {
   readonly json: boolean;
   readonly debug: boolean;
   readonly colour: boolean;
@@ -58,7 +63,7 @@ export function reportError(error: unknown, { json, debug, colour, stderr }: Rep
     if (error.remedy !== undefined) stderr.write(`next: ${error.remedy}\n`);
     if (debug) stderr.write(`${error.stack}\n`);
   }
-  return EXIT_OF[error.code] ?? EXIT.failed;
+  return exitCodeOf(error.code);
 }
 
 function toJson(error: WritError): Record<string, unknown> {

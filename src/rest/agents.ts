@@ -9,6 +9,7 @@ import { agent, agentPage, agentQuery, changeAgent, registerAgent } from '../wir
 import { type Stop, stop } from '../wire/cause.ts';
 import { instancePage, instanceQuery } from '../wire/instance.ts';
 import { byName } from '../wire/path.ts';
+import type { Labels } from '../wire/text.ts';
 import { instanceAnswer } from './instances.ts';
 import { type Operation, operation, type WriteOptions } from './operation.ts';
 import { given, pageAnswer, timeText } from './render.ts';
@@ -66,11 +67,11 @@ function ofKind(agents: Agents, kind: AgentKind): Operation[] {
       query: agentQuery,
       answer: agentPage,
       example: { answer: { items: [example] } },
-      handle: async ({ caller, query: { owner, limit, cursor, ...filter } }) =>
+      handle: async ({ caller, query: { owner, label, limit, cursor, ...filter } }) =>
         pageAnswer(
           await agents.list(
             caller,
-            { ...filter, kind, ...given('team', owner) },
+            { ...filter, kind, ...given('team', owner), ...given('labels', labelOf(label)) },
             { ...given('limit', limit), ...given('cursor', cursor) },
           ),
           agentAnswer,
@@ -137,6 +138,13 @@ function ofKind(agents: Agents, kind: AgentKind): Operation[] {
         ),
     }),
   ];
+}
+
+/** `name=value` as the one label of a filter. */
+function labelOf(text: string | undefined): Labels | undefined {
+  if (text === undefined) return undefined;
+  const at = text.indexOf('=');
+  return { [text.slice(0, at)]: text.slice(at + 1) };
 }
 
 function agentAnswer(found: Agent): wire.Agent {

@@ -117,6 +117,8 @@ export interface AgentQuery extends PageQuery {
   readonly owner?: string;
   readonly environment?: string;
   readonly status?: Agent['status'];
+  /** `name=value`. */
+  readonly label?: string;
 }
 
 export const agentQuery: Schema<AgentQuery> = schemaOf<AgentQuery>()(
@@ -124,6 +126,11 @@ export const agentQuery: Schema<AgentQuery> = schemaOf<AgentQuery>()(
     owner: name.exactOptional(),
     environment: name.exactOptional(),
     status: z.enum(['active', 'quarantined', 'retired']).exactOptional(),
+    label: z
+      .string()
+      .max(320)
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}=.*$/, 'Give name=value, like tier=gold.')
+      .exactOptional(),
     ...PAGE_MEMBERS,
   }),
 );

@@ -74,10 +74,16 @@ function kindCommands(withApi: WithApi, kind: 'agent' | 'service'): readonly Com
           summary: 'in this status only',
           choices: ['active', 'quarantined', 'retired'],
         },
+        { name: 'label', value: 'key=value', summary: 'with this label only' },
       ],
       request: (input) => ({
         path: root,
-        query: { owner: input.flag('team'), environment: input.flag('environment'), status: input.flag('status') },
+        query: {
+          owner: input.flag('team'),
+          environment: input.flag('environment'),
+          status: input.flag('status'),
+          label: input.flag('label'),
+        },
       }),
       columns: [
         ['NAME', (item) => textOf(item, 'name')],

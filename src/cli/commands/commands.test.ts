@@ -44,6 +44,9 @@ test('agents: register, list, show, update, retire', async () => {
   assert.deepEqual(listed[0], ['NAME', 'TEAM', 'STATUS', 'ENVIRONMENT', 'PROFILE', 'PURPOSE']);
   assert.deepEqual(listed[1]!.slice(0, 3), ['planner', 'payments', 'active']);
   assert.match((await writ('agent', 'list', '--team', 'nobody')).stdout, /^No agents\./);
+  assert.equal(cells(await writ('agent', 'list', '--label', 'tier=gold'))[1]![0], 'planner');
+  assert.match((await writ('agent', 'list', '--label', 'tier=tin')).stdout, /^No agents\./);
+  assert.equal((await writ('agent', 'list', '--label', 'tier')).code, 2);
   const changed = await server.json<{ purpose: string; owner: { team: string; sponsor: string } }>(
     ...['agent', 'update', 'planner', '--purpose', 'pays', '--sponsor', 'bob@example.com'],
   );
