@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Reader } from '../db/database.ts';
 import { parseBundle } from '../merkle/bundle.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
 import { leafHash } from '../merkle/hash.ts';
@@ -17,7 +18,7 @@ import { parseTlogProof, verifyTlogProof } from '../merkle/tlog-proof.ts';
 import { decodeEntry } from './entry.ts';
 import { eventsOf, readEvent } from './history.ts';
 import { logSigner } from './log-signer.ts';
-import { receipt } from './receipt.ts';
+import { receipt, receipts } from './receipt.ts';
 import { ledgerResource } from './serve.ts';
 import { change, revoke, type TestLedger, withLedger } from './testdata/ledger.ts';
 
@@ -93,6 +94,29 @@ describe('ledgerResource', () => {
       for (const path of [...absent, 'tile/0/1', 'tile/0/000/', '/checkpoint', 'tile/entries/001.p/256']) {
         assert.equal(await ledgerResource(database, path), undefined, path);
       }
+    }));
+});
+
+describe('receipts', () => {
+  it('are the same one by one and together, and read together what they share', () =>
+    withLedger(async (ledger) => {
+      await fill(ledger, 700);
+      await ledger.sequencer.close();
+      const { database } = ledger;
+      let read = 0;
+      const reader: Reader = {
+        get: (sql, params) => database.get(sql, params),
+        async all(sql, params) {
+          const rows = await database.all(sql, params);
+          if (sql.includes('ledger_entry')) read += rows.length;
+          return rows;
+        },
+      };
+      const together = receipts(reader);
+      for (let leaf = 512; leaf < 612; leaf++) {
+        assert.equal(await together(leaf), await receipt(database, leaf));
+      }
+      assert.equal(read, 701 - 512, 'the entries of the partial tile are read once for a hundred receipts');
     }));
 });
 

@@ -19,9 +19,16 @@ export async function tileHashes(reader: Reader, level: number, index: number, w
   return Buffer.concat(hashes);
 }
 
-/** Reads the nodes of the stored tree as it was at `size`. */
+/** Reads the nodes of the stored tree as it was at `size`. Tiles at its edge, which have to be made, are made once. */
 export function storedTree(reader: Reader, size: number): ReadNodes {
-  return nodesFromTiles(size, (level, index, width) => tileHashes(reader, level, index, width));
+  const partial = new Map<string, Promise<Uint8Array>>();
+  return nodesFromTiles(size, (level, index, width) => {
+    if (width === TILE_WIDTH) return readTile(reader, level, index);
+    const key = `${level}/${index}`;
+    const made = partial.get(key) ?? tileHashes(reader, level, index, width);
+    partial.set(key, made);
+    return made;
+  });
 }
 
 /** Root that the stored tree had at `size`. */

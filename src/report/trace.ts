@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Caller } from '../base/access.ts';
 import { type CertificatePosition, certificateHistory } from '../ca/certificate-pages.ts';
 import type { CertificateRow } from '../ca/certificates.ts';
@@ -5,7 +6,7 @@ import { formatSerial } from '../ca/serial.ts';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, pageLimit } from '../db/cursor.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
 import { eventsOf, readEvent } from '../ledger/history.ts';
-import { receipt } from '../ledger/receipt.ts';
+import { receipts } from '../ledger/receipt.ts';
 import { readInstance } from '../registry/instance.ts';
 import { keyText, positionAt } from './certificates.ts';
 import { readableCertificate } from './may-read.ts';
@@ -28,7 +29,8 @@ export async function trace(
   parts: ReportParts,
 ): Promise<Page<TracedEvent>> {
   const row = await readableCertificate(caller, query.serial, parts);
-  const limit = pageLimit(request);
+  // A receipt costs more than anything else that a page can hold.
+  const limit = Math.min(pageLimit(request), query.receipts === true ? MOST_RECEIPTS : Number.POSITIVE_INFINITY);
   const filters = { serial: formatSerial(row.serial) };
   const from = positionOf(filters, request);
   const identity = await identityOf(row, parts);
@@ -36,12 +38,18 @@ export async function trace(
   const issues = await issuesFrom(row, identity, from.issues, limit, parts);
   const { leaves, next } = merge(indexed, issues, from, limit);
   const items: TracedEvent[] = [];
-  for (const leaf of leaves) {
+  const receiptOf = receipts(parts.reader);
+  for (const [i, leaf] of leaves.entries()) {
+    // Reading and hashing take no turn of the event loop by themselves; others are to be answered meanwhile.
+    if (i % 8 === 7) await turn();
     const event = indexed.events.get(leaf) ?? (await readEvent(parts.reader, leaf))!;
-    items.push(query.receipts === true ? { ...event, receipt: await receipt(parts.reader, leaf) } : event);
+    items.push(query.receipts === true ? { ...event, receipt: await receiptOf(leaf) } : event);
   }
   return { items, ...(next === undefined ? {} : { next: cursorOf(filters, next) }) };
 }
+
+/** Receipts on one page. */
+const MOST_RECEIPTS = 50;
 
 /** Where a page begins in the two streams that are merged. */
 interface Position {
