@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { rootsOf } from '../ca/authority.ts';
 import type { Hierarchy } from '../ca/hierarchy.ts';
 import { type Config, splitAddress } from './config.ts';
@@ -39,7 +39,7 @@ API           https://${listen.api}   (public documents: https://${listen.public
 Data          ${directory.path}
 Anchor        ${config.anchor}
 ${passphrase(directory)}
-Operator      ${directory.operator}/operator.json   (yours: the commands below use it)
+${operator(directory)}
 ${unreachable(config, listen)}
 Next, in another terminal:
 ${firstCommands(directory.operator).join('\n')}
@@ -53,6 +53,14 @@ function passphrase({ passphrase: file }: DataDirectory): string {
               It opens the authority's keys. A copy of the data directory alone opens none; whoever reads both has
               them all. Keep them apart in production: "writ start --help" lists the other sources.`
     : 'Passphrase    as given; it is kept nowhere here';
+}
+
+/** On a replica that joined an installation there is none. */
+function operator({ operator: directory }: DataDirectory): string {
+  const file = join(directory, 'operator.json');
+  return existsSync(file)
+    ? `Operator      ${file}   (yours: the commands below use it)`
+    : 'Operator      none on this machine: bring your credential, or "writ operator add NAME"';
 }
 
 function rootFingerprint({ authorities }: Hierarchy): string {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
-import { WritError } from '../base/error.ts';
+import { isWritError, WritError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { createBelowExternalRoot, createHierarchy } from '../ca/create.ts';
@@ -16,15 +16,16 @@ import type { KeyAlgorithm } from '../keys/generate.ts';
 import { createKeyring, type Keyring, openKeyring } from '../keys/keyring.ts';
 import type { Passphrase } from '../keys/passphrase.ts';
 import type { PassphraseSource } from '../keys/passphrase-source.ts';
+import { requireClock } from '../ledger/clock.ts';
 import { startLog } from '../ledger/start-log.ts';
 import { insertDefaultPolicy } from '../policy/publish.ts';
-import { nameConstraintFault, parseTrustDomain } from '../spiffe-id/trust-domain.ts';
+import { nameConstraintFault, parseTrustDomain, type TrustDomain } from '../spiffe-id/trust-domain.ts';
 import { type Config, parseConfig } from './config.ts';
 import { type DataDirectory, prepareDirectory } from './data-directory.ts';
 import { openEngine } from './engine.ts';
 import { addLedgerKeys, ledgerSigners, openLedgerKeys } from './ledger-keys.ts';
 import { obtainPassphrase, withPassphrase } from './passphrase.ts';
-import { openRecorder } from './recorder.ts';
+import { CLOCK_OFF_MS, openRecorder } from './recorder.ts';
 
 /** What is decided once, when an installation is made. */
 export interface NewInstallation {
@@ -39,6 +40,8 @@ export interface NewInstallation {
   readonly rootKeyOut?: string;
   /** True to put Writ under somebody else's root. */
   readonly externalRoot: boolean;
+  /** True for one more replica: an installation that is there, or that another makes meanwhile, is not refused. */
+  readonly join?: boolean;
 }
 
 export interface Initialised {
@@ -57,16 +60,20 @@ interface Means {
   readonly log: Log;
 }
 
+/** So many times in a row another process may have been quicker. */
+const MOST_CONFLICTS = 5;
+
 /**
  * Makes an installation: configuration, passphrase, keys, ledger, authorities, profiles, policy. Each step is durable
- * before the next and is found done when it is run again, so a crash in between costs another run and nothing else.
+ * before the next and is found done when it is run again, so a crash in between costs another run and nothing else. Of
+ * several processes that begin on one database, each step is done by one, and the others go on from there.
  *
- * Throws `conflict` when there is an installation here already.
+ * Where there is an installation already it is joined, when that is `wanted`; otherwise this throws `conflict`.
  */
 export async function initialise(wanted: NewInstallation, means: Means): Promise<Initialised> {
-  const { directory, clock, random, log } = means;
+  const { config, join } = wanted;
   // What init is about to decide is refused before anything is written.
-  const trustDomain = parseTrustDomain(wanted.config.trustDomain, '--trust-domain');
+  const trustDomain = parseTrustDomain(config.trustDomain, '--trust-domain');
   const fault = nameConstraintFault(trustDomain);
   if (fault !== undefined) {
     throw new WritError('bad_spiffe_id', `The trust domain ${fault}.`, {
@@ -74,74 +81,90 @@ export async function initialise(wanted: NewInstallation, means: Means): Promise
       remedy: 'Give a host name of at least two labels, like agents.example.com; it need not exist in DNS.',
     });
   }
-  prepareDirectory(directory);
-  writeConfig(directory, wanted.config);
-  const database = await openEngine(wanted.config, directory, { readOnly: false });
+  prepareDirectory(means.directory);
+  const database = await openEngine(config, means.directory, { readOnly: false });
   try {
+    await requireClock(database, means.clock, CLOCK_OFF_MS);
     await migrate(database);
-    if ((await readHierarchy(database)) !== undefined) {
-      throw new WritError('conflict', 'There is an installation here already', {
-        field: '--data',
-        remedy: 'Start it with "writ start", or name another directory.',
-      });
-    }
-    const { keyring, made } = await makeKeys(database, means);
-    const ledgerKeys = ledgerSigners(await openLedgerKeys(database, keyring));
-    const recorder = await openRecorder({
-      config: wanted.config,
-      database,
-      ledgerKeys,
-      clock,
-      random,
-      log,
-      start: startLog,
-    });
-    try {
-      const now = clock.now();
-      const batch = newBatch();
-      const scope = {
-        trustDomain,
-        dns: wanted.permitDns,
-        networks: wanted.permitNetworks,
-        loopback: wanted.loopback,
-      };
-      const options = {
-        scope,
-        algorithm: wanted.algorithm,
-        profiles: builtInProfiles(permittedNames(scope)),
-        keyring,
-        random,
-        now,
-        caller: 'system:init',
-      };
-      const request = wanted.externalRoot ? await createBelowExternalRoot(batch, options) : undefined;
-      if (request === undefined) {
-        await createHierarchy(batch, {
-          ...options,
-          ...(wanted.rootKeyOut === undefined ? {} : { rootKeyOut: wanted.rootKeyOut }),
+    for (let conflicts = 0; ; conflicts++) {
+      const present = await readHierarchy(database);
+      if (present !== undefined && join !== true) {
+        throw new WritError('conflict', 'There is an installation here already', {
+          field: '--data',
+          remedy: 'Start it with "writ start", or name another directory.',
         });
       }
-      insertDefaultPolicy(batch, now);
-      committed(await recorder.commit(batch));
-      const hierarchy = (await readHierarchy(database))!;
-      return { hierarchy, keyring, passphraseMade: made, ...(request === undefined ? {} : { request }) };
-    } finally {
-      await recorder.close();
+      if (present !== undefined) requireTrustDomain(config, present);
+      writeConfig(means.directory, config);
+      try {
+        const { keyring, made } = await makeKeys(database, means);
+        if (present !== undefined) return { hierarchy: present, keyring, passphraseMade: made };
+        return { ...(await makeHierarchy(database, wanted, keyring, { ...means, trustDomain })), passphraseMade: made };
+      } catch (error) {
+        const another = isWritError(error, 'conflict') && error.field === undefined;
+        if (!another || conflicts === MOST_CONFLICTS) throw error;
+      }
     }
   } finally {
     await database.close();
   }
 }
 
+/** Throws `bad_config` where a configuration is not that of this installation: its identities would be no one's. */
+export function requireTrustDomain(config: Config, { trustDomain }: Hierarchy): void {
+  if (config.trustDomain === trustDomain) return;
+  throw new WritError('bad_config', `The installation in the database is that of ${trustDomain}`, {
+    field: 'trustDomain',
+    remedy: 'Name its trust domain in the configuration, or another database.',
+  });
+}
+
+/** Starts the ledger and commits authorities, profiles and policy as its first act. */
+async function makeHierarchy(
+  database: Database,
+  wanted: NewInstallation,
+  keyring: Keyring,
+  { trustDomain, clock, random, log }: Means & { readonly trustDomain: TrustDomain },
+): Promise<Omit<Initialised, 'passphraseMade'>> {
+  const { config, rootKeyOut } = wanted;
+  const ledgerKeys = ledgerSigners(await openLedgerKeys(database, keyring));
+  const recorder = await openRecorder({ config, database, ledgerKeys, clock, random, log, start: startLog });
+  try {
+    const now = clock.now();
+    const batch = newBatch();
+    const scope = { trustDomain, dns: wanted.permitDns, networks: wanted.permitNetworks, loopback: wanted.loopback };
+    const profiles = builtInProfiles(permittedNames(scope));
+    const options = { scope, algorithm: wanted.algorithm, profiles, keyring, random, now, caller: 'system:init' };
+    const request = wanted.externalRoot ? await createBelowExternalRoot(batch, options) : undefined;
+    if (request === undefined) {
+      await createHierarchy(batch, { ...options, ...(rootKeyOut === undefined ? {} : { rootKeyOut }) });
+    }
+    insertDefaultPolicy(batch, now);
+    const outcome = await recorder.commit(batch);
+    // The key of a root that exists nowhere would be taken for the one that does.
+    if (!outcome.committed && rootKeyOut !== undefined) rmSync(rootKeyOut, { force: true });
+    committed(outcome);
+    return { hierarchy: (await readHierarchy(database))!, keyring, ...(request === undefined ? {} : { request }) };
+  } finally {
+    await recorder.close();
+  }
+}
+
 /** Keyring and ledger keys come before the ledger that they sign, so they are committed without an entry of their own. */
 async function makeKeys(database: Database, means: Means): Promise<{ keyring: Keyring; made: boolean }> {
+  const source = means.passphrase;
   const exists = (await database.get('SELECT 1 AS found FROM keyring WHERE id = 1')) !== undefined;
   if (exists) {
-    const keyring = await withPassphrase(means.passphrase, (passphrase) => openKeyring(database, passphrase));
-    return { keyring, made: false };
+    return { keyring: await withPassphrase(source, (passphrase) => openKeyring(database, passphrase)), made: false };
   }
-  const { passphrase, made } = await obtainPassphrase(means.passphrase, means.random);
-  return { keyring: await commitKeys(database, passphrase, means), made };
+  const { passphrase, made } = await obtainPassphrase(source, means.random);
+  try {
+    return { keyring: await commitKeys(database, passphrase, means), made };
+  } catch (error) {
+    // Another machine's passphrase opens the keys now; the one made here would only be mistaken for it.
+    if (made && source.kind === 'file' && isWritError(error, 'conflict')) rmSync(source.path, { force: true });
+    throw error;
+  }
 }
 
 async function commitKeys(database: Database, passphrase: Passphrase, means: Means): Promise<Keyring> {

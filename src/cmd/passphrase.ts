@@ -45,6 +45,12 @@ export async function withPassphrase<T>(
   source: PassphraseSource,
   open: (passphrase: Passphrase) => Promise<T>,
 ): Promise<T> {
+  if (source.kind === 'file' && !existsSync(source.path)) {
+    throw new WritError('not_found', 'The passphrase of this installation is not on this machine', {
+      field: '--passphrase-file',
+      remedy: `Bring it from where it is kept to ${source.path}, owner-only, or name another source.`,
+    });
+  }
   return source.kind === 'file' ? openWithFile(source.path, open) : open(await readPassphrase(source, process.env));
 }
 

@@ -42,10 +42,13 @@ export async function logOptions(parts: RecorderParts): Promise<LogOptions & { r
   };
 }
 
+/** Replicas on machines whose clocks are further apart would see each other's entries in the future. */
+export const CLOCK_OFF_MS = 10_000;
+
 /** Opens the sequencer over a database: in the writer thread of a server, or in an administrator's command. */
 export async function openRecorder(parts: RecorderParts): Promise<Sequencer> {
   const { config, random, log, epoch = epochCell(), start } = parts;
   const options = await logOptions(parts);
   await start?.({ ...options, trustDomain: config.trustDomain, random });
-  return Sequencer.open({ ...options, random, epoch, log });
+  return Sequencer.open({ ...options, random, epoch, log, limits: { clockOff: CLOCK_OFF_MS } });
 }

@@ -55,6 +55,27 @@ onEachEngine('questions give numbers, whatever type the engine computes', async 
   assert.deepEqual(await database.all('SELECT id FROM item WHERE id = ?', [99]), []);
 });
 
+onEachEngine('a snapshot sees one instant, whatever is written meanwhile', async ({ open }) => {
+  const database = await withTable(await open());
+  const insert = (id: number): Promise<unknown> =>
+    database.transaction((tx) => tx.run(INSERT, [id, `n${id}`, null, id]));
+  await insert(1);
+  for (const from of [database, await open({ readOnly: true })]) {
+    const before = Number(await count(database));
+    const seen = await from.snapshot(async (reader) => {
+      const first = await count(reader);
+      await insert(before + 1);
+      return [first, await count(reader), await count(database)];
+    });
+    assert.deepEqual(seen, [before, before, before + 1]);
+    await assert.rejects(
+      from.snapshot(async (reader) => reader.all('SELECT * FROM nowhere')),
+      (error) => isWritError(error),
+    );
+    assert.equal(await from.snapshot(count), before + 1);
+  }
+});
+
 onEachEngine('text sorts by code point', async ({ open }) => {
   const database = await withTable(await open());
   const names = ['a', 'B', 'ä', 'Z', 'b', '_', '-', '\u{1f512}', '\uffee', 'a-b', 'ab', 'a_b'];

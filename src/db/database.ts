@@ -40,6 +40,11 @@ export interface Database extends Reader {
    * database as unknown and start again from what is stored.
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /**
+   * Reads that all see what was committed at one instant, that of the first of them, on a connection of their own. For
+   * questions that must not see the halves of an act; others go on writing meanwhile. Also where opened for reading.
+   */
+  snapshot<T>(read: (reader: Reader) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 

@@ -1,5 +1,5 @@
 import { WritError } from '../base/error.ts';
-import type { Database, Row, SqlValue, Transaction, TransactionOptions } from './database.ts';
+import type { Database, Reader, Row, SqlValue, Transaction, TransactionOptions } from './database.ts';
 import { PostgresConnection, type PostgresOptions } from './postgres-connection.ts';
 import { Queue } from './queue.ts';
 
@@ -63,6 +63,19 @@ class Postgres implements Database {
     return options.aside === true
       ? this.#aside.run(() => this.#transactAside(work))
       : this.#queue.run(() => this.#transactInTurn(work));
+  }
+
+  async snapshot<T>(read: (reader: Reader) => Promise<T>): Promise<T> {
+    if (this.#closed) throw closed();
+    const connection = await PostgresConnection.open(this.#options, 'read');
+    try {
+      return await this.#transact(connection, async (tx) => {
+        await tx.run('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
+        return read(tx);
+      });
+    } finally {
+      await connection.close();
+    }
   }
 
   async close(): Promise<void> {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WritError } from '../base/error.ts';
-import type { Database, Row, SqlValue, Transaction } from './database.ts';
+import type { Database, Reader, Row, SqlValue, Transaction } from './database.ts';
 import { Queue } from './queue.ts';
 import { busyError, isBusy, sqliteError } from './sqlite-error.ts';
 import { createOwnerOnly } from './sqlite-file.ts';
@@ -74,9 +74,11 @@ class Connection {
 
 class ReadOnlySqlite implements Database {
   readonly engine = 'sqlite';
+  readonly #options: SqliteOptions;
   readonly #connection: Connection;
 
   constructor(options: SqliteOptions) {
+    this.#options = options;
     if (!existsSync(options.path)) {
       throw new WritError('bad_config', 'There is no database at this place.', {
         field: 'path',
@@ -110,6 +112,10 @@ class ReadOnlySqlite implements Database {
 
   transaction<T>(): Promise<T> {
     return Promise.reject(new WritError('storage_failed', 'The database was opened for reading only.'));
+  }
+
+  snapshot<T>(read: (reader: Reader) => Promise<T>): Promise<T> {
+    return readSnapshot(this.#options, read);
   }
 
   close(): Promise<void> {
@@ -148,6 +154,11 @@ class Sqlite implements Database {
 
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     return this.#queue.run(() => this.#transact(work));
+  }
+
+  async snapshot<T>(read: (reader: Reader) => Promise<T>): Promise<T> {
+    if (this.#closed) throw closed();
+    return readSnapshot(this.#options, read);
   }
 
   async close(): Promise<void> {
@@ -269,6 +280,17 @@ class SqliteTransaction implements Transaction {
     const failure = sqliteError(error);
     this.#failure ??= failure;
     return Promise.reject(failure);
+  }
+}
+
+/** A read transaction that is never committed: whatever it sees stays until the connection is closed. */
+async function readSnapshot<T>(options: SqliteOptions, read: (reader: Reader) => Promise<T>): Promise<T> {
+  const connection = new ReadOnlySqlite(options);
+  try {
+    await connection.all('BEGIN');
+    return await read(connection);
+  } finally {
+    await connection.close();
   }
 }
 

@@ -1,4 +1,4 @@
-import { access, constants, type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { access, constants, copyFile, type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { WritError } from '../base/error.ts';
@@ -218,6 +218,43 @@ async function requireOwn(path: string): Promise<void> {
     field: '--anchor',
     remedy: `Run: chmod 700 '${path}'`,
   });
+}
+
+/** Copies an anchor that others may be writing to into a new directory, to be looked at there. */
+export async function copyAnchor(from: string, to: string): Promise<void> {
+  await mkdir(to, { mode: 0o700 });
+  for (const name of [ANCHOR_REVOCATIONS, ANCHOR_CHECKPOINT]) {
+    try {
+      await copyFile(join(from, name), join(to, name));
+    } catch (cause) {
+      if (!isAbsent(cause)) throw failed(cause);
+    }
+  }
+  await cutUnfinished(join(to, ANCHOR_REVOCATIONS));
+}
+
+/** Takes away the beginning of a line that was being written while the file was copied. */
+async function cutUnfinished(path: string): Promise<void> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r+');
+  } catch (cause) {
+    if (isAbsent(cause)) return;
+    throw failed(cause);
+  }
+  try {
+    const { size } = await file.stat();
+    const piece = Buffer.alloc(65_536);
+    for (let end = size; end > 0; ) {
+      const start = Math.max(0, end - piece.length);
+      const { bytesRead } = await file.read(piece, 0, end - start, start);
+      const at = piece.subarray(0, bytesRead).lastIndexOf(0x0a);
+      if (at >= 0 || start === 0) return await file.truncate(start + at + 1);
+      end = start;
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 async function syncDirectory(path: string): Promise<void> {

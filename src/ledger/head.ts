@@ -1,5 +1,6 @@
 import { WritError } from '../base/error.ts';
 import type { Reader, Row, SqlValue, Transaction } from '../db/database.ts';
+import { SERVER_TIME } from './clock.ts';
 
 /** The row that says what the log is now. Whoever holds its lock is the only one that commits. */
 export interface Head {
@@ -34,18 +35,23 @@ export async function readHead(reader: Reader): Promise<Head | undefined> {
   };
 }
 
+export interface LockedHead extends HeadPosition {
+  /** What the clock of the database's machine showed, in milliseconds, where that may be another machine. */
+  readonly serverTime: number | undefined;
+}
+
 /**
  * Takes the lock of the log until the transaction ends. On SQLite the transaction itself is the lock; PostgreSQL locks
  * the row and gives it as the transaction before left it.
  */
-export async function lockHead(tx: Transaction, engine: 'sqlite' | 'postgres'): Promise<HeadPosition> {
+export async function lockHead(tx: Transaction, engine: 'sqlite' | 'postgres'): Promise<LockedHead> {
   const row = await tx.get(engine === 'postgres' ? LOCK_POSTGRES : LOCK);
   if (row === undefined) throw new WritError('ledger_corrupt', 'the head of the ledger is missing');
-  return position(row);
+  return { ...position(row), serverTime: row['server_time'] as number | undefined };
 }
 
 const LOCK = 'SELECT log, size, time, epoch FROM ledger_head WHERE id = 1';
-const LOCK_POSTGRES = `${LOCK} FOR UPDATE`;
+const LOCK_POSTGRES = `SELECT log, size, time, epoch, ${SERVER_TIME} FROM ledger_head WHERE id = 1 FOR UPDATE`;
 
 /** The statement that stores the head which the transaction has made. Needs the lock. */
 export function headUpdate(head: Omit<Head, 'log' | 'origin'>): [sql: string, params: SqlValue[]] {

@@ -5,6 +5,7 @@ import type { Batch, Commit } from '../db/batch.ts';
 import type { Transaction } from '../db/database.ts';
 import type { Edge } from '../merkle/edge.ts';
 import { equalBytes } from '../merkle/hash.ts';
+import { requireAgreement, requireProgress } from './clock.ts';
 import { followEdge } from './edge-store.ts';
 import { type EncodedBatch, encodeBatch, NO_BATCH } from './encode.ts';
 import type { EpochCell } from './epoch.ts';
@@ -33,6 +34,8 @@ export interface SequencerLimits {
   readonly cosign: number;
   /** Milliseconds by which the clock may be behind the head. */
   readonly clockBehind: number;
+  /** Milliseconds by which it may be off the clock of the database's machine. No limit unless told, for other clocks. */
+  readonly clockOff: number;
   /** Milliseconds between two looks at the epoch, which other processes may have moved. */
   readonly poll: number;
 }
@@ -44,6 +47,7 @@ const SEQUENCER_LIMITS: SequencerLimits = {
   linger: 1,
   cosign: 1000,
   clockBehind: 10_000,
+  clockOff: Number.POSITIVE_INFINITY,
   poll: 200,
 };
 
@@ -316,19 +320,15 @@ export class Sequencer {
   async #fill(tx: Transaction, group: readonly Pending[], onRefusal: WritError | undefined): Promise<Attempt> {
     const { database, clock, partitions } = this.#options;
     const { signer } = this.#known;
+    const { clockBehind, clockOff } = this.#limits;
+    const before = clock.now();
     const head = await lockHead(tx, database.engine);
-    const now = this.#checkClock(clock.now(), head);
+    const now = clock.now();
+    requireProgress({ before, now }, head.time, clockBehind);
+    if (head.serverTime !== undefined) requireAgreement({ before, now }, head.serverTime, clockOff);
     const edge = await this.#edgeAt(tx, head);
     const written = await writeGroup(tx, group, { head, edge, signer, now, partitions, onRefusal });
     return { ...written, known: { head: written.head, edge, signer } };
-  }
-
-  #checkClock(now: number, head: HeadPosition): number {
-    if (now >= head.time - this.#limits.clockBehind) return now;
-    const seconds = Math.ceil((head.time - now) / 1000);
-    throw new WritError('clock', `the clock is ${seconds} s behind what is already recorded`, {
-      remedy: 'Set the clock of this machine right; nothing is issued until then.',
-    });
   }
 
   /** A copy of the edge at the head, which other processes may have moved since our last commit. */

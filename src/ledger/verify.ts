@@ -12,11 +12,13 @@ import { checkStart, readLogs } from './verify-logs.ts';
 import { verifyTree } from './verify-tree.ts';
 
 export interface VerifyOptions {
-  /** A copy, or a database that nobody writes to meanwhile. */
+  /** A copy, a snapshot, or a database that nobody writes to meanwhile. */
   readonly reader: Reader;
   /** The ledger's Ed25519 and ML-DSA-44 keys, from somewhere else than the copy. Their name does not matter. */
   readonly keys: readonly [NoteKey, NoteKey];
   readonly anchor?: Anchor;
+  /** The anchor is of a moment when revocations from this leaf on may not have been in it yet. Absent: it has them all. */
+  readonly anchoredBefore?: number | undefined;
   readonly checks?: readonly IndexCheck[];
   /** Gets every finding at once. Nothing is kept, so that memory stays bounded however much is wrong. */
   readonly report: Report;
@@ -79,6 +81,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifySummar
   );
   for (const check of checks) await check.finish(report);
   for (const log of logs.filter(({ begun }) => !begun)) report(`log ${log.number}`, 'has no entry that starts it');
-  if (anchor !== undefined) await verifyAnchorRecords(anchor, { reader, logs, ...context });
+  if (anchor !== undefined)
+    await verifyAnchorRecords(anchor, { reader, logs, before: options.anchoredBefore, ...context });
   return { origin: head.origin, entries: head.size, checkpoints: checkpoints.length, findings };
 }

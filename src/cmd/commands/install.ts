@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
@@ -8,7 +9,7 @@ import { type Command, EXIT, type Flag, type Input } from '../../cli/command.ts'
 import { encodePem } from '../../der/pem.ts';
 import { isKeyAlgorithm, KEY_ALGORITHMS } from '../../keys/generate.ts';
 import { DATA_FLAG } from '../administration.ts';
-import { type Config, defaultConfig, parseConfig } from '../config.ts';
+import { type Config, defaultConfig, readConfig } from '../config.ts';
 import { type DataDirectory, dataDirectory, isInitialised } from '../data-directory.ts';
 import { type Initialised, initialise } from '../initialise.ts';
 import { LISTEN_FLAGS, withListenFlags } from '../listen-flags.ts';
@@ -103,8 +104,13 @@ export function initCommand(): Command {
   };
 }
 
-/** Makes the installation that the flags describe. */
-export function install(input: Input, directory: DataDirectory, log: Log): Promise<Initialised> {
+/** Makes the installation that the flags describe; with `join`, or goes on with the one that is in the database. */
+export function install(
+  input: Input,
+  directory: DataDirectory,
+  log: Log,
+  { join = false }: { readonly join?: boolean } = {},
+): Promise<Initialised> {
   const algorithm = input.flag('algorithm')!;
   if (!isKeyAlgorithm(algorithm)) throw new TypeError('the flag has been checked against the same list');
   const rootKeyOut = input.flag('root-key-out');
@@ -117,6 +123,7 @@ export function install(input: Input, directory: DataDirectory, log: Log): Promi
       loopback: !input.has('no-loopback'),
       ...(rootKeyOut === undefined ? {} : { rootKeyOut }),
       externalRoot: input.flag('csr') !== undefined,
+      join,
     },
     {
       directory,
@@ -150,10 +157,10 @@ export function requireSame(config: Config, input: Input): void {
 
 /** The configuration that an interrupted run has left, else one of flags, given file and defaults. */
 function configOf(input: Input, directory: DataDirectory): Config {
-  if (isInitialised(directory)) return readJson(directory.config);
+  if (isInitialised(directory)) return readConfig(directory.config);
   const given = input.flag('config');
   const domain = input.flag('trust-domain');
-  const base = given === undefined ? defaultConfig(domain ?? TRUST_DOMAIN, directory.anchor) : readJson(given);
+  const base = given === undefined ? defaultConfig(domain ?? TRUST_DOMAIN, directory.anchor) : readGiven(given);
   const names = input.flags('name');
   const anchor = input.flag('anchor');
   const config = withListenFlags(
@@ -170,12 +177,25 @@ function configOf(input: Input, directory: DataDirectory): Config {
   return config;
 }
 
-function readJson(path: string): Config {
-  return parseConfig(JSON.parse(readText(path)));
+/**
+ * Throws `bad_config` when `--config` says something else than the configuration in the data directory, which it does not
+ * replace: whoever changed the file would wonder why nothing happens.
+ */
+export function requireSameConfig(input: Input, directory: DataDirectory): void {
+  const path = input.flag('config');
+  if (path === undefined || !isInitialised(directory)) return;
+  const [given, own] = [readGiven(path), readConfig(directory.config)];
+  const said = Object.keys(JSON.parse(readFileSync(path, 'utf8')) as object) as (keyof Config)[];
+  const other = said.find((key) => !isDeepStrictEqual(given[key], own[key]));
+  if (other === undefined) return;
+  throw new WritError('bad_config', `The data directory has a configuration of its own, in which ${other} differs`, {
+    field: '--config',
+    remedy: `Change ${directory.config} and leave out --config, which is for the first start.`,
+  });
 }
 
-function readText(path: string): string {
-  if (existsSync(path)) return readFileSync(path, 'utf8');
+function readGiven(path: string): Config {
+  if (existsSync(path)) return readConfig(path);
   throw new WritError('bad_config', 'There is no such file', { field: '--config', remedy: `Check the path: ${path}` });
 }
 

@@ -1,27 +1,22 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { systemClock } from '../../base/clock.ts';
-import { isWritError, WritError } from '../../base/error.ts';
+import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import { type Command, EXIT, type Input, type Terminal } from '../../cli/command.ts';
-import type { Database } from '../../db/database.ts';
 import { migrate } from '../../db/migrate.ts';
-import { openSqlite } from '../../db/sqlite.ts';
-import { copySqlite } from '../../db/sqlite-copy.ts';
-import { Anchor } from '../../ledger/anchor.ts';
 import { startNewLog } from '../../ledger/start-log.ts';
 import { verifyLedger } from '../../ledger/verify.ts';
 import { type NoteKey, parseVerifierKey } from '../../merkle/note-key.ts';
 import { certificateCheck } from '../../report/index-check.ts';
 import { DATA_FLAG, unlock } from '../administration.ts';
 import { readConfig } from '../config.ts';
-import { type DataDirectory, dataDirectory, lockDirectory } from '../data-directory.ts';
+import { dataDirectory, lockDirectory } from '../data-directory.ts';
 import { openEngine } from '../engine.ts';
 import { ledgerNoteKeys, ledgerSigners, openLedgerKeys } from '../ledger-keys.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
 import { logOptions } from '../recorder.ts';
+import { type StillLedger, withStillLedger } from '../still-ledger.ts';
 
 /** So many findings are printed; all are counted. */
 const MOST_PRINTED = 100;
@@ -56,49 +51,28 @@ function verifyCommand(log: () => Log): Command {
     async run(input, terminal) {
       const directory = dataDirectory(input.flag('data')!);
       const config = readConfig(directory.config);
-      const scratch = mkdtempSync(join(tmpdir(), 'writ-verify-'));
-      try {
-        const reader =
-          config.database.engine === 'sqlite'
-            ? openCopy(directory, scratch, terminal)
-            : await openEngine(config, directory, { readOnly: true });
-        try {
-          const place = input.flag('anchor') ?? config.anchor;
-          const anchored = !input.has('no-anchor') && existsSync(place);
-          const anchor = anchored ? Anchor.reading(place, log()) : undefined;
-          return await verify(input, terminal, reader, anchor);
-        } finally {
-          await reader.close();
-        }
-      } finally {
-        rmSync(scratch, { recursive: true, force: true });
-      }
+      const anchor = input.has('no-anchor') ? undefined : (input.flag('anchor') ?? config.anchor);
+      const copying = (): void => terminal.progress('a server runs on it: copying first');
+      const place = { directory, config, anchor, log: log(), copying };
+      return withStillLedger(place, (ledger) => verify(input, terminal, ledger, anchor));
     },
   };
 }
 
-/** The database itself when nobody writes to it, a copy when a server does. */
-function openCopy(directory: DataDirectory, scratch: string, terminal: Terminal): Database {
-  let path = directory.database;
-  try {
-    if (existsSync(join(directory.path, 'lock'))) lockDirectory(directory).release();
-  } catch (error) {
-    if (!isWritError(error, 'locked')) throw error;
-    terminal.progress('a server runs on it: copying first');
-    path = join(scratch, 'writ.db');
-    copySqlite(directory.database, path);
-  }
-  return openSqlite({ path, readOnly: true });
-}
-
-async function verify(input: Input, terminal: Terminal, reader: Database, anchor: Anchor | undefined): Promise<number> {
+async function verify(
+  input: Input,
+  terminal: Terminal,
+  ledger: StillLedger,
+  place: string | undefined,
+): Promise<number> {
+  const { reader, anchor, anchoredBefore } = ledger;
   const file = input.flag('keys');
   const keys = file === undefined ? await ledgerNoteKeys(reader) : readKeys(file);
   const findings: { where: string; what: string }[] = [];
   const summary = await verifyLedger({
     reader,
     keys: [keys[0]!, keys[1]!],
-    ...(anchor === undefined ? {} : { anchor }),
+    ...(anchor === undefined ? {} : { anchor, anchoredBefore }),
     checks: [certificateCheck(reader)],
     report(where, what) {
       if (findings.length < MOST_PRINTED) findings.push({ where, what });
@@ -111,7 +85,7 @@ async function verify(input: Input, terminal: Terminal, reader: Database, anchor
     ...(summary.findings > findings.length ? [`… and ${summary.findings - findings.length} more`] : []),
     `${good ? 'Verified' : 'NOT verified'}: ${summary.origin}, ${summary.entries} entries, ${summary.checkpoints} checkpoints, ${summary.findings} findings`,
   ];
-  const trusted = { keys: file === undefined ? 'from the copy itself' : file, anchor: anchor?.directory ?? 'none' };
+  const trusted = { keys: file ?? 'from the copy itself', anchor: anchor === undefined ? 'none' : place };
   terminal.result({ verified: good, ...summary, trusted, findings }, lines.join('\n'));
   terminal.say(`Keys ${trusted.keys}, anchor ${trusted.anchor}.`);
   return good ? EXIT.ok : EXIT.findings;

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
-import { WritError } from '../../base/error.ts';
+import { isWritError, WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import { type Hierarchy, readHierarchy } from '../../ca/hierarchy.ts';
@@ -10,6 +10,7 @@ import { readCredential } from '../../cli/credential.ts';
 import type { Database } from '../../db/database.ts';
 import { migrate } from '../../db/migrate.ts';
 import type { Keyring } from '../../keys/keyring.ts';
+import { requireClock } from '../../ledger/clock.ts';
 import type { Name } from '../../spiffe-id/name.ts';
 import { administer, DATA_FLAG, unlock } from '../administration.ts';
 import { type Config, readConfig } from '../config.ts';
@@ -22,15 +23,17 @@ import {
 } from '../data-directory.ts';
 import { openEngine } from '../engine.ts';
 import { greetingJson, greetingText } from '../greeting.ts';
+import { requireTrustDomain } from '../initialise.ts';
 import { openLedgerKeys } from '../ledger-keys.ts';
 import { withListenFlags } from '../listen-flags.ts';
 import { openLog } from '../log.ts';
 import { makeOperatorCredential, serverUrl, writeCredential } from '../operator-credential.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
+import { CLOCK_OFF_MS } from '../recorder.ts';
 import { forgetRunning, noteRunning } from '../running.ts';
 import { FollowedKeyring } from '../server/followed-keyring.ts';
 import { startServer } from '../server/server.ts';
-import { INSTALL_FLAGS, install, requireSame } from './install.ts';
+import { INSTALL_FLAGS, install, requireSame, requireSameConfig } from './install.ts';
 
 /** The operator that the first start makes. */
 const FIRST_OPERATOR = 'admin' as Name;
@@ -56,6 +59,7 @@ export function startCommand(): Command {
 
 async function run(input: Input, terminal: Terminal, directory: DataDirectory): Promise<number> {
   const log = openLog(isInitialised(directory) ? readConfig(directory.config).logLevel : 'info', 'main');
+  requireSameConfig(input, directory);
   await installIfEmpty(input, terminal, directory, log);
   const kept = readConfig(directory.config);
   requireSame(kept, input);
@@ -103,7 +107,7 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
   return EXIT.ok;
 }
 
-/** Makes the installation where there is none, and goes on with one that was interrupted. */
+/** Makes the installation where there is none, goes on with one that was interrupted, or joins one in the database. */
 async function installIfEmpty(input: Input, terminal: Terminal, directory: DataDirectory, log: Log): Promise<void> {
   if (isInitialised(directory)) {
     const config = readConfig(directory.config);
@@ -115,14 +119,16 @@ async function installIfEmpty(input: Input, terminal: Terminal, directory: DataD
     }
     const database = await openEngine(config, directory, { readOnly: false });
     try {
+      await requireClock(database, systemClock, CLOCK_OFF_MS);
       await migrate(database);
-      if ((await readHierarchy(database)) !== undefined) return;
+      const present = await readHierarchy(database);
+      if (present !== undefined) return requireTrustDomain(config, present);
     } finally {
       await database.close();
     }
   }
   terminal.progress('making keys and authorities');
-  await install(input, directory, log);
+  await install(input, directory, log, { join: true });
 }
 
 async function open(
@@ -158,7 +164,12 @@ async function keepFirstOperator(
     mkdirSync(directory.operator, { recursive: true, mode: 0o700 });
     writeFileSync(begun, '', { mode: 0o600, flush: true });
     const request = { name: FIRST_OPERATOR, server: serverUrl(config), existing };
-    writeCredential(file, await makeOperatorCredential(request, parts), true);
+    try {
+      writeCredential(file, await makeOperatorCredential(request, parts), true);
+    } catch (error) {
+      // Another replica has made the first one, whose credential is there.
+      if (existing || !isWritError(error, 'conflict')) throw error;
+    }
     rmSync(begun);
   });
 }

@@ -63,6 +63,7 @@ export function faulty(real: Database): Faulty {
       }
       return result;
     },
+    snapshot: (read) => real.snapshot(read),
     close: () => real.close(),
   };
   return {

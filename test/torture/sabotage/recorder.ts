@@ -43,6 +43,7 @@ function answersEarly(database: Database): Database {
           })
           .catch(reject);
       }),
+    snapshot: (read) => database.snapshot(read),
     close: () => database.close(),
   };
 }

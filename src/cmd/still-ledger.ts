@@ -1,0 +1,102 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isWritError } from '../base/error.ts';
+import type { Log } from '../base/log.ts';
+import type { Database, Reader } from '../db/database.ts';
+import { copySqlite } from '../db/sqlite-copy.ts';
+import { Anchor, copyAnchor } from '../ledger/anchor.ts';
+import { readHead } from '../ledger/head.ts';
+import type { Config } from './config.ts';
+import { type DataDirectory, lockDirectory } from './data-directory.ts';
+import { openEngine } from './engine.ts';
+
+/** A ledger that stands still, and the anchor to hold it against. */
+export interface StillLedger {
+  readonly reader: Reader;
+  readonly anchor?: Anchor;
+  /** Revocations from this leaf on may not have been in the anchor yet when it was copied. */
+  readonly anchoredBefore?: number;
+}
+
+export interface LedgerPlace {
+  readonly directory: DataDirectory;
+  readonly config: Config;
+  /** Directory of the anchor, if it is to be looked at. */
+  readonly anchor: string | undefined;
+  readonly log: Log;
+  /** Told when something has to be copied first. */
+  readonly copying: () => void;
+}
+
+/** In this time whatever was committed has reached the anchors of all processes, which poll several times as often. */
+const ANCHORED_MS = 1000;
+
+/**
+ * Calls `act` with the ledger as of one instant, whether or not servers go on writing. While they do, database and
+ * anchor cannot be read at the same instant; so the anchor is copied first, which never leads the database, and where it
+ * was behind is told.
+ */
+export async function withStillLedger<T>(place: LedgerPlace, act: (ledger: StillLedger) => Promise<T>): Promise<T> {
+  const { directory, config, log, copying } = place;
+  const { engine } = config.database;
+  const anchored = place.anchor !== undefined && existsSync(place.anchor) ? place.anchor : undefined;
+  if (engine === 'sqlite' && !isServed(directory)) {
+    const reader = await openEngine(config, directory, { readOnly: true });
+    return closing(
+      reader,
+      act({ reader, ...(anchored === undefined ? {} : { anchor: Anchor.reading(anchored, log) }) }),
+    );
+  }
+  const scratch = mkdtempSync(join(tmpdir(), 'writ-verify-'));
+  try {
+    const live = await openEngine(config, directory, { readOnly: true });
+    try {
+      const copied = anchored === undefined ? {} : await copyOf(live, anchored, scratch, log);
+      if (engine === 'postgres') return await live.snapshot((reader) => act({ reader, ...copied }));
+      copying();
+      const database = join(scratch, 'writ.db');
+      copySqlite(directory.database, database);
+      const reader = await openEngine(config, { database }, { readOnly: true });
+      return await closing(reader, act({ reader, ...copied }));
+    } finally {
+      await live.close();
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function closing<T>(database: Database, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } finally {
+    await database.close();
+  }
+}
+
+/** True while a server of this machine has the data directory. */
+function isServed(directory: DataDirectory): boolean {
+  if (!existsSync(join(directory.path, 'lock'))) return false;
+  try {
+    lockDirectory(directory).release();
+    return false;
+  } catch (error) {
+    if (isWritError(error, 'locked')) return true;
+    throw error;
+  }
+}
+
+async function copyOf(
+  live: Reader,
+  anchored: string,
+  scratch: string,
+  log: Log,
+): Promise<Required<Pick<StillLedger, 'anchor' | 'anchoredBefore'>>> {
+  const anchoredBefore = (await readHead(live))?.size ?? 0;
+  await pause(ANCHORED_MS);
+  const copy = join(scratch, 'anchor');
+  await copyAnchor(anchored, copy);
+  return { anchor: Anchor.reading(copy, log), anchoredBefore };
+}
