@@ -13,6 +13,8 @@ export interface Limits {
   /** The same without, who have no part in the number above. */
   readonly inWorkStrangers: number;
   readonly connections: number;
+  /** Of one address (IPv6: /64): each takes some 60 KiB, whether it asks for anything or not. */
+  readonly connectionsPerAddress: number;
   /** Characters of the request target. */
   readonly target: number;
   /** Octets of request line and headers. */
@@ -37,6 +39,7 @@ export const DEFAULT_LIMITS: Limits = {
   inWork: 2048,
   inWorkStrangers: 1024,
   connections: 16_384,
+  connectionsPerAddress: 1024,
   target: 4096,
   headers: 16 * 1024,
   headersTimeout: 10_000,

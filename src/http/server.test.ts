@@ -216,6 +216,21 @@ test('holds a caller to its requests in work, and gives room again', async () =>
   assert.equal(at.server.inWork(), 0);
 });
 
+test('one address has only so many connections', async () => {
+  await using at = await listener(routes, { limits: { connectionsPerAddress: 2 } });
+  const open = async () => {
+    const socket = connect({ host: '127.0.0.1', port: at.port, ca: at.ca });
+    await once(socket, 'secureConnect');
+    return socket;
+  };
+  const [first, second] = [await open(), await open()];
+  await assert.rejects(open());
+  first.destroy();
+  while ((await at.server.connections()) > 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  const third = await open();
+  for (const socket of [second, third]) socket.destroy();
+});
+
 test('strangers who dawdle take no room from callers', async () => {
   const caller: Caller = { kind: 'operator', id: 'spiffe://agents.example.com/operator/ada', operator: 'ada' };
   const clients = {

@@ -64,6 +64,8 @@ export class HttpServer {
   /** Of their own, so that strangers who dawdle take no room from callers. */
   readonly #strangersWork: Concurrency;
   readonly #connections = new WeakMap<object, Connection>();
+  /** How many of them come from each address. */
+  readonly #perAddress = new Map<string, number>();
   readonly #idPrefix = `${randomBytes(5).toString('hex')}-`;
   #requests = 0;
   #draining = false;
@@ -90,6 +92,7 @@ export class HttpServer {
         : createHttpsServer({ ...http, ...tlsServerOptions(options.tls, options.clients !== undefined) });
     this.#server.maxConnections = limits.connections;
     this.#server.setTimeout(limits.stallTimeout);
+    this.#server.on('connection', (socket: Socket) => this.#countAddress(socket));
     this.#server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       void this.#serve(request, response);
     });
@@ -209,6 +212,22 @@ export class HttpServer {
     };
     this.#connections.set(socket, connection);
     return connection;
+  }
+
+  /** Ends at once what one address has too many of: nobody takes all connections, or the memory for them. */
+  #countAddress(socket: Socket): void {
+    const address = addressGroup(socket.remoteAddress ?? '');
+    const held = this.#perAddress.get(address) ?? 0;
+    if (held >= this.#limits.connectionsPerAddress) {
+      socket.destroy();
+      return;
+    }
+    this.#perAddress.set(address, held + 1);
+    socket.once('close', () => {
+      const left = (this.#perAddress.get(address) ?? 1) - 1;
+      if (left > 0) this.#perAddress.set(address, left);
+      else this.#perAddress.delete(address);
+    });
   }
 
   /** Counts a request in, or throws why not. */
