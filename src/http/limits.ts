@@ -39,7 +39,7 @@ export const DEFAULT_LIMITS: Limits = {
   inWork: 2048,
   inWorkStrangers: 1024,
   connections: 16_384,
-  connectionsPerAddress: 1024,
+  connectionsPerAddress: 2048,
   target: 4096,
   headers: 16 * 1024,
   headersTimeout: 10_000,

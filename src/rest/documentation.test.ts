@@ -51,7 +51,7 @@ test('docs/REST.md gives the limits that are in force', () => {
     ['| whole request to arrive | 20 s', DEFAULT_LIMITS.requestTimeout, 20_000],
     ['| idle connection | 60 s', DEFAULT_LIMITS.idleTimeout, 60_000],
     ['| connection that stalls within a request or answer | 60 s', DEFAULT_LIMITS.stallTimeout, 60_000],
-    ['| connections, an address | 1 024 ', DEFAULT_LIMITS.connectionsPerAddress, 1024],
+    ['| connections, an address | 2 048 ', DEFAULT_LIMITS.connectionsPerAddress, 2048],
     ['| requests in work, a caller | 256 ', DEFAULT_LIMITS.inWorkPerCaller, 256],
     ['| requests in work, all callers | 2 048 ', DEFAULT_LIMITS.inWork, 2048],
     ['| requests in work, all without certificate | 1 024 ', DEFAULT_LIMITS.inWorkStrangers, 1024],
