@@ -5,7 +5,7 @@ import type { Cause } from './revocation-cause.ts';
 
 /** A stop whose certificates are being marked as revoked in several commits. */
 export interface UnfinishedStop {
-  /** `instance:<id>` or `agent:<name>`; `descendants:<id>` for what an instance let in. */
+  /** `instance:<id>`, `agent:<name>`; for what these let in `descendants:<id>`, `agent-descendants:<name>`. */
   readonly subject: string;
   /** Milliseconds. */
   readonly stoppedAt: number;

@@ -186,6 +186,21 @@ export async function listChildren(reader: Reader, parent: string, after: string
   return rows.map(instanceOf);
 }
 
+/** What the instances of one agent or service let in themselves, of whichever agent; else as `listChildren`. */
+export async function listChildrenOfAgent(
+  reader: Reader,
+  agent: string,
+  after: string,
+  limit: number,
+): Promise<Instance[]> {
+  const rows = await reader.all(
+    `SELECT ${INSTANCE_COLUMNS} FROM instance i WHERE i.parent IS NOT NULL AND i.id > ? ` +
+      'AND EXISTS (SELECT 1 FROM instance p WHERE p.id = i.parent AND p.agent = ?) ORDER BY i.id LIMIT ?',
+    [after, agent, limit],
+  );
+  return rows.map(instanceOf);
+}
+
 /** How many generations of instances may let each other in. */
 export const DEEPEST = 8;
 

@@ -12,21 +12,37 @@ import {
   register,
 } from '../../test/installation.ts';
 import { isWritError } from '../base/error.ts';
+import { readCertificate } from '../ca/certificates.ts';
 import { readUnfinishedStops } from '../ca/unfinished-stop.ts';
 import type { CommitBatch } from '../db/batch.ts';
+import { EpochCache } from '../db/epoch-cache.ts';
 import { enrol } from '../issuance/enrol.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
 import { renewCertificate } from '../issuance/renew.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
 import { readInstance } from '../registry/instance.ts';
+import { actingFor } from './acting.ts';
 import { finishStops } from './finish.ts';
 import { replayRevocations } from './replay.ts';
+import { CertificateStatus } from './status.ts';
+import { stopAgent } from './stop-agent.ts';
 import { stopInstance } from './stop-instance.ts';
 
 /** Lets in a child of an instance. */
-async function childOf(installation: Installation, parent: IssuedCertificate): Promise<IssuedCertificate> {
-  const token = await newToken(installation, { agent: 'planner' }, callerOf(parent));
+async function childOf(
+  installation: Installation,
+  parent: IssuedCertificate,
+  agent = 'planner',
+): Promise<IssuedCertificate> {
+  const token = await newToken(installation, { agent }, callerOf(parent));
   return enrol(ANONYMOUS, { evidence: await token.attest(), csr: await newKey().csr() }, installation.issuance);
+}
+
+/** As the door does it: the commit looks again at the caller. */
+async function renewWith({ issuance }: Installation, held: IssuedCertificate): Promise<IssuedCertificate> {
+  const caller = callerOf(held);
+  const acting = await actingFor(caller, issuance, { policy: false });
+  return renewCertificate(caller, { csr: await newKey().csr() }, { ...issuance, ...acting });
 }
 
 /** An instance with two children, one of which has a child of its own; and one beside them. */
@@ -122,4 +138,74 @@ onEachEngine('after a restore the stop of a thief reaches what the older databas
   await commit({ checks, writes, events: [], bumpsEpoch: true, anchored: false });
   await finishStops({ ...issuance, reader: database });
   for (const one of [thief, first, below]) assert.ok(!(await isActive(installation, one)));
+});
+
+onEachEngine('what is about to be let in or renewed below a thief goes, too', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance, database } = installation;
+  const members = Object.values(await family(installation));
+  const beside = members.pop()!;
+  const [thief] = members;
+  // Tokens that are out when the theft is noticed.
+  const tokens = await Promise.all(
+    members.map((one) => newToken(installation, { agent: 'planner', uses: 10 }, callerOf(one))),
+  );
+  const later: IssuedCertificate[] = [];
+  let [stopped, refused] = [false, 0];
+  const keepTrying = async (act: () => Promise<IssuedCertificate>): Promise<void> => {
+    for (let tries = 0; tries < 200 && !stopped; tries++) {
+      try {
+        later.push(await act());
+      } catch (error) {
+        assert.ok(isWritError(error), `${error}`);
+        refused++;
+      }
+    }
+  };
+  const enrolAgain = async (token: (typeof tokens)[number]) =>
+    enrol(ANONYMOUS, { evidence: await token.attest(), csr: await newKey().csr() }, issuance);
+  const going = [
+    ...members.map((one) => keepTrying(() => renewWith(installation, one))),
+    ...tokens.map((token) => keepTrying(() => enrolAgain(token))),
+    // Children that come into being while the rest is stopped let in children of their own.
+    keepTrying(async () => childOf(installation, later.at(-1) ?? members[1]!)),
+  ];
+  while (later.length < 8) await new Promise((resolve) => setImmediate(resolve));
+  await stopInstance(ADA, { instance: thief!.instance!, cause: 'key_theft' }, issuance);
+  stopped = true;
+  await Promise.all(going);
+  assert.ok(refused > 0, 'or nothing was in flight');
+  const standings = new EpochCache<never>(installation.epoch, 1000);
+  const { certificates } = issuance;
+  const status = new CertificateStatus({ ...installation, reader: database, certificates, standings });
+  for (const one of [...members, ...later]) {
+    assert.ok(!(await isActive(installation, one)), `instance ${one.instance} is active`);
+    assert.equal((await status.of(one.serial)).state, 'revoked');
+    const row = await readCertificate(issuance.certificates, one.serial);
+    assert.ok(row?.revoked !== undefined, 'each certificate is marked, for the revocation lists');
+  }
+  for (const token of tokens) await assert.rejects(enrolAgain(token), (error) => isWritError(error, 'token_refused'));
+  assert.ok(await isActive(installation, beside));
+  assert.deepEqual(await readUnfinishedStops(database), []);
+});
+
+onEachEngine('with an agent whose keys were stolen goes what its instances let in of another', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance, database } = installation;
+  await register(installation, 'planner');
+  await register(installation, 'researcher');
+  const start = await letIn(installation, { agent: 'planner' });
+  const theirs = await letIn(installation, { agent: 'researcher' });
+  // As under a policy set that lets planners start researchers.
+  const evidence = await (await newToken(installation, { agent: 'researcher' })).attest();
+  assert.ok(evidence.accepted);
+  const attested = { ...evidence.attested, parent: start.instance! };
+  const csr = await newKey().csr();
+  const started = await enrol(ANONYMOUS, { evidence: { accepted: true, attested }, csr }, issuance);
+  const below = await childOf(installation, started, 'researcher');
+  await stopAgent(ADA, { name: 'planner', cause: 'key_theft' }, issuance);
+  for (const one of [started, below]) assert.ok(!(await isActive(installation, one)), one.id);
+  assert.ok(await isActive(installation, theirs));
+  assert.deepEqual(await readUnfinishedStops(database), []);
+  await stopAgent(ADA, { name: 'researcher', cause: 'decommissioned' }, issuance);
 });

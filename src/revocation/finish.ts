@@ -13,7 +13,7 @@ export async function finishStops(parts: MarkingParts): Promise<number> {
   const unfinished = await readUnfinishedStops(parts.reader);
   for (const stop of unfinished) {
     const [kind, id] = stop.subject.split(':') as [string, string];
-    if (kind === DESCENDANTS) {
+    if (kind === DESCENDANTS.instance || kind === DESCENDANTS.agent) {
       await stopDescendants(stop, parts);
       continue;
     }

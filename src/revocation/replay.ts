@@ -45,11 +45,11 @@ async function replay(event: RecordedEvent, batch: Batch, reader: Reader, map: P
       if (instance?.status === 'active') stopInstance(batch, instance.id, at);
       if (instance === undefined || body['cause'] === undefined) return;
       // What it let in is stopped at the next start, where that is not in other events.
-      return beginDescendants(batch, instance.id, {
-        at,
-        cause: text(event, 'cause') as Cause,
-        caller: text(event, 'caller'),
-      });
+      return beginDescendants(
+        batch,
+        { kind: 'instance', id: instance.id },
+        { at, cause: text(event, 'cause') as Cause, caller: text(event, 'caller') },
+      );
     }
     case 'agent.retired': {
       const agent = await readAgent(reader, text(event, 'agent'));
@@ -57,8 +57,9 @@ async function replay(event: RecordedEvent, batch: Batch, reader: Reader, map: P
       if (agent.status !== 'retired') setAgentStatus(batch, agent, 'retired', at);
       if (body['cause'] === undefined) return;
       // Which of its certificates had been marked is in other events; what had not is marked at the next start.
-      const stop = { stoppedAt: at, cause: text(event, 'cause') as Cause, stoppedBy: text(event, 'caller') };
-      return beginStop(batch, { subject: `agent:${agent.name}`, ...stop });
+      const [cause, caller] = [text(event, 'cause') as Cause, text(event, 'caller')];
+      beginStop(batch, { subject: `agent:${agent.name}`, stoppedAt: at, cause, stoppedBy: caller });
+      return beginDescendants(batch, { kind: 'agent', id: agent.name }, { at, cause, caller });
     }
     case 'operator.removed': {
       const operator = await readOperator(reader, text(event, 'operator'), at);

@@ -13,6 +13,9 @@ export const STEP = 64;
 /** How often a step is begun again because something changed that it is about. */
 const TRIES = 8;
 
+/** From this try on the first step is the stop alone, which nothing that its holder does in a hurry can get in front of. */
+const ALONE = 2;
+
 /** A stop of a holder of certificates. */
 export interface Stopping extends UnfinishedStop {
   readonly filter: Pick<CertificateFilter, 'agent' | 'instance'>;
@@ -30,14 +33,16 @@ export interface Stopping extends UnfinishedStop {
 /**
  * Carries out a stop in bounded commits. The first stops the holder, from where on nothing of it has any force; each marks
  * some of its unexpired certificates and blocks their keys, with the time and cause of the stop. Where all of it fits,
- * the first is the only one. A crash in between is made good by `finishStops`.
+ * the first is the only one; where the holder renews or replaces so fast that this never fits, the first stops it and does
+ * no more. A crash in between is made good by `finishStops`.
  */
 export async function stopInSteps(stopping: Stopping, parts: MarkingParts): Promise<void> {
   for (let tries = 0; ; tries++) {
     if (tries === TRIES) throw changing();
     const push = await stopping.begin();
     if (push === undefined) return whenAnchored(parts.commit);
-    const { rows, more } = await unexpired(stopping.filter, parts);
+    const alone = tries >= ALONE;
+    const { rows, more } = alone ? NOTHING_YET : await unexpired(stopping.filter, parts);
     const whole = stopping.canBeWhole && !more;
     const batch = newBatch();
     push(batch, whole);
@@ -47,6 +52,8 @@ export async function stopInSteps(stopping: Stopping, parts: MarkingParts): Prom
     return;
   }
 }
+
+const NOTHING_YET = { rows: [], more: true } as const;
 
 /** Marks what is left of a stop that has begun. */
 export async function markRest(stopping: Omit<Stopping, 'begin' | 'canBeWhole'>, parts: MarkingParts): Promise<void> {

@@ -8,6 +8,7 @@ import { readAgent } from '../registry/agent-store.ts';
 import { readInstance } from '../registry/instance.ts';
 import { pushRetirement } from '../registry/retire.ts';
 import { isName } from '../spiffe-id/name.ts';
+import { beginDescendants, finishDescendants } from './descendants.ts';
 import type { MarkingParts, RevocationParts, StopOptions, Why } from './parts.ts';
 import { type Stopping, stopInSteps } from './steps.ts';
 import { pushStopped } from './stopping-instance.ts';
@@ -15,8 +16,9 @@ import { absent } from './target.ts';
 
 /**
  * Stops an agent or service for ever, with all its instances and certificates. The stop itself is one row and holds from
- * the first commit on; the certificates that are out are marked in bounded steps before this resolves. Gives the agent as
- * it stands then. Repeating it completes what is not complete.
+ * the first commit on; the certificates that are out are marked in bounded steps before this resolves. Where somebody else
+ * has its keys, whatever its instances let in goes, too, of whichever agent. Gives the agent as it stands then. Repeating
+ * it completes what is not complete.
  *
  * Throws `bad_request` for a cause that is not on the list, `not_found`, `denied`, `needs_approval`.
  */
@@ -36,6 +38,7 @@ export async function stopAgent(
   demand(parts.authorize, { caller, action: 'agent.retire', resource: agentResource(agent) });
 
   const stop = { at: parts.clock.now(), cause, caller: caller.id };
+  const of = { kind: 'agent', id: agent.name } as const;
   await stopInSteps(
     {
       ...stoppingOf(agent, stop, parts),
@@ -45,6 +48,7 @@ export async function stopAgent(
         const repeated = (await options.idempotency?.first()) !== undefined;
         return (batch) => {
           if (now !== undefined && now.status !== 'retired') pushRetirement(batch, caller, now, stop.at, cause);
+          beginDescendants(batch, of, stop);
           // A repeat of a stop that was begun under this key and cut off completes it; the key is kept already.
           if (!repeated) options.idempotency?.keep(batch, { kind: 'reference', reference: agent.name });
         };
@@ -52,6 +56,7 @@ export async function stopAgent(
     },
     parts,
   );
+  await finishDescendants(of, parts);
   return (await readAgent(parts.reader, agent.name)) ?? agent;
 }
 

@@ -35,21 +35,22 @@ export async function stopInstance(
   demand(parts.authorize, { caller, action: 'instance.stop', resource: agentResource(agent), context });
   await options.idempotency?.first();
   const stop = { at: parts.clock.now(), cause, caller: caller.id };
+  const of = { kind: 'instance', id: instance.id } as const;
   if (instance.status === 'stopped') {
     // That its key was stolen may come to light when it has long been stopped for another cause.
     const batch = newBatch();
-    beginDescendants(batch, instance.id, stop);
+    beginDescendants(batch, of, stop);
     if (batch.writes.length > 0) committed(await parts.commit(batch));
-    await finishDescendants(instance.id, parts);
+    await finishDescendants(of, parts);
     await whenAnchored(parts.commit);
     return instance;
   }
 
   const also = (batch: Batch): void => {
-    beginDescendants(batch, instance.id, stop);
+    beginDescendants(batch, of, stop);
     options.idempotency?.keep(batch, { kind: 'reference', reference: instance.id });
   };
   await stopInSteps(stoppingInstance(instance, stop, parts, also), parts);
-  await finishDescendants(instance.id, parts);
+  await finishDescendants(of, parts);
   return (await readInstance(parts.reader, instance.id)) ?? instance;
 }
