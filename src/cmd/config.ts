@@ -22,6 +22,11 @@ export interface Config {
   readonly retentionDays: number;
   /** Requests a second that one caller may make, and how many may come at once. */
   readonly rateLimit: { readonly perSecond: number; readonly burst: number };
+  /**
+   * The same of requests that may change something, for one instance of an agent or service: each leaves an entry in the
+   * ledger, which stays.
+   */
+  readonly writeLimit: { readonly perSecond: number; readonly burst: number };
   /** Least severe kind of message that is logged. */
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
@@ -54,6 +59,7 @@ export function defaultConfig(trustDomain: string, anchor: string): Config {
     requestThreads: Math.max(1, Math.min(8, availableParallelism() - 1)),
     retentionDays: 400,
     rateLimit: { perSecond: 2000, burst: 4000 },
+    writeLimit: { perSecond: 20, burst: 200 },
     logLevel: 'info',
   };
 }
@@ -85,11 +91,11 @@ export function parseConfig(value: unknown): Config {
     'requestThreads',
     'retentionDays',
     'rateLimit',
+    'writeLimit',
     'logLevel',
   ]);
   const base = defaultConfig(text(given['trustDomain'], 'trustDomain'), text(given['anchor'], 'anchor'));
   const listen = keysOf(given['listen'] ?? {}, 'listen', ['api', 'public', 'plain']);
-  const rate = keysOf(given['rateLimit'] ?? {}, 'rateLimit', ['perSecond', 'burst']);
   return {
     ...base,
     names: given['names'] === undefined ? base.names : texts(given['names'], 'names'),
@@ -101,11 +107,17 @@ export function parseConfig(value: unknown): Config {
     database: given['database'] === undefined ? base.database : parseDatabase(given['database']),
     requestThreads: whole(given['requestThreads'] ?? base.requestThreads, 'requestThreads', 1, 64),
     retentionDays: whole(given['retentionDays'] ?? base.retentionDays, 'retentionDays', 0, 36_500),
-    rateLimit: {
-      perSecond: whole(rate['perSecond'] ?? base.rateLimit.perSecond, 'rateLimit.perSecond', 1, 1_000_000),
-      burst: whole(rate['burst'] ?? base.rateLimit.burst, 'rateLimit.burst', 1, 1_000_000),
-    },
+    rateLimit: parseRate(given['rateLimit'], 'rateLimit', base.rateLimit),
+    writeLimit: parseRate(given['writeLimit'], 'writeLimit', base.writeLimit),
     logLevel: oneOf(given['logLevel'] ?? base.logLevel, 'logLevel', ['debug', 'info', 'warn', 'error']),
+  };
+}
+
+function parseRate(value: unknown, field: string, base: Config['rateLimit']): Config['rateLimit'] {
+  const given = keysOf(value ?? {}, field, ['perSecond', 'burst']);
+  return {
+    perSecond: whole(given['perSecond'] ?? base.perSecond, `${field}.perSecond`, 1, 1_000_000),
+    burst: whole(given['burst'] ?? base.burst, `${field}.burst`, 1, 1_000_000),
   };
 }
 

@@ -2,7 +2,12 @@
 export interface Limits {
   /** Requests a second, and at once, of one caller with a good certificate. */
   readonly caller: { readonly perSecond: number; readonly burst: number };
-  /** The same of one address (IPv6: /64) without. */
+  /**
+   * The same of one agent or service, counting only what may change something: each leaves an entry that stays for ever,
+   * so that a program that asks in a loop does not fill the disk.
+   */
+  readonly writes: { readonly perSecond: number; readonly burst: number };
+  /** As `caller`, of one address (IPv6: /64) without. */
   readonly address: { readonly perSecond: number; readonly burst: number };
   /** How many callers, and how many addresses, are told apart. */
   readonly remembered: number;
@@ -33,6 +38,7 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Limits = {
   caller: { perSecond: 2000, burst: 4000 },
+  writes: { perSecond: 20, burst: 200 },
   address: { perSecond: 200, burst: 400 },
   remembered: 65_536,
   inWorkPerCaller: 256,

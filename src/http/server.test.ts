@@ -185,6 +185,44 @@ test('holds each address to its rate', async () => {
   assert.equal(answers[3]!.headers['retry-after'], '1');
 });
 
+test('holds what one instance may change to its rate, and no operator', async () => {
+  const id = 'spiffe://agents.example.com';
+  const looping: Caller = { kind: 'agent', id: `${id}/agent/a/1`, agent: 'a', instance: '1' };
+  const like: Caller = { kind: 'agent', id: `${id}/agent/a/2`, agent: 'a', instance: '2' };
+  const ada: Caller = { kind: 'operator', id: `${id}/operator/ada`, operator: 'ada' };
+  const known = new Map<string, Caller>();
+  const clients = {
+    identify: ({ chain }: { readonly chain: readonly Uint8Array[] }) => {
+      const caller = known.get(Buffer.from(chain[0]!).toString('hex'))!;
+      return { caller, notBefore: 0, notAfter: Number.MAX_SAFE_INTEGER };
+    },
+    standing: () => undefined,
+  };
+  const change: Route = {
+    method: 'POST',
+    path: '/change',
+    access: 'caller',
+    handle: () => ({ status: 200, body: 'done' }),
+  };
+  await using at = await listener([...routes, change], { clients, limits: { writes: { perSecond: 0.1, burst: 2 } } });
+  const as = (caller: Caller) => {
+    const { keyPem, pem, der } = at.issuing.leaf({ uri: caller.id });
+    known.set(Buffer.from(der).toString('hex'), caller);
+    return (method: string, path: string) => ask({ port: at.port, ca: at.ca, path, method, client: { keyPem, pem } });
+  };
+  const [first, again, other, operator] = [as(looping), as(looping), as(like), as(ada)];
+  const answers = [await first('POST', '/change'), await again('POST', '/change'), await first('POST', '/change')];
+  assert.deepEqual(
+    answers.map(({ text }) => text.split(' ')[0]),
+    ['done', 'done', 'rate_limited'],
+  );
+  assert.equal(answers[2]!.headers['retry-after'], '10');
+  assert.match((await again('POST', '/change')).text, /^rate_limited /, 'another certificate of it is no way around');
+  assert.equal((await first('GET', '/private')).text, 'secret');
+  assert.equal((await other('POST', '/change')).text, 'done');
+  for (let i = 0; i < 4; i++) assert.equal((await operator('POST', '/change')).text, 'done');
+});
+
 test('holds a caller to its requests in work, and gives room again', async () => {
   let release = (): void => {};
   const held = new Promise<void>((resolve) => {

@@ -43,6 +43,8 @@ interface Connection {
   /** By whom requests are counted: the caller where the certificate names one, else the address. */
   readonly countedAs: string;
   readonly rate: RateLimit;
+  /** Of requests that may change something; operators have none. */
+  readonly writes: RateLimit | undefined;
   readonly work: Concurrency;
   inWork: number;
   /** True while a body is being read, so that a timeout can still be answered. */
@@ -60,6 +62,7 @@ export class HttpServer {
   readonly #route: Router;
   readonly #callers: RateLimit;
   readonly #addresses: RateLimit;
+  readonly #writes: RateLimit;
   readonly #work: Concurrency;
   /** Of their own, so that strangers who dawdle take no room from callers. */
   readonly #strangersWork: Concurrency;
@@ -77,6 +80,7 @@ export class HttpServer {
     this.#route = createRouter(options.routes);
     this.#callers = createRateLimit({ ...limits.caller, callers: limits.remembered });
     this.#addresses = createRateLimit({ ...limits.address, callers: limits.remembered });
+    this.#writes = createRateLimit({ ...limits.writes, callers: limits.remembered });
     this.#work = createConcurrency({ perCaller: limits.inWorkPerCaller, all: limits.inWork });
     this.#strangersWork = createConcurrency({ perCaller: limits.inWorkPerCaller, all: limits.inWorkStrangers });
     const http = {
@@ -168,7 +172,10 @@ export class HttpServer {
       route = match.resource.methods.get(method);
       if (route === undefined) throw new MethodNotAllowed(match.resource.allow);
       let caller = ANONYMOUS;
-      if (route.access === 'caller') caller = await this.#authenticate(connection);
+      if (route.access === 'caller') {
+        caller = await this.#authenticate(connection);
+        if (route.method !== 'GET') this.#admitWrite(connection, started);
+      }
       const body = await this.#body(request, route, connection);
       // A body takes as long as its sender likes: who was good when it began may have been stopped by now.
       if (route.access === 'caller' && route.method !== 'GET') caller = await this.#authenticate(connection);
@@ -206,6 +213,7 @@ export class HttpServer {
       identity,
       countedAs: named ? identity.caller.id : addressGroup(socket.remoteAddress ?? ''),
       rate: named ? this.#callers : this.#addresses,
+      writes: named && identity.caller.instance !== undefined ? this.#writes : undefined,
       work: named ? this.#work : this.#strangersWork,
       inWork: 0,
       reading: false,
@@ -237,6 +245,12 @@ export class HttpServer {
     const room = connection.work.enter(connection.countedAs);
     if (room === 'caller') throw new TooMany('Too many requests from this caller are in work at once.', 1000);
     if (room === 'all') throw unavailable('Too many requests are in work at once.');
+  }
+
+  /** Counts in a request that may change something, or throws that its caller is to wait. */
+  #admitWrite({ writes, countedAs }: Connection, now: number): void {
+    const wait = writes?.take(countedAs, now) ?? 0;
+    if (wait > 0) throw new TooMany('Too many requests of this agent or service that may change something.', wait);
   }
 
   async #body(request: IncomingMessage, route: Route, connection: Connection): Promise<Uint8Array> {

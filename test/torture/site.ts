@@ -43,6 +43,7 @@ export const CONFIG: Readonly<Record<string, unknown>> = {
   trustDomain: TRUST_DOMAIN,
   requestThreads: 2,
   rateLimit: { perSecond: 100_000, burst: 100_000 },
+  writeLimit: { perSecond: 100_000, burst: 100_000 },
   logLevel: 'warn',
 };
 

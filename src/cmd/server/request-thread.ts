@@ -131,11 +131,12 @@ async function listen(
   return { api: await bind('api'), public: await bind('public'), plain: await bind('plain') };
 }
 
-function limitsOf({ rateLimit }: Config): Limits {
+function limitsOf({ rateLimit, writeLimit }: Config): Limits {
   const { perSecond, burst } = rateLimit;
   return {
     ...DEFAULT_LIMITS,
     caller: { perSecond, burst },
+    writes: writeLimit,
     address: { perSecond: Math.max(1, perSecond / 10), burst: Math.max(1, burst / 10) },
   };
 }
