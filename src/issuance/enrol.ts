@@ -2,8 +2,6 @@ import type { Attestation, Attested } from '../attest/attested.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import { newId } from '../base/id.ts';
-import { readCertificate } from '../ca/certificates.ts';
-import { parseSerial } from '../ca/serial.ts';
 import type { Batch } from '../db/batch.ts';
 import { type Agent, agentFault, agentResource } from '../registry/agent.ts';
 import { readAgent } from '../registry/agent-store.ts';
@@ -11,7 +9,7 @@ import { type Instance, insertInstance } from '../registry/instance.ts';
 import { requireActiveAgent } from '../registry/standing.ts';
 import { instanceId } from '../spiffe-id/subject.ts';
 import type { Holder } from './holder.ts';
-import { instanceHolder, profileOf } from './instance-holder.ts';
+import { profileOf } from './instance-holder.ts';
 import { issueCertificate } from './issue.ts';
 import { type IssuedCertificate, issuedBefore } from './issued.ts';
 import type { Context } from './narrow.ts';
@@ -131,18 +129,14 @@ function recordEnrolment(batch: Batch, agent: Agent, instance: Instance): void {
   });
 }
 
-/** The first answer, for a bearer whose evidence that very answer used up, while the instance is still good. */
+/** The first answer, for a bearer whose evidence that very answer used up. */
 async function repeated(
   { reference }: Refused,
   { idempotency }: CertificateRequest,
   parts: IssuanceParts,
 ): Promise<IssuedCertificate | undefined> {
   const first = reference === undefined ? undefined : await idempotency?.first();
-  if (first?.kind !== 'reference') return undefined;
-  const row = await readCertificate(parts.certificates, parseSerial(first.reference, '/serial'));
-  const holder = row?.instance === undefined ? undefined : await instanceHolder(row.instance, parts, false);
-  if (holder?.fault !== undefined) throw holder.fault;
-  return issuedBefore(first.reference, parts);
+  return first?.kind === 'reference' ? issuedBefore(first.reference, parts) : undefined;
 }
 
 async function refuse({ fault, reference }: Refused, parts: IssuanceParts): Promise<never> {

@@ -280,6 +280,30 @@ onEachEngine('the same request gets the same answer', async ({ open }) => {
   const rows = await installation.database.get('SELECT COUNT(*) AS n FROM certificate_p1');
   assert.equal(rows?.['n'], 2);
 
+  const successor = await newKey().csr();
+  const replace = () => {
+    const idempotency = keyed(installation, 'replacement', successor);
+    return replaceCertificate(ADA, { serial: first.serial, csr: successor, idempotency }, issuance);
+  };
+  const replaced = [...(await Promise.all([replace(), replace()])), await replace()];
+  assert.equal(new Set(replaced.map(({ serial }) => formatSerial(serial))).size, 1, 'it revoked what it replaces');
+
+  const shared = await newToken(installation, { agent: 'planner', uses: 2 });
+  const other = await newKey().csr();
+  const join = async () =>
+    enrol(
+      ANONYMOUS,
+      { evidence: await shared.attest(), csr: other, idempotency: keyed(installation, 'join', other) },
+      issuance,
+    );
+  const { instance = '', serial } = await join();
+  assert.deepEqual((await join()).serial, serial);
+  await installation.database.transaction((tx) =>
+    tx.run("UPDATE instance SET status = 'stopped' WHERE id = ?", [instance]),
+  );
+  issuance.holders.forget(instance);
+  assert.equal(await codeOf(join()), 'revoked', 'a stopped instance is handed nothing, by a token that is good, too');
+
   await retireAgent(ADA, 'planner', installation.registry);
   assert.equal(await codeOf(renew()), 'revoked', 'a repeat is authorised like any request');
   assert.equal(await codeOf(ask()), 'revoked');

@@ -74,6 +74,8 @@ async function certify(
     if (order.event === 'certificate.replaced') await whenAnchored(parts.commit);
     return issuedBefore(first.reference, parts);
   }
+  const fault = order.fault?.();
+  if (fault !== undefined) throw fault;
   const context = narrow(holder.context, wish.scopes);
 
   // 4. Prepare: serial number, validity, bytes to be signed, lints. Out comes a token that works once.

@@ -5,6 +5,7 @@ import { readEvent } from '../ledger/history.ts';
 import type { Name } from '../spiffe-id/name.ts';
 import { subjectId } from '../spiffe-id/subject.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
+import { instanceHolder } from './instance-holder.ts';
 import type { IssuanceParts } from './parts.ts';
 
 /** The answer to a request for a certificate. It exists only for what is durably recorded. */
@@ -28,10 +29,15 @@ export interface IssuedCertificate {
   readonly leaf: number;
 }
 
-/** The answer that was given before, under an idempotency key, read again. `serial` in hex. */
+/**
+ * The answer that was given before, under an idempotency key, read again. `serial` in hex. Throws why its instance is
+ * handed nothing any more.
+ */
 export async function issuedBefore(serial: string, parts: IssuanceParts): Promise<IssuedCertificate> {
   const row = await readCertificate(parts.certificates, parseSerial(serial, '/serial'));
   if (row === undefined) throw new WritError('not_found', 'The first answer is past retention.');
+  const holder = row.instance === undefined ? undefined : await instanceHolder(row.instance, parts, false);
+  if (holder?.fault !== undefined) throw holder.fault;
   return issuedFrom(row, {
     id: certifiedId(parts.trustDomain, row),
     der: await certificateIn(row, parts),

@@ -1,4 +1,5 @@
 import type { Action, Caller } from '../base/access.ts';
+import type { WritError } from '../base/error.ts';
 import type { SignedCertificate } from '../ca/sign.ts';
 import type { Batch } from '../db/batch.ts';
 import type { Idempotency } from '../http/idempotency.ts';
@@ -22,6 +23,8 @@ export interface Order {
   readonly previous?: Uint8Array | undefined;
   /** Step 2. `fresh`: what is remembered may be out of date. Throws what the caller may be told. */
   holder(fresh: boolean): Promise<Holder>;
+  /** After step 2: why the act cannot be done, or not again. A repeat of one that was done is not asked. */
+  fault?(): WritError | undefined;
   /** Step 6, for what else the act does. */
   also?(batch: Batch, certificate: SignedCertificate): void | Promise<void>;
 }

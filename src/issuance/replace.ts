@@ -33,10 +33,9 @@ export function replaceCertificate(
       async holder(fresh) {
         if (serial === undefined) throw notAuthenticated();
         before = await readCertificate(parts.certificates, serial);
-        const holder = await holderOf(caller, before, parts, fresh);
-        const fault = holder.fault ?? faultOf(before, parts.clock.now());
-        return fault === undefined ? holder : { ...holder, fault };
+        return holderOf(caller, before, parts, fresh);
       },
+      fault: () => faultOf(before, parts.clock.now()),
       async also(batch, certificate) {
         const stop = { at: certificate.issuedAt, cause: 'superseded_by_renewal', caller: caller.id } as const;
         await revokeCertificateRow(parts.certificates, batch, before!, stop);
