@@ -103,20 +103,23 @@ export function rootsIn(file: string): readonly string[] {
   return (JSON.parse(readFileSync(file, 'utf8')) as OperatorCredential).roots;
 }
 
+/** Milliseconds between two renewals of one instance: it may have 20 a second. */
+const RENEWAL_REST = 50;
+
 export interface Load {
   /** Ends it, as the end of the tests does; what every request came to. Rejects with the first failure, when there was one. */
   stop(): Promise<{ readonly enrolled: readonly Leaf[]; readonly renewed: readonly Leaf[] }>;
 }
 
 /**
- * Enrols over one connection and renews over several others, without a rest longer than `rest` ms, until it is stopped.
- * Every certificate that came is kept, for whoever wants to look at them.
+ * Enrols over one connection, without a rest longer than `rest` ms, and renews over several others, each as often as one
+ * instance may (`writeLimit`), until it is stopped. Every certificate that came is kept, for whoever wants to look at them.
  */
 export async function startLoad(
   server: string,
   roots: readonly string[],
   token: string,
-  { renewers = 4, rest = 8 }: { readonly renewers?: number; readonly rest?: number } = {},
+  { renewers = 6, rest = 8 }: { readonly renewers?: number; readonly rest?: number } = {},
 ): Promise<Load> {
   const enrolled: Leaf[] = [];
   const renewed: Leaf[] = [];
@@ -125,10 +128,10 @@ export async function startLoad(
   after(() => {
     running = false;
   });
-  const repeat = async (client: Client, act: () => Promise<void>): Promise<void> => {
+  const repeat = async (client: Client, ms: number, act: () => Promise<void>): Promise<void> => {
     while (running) {
       await act().catch((error: unknown) => failures.push(error));
-      await pause(rest);
+      await pause(ms);
     }
     client.close();
   };
@@ -136,9 +139,9 @@ export async function startLoad(
   const first = await Promise.all(Array.from({ length: renewers }, () => enrol(open, token)));
   const workers = first.map((leaf) => {
     const client = clientOf(server, roots, leaf);
-    return repeat(client, async () => void renewed.push(await renew(client)));
+    return repeat(client, RENEWAL_REST, async () => void renewed.push(await renew(client)));
   });
-  workers.push(repeat(open, async () => void enrolled.push(await enrol(open, token))));
+  workers.push(repeat(open, rest, async () => void enrolled.push(await enrol(open, token))));
   return {
     async stop() {
       running = false;
