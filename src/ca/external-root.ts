@@ -7,6 +7,7 @@ import { sameBytes } from '../der/bytes.ts';
 import { generateKey } from '../keys/generate.ts';
 import { addKey, type Keyring, openKey } from '../keys/keyring.ts';
 import { localSigner } from '../keys/local.ts';
+import { keyAlgorithmOf } from '../x509/algorithm.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { encodeCsr } from '../x509/csr.ts';
 import { findExtension } from '../x509/extension.ts';
@@ -14,6 +15,7 @@ import { BASIC_CONSTRAINTS, decodeBasicConstraints } from '../x509/extensions/ba
 import { decodeKeyUsage, KEY_USAGE } from '../x509/extensions/key-usage.ts';
 import { RFC5280 } from '../x509/path/policy.ts';
 import { validatePath } from '../x509/path/validate.ts';
+import { parsePublicKey } from '../x509/public-key.ts';
 import { AUTHORITY_KEY, type Authority, activeOf } from './authority.ts';
 import { authorityName } from './authority-name.ts';
 import type { Hierarchy } from './hierarchy.ts';
@@ -168,9 +170,12 @@ function aboveOf(
 ): readonly Certificate[] {
   const anchors = certificates.filter(({ subject, issuer }) => sameBytes(subject.raw, issuer.raw));
   const known = activeOf(hierarchy.authorities, 'root')?.certificate;
+  // Nobody verifies the signature under an anchor: whoever holds it trusts it already.
+  const signed = certificates.filter((certificate) => !anchors.includes(certificate));
+  for (const certificate of signed) requireFittingHash(certificate, certificates);
   const result = validatePath({
     leaf: own,
-    intermediates: certificates.filter((certificate) => certificate !== own && !anchors.includes(certificate)),
+    intermediates: signed.filter((certificate) => certificate !== own),
     anchors: known === undefined ? anchors : [known],
     at: now,
     policy: RFC5280,
@@ -185,6 +190,21 @@ function aboveOf(
   throw refused(
     `it does not validate: ${detail}`,
     'Import one file with the certificate and everything above it, the self-signed root included.',
+  );
+}
+
+/**
+ * Path validation says of an ECDSA hash that is not that of the curve no more than that nobody has signed. `openssl` takes
+ * SHA-256 for every curve unless told otherwise, so this is what goes wrong most often.
+ */
+function requireFittingHash({ issuer, signatureAlgorithm }: Certificate, certificates: readonly Certificate[]): void {
+  const keys = certificates
+    .filter(({ subject }) => sameBytes(subject.raw, issuer.raw))
+    .map(({ spki }) => parsePublicKey(spki).algorithm);
+  if (keys.length === 0 || keys.includes(keyAlgorithmOf(signatureAlgorithm))) return;
+  throw refused(
+    `it is signed with ${signatureAlgorithm}, but the key of its issuer is ${keys[0]}`,
+    'An ECDSA key signs with the hash of its curve: P-256 with SHA-256, P-384 with SHA-384, P-521 with SHA-512.',
   );
 }
 
