@@ -83,7 +83,9 @@ export function copyInstallation(from: string, to: string): string {
 }
 
 /** The error that a promise rejects with; fails when it does not. */
-export async function failureOf(promise: Promise<unknown>): Promise<Error & { code?: string; field?: string }> {
+export async function failureOf(
+  promise: Promise<unknown>,
+): Promise<Error & { code?: string; field?: string; reasons?: readonly string[] }> {
   return promise.then(
     () => {
       throw new Error('this was to be refused');
