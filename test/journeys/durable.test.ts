@@ -53,7 +53,6 @@ describe('a commit', { concurrency: true, skip: missing ?? false }, () => {
     const sabotaged = { nodeFlags: ['--import', hooks], environment: { WRIT_SABOTAGE: 'answer-before-commit' } };
     const { calls, exchanges } = await traced(sabotaged, async ({ issue }, instance) => {
       const [issued, { serial }] = await exchange(() => issue(instance), ['writ.db-wal']);
-      await pause(60);
       return [{ ...issued, mark: `serial:${serial}` }];
     });
     assert.equal(tooEarly(calls, exchanges).length, exchanges.length);

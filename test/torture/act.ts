@@ -15,7 +15,9 @@ type Outcome =
   | { readonly kind: 'answered'; readonly answer: Item }
   | { readonly kind: 'refused'; readonly code: ErrorCode; readonly message: string }
   /** Perhaps done, perhaps not: the connection broke, or the server said that it does not know. */
-  | { readonly kind: 'unknown'; readonly code: ErrorCode; readonly message: string };
+  | { readonly kind: 'unknown'; readonly code: ErrorCode; readonly message: string }
+  /** Perhaps done, perhaps not, and asking again will not tell. */
+  | { readonly kind: 'broken'; readonly code: ErrorCode; readonly message: string };
 
 /** Codes after which the same request may well succeed, or has. */
 const PASSING: ReadonlySet<ErrorCode> = new Set(['unavailable', 'storage_failed', 'signer_failed', 'request_timeout']);
@@ -51,18 +53,17 @@ export async function perform(act: Act, door: Door, { world, tally }: Scene): Pr
       }
       if (!sending.again) act.refused = outcome.code;
       break;
+    case 'broken':
+      tally.violation('broken server', `${act.kind}: ${outcome.code}: ${outcome.message}`);
+      break;
     case 'unknown':
-      if (BROKEN.has(outcome.code)) {
-        tally.violation('broken server', `${act.kind}: ${outcome.code}: ${outcome.message}`);
-      }
       if (act.answer === undefined && !world.unknown.includes(act)) world.unknown.push(act);
   }
   return outcome.kind;
 }
 
 function answered(act: Act, answer: Item, sending: Sending, { world, tally }: Scene): void {
-  const why = act.forbidden(sending);
-  if (why !== undefined) tally.violation('answer that may not be', `${act.kind}: ${why}`);
+  tally.late(act.kind, act.late(sending));
   const same = act.same(answer);
   if (act.answer === undefined) {
     act.answer = same;
@@ -82,7 +83,8 @@ async function send(act: Act, door: Door): Promise<Outcome> {
   } catch (error) {
     if (!isWritError(error)) throw error;
     const { code, message } = error;
-    return { kind: PASSING.has(code) || BROKEN.has(code) ? 'unknown' : 'refused', code, message };
+    const kind = PASSING.has(code) ? 'unknown' : BROKEN.has(code) ? 'broken' : 'refused';
+    return { kind, code, message };
   } finally {
     door.release(client);
   }

@@ -1,12 +1,15 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { isWritError } from '../../src/base/error.ts';
 import type { Item } from '../../src/cli/api.ts';
+import type { Client } from '../../src/http/client.ts';
 import { leafHash } from '../../src/merkle/hash.ts';
 import { parseTlogProof, verifyTlogProof } from '../../src/merkle/tlog-proof.ts';
 import type { Choices } from '../fuzz/random.ts';
 import { perform, type Scene } from './act.ts';
 import type { Door } from './door.ts';
 import type { Monitor } from './monitor.ts';
-import type { Held, Release } from './world.ts';
+import { RECOVERY_MS } from './site.ts';
+import { type Held, type Late, lateFor, type Release } from './world.ts';
 
 /** How many that were looked at before are looked at again, of each kind. */
 const AGAIN = 10;
@@ -51,28 +54,62 @@ async function checkStanding(door: Door, { world, tally }: Scene, choices: Choic
   const revoked = held.filter(({ revoke }) => revoke.since !== undefined);
   const living = held.filter(({ revoke, holder }) => !revoke.asked && !holder.stop.asked && !holder.agent.retire.asked);
   await inTurns(latestAndSome(revoked, PRESENTED, choices), async (one) => {
-    const { status } = await door.client('operator').json<Item>({ path: `/v1/certificates/${one.serial}` });
-    if (status !== 'revoked') tally.violation('revocation lost', `certificate ${one.serial} is ${String(status)}`);
-    const answer = await present(one, door);
+    const status = await statusOf(one, door);
+    if (status !== 'revoked') tally.violation('revocation lost', `certificate ${one.serial} is ${status}`);
+    const answer = await present(one, door, (late) => {
+      if (late.after >= late.allowed) return false;
+      tally.late('presented', late);
+      return true;
+    });
     if (answer !== 'revoked') tally.violation('revocation lost', `a revoked certificate was answered ${answer}`);
   });
   await inTurns(latestAndSome(living, PRESENTED, choices), async (one) => {
-    const answer = await present(one, door);
+    const answer = await present(one, door, () => false);
     if (answer !== 'accepted') tally.violation('valid certificate refused', `${one.serial}: ${answer}`);
   });
 }
 
-/** How the server takes a request with this certificate. */
-async function present(held: Held, door: Door): Promise<string> {
+/** What the server says of a certificate, or the code of the error that it gives instead. */
+async function statusOf({ serial }: Held, door: Door): Promise<string> {
+  try {
+    const { status } = await door.client('operator').json<Item>({ path: `/v1/certificates/${serial}` });
+    return String(status);
+  } catch (error) {
+    if (isWritError(error)) return error.code;
+    throw error;
+  }
+}
+
+/**
+ * How the server takes requests with this certificate, once it knows: `accepted`, or the code of its refusal. One that
+ * cannot say whether it was revoked answers `unavailable`, which accepts nothing, and is asked again; so it is after an
+ * answer that comes late, where `mayBeLate` says so.
+ */
+async function present(held: Held, door: Door, mayBeLate: (late: Late) => boolean): Promise<string> {
+  const until = performance.now() + RECOVERY_MS;
   const client = door.client(held);
+  try {
+    for (;;) {
+      const at = performance.now();
+      const answer = await whoami(client);
+      if (answer === 'accepted') {
+        const late = lateFor('the certificate was revoked', held.revoke, { at, door, again: true });
+        if (late === undefined || !mayBeLate(late)) return answer;
+      } else if (answer !== 'unavailable' || at > until) return answer;
+      await pause(20);
+    }
+  } finally {
+    door.release(client);
+  }
+}
+
+async function whoami(client: Client): Promise<string> {
   try {
     await client.json<Item>({ path: '/v1/whoami' });
     return 'accepted';
   } catch (error) {
     if (isWritError(error)) return error.code;
     throw error;
-  } finally {
-    door.release(client);
   }
 }
 

@@ -53,7 +53,7 @@ async function step(site: Site, scene: Scene, chosen: Choices): Promise<void> {
     await at(site, scene, chosen.pick(scene.world.answered.slice(-200)), chosen);
   }
   // Where nothing can be done, trying faster does not help.
-  if (outcomes.every((outcome) => outcome === 'unknown')) await pause(20);
+  if (outcomes.every((outcome) => outcome === 'unknown' || outcome === 'broken')) await pause(20);
 }
 
 async function at(site: Site, scene: Scene, act: Act, chosen: Choices): Promise<string> {

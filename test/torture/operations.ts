@@ -11,9 +11,12 @@ import {
   endNow,
   type Held,
   type Holder,
-  isOver,
   type JoinToken,
+  type Late,
+  lateFor,
+  latest,
   newRequest,
+  noEnd,
   type Registered,
   type Request,
   type Sending,
@@ -85,7 +88,7 @@ function crowded(world: World): boolean {
 }
 
 export function registerAgent(world: World): Act {
-  const agent: Registered = { name: `agent-${++world.agentsMade}`, retire: { asked: false } };
+  const agent: Registered = { name: `agent-${++world.agentsMade}`, retire: noEnd() };
   const owner = { team: 'torture', sponsor: 'sponsor@example.com' };
   return newAct({
     kind: 'register',
@@ -95,7 +98,7 @@ export function registerAgent(world: World): Act {
     same: (answer) => `${String(answer['name'])} ${String(answer['created_at'])}`,
     settle: () => world.agents.push(agent),
     explains: () => false,
-    forbidden: () => undefined,
+    late: () => undefined,
   });
 }
 
@@ -111,7 +114,7 @@ export function makeToken(world: World, agent: Registered, uses: number): Act {
       world.tokens.push({ id, text, agent, uses, asked: 0, letIn: new Set() });
     },
     explains: (code) => ended([agent.retire], code),
-    forbidden: (sending) => retiredFor(agent, sending),
+    late: (sending) => retiredFor(agent, sending),
   });
 }
 
@@ -137,7 +140,7 @@ async function enrol(world: World, token: JoinToken): Promise<Act> {
     body: { token: token.text, csr: request.csr },
     holderOf(answer) {
       const id = String(answer['instance']);
-      const holder: Holder = { id, agent, held: [], stop: { asked: false } };
+      const holder: Holder = { id, agent, held: [], stop: noEnd() };
       token.letIn.add(id);
       world.holders.push(holder);
       made = holder;
@@ -148,7 +151,7 @@ async function enrol(world: World, token: JoinToken): Promise<Act> {
     explains: (code) =>
       ended([agent.retire, ...(made === undefined ? [] : [made.stop])], code) ||
       (code === 'token_refused' && token.asked > token.uses),
-    forbidden: (sending) => retiredFor(agent, sending),
+    late: (sending) => retiredFor(agent, sending),
   });
 }
 
@@ -162,7 +165,7 @@ function issue(world: World, holder: Holder | undefined): Promise<Act> | undefin
       body: { instance: holder.id, csr: request.csr },
       holderOf: () => holder,
       explains: (code) => ended([holder.stop, holder.agent.retire], code),
-      forbidden: (sending) => stoppedFor(holder, sending),
+      late: (sending) => stoppedFor(holder, sending),
     }),
   );
 }
@@ -180,7 +183,7 @@ function renew(world: World, held: Held | undefined, key: 'fresh' | 'same'): Pro
         body: { csr: request.csr },
         holderOf: () => held.holder,
         explains: (code) => endedCaller(held, code) || (key === 'same' && blocked(held, code)),
-        forbidden: (sending) => revokedFor(held, sending),
+        late: (sending) => revokedFor(held, sending),
       },
       key === 'fresh',
     ),
@@ -189,8 +192,7 @@ function renew(world: World, held: Held | undefined, key: 'fresh' | 'same'): Pro
 
 function replace(world: World, held: Held | undefined, by: 'itself' | 'operator'): Promise<Act> | undefined {
   if (held === undefined) return undefined;
-  const wasAsked = held.revoke.asked;
-  held.revoke.asked = true;
+  held.revoke.asked++;
   return newRequest().then((request) =>
     certify(world, request, {
       kind: `replace by ${by}`,
@@ -201,15 +203,17 @@ function replace(world: World, held: Held | undefined, by: 'itself' | 'operator'
         markRevoked(world, held, by);
         return held.holder;
       },
-      explains: (code) => endedCaller(held, code),
-      forbidden: (sending) => (wasAsked ? revokedFor(held, sending) : stoppedFor(held.holder, sending)),
+      // An operator who repeats gets the first answer. Whoever replaces what it presents has no standing after that.
+      explains: (code) => (by === 'itself' ? endedCaller(held, code) : endedOtherwise(held, code)),
+      late: (sending) =>
+        by === 'operator' && sending.again ? stoppedFor(held.holder, sending) : revokedFor(held, sending),
     }),
   );
 }
 
 function revoke(world: World, held: Held | undefined): Plan | undefined {
   if (held === undefined) return undefined;
-  held.revoke.asked = true;
+  held.revoke.asked++;
   return [
     newAct({
       kind: 'revoke',
@@ -219,14 +223,14 @@ function revoke(world: World, held: Held | undefined): Plan | undefined {
       same: (answer) => `${String(answer['serial'])} ${String(answer['status'])} ${String(answer['revoked_at'])}`,
       settle: (_, by) => markRevoked(world, held, by),
       explains: () => false,
-      forbidden: () => undefined,
+      late: () => undefined,
     }),
   ];
 }
 
 function stopInstance(world: World, holder: Holder | undefined): Plan | undefined {
   if (holder === undefined) return undefined;
-  holder.stop.asked = true;
+  holder.stop.asked++;
   return [
     newAct({
       kind: 'stop',
@@ -239,7 +243,7 @@ function stopInstance(world: World, holder: Holder | undefined): Plan | undefine
         for (const held of holder.held) markRevoked(world, held, by);
       },
       explains: () => false,
-      forbidden: () => undefined,
+      late: () => undefined,
     }),
   ];
 }
@@ -249,7 +253,7 @@ function retire(world: World, choices: Choices): Plan | undefined {
   const active = world.agents.filter(({ retire: end }) => !end.asked);
   if (active.length < 3) return [registerAgent(world)];
   const agent = choices.pick(active);
-  agent.retire.asked = true;
+  agent.retire.asked++;
   return [
     newAct({
       kind: 'retire',
@@ -264,13 +268,13 @@ function retire(world: World, choices: Choices): Plan | undefined {
         }
       },
       explains: () => false,
-      forbidden: () => undefined,
+      late: () => undefined,
     }),
     registerAgent(world),
   ];
 }
 
-interface Certifying extends Pick<Act, 'kind' | 'as' | 'path' | 'body' | 'explains' | 'forbidden'> {
+interface Certifying extends Pick<Act, 'kind' | 'as' | 'path' | 'body' | 'explains' | 'late'> {
   readonly holderOf: (answer: Item, by: Door) => Holder;
 }
 
@@ -285,7 +289,7 @@ function certify(world: World, request: Request, how: Certifying, fresh = true):
       const certificate = String(answer['certificate']);
       const holder = holderOf(answer, by);
       const chain = answer['chain'] as readonly string[];
-      const held: Held = { serial, holder, key: request.key, certificate, chain, revoke: { asked: false } };
+      const held: Held = { serial, holder, key: request.key, certificate, chain, revoke: noEnd() };
       holder.held.push(held);
       // Answers overtake one another: what was committed before its holder was stopped ended with it.
       if (holder.stop.since !== undefined || holder.agent.retire.since !== undefined) markRevoked(world, held, by);
@@ -312,19 +316,24 @@ function endedCaller(held: Held, code: ErrorCode): boolean {
   return ended([held.revoke, held.holder.stop, held.holder.agent.retire], code);
 }
 
+/** As `endedCaller`, without what the act that asks did itself. */
+function endedOtherwise(held: Held, code: ErrorCode): boolean {
+  return held.revoke.asked > 1 ? endedCaller(held, code) : ended([held.holder.stop, held.holder.agent.retire], code);
+}
+
 /** A key whose certificate was revoked is blocked, for its former holder, too. */
 function blocked({ holder }: Held, code: ErrorCode): boolean {
   return code === 'key_in_use' && holder.held.some(({ revoke: { asked } }) => asked);
 }
 
-function retiredFor(agent: Registered, sending: Sending): string | undefined {
-  return isOver(agent.retire, sending, 'under lock') ? 'the agent was retired' : undefined;
+function retiredFor(agent: Registered, sending: Sending): Late | undefined {
+  return lateFor('the agent was retired', agent.retire, sending);
 }
 
-function stoppedFor({ stop, agent }: Holder, sending: Sending): string | undefined {
-  return isOver(stop, sending, 'under lock') ? 'the instance was stopped' : retiredFor(agent, sending);
+function stoppedFor({ stop, agent }: Holder, sending: Sending): Late | undefined {
+  return latest(lateFor('the instance was stopped', stop, sending), retiredFor(agent, sending));
 }
 
-function revokedFor({ revoke: end, holder }: Held, sending: Sending): string | undefined {
-  return isOver(end, sending, 'in memory') ? 'the certificate was revoked' : stoppedFor(holder, sending);
+function revokedFor({ revoke: end, holder }: Held, sending: Sending): Late | undefined {
+  return latest(lateFor('the certificate was revoked', end, sending), stoppedFor(holder, sending));
 }

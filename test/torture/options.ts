@@ -14,8 +14,9 @@ export interface TortureOptions {
   readonly sabotage: (typeof SABOTAGES)[number] | undefined;
 }
 
-/** Fewer kills a minute than this, and the run has shown nothing. */
+/** Fewer kills a minute than this, and the run has shown nothing: it goes on, up to so many times as long as asked. */
 export const KILLS_A_MINUTE = 15;
+export const LONGER = 3;
 
 /** Throws what is wrong with the command line. */
 export function parseOptions(argv: readonly string[]): TortureOptions {

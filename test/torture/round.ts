@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { isWritError } from '../../src/base/error.ts';
 import { type Choices, choices } from '../fuzz/random.ts';
 import { DidNotStart, writ } from '../program.ts';
 import { perform, type Scene } from './act.ts';
@@ -13,21 +14,23 @@ import { World } from './world.ts';
 
 /** Kills of one installation, after which another begins: what is checked each time grows with it. */
 const KILLS = 40;
-/** Milliseconds of load before a kill: from the first answers after a start to a server that is warm. */
+/** Milliseconds of load before every second kill: from the first answers after a start to a server that is warm. */
 const [SHORTEST, LONGEST] = [20, 700];
+/** Answers under this load before each of the others, so that slow machines lose something, too. */
+const [FEWEST, MOST] = [20, 120];
+/** Milliseconds after which these answers are not waited for any longer. */
+const NO_ANSWERS = 5000;
 /** Of ten acts with an unknown outcome so many are repeated; the others are given up, as by a client that died, too. */
 const REPEATED = 8;
 
 export interface RoundOptions {
   readonly seed: number;
-  /** `performance.now()` at which no further kill is made. */
-  readonly until: number;
-  /** At most so many kills. */
-  readonly kills: number;
+  /** Whether another kill is to be made. */
+  readonly more: () => boolean;
 }
 
 /** One installation from its first start to its last check. False when it could not go on. */
-export async function round(site: Site, tally: Tally, { seed, until, kills }: RoundOptions): Promise<boolean> {
+export async function round(site: Site, tally: Tally, { seed, more }: RoundOptions): Promise<boolean> {
   const chosen = choices(seed);
   const scene: Scene = { world: new World(), tally };
   const highest: Highest = { epoch: 0, crls: new Map() };
@@ -36,10 +39,10 @@ export async function round(site: Site, tally: Tally, { seed, until, kills }: Ro
     await site.begin();
     const monitor = await Monitor.meet(site.doors()[0]!.documents, tally);
     await populate(site, scene);
-    const more = (): boolean => tally.kills - before < Math.min(KILLS, kills) && performance.now() < until;
-    while (more()) {
+    while (tally.kills - before < KILLS && more()) {
       const load = startLoad(site, scene, monitor, chosen.below(2 ** 26));
-      await pause(SHORTEST + chosen.below(LONGEST - SHORTEST));
+      if (tally.kills % 2 === 1) await pause(SHORTEST + chosen.below(LONGEST - SHORTEST));
+      else await answers(FEWEST + chosen.below(MOST - FEWEST), tally);
       tally.inFlight += scene.world.flying.size;
       await site.strike(chosen);
       // A replica that is left goes on for a while without the other.
@@ -53,13 +56,21 @@ export async function round(site: Site, tally: Tally, { seed, until, kills }: Ro
     await finish(site, scene);
     return true;
   } catch (error) {
-    if (!(error instanceof DidNotStart)) throw error;
-    tally.violation('server does not start', error.message);
+    if (error instanceof DidNotStart) tally.violation('server does not start', error.message);
+    else if (isWritError(error)) tally.violation('check not possible', `${error.code}: ${error.message}`);
+    else throw error;
     return false;
   } finally {
     count(scene);
     await site.end();
   }
+}
+
+/** Waits until clients have got so many answers. */
+async function answers(count: number, tally: Tally): Promise<void> {
+  const enough = tally.releases + count;
+  const until = performance.now() + NO_ANSWERS;
+  while (tally.releases < enough && performance.now() < until) await pause(1);
 }
 
 /** Agents, and tokens to begin with. */

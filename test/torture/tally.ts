@@ -1,3 +1,5 @@
+import type { Late } from './world.ts';
+
 /** What a run of the torture counts, and what it holds against Writ. */
 export class Tally {
   kills = 0;
@@ -17,6 +19,8 @@ export class Tally {
   violations = 0;
   /** Milliseconds of each start of an installation that was there already. */
   readonly starts: number[] = [];
+  /** Milliseconds, of each answer that was as if something had not ended, in the time allowed for that. */
+  readonly lates: number[] = [];
   readonly #seen = new Map<string, number>();
   readonly #print: (line: string) => void;
 
@@ -32,6 +36,14 @@ export class Tally {
     if (times <= MOST_PRINTED) {
       this.#print(`violation after ${this.kills} kills: ${kind}: ${detail.replaceAll(/\s+/g, ' ')}`);
     }
+  }
+
+  /** An answer that perhaps came after an end. */
+  late(kind: string, late: Late | undefined): void {
+    if (late === undefined) return;
+    if (late.after >= late.allowed) {
+      this.violation('answer that may not be', `${kind}: ${late.what} ${Math.round(late.after)} ms before`);
+    } else this.lates.push(late.after);
   }
 
   /** Kinds of violations with how often each was found. */

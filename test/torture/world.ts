@@ -5,9 +5,9 @@ import { decodePem, encodePem } from '../../src/der/pem.ts';
 import { encodeCsr } from '../../src/x509/csr.ts';
 import type { Door } from './door.ts';
 
-/** Whether something was asked to end, since when (milliseconds of `performance.now`) it certainly has, and who said so. */
+/** How many acts asked that something end, since when (milliseconds of `performance.now`) it certainly has, and who said so. */
 export interface End {
-  asked: boolean;
+  asked: number;
   since?: number;
   by?: Door;
 }
@@ -78,8 +78,8 @@ export interface Act {
   readonly settle: (answer: Item, by: Door) => void;
   /** Whether the world explains a refusal, as it is when the refusal comes. */
   readonly explains: (code: ErrorCode) => boolean;
-  /** Why no answer but a refusal may come to this sending; undefined when one may. */
-  readonly forbidden: (sending: Sending) => string | undefined;
+  /** What had ended before this sending, so that an answer which is no refusal comes late; undefined when nothing had. */
+  readonly late: (sending: Sending) => Late | undefined;
   attempts: number;
   /** What the answers have in common, once there was one. */
   answer?: string;
@@ -113,22 +113,46 @@ export class World {
   }
 }
 
+/** A request that was answered as if something had not ended. */
+export interface Late {
+  readonly what: string;
+  /** Milliseconds from the acknowledgement of the end to the sending of the request. */
+  readonly after: number;
+  /** Milliseconds for which that is no violation. */
+  readonly allowed: number;
+}
+
 /**
- * For so long another replica may not know of an end that this one acknowledged, where it has only to look and nothing to
- * commit: the hard bound of the design, and half a second for a machine that is busy.
+ * For so long another replica may not know of an end that this one acknowledged: the hard bound of the design, and half
+ * a second for a machine that is busy.
  */
 const REPLICA_MS = 5500;
 
+/** An end that nobody has asked for. */
+export function noEnd(): End {
+  return { asked: 0 };
+}
+
 export function endNow(end: End, by: Door): void {
-  end.asked = true;
+  end.asked ||= 1;
   end.since ??= performance.now();
   end.by ??= by;
 }
 
-/** True when the end was in force for this sending: at once where it is looked at under lock, else as far as known there. */
-export function isOver(end: End, { at, door, again }: Sending, looked: 'under lock' | 'in memory'): boolean {
-  const slack = (looked === 'under lock' && !again) || end.by === door ? 0 : REPLICA_MS;
-  return end.since !== undefined && end.since + slack <= at;
+/**
+ * What to hold against an answer to this sending, when the end was acknowledged before. A commit looks at it under lock,
+ * wherever it was acknowledged. The answer to a repeat or a question commits nothing: for those another replica has the
+ * time in which it learns of the end.
+ */
+export function lateFor(what: string, end: End, { at, door, again }: Sending): Late | undefined {
+  if (end.since === undefined || end.since > at) return undefined;
+  return { what, after: at - end.since, allowed: !again || end.by === door ? 0 : REPLICA_MS };
+}
+
+/** The one of them that is most beyond what is allowed. */
+export function latest(...lates: readonly (Late | undefined)[]): Late | undefined {
+  const beyond = ({ after, allowed }: Late): number => after - allowed;
+  return lates.filter((late) => late !== undefined).sort((a, b) => beyond(b) - beyond(a))[0];
 }
 
 /** A fresh key with a request for it. */

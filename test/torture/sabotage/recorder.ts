@@ -1,32 +1,30 @@
 /**
- * Stands in for `src/cmd/recorder.ts` and breaks one promise, which the torture has to notice. `WRIT_SABOTAGE` says
- * which; without it everything is as it should be.
+ * Stands in for `openRecorder` of `src/cmd/recorder.ts` and breaks one promise, which the torture has to notice.
+ * `WRIT_SABOTAGE` says which; without it everything is as it should be.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { systemRandom } from '../../../src/base/random.ts';
-import { logOptions, openRecorder as openHonest, type RecorderParts } from '../../../src/cmd/recorder.ts';
+import { openRecorder as openHonest } from '../../../src/cmd/recorder.ts';
 import type { Database, Transaction } from '../../../src/db/database.ts';
 import type { EncodedBatch } from '../../../src/ledger/encode.ts';
 import { encodeLeaf } from '../../../src/ledger/entry.ts';
 import type { Sequencer } from '../../../src/ledger/sequencer.ts';
 
-export { logOptions };
-
 /** How long a commit that was answered already keeps everybody in the dark. */
-const LATE_MS = 40;
+const LATE_MS = 150;
 
-export async function openRecorder(parts: RecorderParts): Promise<Sequencer> {
+export const openRecorder: typeof openHonest = async (parts) => {
   switch (process.env['WRIT_SABOTAGE']) {
     case 'answer-before-commit':
       return openHonest({ ...parts, database: answersEarly(parts.database) });
     case 'drop-leaf':
-      return alters(await openHonest(parts), withoutCertificate);
+      return alters(await openHonest(parts), dropper());
     case 'reuse-token':
       return alters(await openHonest(parts), withoutTokenCheck);
     default:
       return openHonest(parts);
   }
-}
+};
 
 /** Gives the result of a transaction before it has committed. */
 function answersEarly(database: Database): Database {
@@ -54,14 +52,20 @@ function alters(sequencer: Sequencer, alter: (batch: EncodedBatch) => EncodedBat
   return sequencer;
 }
 
-/** Of some certificates the row is written and something else recorded. */
-function withoutCertificate(batch: EncodedBatch): EncodedBatch {
-  const isCertificate = (entry: Uint8Array): boolean => Buffer.from(entry).includes('"type":"certificate.issued"');
-  const at = batch.leaves.findIndex(({ entry }) => isCertificate(entry));
-  if (at === -1 || Math.random() > 0.1) return batch;
-  const nothing = { type: 'access.refused', subjects: [], body: { count: 1 } };
-  const leaf = encodeLeaf(nothing, { time: Date.now(), random: systemRandom() });
-  return { ...batch, leaves: batch.leaves.with(at, leaf) };
+/** Of every third certificate of an instance the row is written and something else recorded. */
+function dropper(): (batch: EncodedBatch) => EncodedBatch {
+  let seen = 0;
+  return (batch) => {
+    const at = batch.leaves.findIndex(({ entry }) => isIssueToInstance(Buffer.from(entry)));
+    if (at === -1 || ++seen % 3 !== 0) return batch;
+    const nothing = { type: 'access.refused', subjects: [], body: { count: 1 } };
+    const leaf = encodeLeaf(nothing, { time: Date.now(), random: systemRandom() });
+    return { ...batch, leaves: batch.leaves.with(at, leaf) };
+  };
+}
+
+function isIssueToInstance(entry: Buffer): boolean {
+  return entry.includes('"type":"certificate.issued"') && entry.includes('"instance:');
 }
 
 /** Join tokens are neither looked at under the lock nor counted. */
