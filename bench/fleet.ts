@@ -38,7 +38,15 @@ export async function newRequest(): Promise<{ readonly key: KeyObject; readonly 
 export async function makeFleet({ parts }: Installation, agents: number, copies: number): Promise<Member[]> {
   const { reader, commit, clock, random, policy, issuance } = parts;
   const { authorize } = policy;
-  const registry = { reader, authorize, commit, clock, random, profileFits: async () => true };
+  const registry = {
+    reader,
+    authorize,
+    commit,
+    clock,
+    random,
+    profileFits: async () => true,
+    namesFit: async () => true,
+  };
   const registered = createLookup(reader);
   const server = { address: 'localhost:8443', rootFingerprint: new Uint8Array(32) };
   const tokens = { reader, authorize, commit, clock, random, registered, server };

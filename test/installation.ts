@@ -145,7 +145,15 @@ export async function createInstallation(database: Database, options: Installati
     commit,
     policy,
     issuance,
-    registry: { reader: database, authorize, commit, clock, random, profileFits: async () => true },
+    registry: {
+      reader: database,
+      authorize,
+      commit,
+      clock,
+      random,
+      profileFits: async () => true,
+      namesFit: async () => true,
+    },
     refusals,
     async events(leaf = 0) {
       const head = await readHead(database);

@@ -61,7 +61,7 @@ async function scene({ database, commit }: StoreParts): Promise<Scene> {
     },
   };
   const agent = { kind: 'agent', owner: { team: 'research', sponsor: 'alice' }, purpose: 'plans' } as const;
-  const registry = { ...parts, profileFits: () => Promise.resolve(true) };
+  const registry = { ...parts, profileFits: () => Promise.resolve(true), namesFit: () => Promise.resolve(true) };
   await registerAgent(ada, { ...agent, name: 'planner' }, registry);
   await registerAgent(ada, { ...agent, name: 'db', kind: 'service' }, registry);
   return parts;
@@ -308,7 +308,7 @@ onSqlite('no token without leave, for nobody, or of a shape that cannot be', asy
   await assert.rejects(showToken(ada, newId(NOW, random), parts), code('not_found'));
   assert.equal(stores.events.length, 2);
 
-  const registry = { ...parts, profileFits: () => Promise.resolve(true) };
+  const registry = { ...parts, profileFits: () => Promise.resolve(true), namesFit: () => Promise.resolve(true) };
   await changeOwner(ada, { team: 'research', status: 'gone' }, registry);
   parts.refuse = { ...DENIED, rules: ['guard.active'] };
   await assert.rejects(createToken(ada, { agent: 'planner' }, parts), code('inactive'), 'the better reason');

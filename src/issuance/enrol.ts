@@ -9,7 +9,7 @@ import { type Instance, insertInstance } from '../registry/instance.ts';
 import { requireActiveAgent } from '../registry/standing.ts';
 import { instanceId } from '../spiffe-id/subject.ts';
 import type { Holder } from './holder.ts';
-import { profileOf } from './instance-holder.ts';
+import { dnsNamesOf, profileOf } from './instance-holder.ts';
 import { issueCertificate } from './issue.ts';
 import { type IssuedCertificate, issuedBefore } from './issued.ts';
 import type { Context } from './narrow.ts';
@@ -63,6 +63,7 @@ async function newcomer(attested: Attested, parts: IssuanceParts): Promise<Holde
     ...profileOf(agent, authority),
     keyHolder: id,
     resource: agentResource(agent),
+    ...dnsNamesOf(agent),
     facts: attested.facts,
     context: attested,
     ...(attested.expiresAt === undefined ? {} : { until: attested.expiresAt }),

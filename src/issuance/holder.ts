@@ -23,6 +23,8 @@ export interface Holder {
   /** What policy is asked about, and what it is told beside the facts of the request. */
   readonly resource: AccessRequest['resource'];
   readonly facts: Facts;
+  /** DNS names of its own, which go into its certificates unless others are asked for. */
+  readonly dnsNames?: readonly string[];
   /** What the certificate may say at most. */
   readonly context: Context;
   /** Milliseconds: no certificate outlives this. */

@@ -58,6 +58,7 @@ function holderOf(standing: Standing, { authority, trustDomain }: IssuanceParts)
     ...profileOf(agent, authority),
     keyHolder: instance.id,
     resource: agentResource(agent),
+    ...dnsNamesOf(agent),
     facts: { instance: instance.id },
     context: instance,
     ...(instance.attestedUntil === undefined ? {} : { until: instance.attestedUntil }),
@@ -73,6 +74,11 @@ function holderOf(standing: Standing, { authority, trustDomain }: IssuanceParts)
       batch.bumpsEpoch = true;
     },
   };
+}
+
+/** The DNS names of an agent, where it has any of its own. */
+export function dnsNamesOf({ dnsNames }: Agent): Pick<Holder, 'dnsNames'> {
+  return dnsNames.length === 0 ? {} : { dnsNames };
 }
 
 /** The profile that an agent's certificates follow. Throws `inactive` when it is none that there is. */

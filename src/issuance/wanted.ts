@@ -20,7 +20,7 @@ export function accessRequest({ caller, action, wish }: Order, holder: Holder, c
     ...holder.facts,
     profile: profile.name,
     lifetimeSeconds: wish.lifetime ?? profile.lifetime.default,
-    dnsNames: wish.dnsNames ?? [],
+    dnsNames: dnsNamesOf(holder, wish),
     ipAddresses: wish.ipAddresses ?? [],
     keyAlgorithm: csr.publicKey.algorithm,
     scopes: wish.scopes ?? context.scopes,
@@ -30,6 +30,7 @@ export function accessRequest({ caller, action, wish }: Order, holder: Holder, c
     profileIpAddresses: profile.networks.length > 0,
   };
   if (context.workflow !== undefined) facts['workflow'] = context.workflow;
+  if (holder.dnsNames !== undefined) facts['ownDnsNames'] = holder.dnsNames;
   return { caller, action, resource, context: facts };
 }
 
@@ -38,12 +39,20 @@ export function leafRequest(holder: Holder, context: Context, wish: Wish, csr: C
   const wanted: Mutable<LeafRequest> = { key: csr.publicKey, id: holder.id };
   if (wish.lifetime !== undefined) wanted.lifetime = wish.lifetime;
   if (holder.until !== undefined) wanted.until = holder.until;
-  if (wish.dnsNames !== undefined) wanted.dns = once(wish.dnsNames);
+  const dns = dnsNamesOf(holder, wish);
+  if (dns.length > 0) wanted.dns = once(dns);
   if (wish.ipAddresses !== undefined) wanted.addresses = once(wish.ipAddresses).map(octetsOf);
   const extension = extensionOf(context);
   if (extension !== undefined) wanted.context = extension;
   return wanted;
 }
+
+/** Those asked for; else its own, where the profile has any. Where it may not have them the guard says so. */
+function dnsNamesOf({ dnsNames = NONE, profile }: Holder, wish: Wish): readonly string[] {
+  return wish.dnsNames ?? (profile.dns.length > 0 ? dnsNames : NONE);
+}
+
+const NONE: readonly string[] = [];
 
 /** Whoever names something twice means it once. */
 function once(names: readonly string[]): readonly string[] {

@@ -28,6 +28,8 @@ const PROFILE: FactTypes = {
   profileMaxSeconds: 'number',
   profileDnsNames: 'boolean',
   profileIpAddresses: 'boolean',
+  // Of the agent or service that the certificate is for.
+  ownDnsNames: 'texts?',
 };
 
 const SOMEBODY: readonly ResourceType[] = ['Agent', 'Service'];

@@ -51,6 +51,7 @@ onSqlite('what operators do every day is allowed, and what instances do for them
     random,
     registered,
     profileFits: () => Promise.resolve(true),
+    namesFit: async () => true,
     server: { address: 'localhost:8443', rootFingerprint: new Uint8Array(32) },
   };
   const agent = { owner: { team: 'research', sponsor: 'alice' }, purpose: 'plans' };

@@ -185,7 +185,15 @@ test('guard.lifetime: as the profile allows', () => {
 test('guard.names: within the trust domain and the configured ranges, where the profile has them', () => {
   const named = (dnsNames: string[], ipAddresses: string[] = [], profile: Facts = {}): string | undefined =>
     ask('certificate.issue', {
-      context: { ...CERTIFICATE, profileDnsNames: true, profileIpAddresses: true, dnsNames, ipAddresses, ...profile },
+      context: {
+        ...CERTIFICATE,
+        profileDnsNames: true,
+        profileIpAddresses: true,
+        ownDnsNames: ['example.com', 'example.org', 'corp.internal'],
+        dnsNames,
+        ipAddresses,
+        ...profile,
+      },
     });
   const good = ['example.com', 'db.example.com', 'a.b.example.com', 'localhost', 'x.corp.internal'];
   for (const name of good) assert.equal(named([name]), undefined, name);
@@ -222,7 +230,8 @@ test('guard.names: within the trust domain and the configured ranges, where the 
   const own = createGuard({ ...LIMITS, serverNames });
   const claimed = (type: 'Service' | 'Installation', dnsNames: string[], ipAddresses: string[]) => {
     const profile = type === 'Installation' ? 'server' : 'agent';
-    const allowed = { profile, profileDnsNames: true, profileIpAddresses: true };
+    const ownDnsNames = type === 'Installation' ? {} : { ownDnsNames: ['writ.example.com'] };
+    const allowed = { profile, profileDnsNames: true, profileIpAddresses: true, ...ownDnsNames };
     const context = { ...CERTIFICATE, ...allowed, dnsNames, ipAddresses };
     return own(request('certificate.issue', { caller: ADMINISTRATOR, type, context }))?.rule;
   };
@@ -238,6 +247,34 @@ test('guard.names: within the trust domain and the configured ranges, where the 
       range,
     );
   }
+});
+
+test('guard.names: an agent or service has names of its own alone, whoever asks', () => {
+  const named = (dnsNames: string[], more: Facts = {}, type: ResourceType = 'Service'): string | undefined => {
+    const context = { ...CERTIFICATE, profileDnsNames: true, dnsNames, ...more };
+    return ask('certificate.issue', { caller: ADMINISTRATOR, type, id: 'db', context });
+  };
+  const rule = 'guard.names';
+  for (const type of ['Agent', 'Service'] as const) {
+    for (const name of ['db.example.com', 'a.b.db.example.com', 'localhost', 'db.localhost']) {
+      assert.equal(named([name], {}, type), undefined, name);
+    }
+    for (const name of ['example.com', 'api.example.com', 'xdb.example.com', 'db.example.com.example.com']) {
+      assert.equal(named([name], {}, type), rule, name);
+    }
+  }
+  assert.equal(named(['db.example.com', 'api.example.com']), rule, 'one that is its own excuses no other');
+  const registered = { ownDnsNames: ['api.example.com', 'x.corp.internal'] };
+  assert.equal(
+    named(['api.example.com', 'v1.api.example.com', 'x.corp.internal', 'db.example.com'], registered),
+    undefined,
+  );
+  assert.equal(named(['corp.internal'], registered), rule);
+  assert.equal(
+    named(['evil.org'], { ownDnsNames: ['evil.org'] }),
+    rule,
+    'registering is no way out of the trust domain',
+  );
 });
 
 test('guard.complete: a forgotten, misspelt or mistyped fact refuses', () => {

@@ -57,6 +57,7 @@ function described(data: AgentData, sponsor: Sponsor): { [key: string]: JsonValu
     environment: data.environment,
     ...(data.model === undefined ? {} : { model: { ...data.model } }),
     labels: data.labels,
+    ...(data.dnsNames.length === 0 ? {} : { dns_names: data.dnsNames }),
     profile: data.profile,
   };
 }

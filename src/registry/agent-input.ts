@@ -1,5 +1,6 @@
 import { WritError } from '../base/error.ts';
 import { type Name, parseName } from '../spiffe-id/name.ts';
+import { isHostName } from '../x509/path/host-name.ts';
 import type { AgentKind, Labels, Model } from './agent.ts';
 
 /** What a door hands over to register an agent or service; every field is still to be checked. */
@@ -12,17 +13,19 @@ export interface AgentInput {
   readonly environment?: string;
   readonly model?: Model;
   readonly labels?: Labels;
+  readonly dnsNames?: readonly string[];
   /** Default: the profile of the kind's name. */
   readonly profile?: string;
 }
 
-/** What is to change; an absent field stays as it is. `labels` and `model` replace the former ones whole. */
+/** What is to change; an absent field stays as it is. `labels`, `dnsNames` and `model` replace the former ones whole. */
 export interface AgentChange {
   readonly owner?: { readonly team?: string; readonly sponsor?: string };
   readonly purpose?: string;
   readonly environment?: string;
   readonly model?: Model;
   readonly labels?: Labels;
+  readonly dnsNames?: readonly string[];
   readonly profile?: string;
 }
 
@@ -34,12 +37,14 @@ export interface AgentData {
   readonly environment: Name;
   readonly model?: Model;
   readonly labels: Labels;
+  readonly dnsNames: readonly string[];
   readonly profile: Name;
 }
 
 /** Longest texts, in characters. Together with 32 labels they keep an agent far below the size of a ledger entry. */
 const LONGEST = { sponsor: 254, purpose: 512, model: 128, label: 255 } as const;
 const LABELS_MOST = 32;
+const DNS_NAMES_MOST = 16;
 
 /** Throws `bad_request`, or `too_large` for too many labels, with the field as a JSON pointer. */
 export function parseAgentInput(input: AgentInput): AgentData & { readonly name: Name; readonly kind: AgentKind } {
@@ -52,6 +57,7 @@ export function parseAgentInput(input: AgentInput): AgentData & { readonly name:
     environment: parseName(input.environment ?? 'production', '/environment'),
     ...(input.model === undefined ? {} : { model: parseModel(input.model) }),
     labels: parseLabels(input.labels ?? {}, '/labels'),
+    dnsNames: parseDnsNames(input.dnsNames ?? []),
     profile: parseName(input.profile ?? input.kind, '/profile'),
   };
 }
@@ -67,6 +73,7 @@ export function applyChange(before: AgentData, change: AgentChange): AgentData {
     environment: change.environment === undefined ? before.environment : parseName(change.environment, '/environment'),
     ...(model === undefined ? {} : { model }),
     labels: change.labels === undefined ? before.labels : parseLabels(change.labels, '/labels'),
+    dnsNames: change.dnsNames === undefined ? before.dnsNames : parseDnsNames(change.dnsNames),
     profile: change.profile === undefined ? before.profile : parseName(change.profile, '/profile'),
   };
 }
@@ -91,6 +98,22 @@ export function parseLabels(labels: Labels, field: string): Labels {
   }
   // `__proto__` is no label: it begins with an underscore.
   return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** In the order given, none twice. */
+function parseDnsNames(names: readonly string[]): readonly string[] {
+  if (names.length > DNS_NAMES_MOST) {
+    throw new WritError('too_large', 'There are too many DNS names.', {
+      field: '/dns_names',
+      remedy: `Give at most ${DNS_NAMES_MOST}; names below one of them need not be given.`,
+    });
+  }
+  const bad = names.findIndex((name) => !isHostName(name) || name !== name.toLowerCase());
+  if (bad === -1) return [...new Set(names)];
+  throw new WritError('bad_request', 'This is not a host name in lower case.', {
+    field: `/dns_names/${bad}`,
+    remedy: 'Give names like db.example.com, without wildcard; names below are included.',
+  });
 }
 
 function parseModel(model: Model): Model {

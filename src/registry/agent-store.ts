@@ -9,7 +9,7 @@ import type { AgentData } from './agent-input.ts';
 /** An agent's columns, and its owner's standing. Every query that ends in `agentOf` begins with this. */
 export const AGENT_COLUMNS: string =
   'a.name, a.kind, a.team, a.sponsor, a.purpose, a.environment, a.model_provider, a.model_name, a.model_version, ' +
-  'a.labels, a.profile, a.status, a.version, a.created_at, a.updated_at, o.status AS owner_status';
+  'a.labels, a.dns_names, a.profile, a.status, a.version, a.created_at, a.updated_at, o.status AS owner_status';
 
 const READ = `SELECT ${AGENT_COLUMNS} FROM agent a JOIN owner o ON o.team = a.team WHERE a.name = ?`;
 
@@ -33,6 +33,7 @@ export function agentOf(row: Row): Agent {
       ? {}
       : { model: { provider, name: row['model_name'] as string, ...(version === '' ? {} : { version }) } }),
     labels: JSON.parse(row['labels'] as string) as Labels,
+    dnsNames: JSON.parse(row['dns_names'] as string) as readonly string[],
     profile: row['profile'] as Name,
     status: row['status'] as AgentStatus,
     ownerStatus: row['owner_status'] as 'active' | 'gone',
@@ -67,8 +68,8 @@ export function insertAgent(batch: Batch, agent: Agent, sponsor: Sponsor): void 
   batch.writes.push({
     sql:
       'INSERT INTO agent (name, kind, team, sponsor, sponsor_salt, purpose, environment, model_provider, model_name, ' +
-      'model_version, labels, profile, status, version, created_at, updated_at) ' +
-      'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'model_version, labels, dns_names, profile, status, version, created_at, updated_at) ' +
+      'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     params: [agent.name, agent.kind, ...columns(agent, sponsor), agent.status, 1, agent.createdAt, agent.updatedAt],
   });
   insertLabels(batch, agent.name, agent.labels);
@@ -85,7 +86,7 @@ export function updateAgent(
   batch.writes.push({
     sql:
       'UPDATE agent SET team = ?, sponsor = ?, sponsor_salt = ?, purpose = ?, environment = ?, model_provider = ?, ' +
-      'model_name = ?, model_version = ?, labels = ?, profile = ?, version = ?, updated_at = ? WHERE name = ?',
+      'model_name = ?, model_version = ?, labels = ?, dns_names = ?, profile = ?, version = ?, updated_at = ? WHERE name = ?',
     params: [...columns(data, change.sponsor), before.version + 1, change.now, before.name],
   });
   batch.bumpsEpoch = true;
@@ -126,6 +127,7 @@ function columns(data: AgentData, sponsor: Sponsor): (string | Uint8Array)[] {
     name,
     version,
     JSON.stringify(data.labels),
+    JSON.stringify(data.dnsNames),
     data.profile,
   ];
 }

@@ -25,6 +25,8 @@ export interface Agent {
   readonly environment: Name;
   readonly model?: Model;
   readonly labels: Labels;
+  /** DNS names of its own: its certificates carry these, or names below them. */
+  readonly dnsNames: readonly string[];
   /** Name of the profile that its certificates follow. */
   readonly profile: Name;
   readonly status: AgentStatus;
@@ -45,7 +47,7 @@ export function agentResource(agent: Agent): { type: 'Agent' | 'Service'; id: st
  * The facts that rules may read of an agent: the attributes of `Agent` and `Service` in `policy/schema.cedarschema`.
  * Of its people there is the team alone.
  */
-function agentFacts(agent: Omit<Agent, 'version' | 'createdAt' | 'updatedAt'>): Facts {
+function agentFacts(agent: Omit<Agent, 'dnsNames' | 'version' | 'createdAt' | 'updatedAt'>): Facts {
   return {
     team: agent.team,
     environment: agent.environment,

@@ -15,6 +15,8 @@ export interface RegistryParts {
   readonly random: Random;
   /** Whether certificates of this kind can follow the profile of this name; `ca/` knows. */
   readonly profileFits: (profile: string, kind: AgentKind) => Promise<boolean>;
+  /** Whether certificates that follow the profile of this name may carry all these DNS names. */
+  readonly namesFit: (profile: string, dnsNames: readonly string[]) => Promise<boolean>;
 }
 
 /** How one request wants its change made. */

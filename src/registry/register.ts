@@ -37,6 +37,7 @@ export async function registerAgent(
   if (first?.kind === 'value') return first.value as unknown as Agent;
 
   await requireProfile(parts, agent);
+  await requireNames(parts, agent);
   if ((await readOwner(parts.reader, agent.team))?.status === 'gone') throw ownerGone();
   if ((await readAgent(parts.reader, agent.name)) !== undefined) {
     throw new WritError('conflict', 'The name is taken, or was once: names are never used twice.', {
@@ -61,6 +62,18 @@ export async function requireProfile(parts: RegistryParts, agent: Pick<Agent, 'p
   throw new WritError('bad_request', `There is no profile by that name that a certificate of this kind can follow.`, {
     field: '/profile',
     remedy: 'List the profiles and choose one of them.',
+  });
+}
+
+/** Throws `bad_request` for a DNS name that no certificate of that profile could carry. */
+export async function requireNames(
+  parts: RegistryParts,
+  { profile, dnsNames }: Pick<Agent, 'profile' | 'dnsNames'>,
+): Promise<void> {
+  if (dnsNames.length === 0 || (await parts.namesFit(profile, dnsNames))) return;
+  throw new WritError('bad_request', 'The profile does not give all of these DNS names.', {
+    field: '/dns_names',
+    remedy: `Give names that lie in the DNS names of the profile; "writ profile show ${profile}" lists them.`,
   });
 }
 

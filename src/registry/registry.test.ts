@@ -41,6 +41,7 @@ function scene({ database, commit }: StoreParts): Scene {
     clock: manualClock(1_800_000_000_000),
     random: systemRandom(),
     profileFits: (profile, kind) => Promise.resolve(profile === kind || profile === 'long'),
+    namesFit: async (_profile, names) => names.every((name) => name.endsWith('.example.com')),
     asked,
     refuse: false,
     authorize: (request) => {
@@ -68,6 +69,7 @@ onBothEngines('an agent is registered, changed, taken over and retired', async (
     environment: 'production',
     model: { provider: 'acme', name: 'large', version: '3' },
     labels: { 'app.kubernetes.io/name': 'planner', tier: 'gold' },
+    dnsNames: [],
     profile: 'agent',
     status: 'active',
     ownerStatus: 'active',
@@ -285,4 +287,30 @@ onBothEngines('listings are narrowed, ordered and walked page by page', async (s
   assert.deepEqual(await walk({ team: 'nobody' }, 2), []);
   const page = await showAgents(ada, { team: 'odd' }, { limit: 2 }, parts);
   await assert.rejects(showAgents(ada, {}, { cursor: page.next! }, parts), code('bad_cursor'));
+});
+
+onBothEngines('DNS names are checked, kept, recorded and taken back', async (stores) => {
+  const parts = scene(stores);
+  const names = ['db.example.com', 'reports.example.com'];
+  const input = { ...planner, kind: 'service', name: 'db', profile: 'service' } as const;
+  const bad: [readonly string[], ErrorCode, string][] = [
+    [['DB.example.com'], 'bad_request', '/dns_names/0'],
+    [['db.example.com', '*.example.com'], 'bad_request', '/dns_names/1'],
+    [['10.0.0.1'], 'bad_request', '/dns_names/0'],
+    [['db.example.org'], 'bad_request', '/dns_names'],
+    [Array.from({ length: 17 }, (_, at) => `a${at}.example.com`), 'too_large', '/dns_names'],
+  ];
+  for (const [dnsNames, want, field] of bad) {
+    await assert.rejects(registerAgent(ada, { ...input, dnsNames }, parts), code(want, field), dnsNames[0]);
+  }
+  const db = await registerAgent(ada, { ...input, dnsNames: [...names, names[0]!] }, parts);
+  assert.deepEqual(db.dnsNames, names);
+  assert.deepEqual((await showAgent(ada, 'db', parts)).dnsNames, names);
+  const same = await changeAgent(ada, { name: 'db', change: { purpose: 'keeps' } }, parts);
+  assert.deepEqual(same.dnsNames, names, 'what is not named stays');
+  const outside = changeAgent(ada, { name: 'db', change: { dnsNames: ['db.example.org'] } }, parts);
+  await assert.rejects(outside, code('bad_request', '/dns_names'));
+  const fewer = await changeAgent(ada, { name: 'db', change: { dnsNames: [] } }, parts);
+  assert.deepEqual([fewer.dnsNames, fewer.version], [[], 3]);
+  assert.deepEqual(parts.asked.at(-1)?.context?.['changes'], ['dnsNames']);
 });

@@ -42,6 +42,7 @@ const agent: Agent = {
   purpose: 'plans',
   environment: 'production' as Name,
   labels: { of: 'agent' },
+  dnsNames: ['planner.example.com'],
   profile: 'agent' as Name,
   status: 'active',
   ownerStatus: 'active',

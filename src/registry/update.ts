@@ -10,10 +10,10 @@ import { saltSponsor, updateAgent } from './agent-store.ts';
 import { findAgent } from './find.ts';
 import type { ChangeOptions, RegistryParts } from './flow.ts';
 import { readOwner, requireOwner } from './owner.ts';
-import { ownerGone, requireProfile } from './register.ts';
+import { ownerGone, requireNames, requireProfile } from './register.ts';
 import { retired } from './retire.ts';
 
-const FIELDS = ['team', 'sponsor', 'purpose', 'environment', 'model', 'labels', 'profile'] as const;
+const FIELDS = ['team', 'sponsor', 'purpose', 'environment', 'model', 'labels', 'dnsNames', 'profile'] as const;
 
 /**
  * Changes what is said of an agent or service: also how another team takes it over. What stays the same costs nothing
@@ -40,6 +40,7 @@ export async function changeAgent(
 
   if (before.status === 'retired') throw retired(before);
   if (changes.includes('profile')) await requireProfile(parts, { ...before, ...data });
+  if (changes.includes('profile') || changes.includes('dnsNames')) await requireNames(parts, data);
   const owner = await readOwner(parts.reader, data.team);
   if (owner?.status === 'gone') throw ownerGone();
 

@@ -54,8 +54,8 @@ function ofKind(agents: Agents, kind: AgentKind): Operation[] {
       status: 201,
       answer: agent,
       example: { body: { name: example.name, owner: example.owner, purpose: example.purpose }, answer: example },
-      handle: async ({ caller, body, idempotency }) =>
-        agentAnswer(await agents.register(caller, { ...body, kind }, { idempotency })),
+      handle: async ({ caller, body: { dns_names, ...body }, idempotency }) =>
+        agentAnswer(await agents.register(caller, { ...body, kind, ...given('dnsNames', dns_names) }, { idempotency })),
     }),
     operation({
       id: `list${Kind}s`,
@@ -100,8 +100,14 @@ function ofKind(agents: Agents, kind: AgentKind): Operation[] {
       body: changeAgent,
       answer: agent,
       example: { body: { purpose: example.purpose }, answer: example },
-      handle: async ({ caller, params: { name }, body, idempotency }) =>
-        agentAnswer(await agents.change(caller, { kind, name, change: body }, { idempotency })),
+      handle: async ({ caller, params: { name }, body: { dns_names, ...body }, idempotency }) =>
+        agentAnswer(
+          await agents.change(
+            caller,
+            { kind, name, change: { ...body, ...given('dnsNames', dns_names) } },
+            { idempotency },
+          ),
+        ),
     }),
     operation({
       id: `retire${Kind}`,
@@ -159,6 +165,7 @@ function agentAnswer(found: Agent): wire.Agent {
     purpose,
     environment,
     labels,
+    dnsNames,
     profile,
     status,
     version,
@@ -171,6 +178,7 @@ function agentAnswer(found: Agent): wire.Agent {
     environment,
     ...given('model', found.model),
     labels,
+    dns_names: dnsNames,
     profile,
     status,
     owner_status: ownerStatus,
@@ -188,6 +196,7 @@ function exampleOf(kind: AgentKind): wire.Agent {
     purpose: kind === 'agent' ? 'plans payments' : 'keeps the books',
     environment: 'production',
     labels: { tier: 'gold' },
+    dns_names: [],
     profile: kind,
     status: 'active',
     owner_status: 'active',

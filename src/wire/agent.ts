@@ -35,8 +35,13 @@ export interface RegisterAgent {
   readonly environment?: string;
   readonly model?: Model;
   readonly labels?: Labels;
+  readonly dns_names?: readonly string[];
   readonly profile?: string;
 }
+
+const ownDnsNames: Schema<readonly string[]> = schemaOf<readonly string[]>()(
+  z.array(z.string().min(1).max(253)).max(16).describe('DNS names of its own; those below belong to it, too.'),
+);
 
 export const registerAgent: Schema<RegisterAgent> = schemaOf<RegisterAgent>()(
   z.strictObject({
@@ -46,17 +51,19 @@ export const registerAgent: Schema<RegisterAgent> = schemaOf<RegisterAgent>()(
     environment: name.exactOptional(),
     model: model.exactOptional(),
     labels: labels.exactOptional(),
+    dns_names: ownDnsNames.exactOptional(),
     profile: name.exactOptional(),
   }),
 );
 
-/** Changes an agent or service: absent members stay, `model` and `labels` are replaced whole. */
+/** Changes an agent or service: absent members stay, `model`, `labels` and `dns_names` are replaced whole. */
 export interface ChangeAgent {
   readonly owner?: { readonly team?: string; readonly sponsor?: string };
   readonly purpose?: string;
   readonly environment?: string;
   readonly model?: Model;
   readonly labels?: Labels;
+  readonly dns_names?: readonly string[];
   readonly profile?: string;
 }
 
@@ -69,6 +76,7 @@ export const changeAgent: Schema<ChangeAgent> = schemaOf<ChangeAgent>()(
     environment: name.exactOptional(),
     model: model.exactOptional(),
     labels: labels.exactOptional(),
+    dns_names: ownDnsNames.exactOptional(),
     profile: name.exactOptional(),
   }),
 );
@@ -82,6 +90,7 @@ export interface Agent {
   readonly environment: string;
   readonly model?: Model;
   readonly labels: Labels;
+  readonly dns_names: readonly string[];
   readonly profile: string;
   readonly status: 'active' | 'quarantined' | 'retired';
   /** `gone`: nothing is issued until another team takes it over. */
@@ -101,6 +110,7 @@ export const agent: Schema<Agent> = schemaOf<Agent>()(
     environment: name,
     model: model.exactOptional(),
     labels,
+    dns_names: ownDnsNames,
     profile: name,
     status: z.enum(['active', 'quarantined', 'retired']),
     owner_status: z.enum(['active', 'gone']),

@@ -11,6 +11,7 @@ const DESCRIPTION: readonly Flag[] = [
   { name: 'environment', value: 'name', summary: 'where it runs, e.g. production' },
   { name: 'profile', value: 'name', summary: 'certificate profile' },
   { name: 'label', value: 'key=value', summary: 'label', many: true },
+  { name: 'dns', value: 'name', summary: 'DNS name of its own, which its certificates carry', many: true },
 ];
 
 const MODEL: readonly Flag[] = [
@@ -108,13 +109,14 @@ function kindCommands(withApi: WithApi, kind: 'agent' | 'service'): readonly Com
     {
       path: `${kind} update`,
       summary: `Change ${article}: owner, description, labels`,
-      details: `What is not named stays as it is. Labels${kind === 'agent' ? ' and model' : ''} are replaced as a whole.`,
+      details: `What is not named stays as it is. Labels, DNS names${kind === 'agent' ? ' and model' : ''} are replaced as a whole.`,
       parameters: [name],
       flags: [
         { name: 'team', value: 'name', summary: 'hand it to this team' },
         { name: 'sponsor', value: 'e-mail', summary: 'person who answers for it from now on' },
         { name: 'purpose', value: 'text', summary: 'what it is for' },
         ...flags,
+        { name: 'no-dns', summary: 'take its DNS names back' },
       ],
       changes: true,
       async run(input, terminal) {
@@ -168,6 +170,7 @@ function changes(input: Input): Item {
     ['version', input.flag('model-version')],
   ]);
   const labels = parsePairs(input.flags('label'), 'label');
+  const dns = input.flags('dns');
   return {
     ...(Object.keys(owner).length > 0 && { owner }),
     ...pick([
@@ -177,6 +180,8 @@ function changes(input: Input): Item {
     ]),
     ...(Object.keys(model).length > 0 && { model }),
     ...(Object.keys(labels).length > 0 && { labels }),
+    ...(dns.length > 0 && { dns_names: dns }),
+    ...(input.has('no-dns') && { dns_names: [] }),
   };
 }
 
@@ -204,6 +209,7 @@ function describe(agent: Item): string {
         .map(([key, value]) => `${key}=${String(value)}`)
         .join(', '),
     ],
+    ['DNS names', ((agent['dns_names'] as readonly string[] | undefined) ?? []).join(', ')],
     ['registered', textOf(agent, 'created_at')],
     ['changed', textOf(agent, 'version') === '1' ? undefined : textOf(agent, 'updated_at')],
   ]);

@@ -1,6 +1,7 @@
 /** Every command that speaks to a server, against a server. */
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { cells, testServer } from '../../../test/server.ts';
@@ -71,6 +72,20 @@ test('services have the same words, and tokens find them by name', async () => {
   const identity = await connect({ token: token.stdout });
   identity.close();
   assert.equal(cells(await writ('instance', 'list', 'ledger-db'))[1]![1], 'active');
+});
+
+test('a service gets the DNS names that are registered for it', async () => {
+  const { cli: writ } = server;
+  const named = await writ('service', 'register', 'books', '--dns', 'accounts.writ.internal', ...OWNER);
+  assert.match(named.stdout, /^DNS names +accounts\.writ\.internal$/m);
+  const elsewhere = await writ('service', 'update', 'books', '--dns', 'books.example.com');
+  assert.equal(elsewhere.code, 2);
+  assert.match(elsewhere.stderr, /writ profile show service/);
+  const out = join(server.scratch, 'books');
+  const { files } = await server.json<{ files: { certificate: string } }>('enrol', '--service', 'books', '--out', out);
+  const certificate = new X509Certificate(readFileSync(files.certificate));
+  assert.equal(certificate.checkHost('accounts.writ.internal'), 'accounts.writ.internal');
+  assert.doesNotMatch((await writ('service', 'update', 'books', '--no-dns')).stdout, /^DNS names/m);
 });
 
 test('a name that nobody has is told from one that is misspelt by exit code and advice', async () => {

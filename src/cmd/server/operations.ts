@@ -43,6 +43,7 @@ import { revokeCertificate } from '../../revocation/revoke.ts';
 import { stopAgent } from '../../revocation/stop-agent.ts';
 import { stopInstance } from '../../revocation/stop-instance.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
+import { isWithinSubtrees } from '../../x509/path/host-name.ts';
 import { issuingLearned } from './issuing-learned.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
@@ -73,6 +74,10 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
     random,
     profileFits: async (name, kind) =>
       (await readProfile(reader, name))?.profile.subjects.includes(kind satisfies AgentKind) === true,
+    async namesFit(name, dnsNames) {
+      const subtrees = (await readProfile(reader, name))?.profile.dns ?? [];
+      return dnsNames.every((one) => isWithinSubtrees(one, subtrees));
+    },
   };
   const revocation = revocationParts(parts);
   const registered = createLookup(reader);

@@ -1,10 +1,12 @@
 import { BlockList, isIP } from 'node:net';
 import { WritError } from '../../base/error.ts';
+import { isWithinSubtrees } from '../../x509/path/host-name.ts';
 import { CERTIFIES, type GuardLimits, type GuardRule, texts } from './rule.ts';
 
 /**
  * Names in a certificate lie where the authority's own certificates permit them. Their name constraints say the same to
- * whoever validates; here it is said before anything is signed. The authority's own names are for nobody else, since many
+ * whoever validates; here it is said before anything is signed. An agent or service has names of its own alone, so that
+ * none stands in for another before a client that knows hosts by name. The authority's own names are for nobody else, since many
  * a client knows it by host name and root alone. Throws `bad_config` for a range that is none.
  */
 export function names(limits: GuardLimits): GuardRule {
@@ -22,8 +24,16 @@ export function names(limits: GuardLimits): GuardRule {
         return 'The profile allows no IP addresses.';
       }
       if (!dns.every(isHostName)) return 'A DNS name is not a plain host name in lower case.';
-      if (!dns.every((name) => subtrees.some((subtree) => name === subtree || name.endsWith(`.${subtree}`)))) {
+      if (!dns.every((name) => isWithinSubtrees(name, subtrees))) {
         return `A DNS name lies outside ${subtrees.join(', ')}.`;
+      }
+      const { type, id } = request.resource;
+      if (dns.length > 0 && (type === 'Agent' || type === 'Service')) {
+        const own = `${id}.${limits.trustDomain}`;
+        const theirs = [own, ...texts(request, 'ownDnsNames')];
+        if (!dns.every((name) => isLoopback(name) || isWithinSubtrees(name, theirs))) {
+          return `A DNS name is not one of its own: it has ${own}, what is registered for it (--dns), and names below.`;
+        }
       }
       if (!addresses.every((address) => isWithin(ranges, address))) {
         return 'An IP address lies outside the ranges that are configured.';

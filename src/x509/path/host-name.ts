@@ -16,6 +16,11 @@ export function isHostName(text: string): boolean {
   return labels.every((label) => LABEL.test(label)) && !/^(\d+|0x[0-9a-f]*)$/.test(labels.at(-1)!);
 }
 
+/** True for one of these names and whatever is below one; all in lower case. */
+export function isWithinSubtrees(name: string, subtrees: readonly string[]): boolean {
+  return subtrees.some((subtree) => name === subtree || name.endsWith(`.${subtree}`));
+}
+
 /** True for what a dNSName may hold: a host name, or one whose whole leftmost label is `*` (RFC 9525 §6.3). */
 export function isPresentedName(text: string): boolean {
   return isHostName(withoutWildcard(text));
