@@ -5,15 +5,12 @@ import { onEachEngine } from '../../test/engines.ts';
 import { RowWriter } from '../../test/rows.ts';
 import { manualClock } from '../base/clock.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
-import type { Database } from '../db/database.ts';
+import type { Database, Reader, SqlValue } from '../db/database.ts';
 import { migrate } from '../db/migrate.ts';
 import { PartitionMap } from '../db/partition-map.ts';
-import {
-  type CertificateFilter,
-  type CertificatePage,
-  certificatesValidAt,
-  listCertificates,
-} from './certificate-pages.ts';
+import { dropOldestPartition } from '../db/partition-purge.ts';
+import { type CertificateFilter, certificatesValidAt, listCertificates } from './certificate-pages.ts';
+import type { CertificatePage } from './certificate-walk.ts';
 import {
   CERTIFICATES,
   type CertificateKind,
@@ -136,11 +133,15 @@ onEachEngine('revoked is for ever, and the first time and cause stay', async ({ 
   assert.equal((await readCertificate(map, made[2]!.serial))?.revoked, undefined);
 });
 
+function validAt({ issuedAt, expiresAt, revokedAt }: Made, time: number): boolean {
+  return issuedAt <= time && time < expiresAt && !(revokedAt !== undefined && revokedAt <= time);
+}
+
 const AGENTS = ['planner', 'writer', 'rare'];
 
 const step = fc.record({
   wait: fc.nat(30 * MINUTE),
-  lifetime: fc.constantFrom(300, 3600, 86_400),
+  lifetime: fc.constantFrom(300, 300, 899, 3600, 3600, 3601, 21_600, 86_400, 2_592_000),
   agent: fc.constantFrom(0, 0, 0, 1, 1, 2),
   copy: fc.nat(2),
   kind: fc.constantFrom<CertificateKind>('agent', 'agent', 'agent', 'service', 'operator', 'server'),
@@ -148,7 +149,7 @@ const step = fc.record({
 });
 
 onEachEngine('every question gets the answer that a walk over all certificates gives', async ({ open }) => {
-  const { writer, map, clock } = await setUp(open, 7);
+  const { writer, map, clock, database } = await setUp(open, 7);
   const made: Made[] = [];
   const steps = fc.sample(step, { numRuns: 120, seed: 7 });
   for (const { wait, lifetime, agent, copy, kind, revoke } of steps) {
@@ -191,11 +192,7 @@ onEachEngine('every question gets the answer that a walk over all certificates g
       (instance === undefined || (c.instance === instance && held(c)));
     const narrow = { ...(agent === undefined ? {} : { agent }), ...(instance === undefined ? {} : { instance }) };
     const valid = await all((from) => certificatesValidAt(map, { time, ...narrow }, limit, from));
-    const then = made.filter(
-      (c) =>
-        matches(c) && c.issuedAt <= time && time < c.expiresAt && !(c.revokedAt !== undefined && c.revokedAt <= time),
-    );
-    assert.deepEqual(names(valid), names(then));
+    assert.deepEqual(names(valid), names(made.filter((c) => matches(c) && validAt(c, time))));
 
     const filter: CertificateFilter = {
       ...narrow,
@@ -219,6 +216,84 @@ onEachEngine('every question gets the answer that a walk over all certificates g
     assert.deepEqual(names(listed), names(expected));
   };
   await fc.assert(fc.asyncProperty(question, ask), { numRuns: 150 });
+
+  // What is past retention goes; as long as an instant is answered at all, the answer is whole.
+  let dropped = 0;
+  const before = START + 2_592_000_000 + Math.floor((end - START) / 2);
+  while ((await dropOldestPartition(database, CERTIFICATES.name, before)) !== undefined) dropped++;
+  assert.ok(dropped > 2);
+  const whole = await map.completeSince();
+  const later = fc.record({
+    time: fc.integer({ min: whole, max: end + 2_592_000_000 }),
+    limit: fc.integer({ min: 1, max: 9 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(later, async ({ time, limit }) => {
+      const valid = await all((from) => certificatesValidAt(map, { time }, limit, from));
+      assert.deepEqual(names(valid), names(made.filter((c) => validAt(c, time))));
+    }),
+    { numRuns: 60 },
+  );
+});
+
+onEachEngine('a page goes on where the one before ended, though partitions were begun meanwhile', async ({ open }) => {
+  const { writer, map, clock } = await setUp(open, 12);
+  for (const narrow of [{}, { agent: 'planner' }]) {
+    clock.advance(200 * MINUTE);
+    const time = clock.now() + 3 * MINUTE;
+    const made = [300, 300, 3600, 86_400, 300, 3600, 3600].map((lifetime) => make(clock.now(), lifetime));
+    await writer.commit(issue(...made));
+    const found: CertificateRow[] = [];
+    let from: CertificatePage['next'];
+    do {
+      const page = await certificatesValidAt(map, { time, ...narrow }, 2, from);
+      found.push(...page.rows);
+      from = page.next;
+      clock.advance(MINUTE);
+      await writer.commit(issue(...Array.from({ length: 5 }, () => make(clock.now(), 300, { name: 'other' }))));
+    } while (from !== undefined);
+    const asked = new Set(names(made));
+    assert.deepEqual(
+      names(found).filter((name) => asked.has(name)),
+      names(made),
+    );
+    assert.equal(new Set(names(found)).size, found.length, 'none comes twice');
+  }
+});
+
+onEachEngine('of a partition that goes on after the instant, only what is alive then is read', async ({ open }) => {
+  const { writer, map, clock, database } = await setUp(open, 100_000);
+  const [first, second] = [clock.now(), clock.now() + 10 * 60 * MINUTE];
+  for (let minute = 0; minute < 1200; minute++) {
+    clock.advance(MINUTE);
+    const lives = [300, 3600, ...(minute % 400 === 0 ? [86_400, 2_592_000] : [])];
+    await writer.commit(issue(...lives.map((lifetime) => make(clock.now(), lifetime))));
+  }
+  const statements: [sql: string, params: readonly SqlValue[]][] = [];
+  const watched: Reader = {
+    all: (sql, params) => {
+      if (sql.includes('certificate_p1')) statements.push([sql, params ?? []]);
+      return database.all(sql, params);
+    },
+    get: (sql, params) => database.get(sql, params),
+  };
+  const watchedMap = new PartitionMap(watched, CERTIFICATES.name);
+  assert.equal((await certificatesValidAt(map, { time: first + MINUTE }, 50)).rows.length, 4);
+  assert.equal((await certificatesValidAt(watchedMap, { time: second }, 200)).rows.length, 5 + 60 + 4);
+  let read = 0;
+  for (const [sql, params] of statements) {
+    const [condition] = /WHERE .*(?= ORDER BY)/.exec(sql)!;
+    const range = condition.replace(/expires_at > \?/, 'CAST(? AS BIGINT) > 0');
+    read += Number((await database.get(`SELECT COUNT(*) AS n FROM certificate_p1 ${range}`, params))!['n']);
+  }
+  // Of each class what was issued within its bound: 15 minutes for those that live 5.
+  assert.equal(read, 15 + 60 + 4);
+  if (database.engine === 'postgres') await database.transaction((tx) => tx.run('ANALYZE certificate_p1'));
+  const explain = database.engine === 'sqlite' ? 'EXPLAIN QUERY PLAN' : 'EXPLAIN';
+  for (const [sql, params] of statements) {
+    const plan = JSON.stringify(await database.all(`${explain} ${sql}`, params));
+    assert.match(plan, /certificate_p1_lifetime/);
+  }
 });
 
 onEachEngine('a list without filters is in the order of issue, newest first', async ({ open }) => {

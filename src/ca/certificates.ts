@@ -2,6 +2,7 @@ import type { Batch } from '../db/batch.ts';
 import type { Row } from '../db/database.ts';
 import { inPartition, type PartitionFamily } from '../db/partition.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
+import { LIFETIME_CLASS } from './lifetime-class.ts';
 import { CAUSES, type Cause, reasonCode } from './revocation-cause.ts';
 import { formatSerial, readSerial } from './serial.ts';
 
@@ -40,6 +41,7 @@ export const CERTIFICATES: PartitionFamily = {
       cause TEXT
     )`,
     'CREATE UNIQUE INDEX {partition}_serial ON {partition} (serial)',
+    `CREATE INDEX {partition}_lifetime ON {partition} (${LIFETIME_CLASS}, issued_at)`,
     'CREATE INDEX {partition}_revoked ON {partition} (serial) WHERE revoked_at IS NOT NULL',
   ],
   closed: [

@@ -57,6 +57,16 @@ export function readSerial(serial: Uint8Array): SerialTimes | undefined {
   return lifetime === 0 || issuedAt < EARLIEST ? undefined : { issuedAt, expiresAt, lifetime };
 }
 
+/** Serial numbers above this one expire after `time`, in milliseconds: they begin with the expiry. */
+export function endsAfter(time: number): Uint8Array {
+  const bound = new Uint8Array(6);
+  const high = Math.floor((time + 1) / 2 ** 32);
+  bound[0] = high >>> 8;
+  bound[1] = high;
+  writeUint32(bound, 2, time + 1);
+  return bound;
+}
+
 /** As people write it: 40 lower-case hexadecimal digits. */
 export function formatSerial(serial: Uint8Array): string {
   return Buffer.from(serial.buffer, serial.byteOffset, serial.length).toString('hex');

@@ -41,6 +41,11 @@ export class PartitionMap {
     return partition?.dropped === true ? undefined : partition;
   }
 
+  /** Whether rows still come to this partition, as far as this map knows, and so it has no indexes of history yet. */
+  isNewest(partition: Partition): boolean {
+    return partition.number === this.#partitions.length;
+  }
+
   /**
    * The partitions, oldest first, that may hold rows of times in `from` … `to` (both included, milliseconds) that are
    * kept beyond `aliveAt`. Those that were dropped are left out.

@@ -1,11 +1,7 @@
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
-import {
-  type CertificatePage,
-  type CertificatePosition,
-  certificatesValidAt,
-  listCertificates,
-} from '../ca/certificate-pages.ts';
+import { certificatesValidAt, listCertificates } from '../ca/certificate-pages.ts';
+import type { CertificatePage, CertificatePosition } from '../ca/certificate-walk.ts';
 import type { CertificateRow } from '../ca/certificates.ts';
 import { isStopped, readUnfinishedStops } from '../ca/unfinished-stop.ts';
 import { decodeCursor, encodeCursor, type Filters, type Page, type PageRequest, pageLimit } from '../db/cursor.ts';
@@ -75,15 +71,18 @@ function pageOf(listing: string, filters: Filters, { rows, next }: CertificatePa
   return { items: rows, next: encodeCursor(listing, filters, [next.partition, keyText(next)]) };
 }
 
-/** A position of `certificate-pages.ts` as a cursor holds it. */
-export function keyText({ after }: CertificatePosition): string {
+/** A position of `certificate-walk.ts` as a cursor holds it: digits, or hexadecimal with a letter before it for the order. */
+export function keyText({ after, inClasses }: CertificatePosition): string {
   if (after === undefined) return '';
-  return typeof after === 'number' ? String(after) : Buffer.from(after).toString('hex');
+  if (typeof after === 'number') return String(after);
+  return `${inClasses === true ? 'c' : 's'}${Buffer.from(after).toString('hex')}`;
 }
 
 export function positionAt(partition: number, key: string): CertificatePosition {
   if (key === '') return { partition };
-  return { partition, after: /^\d{1,15}$/.test(key) ? Number(key) : new Uint8Array(Buffer.from(key, 'hex')) };
+  if (/^\d{1,15}$/.test(key)) return { partition, after: Number(key) };
+  const after = new Uint8Array(Buffer.from(key.slice(1), 'hex'));
+  return key.startsWith('c') ? { partition, after, inClasses: true } : { partition, after };
 }
 
 function positionOf(listing: string, filters: Filters, { cursor }: PageRequest): CertificatePosition | undefined {

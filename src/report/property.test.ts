@@ -123,6 +123,8 @@ function stopped(world: World, copy: Copy): void {
 const choice = fc.nat(999);
 const pick = <T>(list: readonly T[], number: number): T | undefined => list[number % Math.max(1, list.length)];
 const wanted = fc.option(fc.subarray(SCOPES), { nil: undefined });
+/** Seconds; absent: what the profile gives. */
+const lifetime = fc.constantFrom(undefined, undefined, 300, 1000, 3600, 20_000, 86_400);
 
 const act = fc.oneof(
   { weight: 9, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(3_000_000) }) },
@@ -137,9 +139,9 @@ const act = fc.oneof(
   },
   {
     weight: 24,
-    arbitrary: fc.record({ kind: fc.constant('renew' as const), of: choice, key: choice, scopes: wanted }),
+    arbitrary: fc.record({ kind: fc.constant('renew' as const), of: choice, key: choice, scopes: wanted, lifetime }),
   },
-  { weight: 9, arbitrary: fc.record({ kind: fc.constant('replace' as const), of: choice, key: choice }) },
+  { weight: 9, arbitrary: fc.record({ kind: fc.constant('replace' as const), of: choice, key: choice, lifetime }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('revoke' as const), of: choice }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('stop' as const), of: choice }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('retire' as const), of: choice }) },
@@ -189,7 +191,7 @@ async function perform(world: World, step: Act): Promise<Outcome> {
       const { copy, issued: before } = certificate;
       const key = pick(world.keys, step.key)!;
       const csr = await key.made.csr();
-      const wish = { scopes: step.kind === 'renew' ? step.scopes : undefined };
+      const wish = { scopes: step.kind === 'renew' ? step.scopes : undefined, lifetime: step.lifetime };
       const flow = step.kind === 'renew' ? renewCertificate : replaceCertificate;
       return outcomeOf(
         () => flow(callerOf(before), { csr, wish }, issuance),

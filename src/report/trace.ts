@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Caller } from '../base/access.ts';
-import { type CertificatePosition, certificateHistory } from '../ca/certificate-pages.ts';
+import { certificateHistory } from '../ca/certificate-pages.ts';
+import type { CertificatePosition } from '../ca/certificate-walk.ts';
 import type { CertificateRow } from '../ca/certificates.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, pageLimit } from '../db/cursor.ts';

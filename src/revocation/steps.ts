@@ -1,5 +1,6 @@
 import { WritError } from '../base/error.ts';
-import { type CertificateFilter, type CertificatePosition, listCertificates } from '../ca/certificate-pages.ts';
+import { type CertificateFilter, listCertificates } from '../ca/certificate-pages.ts';
+import type { CertificatePosition } from '../ca/certificate-walk.ts';
 import type { CertificateRow } from '../ca/certificates.ts';
 import { beginStop, finishStop, type UnfinishedStop } from '../ca/unfinished-stop.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
