@@ -214,10 +214,11 @@ class Sqlite implements Database {
 
   /**
    * SQLite would wait by stopping the thread; then a transaction of this thread on another connection could never end.
+   * Nobody queues for the lock: against a process that commits without a pause, only looking often finds it free.
    */
   async #waitToBegin(): Promise<void> {
     const until = performance.now() + (this.#options.busyTimeout ?? BUSY_TIMEOUT);
-    for (let pause = 1; ; pause = Math.min(pause * 2, 20)) {
+    for (let pause = 1; ; pause = Math.min(pause * 2, 5)) {
       await sleep(pause);
       if (this.#begin()) return;
       if (performance.now() > until) throw busyError();
