@@ -55,7 +55,7 @@ describe('a start', { concurrency: 3 }, () => {
     chmodSync(`${data}-passphrase`, 0o644);
     assert.match(await refusal(data), /^unsafe_permissions: .*open to others/);
     rmSync(`${data}-passphrase`);
-    assert.match(await refusal(data), /^not_found: .*does not exist/);
+    assert.match(await refusal(data), /^not_found: The passphrase of this installation is not on this machine/);
   });
 
   it('refuses an address that somebody has', async () => {
