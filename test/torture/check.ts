@@ -7,16 +7,13 @@ import type { NoteKey } from '../../src/merkle/note-key.ts';
 import { certificateCheck } from '../../src/report/index-check.ts';
 import type { Scene } from './act.ts';
 import type { Monitor } from './monitor.ts';
-import type { Site } from './site.ts';
+import { RECOVERY_MS, type Site } from './site.ts';
 
 /** What of the database may never go back, as it was seen last. */
 export interface Highest {
   epoch: number;
   readonly crls: Map<string, number>;
 }
-
-/** How long the anchors may take to learn what another replica revoked. */
-const ANCHOR_MS = 5000;
 
 /**
  * Holds the whole database, as of one instant, against what clients were told and against its own log. Nothing may be
@@ -125,7 +122,7 @@ async function checkHighest(reader: Reader, { tally }: Scene, highest: Highest):
 async function checkLedger(site: Site, { tally }: Scene, monitor: Monitor): Promise<void> {
   const [checkpoint, cosignature] = monitor.keys as readonly [NoteKey, NoteKey];
   for (const { anchor } of site.places) {
-    const until = performance.now() + ANCHOR_MS;
+    const until = performance.now() + RECOVERY_MS;
     for (;;) {
       const findings: string[] = [];
       await site.snapshot((reader) =>

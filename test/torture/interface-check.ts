@@ -1,15 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isWritError } from '../../src/base/error.ts';
 import type { Item } from '../../src/cli/api.ts';
-import type { Client } from '../../src/http/client.ts';
 import { leafHash } from '../../src/merkle/hash.ts';
 import { parseTlogProof, verifyTlogProof } from '../../src/merkle/tlog-proof.ts';
 import type { Choices } from '../fuzz/random.ts';
 import { perform, type Scene } from './act.ts';
 import type { Door } from './door.ts';
 import type { Monitor } from './monitor.ts';
-import { RECOVERY_MS } from './site.ts';
-import { type Held, type Late, lateFor, type Release } from './world.ts';
+import { patiently } from './site.ts';
+import type { Tally } from './tally.ts';
+import { type Held, lateFor, type Release } from './world.ts';
 
 /** How many that were looked at before are looked at again, of each kind. */
 const AGAIN = 10;
@@ -25,7 +25,7 @@ export async function checkInterface(door: Door, scene: Scene, monitor: Monitor,
   await inTurns([...fresh, ...some(known, AGAIN, choices)], (release) => checkReceipt(release, door, scene, monitor));
   await inTurns(some(scene.world.answered, AGAIN, choices), (act) => perform(act, door, scene));
   await checkStanding(door, scene, choices);
-  await monitor.look(door.documents);
+  await patiently(() => monitor.look(door.documents));
 }
 
 /** The receipt leads from the very bytes that were released to a checkpoint with the ledger's signature. */
@@ -33,7 +33,8 @@ async function checkReceipt(release: Release, door: Door, { tally }: Scene, moni
   const { serial, index, der } = release;
   try {
     const path = `/v1/ledger/entries/${index}/receipt`;
-    const proof = parseTlogProof((await door.client('operator').send({ path })).body.toString('utf8'));
+    const { body: text } = await patiently(() => door.client('operator').send({ path }));
+    const proof = parseTlogProof(text.toString('utf8'));
     const entry = proof.extra ?? new Uint8Array();
     const { checkpoint } = verifyTlogProof(proof, leafHash(entry), monitor);
     tally.receipts++;
@@ -56,15 +57,11 @@ async function checkStanding(door: Door, { world, tally }: Scene, choices: Choic
   await inTurns(latestAndSome(revoked, PRESENTED, choices), async (one) => {
     const status = await statusOf(one, door);
     if (status !== 'revoked') tally.violation('revocation lost', `certificate ${one.serial} is ${status}`);
-    const answer = await present(one, door, (late) => {
-      if (late.after >= late.allowed) return false;
-      tally.late('presented', late);
-      return true;
-    });
+    const answer = await present(one, door, tally);
     if (answer !== 'revoked') tally.violation('revocation lost', `a revoked certificate was answered ${answer}`);
   });
   await inTurns(latestAndSome(living, PRESENTED, choices), async (one) => {
-    const answer = await present(one, door, () => false);
+    const answer = await present(one, door, tally);
     if (answer !== 'accepted') tally.violation('valid certificate refused', `${one.serial}: ${answer}`);
   });
 }
@@ -72,7 +69,8 @@ async function checkStanding(door: Door, { world, tally }: Scene, choices: Choic
 /** What the server says of a certificate, or the code of the error that it gives instead. */
 async function statusOf({ serial }: Held, door: Door): Promise<string> {
   try {
-    const { status } = await door.client('operator').json<Item>({ path: `/v1/certificates/${serial}` });
+    const path = `/v1/certificates/${serial}`;
+    const { status } = await patiently(() => door.client('operator').json<Item>({ path }));
     return String(status);
   } catch (error) {
     if (isWritError(error)) return error.code;
@@ -82,34 +80,28 @@ async function statusOf({ serial }: Held, door: Door): Promise<string> {
 
 /**
  * How the server takes requests with this certificate, once it knows: `accepted`, or the code of its refusal. One that
- * cannot say whether it was revoked answers `unavailable`, which accepts nothing, and is asked again; so it is after an
- * answer that comes late, where `mayBeLate` says so.
+ * cannot say whether it was revoked answers `unavailable`, which accepts nothing; it is asked again, as is one that may not
+ * have learnt of the revocation yet.
  */
-async function present(held: Held, door: Door, mayBeLate: (late: Late) => boolean): Promise<string> {
-  const until = performance.now() + RECOVERY_MS;
+async function present(held: Held, door: Door, tally: Tally): Promise<string> {
   const client = door.client(held);
   try {
     for (;;) {
-      const at = performance.now();
-      const answer = await whoami(client);
-      if (answer === 'accepted') {
-        const late = lateFor('the certificate was revoked', held.revoke, { at, door, again: true });
-        if (late === undefined || !mayBeLate(late)) return answer;
-      } else if (answer !== 'unavailable' || at > until) return answer;
+      let at = 0;
+      await patiently(() => {
+        at = performance.now();
+        return client.json<Item>({ path: '/v1/whoami' });
+      });
+      const late = lateFor('the certificate was revoked', held.revoke, { at, door, again: true });
+      if (late === undefined || late.after >= late.allowed) return 'accepted';
+      tally.late('presented', late);
       await pause(20);
     }
-  } finally {
-    door.release(client);
-  }
-}
-
-async function whoami(client: Client): Promise<string> {
-  try {
-    await client.json<Item>({ path: '/v1/whoami' });
-    return 'accepted';
   } catch (error) {
     if (isWritError(error)) return error.code;
     throw error;
+  } finally {
+    door.release(client);
   }
 }
 

@@ -83,6 +83,20 @@ export function watch(server: RunningServer, replica: Replica, tally: Tally): vo
   });
 }
 
+/** Asks again while the server says that it cannot answer just now, as any client does. Rejects when that lasts. */
+export async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  const until = performance.now() + RECOVERY_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      const passes = isWritError(error, 'unavailable') || isWritError(error, 'storage_failed');
+      if (!passes || performance.now() > until) throw error;
+    }
+    await pause(25);
+  }
+}
+
 /** Waits until a server says that certificates can be issued. */
 export async function untilReady(door: Door, tally: Tally): Promise<void> {
   const until = performance.now() + RECOVERY_MS;
