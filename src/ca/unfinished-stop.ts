@@ -5,7 +5,7 @@ import type { Cause } from './revocation-cause.ts';
 
 /** A stop whose certificates are being marked as revoked in several commits. */
 export interface UnfinishedStop {
-  /** `instance:<id>`, `agent:<name>`; for what these let in `descendants:<id>`, `agent-descendants:<name>`. */
+  /** `instance:<id>`, `agent:<name>`, `operator:<name>`; for what these let in `descendants:<id>`, `agent-descendants:<name>`. */
   readonly subject: string;
   /** Milliseconds. */
   readonly stoppedAt: number;
@@ -42,7 +42,7 @@ export function finishStop(batch: Batch, subject: string): void {
 
 /** Whether a certificate had lost its force at `time` because of one of these, though its row does not say so yet. */
 export function isStopped(row: CertificateRow, stops: readonly UnfinishedStop[], time: number): boolean {
-  if (row.instance === undefined) return false;
-  const [agent, instance] = [`agent:${row.name}`, `instance:${row.instance}`];
-  return stops.some(({ subject, stoppedAt }) => stoppedAt <= time && (subject === agent || subject === instance));
+  const { kind, name, instance } = row;
+  const holders = instance === undefined ? [`${kind}:${name}`] : [`agent:${name}`, `instance:${instance}`];
+  return stops.some(({ subject, stoppedAt }) => stoppedAt <= time && holders.includes(subject));
 }

@@ -16,13 +16,14 @@ import type { ThreadParts } from './server/thread-parts.ts';
 export const ADMINISTRATOR: Caller = { kind: 'system', id: 'system:administrator' };
 
 /**
- * Makes a key and a certificate for an operator, a new one or (`existing`) one who lost theirs, and gives the credential.
+ * Makes a key and a certificate for an operator, a new one or (`existing`) one who lost theirs, and gives the credential
+ * and the certificate's serial number.
  * `server` is where the command line will find the server.
  */
 export async function makeOperatorCredential(
   request: { readonly name: Name; readonly server: string; readonly existing: boolean },
   parts: ThreadParts,
-): Promise<OperatorCredential> {
+): Promise<{ readonly credential: OperatorCredential; readonly serial: Uint8Array }> {
   const { name, server, existing } = request;
   const { pem: key, csr } = await makeOwnKey(parts.hierarchy.algorithm);
   const issued = existing
@@ -42,7 +43,7 @@ export async function makeOperatorCredential(
         parts.issuance,
       );
   const pem = (der: Uint8Array): string => encodePem('CERTIFICATE', der);
-  return {
+  const credential: OperatorCredential = {
     version: 1,
     name,
     server,
@@ -50,6 +51,7 @@ export async function makeOperatorCredential(
     chain: [issued.der, ...issued.chain].map(pem),
     key,
   };
+  return { credential, serial: issued.serial };
 }
 
 /** Where the command line finds the server: under its first name, at the port of the API. */

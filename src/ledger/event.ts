@@ -37,6 +37,7 @@ const EVENT_TYPES = {
   'policy.published': 'A policy set took effect. Holds its text and the digest of it.',
   'profile.published': 'A certificate profile took effect.',
   'operator.added': 'An operator was added.',
+  'operator.replaced': 'An operator got another credential; what was there before, join tokens included, is void.',
   'operator.removed': 'An operator was removed.',
   'access.refused': 'Requests were refused; unauthenticated ones in one entry for many.',
 } as const;

@@ -20,7 +20,9 @@ export async function finishStops(parts: MarkingParts): Promise<number> {
     const agent = kind === 'agent' ? await readAgent(parts.reader, id) : undefined;
     const again = { at: stop.stoppedAt, cause: stop.cause, caller: stop.stoppedBy };
     await markRest(
-      agent === undefined ? { ...stop, filter: { instance: id } } : stoppingOf(agent, again, parts),
+      agent === undefined
+        ? { ...stop, filter: kind === 'operator' ? { operator: id } : { instance: id } }
+        : stoppingOf(agent, again, parts),
       parts,
     );
   }

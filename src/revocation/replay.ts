@@ -63,10 +63,15 @@ async function replay(event: RecordedEvent, batch: Batch, reader: Reader, map: P
     }
     case 'operator.removed': {
       const operator = await readOperator(reader, text(event, 'operator'), at);
-      if (operator?.status !== 'active') return;
-      removeOperator(batch, operator.name, at);
-      return withdrawTokensOf(batch, operator.name, at);
+      if (operator === undefined) return;
+      if (operator.status === 'active') removeOperator(batch, operator.name, at);
+      withdrawTokensOf(batch, operator.name, at);
+      if (body['cause'] === undefined) return;
+      const stop = { stoppedAt: at, cause: text(event, 'cause') as Cause, stoppedBy: text(event, 'caller') };
+      return beginStop(batch, { subject: `operator:${operator.name}`, ...stop });
     }
+    case 'operator.replaced':
+      return withdrawTokensOf(batch, text(event, 'operator'), at);
     default:
       return;
   }

@@ -19,7 +19,7 @@ const ALONE = 2;
 
 /** A stop of a holder of certificates. */
 export interface Stopping extends UnfinishedStop {
-  readonly filter: Pick<CertificateFilter, 'agent' | 'instance'>;
+  readonly filter: Pick<CertificateFilter, 'agent' | 'instance' | 'operator'>;
   /**
    * Looks at the holder before its certificates are looked for, and gives what pushes the stop itself. Undefined when it
    * is stopped already. After the stop no certificate comes into being; `whole` asks that none did since the look.

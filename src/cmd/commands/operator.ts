@@ -6,7 +6,7 @@ import { needed } from '../../cli/input.ts';
 import { type Operator, readOperator } from '../../registry/operator.ts';
 import type { RevocationParts } from '../../revocation/parts.ts';
 import { removeOperator } from '../../revocation/remove-operator.ts';
-import { revokeCertificate } from '../../revocation/revoke.ts';
+import { voidOperatorBefore } from '../../revocation/replace-operator.ts';
 import { parseName } from '../../spiffe-id/name.ts';
 import { administer, DATA_FLAG } from '../administration.ts';
 import { ADMINISTRATOR, makeOperatorCredential, serverUrl, writeCredential } from '../operator-credential.ts';
@@ -27,7 +27,10 @@ export function operatorCommands(log: () => Log): readonly Command[] {
       flags: [
         DATA_FLAG,
         { name: 'out', value: 'file', summary: 'new file for the credential (default NAME-operator.json)' },
-        { name: 'replace', summary: 'the operator lost their credential: the certificates before are revoked' },
+        {
+          name: 'replace',
+          summary: 'the operator lost their credential: certificates and join tokens of before are void',
+        },
         {
           name: 'server',
           value: 'https://host:port',
@@ -48,11 +51,10 @@ export function operatorCommands(log: () => Log): readonly Command[] {
           const before = await readOperator(parts.reader, name, parts.clock.now());
           if (before !== undefined && !existing) throw taken(before);
           const server = input.flag('server') ?? serverUrl({ ...config, listen: listenOf(config, directory) });
-          writeCredential(out, await makeOperatorCredential({ name, server, existing }, parts), false);
+          const { credential, serial } = await makeOperatorCredential({ name, server, existing }, parts);
+          writeCredential(out, credential, false);
           // Whoever finds what was lost is to find it worthless.
-          for (const serial of before?.serials ?? []) {
-            await revokeCertificate(ADMINISTRATOR, { serial, cause: 'key_theft' }, revocationOf(parts));
-          }
+          if (existing) await voidOperatorBefore(ADMINISTRATOR, { operator: name, keep: serial }, revocationOf(parts));
         });
         terminal.result({ operator: name, credential: out }, `Operator ${name}: ${out}`);
         terminal.say('Hand the file over safely; it is a private key. Use it with --operator or WRIT_OPERATOR.');

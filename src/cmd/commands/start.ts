@@ -165,7 +165,7 @@ async function keepFirstOperator(
     writeFileSync(begun, '', { mode: 0o600, flush: true });
     const request = { name: FIRST_OPERATOR, server: serverUrl(config), existing };
     try {
-      writeCredential(file, await makeOperatorCredential(request, parts), true);
+      writeCredential(file, (await makeOperatorCredential(request, parts)).credential, true);
     } catch (error) {
       // Another replica has made the first one, whose credential is there.
       if (existing || !isWritError(error, 'conflict')) throw error;
