@@ -51,6 +51,7 @@ test('every fault is found, and where', () => {
     [`// ä𝄞\n${rule('a', 'permit (principal, action resource);')}`, /^2:\d+ error unexpected token `resource`/],
     [rule('a', 'permit (principal == ?principal, action, resource);'), /templates/],
     [rule('a', 'permit (principal, action == Action::"agent.burn", resource);'), /error .*agent\.burn/],
+    [`${rule('a')} // \ud800`, /^1:1 error the policy set is not Unicode text/],
     [rule('a', 'permit (principal is Robot, action, resource);'), /Robot/],
     [
       `// ä𝄞\n\n${rule('a')} ${rule('b', 'permit (principal, action == Action::"token.create", resource)\n  when { context.usess > 1 };')}`,

@@ -42,6 +42,10 @@ export function readRules(
   if (Buffer.byteLength(text, 'utf8') > LARGEST) {
     return { findings: [findingAt('error', `the policy set is larger than ${LARGEST} bytes`, text, 0)] };
   }
+  // Cedar would read another character in its place, and evaluate another text than the one in the ledger.
+  if (!text.isWellFormed()) {
+    return { findings: [findingAt('error', 'the policy set is not Unicode text: it has half a character', text, 0)] };
+  }
   const deep = tooDeepAt(text);
   if (deep !== undefined) {
     return { findings: [findingAt('error', `brackets stand more than ${DEEPEST} deep in one another`, text, deep)] };

@@ -3,7 +3,12 @@ import { type Schema, schemaOf } from './schema.ts';
 import { sha256, time } from './text.ts';
 
 /** Octets and characters alike: whoever reads the set knows the exact bound. */
-const text: Schema<string> = z.string().min(1).max(32_768).describe('Cedar.');
+const text: Schema<string> = z
+  .string()
+  .min(1)
+  .max(32_768)
+  .refine((given) => given.isWellFormed(), 'Give Unicode text: a surrogate stands without its other half.')
+  .describe('Cedar.');
 
 /** The policy set in force. */
 export interface PolicySet {

@@ -13,7 +13,7 @@ import { enrol } from '../../issuance/enrol.ts';
 import { issueForInstance } from '../../issuance/issue-for-instance.ts';
 import { renewCertificate } from '../../issuance/renew.ts';
 import { replaceCertificate } from '../../issuance/replace.ts';
-import { checkPolicy, publishPolicy, showPolicy } from '../../policy/publish.ts';
+import { publishPolicy, showPolicy } from '../../policy/publish.ts';
 import type { AgentKind } from '../../registry/agent.ts';
 import type { RegistryParts } from '../../registry/flow.ts';
 import { createLookup } from '../../registry/lookup.ts';
@@ -45,6 +45,7 @@ import { stopInstance } from '../../revocation/stop-instance.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
 import { isWithinSubtrees } from '../../x509/path/host-name.ts';
 import { issuingLearned } from './issuing-learned.ts';
+import { PolicyChecker } from './policy-checker.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 /** Where join tokens tell their bearers to go, and how to know the server there. */
@@ -164,14 +165,16 @@ export function governanceOperations(parts: ThreadParts): Operation[] {
   const { reader, commit, clock, random, policy, keyring, hierarchy, authority } = parts;
   const { authorize } = policy;
   const profiles = { reader, authorize, commit, clock };
-  const publishing = () => ({ reader, authorize, commit, clock, cedar: policy.cedar });
+  const checker = new PolicyChecker();
+  const check = (text: string) => checker.check(text);
+  const publishing = () => ({ reader, authorize, commit, clock, cedar: policy.cedar, check });
   return [
     ...trustOperations({ trustDomain: hierarchy.trustDomain, authorities: () => authority.authorities() }),
     ...policyOperations({
       show: (caller) => showPolicy(caller, { reader, authorize }),
       async check(caller, text) {
         demand(authorize, { caller, action: 'policy.read', resource: INSTALLATION });
-        return checkPolicy(policy.cedar, text);
+        return checker.check(text);
       },
       publish: async (caller, publication, options) =>
         publishPolicy(caller, publication, await forCaller(publishing(), parts, { policy: true })(caller), options),
