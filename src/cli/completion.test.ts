@@ -81,6 +81,49 @@ for (const shell of ['zsh', 'fish']) {
   });
 }
 
+/** What the script hands to zsh's own completion, and "files" where that is zsh's to do. Zsh chooses by prefix itself. */
+function completeZsh(file: string, line: string): string[] {
+  const words = line.split(' ');
+  const quoted = words.map((word) => `'${word}'`).join(' ');
+  const program = `compdef() { :; }; compadd() { shift; print -l -- "$@"; }; _files() { print files; }
+source '${file}'; words=(${quoted}); CURRENT=${words.length}; _writ`;
+  const { status, stdout, stderr } = spawnSync('zsh', ['-f', '-c', program], { encoding: 'utf8' });
+  assert.deepEqual([status, stderr], [0, ''], line);
+  return stdout.split('\n').filter(Boolean);
+}
+
+test('zsh completes nouns, verbs, flags and fixed values', { skip: missing('zsh') }, async () => {
+  const file = await script('zsh');
+  const offers = (line: string): string[] => completeZsh(file, line);
+  const nouns = [...new Set(commandTable().map(({ path }) => path.split(' ')[0]!))];
+  assert.deepEqual(offers('writ ag').sort(), [...nouns, 'help'].sort());
+  assert.deepEqual(offers('writ agent '), ['register', 'list', 'show', 'update', 'retire']);
+  assert.ok(offers('writ agent register planner --t').includes('--team'));
+  assert.deepEqual(offers('writ agent list --status q'), ['active', 'quarantined', 'retired']);
+  assert.deepEqual(offers('writ completion '), ['bash', 'zsh', 'fish']);
+  for (const line of ['writ agent list --operator ', 'writ run --agent planner -- ', 'writ ca import ']) {
+    assert.deepEqual(offers(line), ['files'], line);
+  }
+});
+
+test('fish completes nouns, verbs, flags, fixed values and files', { skip: missing('fish') }, async () => {
+  const file = await script('fish');
+  const offers = (line: string): string[] => {
+    const ask = `source '${file}'; complete -C '${line}'`;
+    const ran = spawnSync('fish', ['--no-config', '-c', ask], { encoding: 'utf8', cwd: folder });
+    assert.deepEqual([ran.status, ran.stderr], [0, ''], line);
+    return ran.stdout.split('\n').flatMap((offer) => (offer === '' ? [] : [offer.split('\t')[0]!]));
+  };
+  assert.deepEqual(offers('writ ag'), ['agent']);
+  assert.deepEqual(offers('writ agent re'), ['register', 'retire']);
+  assert.deepEqual(offers('writ agent register planner --t'), ['--team']);
+  assert.deepEqual(offers('writ agent list --status q'), ['quarantined']);
+  assert.deepEqual(offers('writ completion '), ['bash', 'fish', 'zsh']);
+  writeFileSync(join(folder, 'chain.pem'), '');
+  for (const line of ['writ ca import ch', 'writ agent list --operator ch'])
+    assert.deepEqual(offers(line), ['chain.pem']);
+});
+
 test('scripts of the other shells are quoted soundly', async () => {
   for (const shell of ['zsh', 'fish']) {
     const { stdout } = await cli(['completion', shell]);

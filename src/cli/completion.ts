@@ -13,6 +13,7 @@ export function completionCommand(commands: () => readonly Command[]): Command {
     parameters: [{ name: 'shell', summary: SHELLS.join(' | '), required: true }],
     examples: [
       { line: 'source <(writ completion bash)', does: 'completes in this shell; put it into ~/.bashrc for every one' },
+      { line: 'source <(writ completion zsh)', does: 'the same for zsh, in ~/.zshrc' },
       { line: 'writ completion fish > ~/.config/fish/completions/writ.fish', does: 'completes in fish from now on' },
     ],
     async run(input, terminal) {
@@ -27,7 +28,7 @@ export function completionCommand(commands: () => readonly Command[]): Command {
 /** Completes nouns, verbs, flags and the fixed values of flags; files elsewhere. */
 function completionScript(shell: string, commands: readonly Command[]): string {
   if (shell === 'bash') return bash(wordTree(commands));
-  if (shell === 'zsh') return `#compdef writ\nautoload -U +X bashcompinit && bashcompinit\n${bash(wordTree(commands))}`;
+  if (shell === 'zsh') return zsh(wordTree(commands));
   if (shell === 'fish') return fish(commands);
   throw new WritError('bad_request', 'There is no completion for this shell', {
     field: 'shell',
@@ -71,14 +72,19 @@ function wordTree(commands: readonly Command[]): Map<string, Set<string>> {
   return tree;
 }
 
-function bash(tree: Map<string, Set<string>>): string {
-  const cases = [...tree].map(([path, words]) => `    ${quote(path)}) words=${quote([...words].join(' '))} ;;`);
+/** A function of either shell that puts the words behind a path into `variable`, and fails where there is no such path. */
+function lookUp(tree: Map<string, Set<string>>, variable: string): string {
+  const cases = [...tree].map(([path, words]) => `    ${quote(path)}) ${variable}=${quote([...words].join(' '))} ;;`);
   return `_writ_words() {
   case "$1" in
 ${cases.join('\n')}
     *) return 1 ;;
   esac
+}`;
 }
+
+function bash(tree: Map<string, Set<string>>): string {
+  return `${lookUp(tree, 'words')}
 _writ() {
   local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" path="" word words=""
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -102,15 +108,56 @@ complete -o default -F _writ writ
 `;
 }
 
+/**
+ * Works from a directory of `fpath`, where the file is the function itself, and when it is sourced. Zsh keeps names such
+ * as `words` and `path` for itself.
+ */
+function zsh(tree: Map<string, Set<string>>): string {
+  return `#compdef writ
+${lookUp(tree, 'offered')}
+_writ() {
+  local at="" offered="" word
+  local -a plain
+  for word in "\${(@)words[2,CURRENT-1]}"; do
+    case "$word" in
+      --) _files; return ;;
+      -*) ;;
+      *) if _writ_words "\${at:+$at }$word"; then at="\${at:+$at }$word"; fi ;;
+    esac
+  done
+  case "\${words[CURRENT-1]}" in
+    --*) if _writ_words "$at \${words[CURRENT-1]}"; then
+        if [ -n "$offered" ]; then compadd -- \${=offered}; else _files; fi
+        return
+      fi ;;
+  esac
+  _writ_words "$at"
+  plain=(\${\${=offered}:#-*})
+  case "\${words[CURRENT]}" in
+    -*) compadd -- \${(M)\${=offered}:#-*} ;;
+    *) if (( $#plain )); then compadd -- $plain; else _files; fi ;;
+  esac
+}
+if [ "$funcstack[1]" = _writ ]; then
+  _writ "$@"
+else
+  (( $+functions[compdef] )) || { autoload -U compinit && compinit; }
+  compdef _writ writ
+fi
+`;
+}
+
 function fish(commands: readonly Command[]): string {
-  const lines: string[] = ['complete -c writ -f'];
+  const lines: string[] = ['complete -c writ -n __fish_use_subcommand -f -a help'];
   const nouns = new Map<string, string>();
   for (const { path, summary } of commands) {
     const [noun, verb] = path.split(' ');
     if (!nouns.has(noun!)) nouns.set(noun!, verb === undefined ? summary : '');
   }
   for (const [noun, summary] of nouns) {
-    lines.push(`complete -c writ -n __fish_use_subcommand -a ${noun}${summary === '' ? '' : ` -d ${quote(summary)}`}`);
+    lines.push(
+      `complete -c writ -n __fish_use_subcommand -f -a ${noun}${summary === '' ? '' : ` -d ${quote(summary)}`}`,
+    );
   }
   for (const command of commands) {
     const [noun, verb] = command.path.split(' ');
@@ -118,9 +165,10 @@ function fish(commands: readonly Command[]): string {
     const verbs = commands.filter(({ path }) => path.startsWith(`${noun} `)).map(({ path }) => path.split(' ')[1]!);
     if (verb !== undefined) {
       const fresh = `${seen}; and not __fish_seen_subcommand_from ${verbs.join(' ')}`;
-      lines.push(`complete -c writ -n ${quote(fresh)} -a ${verb} -d ${quote(command.summary)}`);
+      lines.push(`complete -c writ -n ${quote(fresh)} -f -a ${verb} -d ${quote(command.summary)}`);
     }
     const at = verb === undefined ? seen : `${seen}; and __fish_seen_subcommand_from ${verb}`;
+    if (noun === 'completion') lines.push(`complete -c writ -n ${quote(at)} -f -a ${quote(SHELLS.join(' '))}`);
     for (const flag of flagsOf(command)) {
       const value =
         flag.value === undefined
