@@ -1,0 +1,151 @@
+/** Every command answers programs: with `--json` its result is JSON and nothing else, and so is its error. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { commandTable } from '../../src/cmd/commands.ts';
+import { cli, type Said, testServer } from '../server.ts';
+import { scratchDirectory } from './authority.ts';
+import { csrFor, newKey } from './clients.ts';
+
+const rootKey = join(scratchDirectory(), 'root.key');
+const server = await testServer({ args: ['--trust-domain', 'agents.example.com', '--root-key-out', rootKey] });
+const at = (name: string): string => join(server.scratch, name);
+
+/** Not run here, and why. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  start: 'says one JSON line when it runs, by which every journey finds its server',
+  run: 'stdout is that of the program that is run',
+};
+
+type Answer = Record<string, unknown> & { readonly items?: readonly Record<string, unknown>[] };
+
+/** What earlier commands said, by their path. */
+const said = new Map<string, Answer>();
+const of = (path: string, member: string): string => String(said.get(path)?.[member]);
+const first = (path: string, member: string): string => String(said.get(path)?.items?.[0]?.[member]);
+const owner = ['--team', 'tests', '--sponsor', 'ada@example.com', '--purpose', 'tests'];
+
+function file(name: string, text: string): string {
+  writeFileSync(at(name), text, { mode: 0o600 });
+  return at(name);
+}
+
+interface Example {
+  readonly argv: () => readonly string[] | Promise<readonly string[]>;
+  /** Exit code; 0 unless said otherwise. */
+  readonly code?: number;
+}
+
+let csr = '';
+
+/** Each command once, in an order in which one finds what the other made. */
+const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
+  'agent register': () => ['planner', ...owner],
+  'agent list': () => [],
+  'agent show': () => ['planner'],
+  'agent update': () => ['planner', '--purpose', 'plans'],
+  'service register': () => ['books', ...owner],
+  'service list': () => [],
+  'service show': () => ['books'],
+  'service update': () => ['books', '--purpose', 'keeps books'],
+  'owner list': () => [],
+  'token create': () => ['planner'],
+  'token list': () => ['--agent', 'planner'],
+  'token show': () => [of('token create', 'id')],
+  'token revoke': () => [of('token create', 'id')],
+  enrol: () => ['--agent', 'planner', '--out', at('enrolled')],
+  'instance list': () => ['planner'],
+  'instance show': () => [first('instance list', 'id')],
+  'cert issue': async () => {
+    csr = file('csr', await csrFor(newKey()));
+    return [first('instance list', 'id'), '--csr', csr];
+  },
+  'cert replace': async () => [of('cert issue', 'serial'), '--csr', file('csr-2', await csrFor(newKey()))],
+  'cert list': () => [],
+  'cert at': () => ['--time', 'now'],
+  'cert show': () => [of('cert replace', 'serial')],
+  trace: () => [of('cert replace', 'serial'), '--receipts'],
+  'cert revoke': () => [of('cert replace', 'serial'), '--cause', 'key_theft'],
+  'instance stop': () => [first('instance list', 'id'), '--yes'],
+  'ledger list': () => [],
+  'ledger show': () => ['1'],
+  'ledger receipt': () => ['1'],
+  'ledger checkpoint': () => [],
+  'ledger key': () => [],
+  'ledger check-receipt': async () => {
+    const [receipt, keys] = [await server.cli('ledger', 'receipt', '1'), await server.cli('ledger', 'key')];
+    return [file('1.tlog-proof', receipt.stdout), '--keys', file('keys', keys.stdout)];
+  },
+  'ca list': () => [],
+  'ca show': () => [first('ca list', 'id')],
+  'ca due': () => [],
+  'ca rotate': () => [],
+  'ca sign-crl': () => ['--root-key', rootKey],
+  'ca sign-intermediate': () => ['--root-key', rootKey, '--dry-run'],
+  'ca move-root-key': () => [at('root.key'), '--dry-run'],
+  'profile list': () => [],
+  'profile show': () => ['service'],
+  'profile publish': () => [file('profile', JSON.stringify(said.get('profile show')))],
+  'policy show': () => [],
+  'policy check': () => [file('rules', of('policy show', 'text'))],
+  'policy publish': () => [at('rules')],
+  'operator list': () => [],
+  'operator add': () => ['grace', '--out', at('grace.json')],
+  'operator remove': () => ['grace'],
+  'owner remove': () => ['tests', '--yes'],
+  // Needs an approval.
+  'owner restore': { argv: () => ['tests'], code: 6 },
+  'agent retire': () => ['planner', '--yes'],
+  'service retire': () => ['books', '--yes'],
+  whoami: () => [],
+  'passphrase change': () => [],
+  backup: () => [at('backup')],
+  restore: () => [at('backup'), '--data', at('restored')],
+  'ledger verify': () => [],
+  // The server runs.
+  'ledger new-log': { argv: () => [], code: 8 },
+  doctor: () => [],
+  status: () => [],
+  init: () => ['--data', at('below'), '--csr', at('below.csr')],
+  'ca request': () => [at('again.csr'), '--data', at('below')],
+  // A request is no certificate.
+  'ca import': { argv: () => [csr, '--data', at('below')], code: 1 },
+  completion: () => ['bash'],
+};
+
+test('every command has an example here, or a reason', () => {
+  const paths = commandTable().map(({ path }) => path);
+  assert.deepEqual([...Object.keys(EXAMPLES), ...Object.keys(ELSEWHERE)].sort(), [...paths].sort());
+});
+
+/** What is said with `--json`: one document on stdout, or one error as the last line of stderr. */
+function read({ code, stdout, stderr }: Said, path: string): Answer {
+  if (stdout !== '') {
+    if (code === 0) assert.doesNotMatch(stderr, /^error:/m, path);
+    return JSON.parse(stdout) as Answer;
+  }
+  assert.notEqual(code, 0, `${path} says nothing`);
+  const last = JSON.parse(stderr.trim().split('\n').at(-1)!) as { error: { code: string; message: string } };
+  assert.deepEqual([typeof last.error.code, typeof last.error.message], ['string', 'string'], path);
+  return last;
+}
+
+test('each says its result as one JSON document', async () => {
+  for (const [path, example] of Object.entries(EXAMPLES)) {
+    const { argv, code = 0 } = typeof example === 'function' ? { argv: example } : example;
+    const line = [...path.split(' '), ...(await argv()), '--json'];
+    const ended = await server.cli(...line);
+    assert.equal(ended.code, code, `writ ${line.join(' ')}: ${ended.stderr}`);
+    said.set(path, read(ended, path));
+  }
+});
+
+test('each says as one JSON document what was typed wrong', async () => {
+  for (const { path } of commandTable()) {
+    const ended = await cli([...path.split(' '), '--json', '--no-such-flag']);
+    assert.deepEqual([ended.code, ended.stdout], [2, ''], path);
+    const { error } = read(ended, path) as { error?: { next?: string } };
+    assert.match(error?.next ?? '', new RegExp(`writ ${path} --help`), path);
+  }
+});
