@@ -3,7 +3,7 @@
 // optional dependency, or says in one sentence what is missing. `--node-script FILE ...` runs one of the
 // repository's own scripts on that Node.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,7 +60,22 @@ const given = process.argv.slice(2);
 // SIGUSR1 would open Node's debugger on loopback, to every user of the machine.
 const args = given[0] === '--node-script' ? given.slice(1) : ['--disable-sigusr1', main, ...given];
 
-const child = spawn(node, args, { stdio: 'inherit' });
+/** Node hands on no descriptor but the first three unless told to, and a passphrase may come by another. */
+function descriptors() {
+  const named = given.map((word, n) => (word === '--passphrase-fd' ? given[n + 1] : word.split('--passphrase-fd=')[1]));
+  const handed = Number(named.find((value) => value !== undefined));
+  const stdio = ['inherit', 'inherit', 'inherit'];
+  if (!Number.isInteger(handed) || handed < 3 || handed > 1023) return stdio;
+  try {
+    fstatSync(handed);
+  } catch {
+    return stdio;
+  }
+  while (stdio.length < handed) stdio.push('ignore');
+  return [...stdio, handed];
+}
+
+const child = spawn(node, args, { stdio: descriptors() });
 // The terminal signals the whole group; what is sent to the launcher alone is passed on.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) {
   process.on(signal, () => child.kill(signal));

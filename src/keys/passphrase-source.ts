@@ -1,7 +1,8 @@
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { constants, fstatSync, read } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { WritError } from '../base/error.ts';
+import { promisify } from 'node:util';
+import { isWritError, WritError } from '../base/error.ts';
 import { LONGEST_PASSPHRASE, type Passphrase, parsePassphrase } from './passphrase.ts';
 import { readAtMost, readSecretFile } from './secret-file.ts';
 
@@ -60,7 +61,10 @@ function fromEnvironment(variable: string, environment: Record<string, string | 
   return take(Buffer.from(text), variable);
 }
 
-/** By way of /dev/fd, so that the descriptor stays its owner's to close and a pipe reads like a file. */
+/**
+ * By way of /dev/fd, so that the descriptor stays its owner's to close and a pipe reads like a file. Where whoever opened
+ * it may read what this user may not, as root does for a service, it is read itself.
+ */
 async function readDescriptor(descriptor: number): Promise<Buffer> {
   const field = '--passphrase-fd';
   if (!Number.isInteger(descriptor) || descriptor < 3 || descriptor > 1023) {
@@ -70,14 +74,35 @@ async function readDescriptor(descriptor: number): Promise<Buffer> {
     });
   }
   const path = `/dev/fd/${descriptor}`;
-  const file = await open(path, constants.O_RDONLY).catch((cause: unknown) => {
-    throw new WritError('not_found', `Descriptor ${descriptor} is not open for reading.`, { field, cause });
-  });
+  const absent = (cause: unknown): WritError =>
+    new WritError('not_found', `Descriptor ${descriptor} is not open for reading.`, { field, cause });
+  let file: FileHandle;
+  try {
+    file = await open(path, constants.O_RDONLY);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EACCES') throw absent(cause);
+    return await readAtMost(itself(descriptor), LIMIT, path, field).catch((error: unknown) => {
+      throw isWritError(error) ? error : absent(error);
+    });
+  }
   try {
     return await readAtMost(file, LIMIT, path, field);
   } finally {
     await file.close();
   }
+}
+
+/** A descriptor as something to read; a file from its beginning, each time. */
+function itself(descriptor: number): Parameters<typeof readAtMost>[0] {
+  const whole = fstatSync(descriptor).isFile();
+  let position = 0;
+  return {
+    async read(buffer, offset, length) {
+      const { bytesRead } = await promisify(read)(descriptor, buffer, offset, length, whole ? position : null);
+      position += bytesRead;
+      return { bytesRead };
+    },
+  };
 }
 
 /**

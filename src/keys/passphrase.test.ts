@@ -100,6 +100,28 @@ test('from a descriptor, as a shell hands it over', () => {
   assert.equal(run(`3<<< '${CANARY}'`), CANARY);
 });
 
+test('from a descriptor that somebody else opened, who may read what this user may not', {
+  skip: process.getuid?.() !== 0,
+}, async () => {
+  const path = join(folder, 'of-root');
+  await writeFile(path, `${CANARY}\n`, { mode: 0o600 });
+  const script = `
+    process.setgid(65534);
+    process.setuid(65534);
+    const { readPassphrase } = await import(${JSON.stringify(join(import.meta.dirname, 'passphrase-source.ts'))});
+    for (let times = 0; times < TIMES; times++) {
+      const passphrase = await readPassphrase({ kind: 'descriptor', descriptor: 3 }, {});
+      process.stdout.write(passphrase.reveal());
+    }`;
+  const run = (redirect: string, times: number): string => {
+    const lines = script.replace('TIMES', String(times));
+    const node = ['-c', `exec "$0" --input-type=module -e "$1" ${redirect}`, process.execPath, lines];
+    return execFileSync('bash', node, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  };
+  assert.equal(run(`3<'${path}'`, 2), CANARY + CANARY);
+  assert.equal(run(`3< <(cat '${path}')`, 1), CANARY);
+});
+
 test('descriptors that cannot be it', async () => {
   for (const descriptor of [0, 1, 2, -1, 2.5, 1024, Number.NaN]) {
     assert.equal((await refusal({ kind: 'descriptor', descriptor })).code, 'bad_config');

@@ -80,7 +80,7 @@ function requireOwnerOnly(path: string, found: Stats, field: string): void {
   if (found.uid !== 0 && found.uid !== user) {
     throw new WritError('unsafe_permissions', `${path} belongs to another user.`, {
       field,
-      remedy: `Run: chown ${user} '${path}'`,
+      remedy: `Run the command as the user whom it belongs to, or: chown ${user} '${path}'`,
     });
   }
   if ((found.mode & 0o077) !== 0) {
@@ -121,8 +121,13 @@ function taken(path: string, field: string, cause: unknown): WritError {
   });
 }
 
+/** What `FileHandle.read` does, of an open file or of something like one. */
+interface Source {
+  read(buffer: Buffer, offset: number, length: number, position: null): Promise<{ readonly bytesRead: number }>;
+}
+
 /** Also for pipes and other files that do not know their length. */
-export async function readAtMost(file: FileHandle, limit: number, path: string, field: string): Promise<Buffer> {
+export async function readAtMost(file: Source, limit: number, path: string, field: string): Promise<Buffer> {
   const octets = Buffer.alloc(limit + 1);
   let length = 0;
   for (;;) {
