@@ -89,6 +89,7 @@ export class Anchor {
     try {
       const file = await open(fresh, 'w', 0o600);
       try {
+        await giveAway(file, this.directory);
         await file.writeFile(note);
         await file.sync();
       } finally {
@@ -180,6 +181,7 @@ export class Anchor {
       const file = await open(join(this.directory, ANCHOR_REVOCATIONS), 'a', 0o600);
       try {
         const { ino, size } = await file.stat();
+        if (size === 0) await giveAway(file, this.directory);
         const before = this.#file;
         if (before !== undefined && (ino !== before.ino || size < before.size))
           throw new Error('it was replaced or cut');
@@ -209,6 +211,16 @@ interface Position {
   readonly from: number;
   /** So do the rows of these leaves. */
   readonly written: ReadonlySet<number>;
+}
+
+/**
+ * Gives a file that root made to the owner of the directory. Administrators run commands as root beside a server that
+ * runs as somebody else; the server could not go on with a file of theirs.
+ */
+async function giveAway(file: FileHandle, directory: string): Promise<void> {
+  if (process.geteuid?.() !== 0) return;
+  const { uid, gid } = await stat(directory);
+  if (uid !== 0) await file.chown(uid, gid);
 }
 
 /** Whoever can write here can cut what is known of revocations. Windows keeps no such modes. */
