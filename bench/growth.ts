@@ -1,16 +1,16 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type ManualClock, manualClock } from '../src/base/clock.ts';
 import { CERTIFICATES } from '../src/ca/certificates.ts';
 import { dropOldestPartition } from '../src/db/partition-purge.ts';
 import { issueForInstance } from '../src/issuance/issue-for-instance.ts';
 import { renewCertificate } from '../src/issuance/renew.ts';
 import { certificateList, certificatesAt } from '../src/report/certificates.ts';
 import type { ReportParts } from '../src/report/parts.ts';
-import { ADMINISTRATOR, callerOf, type Member, makeFleet, newRequest } from './fleet.ts';
-import { inFlight } from './in-flight.ts';
+import { fillStore } from './fill.ts';
+import { ADMINISTRATOR, type Member, makeFleet, newRequest } from './fleet.ts';
 import { type Installation, makeInstallation, openInstallation } from './installation.ts';
+import { type SharedClock, sharedClock } from './shared-clock.ts';
 import { percentile } from './statistics.ts';
 
 export interface GrowthOptions {
@@ -25,14 +25,12 @@ export interface GrowthOptions {
 /** A store that was filled through the flows and the sequencer, with a clock that ran ahead. */
 interface Store {
   readonly installation: Installation;
-  readonly clock: ManualClock;
+  readonly clock: SharedClock;
   readonly begun: number;
-  readonly fleet: Member[];
+  readonly fleet: readonly Member[];
   readonly report: ReportParts;
 }
 
-/** Requests that fills and samples take in turn; renewing with a key of one's own again is allowed. */
-const REQUESTS = 2000;
 /** A fleet of a thousand renews every forty minutes. */
 const RENEWED_EVERY_MS = 2_400_000;
 const QUESTIONS = ['issue', 'renew', 'at', 'list'] as const;
@@ -70,25 +68,18 @@ export async function measureGrowth(directory: string, options: GrowthOptions): 
 
 async function fill(path: string, size: number, { agents, progress }: GrowthOptions): Promise<Store> {
   const begun = Date.now();
-  const clock = manualClock(begun);
+  const clock = sharedClock();
+  clock.set(begun);
   const data = join(path, 'writ-data');
   await makeInstallation(data, clock);
   const installation = await openInstallation(data, clock);
-  const fleet = await makeFleet(installation, agents, 1);
-  const { parts } = installation;
-  const requests = await Promise.all(Array.from({ length: REQUESTS }, () => newRequest()));
-  const owned = fleet.map((_, i) => requests[i % REQUESTS]!.csr);
-  let done = 0;
-  await inFlight(size - agents, async (i) => {
-    const at = i % fleet.length;
-    clock.advance(RENEWED_EVERY_MS / agents);
-    // A process that works polls the epoch five times a second; the clock here runs ahead of that.
-    installation.epoch.publish(installation.epoch.current(), clock.now());
-    const member = fleet[at]!;
-    const issued = await renewCertificate(member.caller, { csr: owned[at]! }, parts.issuance);
-    fleet[at] = { ...member, issued, caller: callerOf(issued) };
-    if (++done % 20_000 === 0) progress(`${done} of ${size} certificates`);
+  const enrolled = await makeFleet(installation, agents, 1);
+  const fleet = await fillStore(installation, clock, enrolled, {
+    count: size - agents,
+    stepMs: RENEWED_EVERY_MS / agents,
+    progress: (done) => progress(`${done} of ${size} certificates`),
   });
+  const { parts } = installation;
   const report: ReportParts = {
     reader: parts.reader,
     certificates: parts.certificates,

@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { Clock } from '../src/base/clock.ts';
 import { silentLog } from '../src/base/log.ts';
 import { systemRandom } from '../src/base/random.ts';
@@ -13,6 +14,7 @@ import { type ThreadParts, threadParts } from '../src/cmd/server/thread-parts.ts
 import type { Database } from '../src/db/database.ts';
 import { openKeyring } from '../src/keys/keyring.ts';
 import { type EpochCell, epochCell } from '../src/ledger/epoch.ts';
+import { serveCommits } from '../src/ledger/port.ts';
 
 /** An installation that is open in this process: the flows of a request thread and the sequencer of the writer. */
 export interface Installation {
@@ -20,6 +22,8 @@ export interface Installation {
   readonly database: Database;
   readonly epoch: EpochCell;
   readonly parts: ThreadParts;
+  /** Commits what another thread sends through a `commitClient`, as the writer of a server does. */
+  serve(port: MessagePort): void;
   close(): Promise<void>;
 }
 
@@ -76,6 +80,7 @@ export async function openInstallation(path: string, clock: Clock): Promise<Inst
     database,
     epoch,
     parts,
+    serve: (port) => serveCommits(port, recorder),
     async close() {
       parts.policy.close();
       await recorder.close();
