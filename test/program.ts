@@ -6,7 +6,8 @@ const ROOT: string = resolve(import.meta.dirname, '..');
 const MAIN: string = join(ROOT, 'src/cmd/main.ts');
 /** Where Node keeps what it made of the sources: with it a start takes half as long. */
 const CACHE: string = join(ROOT, 'node_modules/.cache/node');
-const READY_MS = 30_000;
+/** Long enough for a machine that has ten other things to do; what hangs, hangs longer. */
+const READY_MS = 90_000;
 
 export interface ProgramOptions {
   readonly cwd?: string;

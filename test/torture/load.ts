@@ -5,13 +5,15 @@ import { perform, type Scene } from './act.ts';
 import type { Monitor } from './monitor.ts';
 import { nextPlan } from './operations.ts';
 import type { Site } from './site.ts';
+import { present } from './standing.ts';
 import type { Act } from './world.ts';
 
 /** Clients that work at once. */
 const WORKERS = 12;
-/** Of so many plans one is sent twice at once, and one is followed by a repeat of something older. */
+/** Of so many plans one is sent twice at once, one is followed by a repeat of something older, one by a look at standing. */
 const TWICE = 12;
 const AGAIN = 10;
+const LOOK = 6;
 
 export interface Load {
   /** Lets every client finish the request that it is at, and answers when all have. */
@@ -51,6 +53,11 @@ async function step(site: Site, scene: Scene, chosen: Choices): Promise<void> {
   const outcomes = await Promise.all([...plan, ...(twice ? plan : [])].map((act) => at(site, scene, act, chosen)));
   if (chosen.below(AGAIN) === 0 && scene.world.answered.length > 0) {
     await at(site, scene, chosen.pick(scene.world.answered.slice(-200)), chosen);
+  }
+  const ended = scene.world.ended.slice(-4);
+  const doors = site.doors();
+  if (chosen.below(LOOK) === 0 && ended.length > 0 && doors.length > 0) {
+    await present(chosen.pick(ended), chosen.pick(doors), scene.tally);
   }
   // Where nothing can be done, trying faster does not help.
   if (outcomes.every((outcome) => outcome === 'unknown' || outcome === 'broken')) await pause(20);

@@ -304,6 +304,7 @@ function certify(world: World, request: Request, how: Certifying, fresh = true):
 
 function markRevoked(world: World, held: Held, by: Door): void {
   endNow(held.revoke, by);
+  if (!world.revoked.has(held.serial)) world.ended.push(held);
   world.revoked.add(held.serial);
 }
 

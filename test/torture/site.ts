@@ -36,7 +36,7 @@ export interface Place {
 
 export const TRUST_DOMAIN = 'torture.example.com';
 /** How long a start, or the way back from a lost database, may take before it counts as failed. */
-export const RECOVERY_MS = 30_000;
+export const RECOVERY_MS = 60_000;
 
 /** What every installation is set up with beside its database: limits that the load does not meet. */
 export const CONFIG: Readonly<Record<string, unknown>> = {

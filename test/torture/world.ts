@@ -102,6 +102,8 @@ export class World {
   readonly answered: Act[] = [];
   /** Serial numbers of which somebody was told that they are revoked. */
   readonly revoked: Set<string> = new Set();
+  /** The same certificates, the newest last. */
+  readonly ended: Held[] = [];
   /** Acts under way. */
   readonly flying: Set<Act> = new Set();
   /** Acts of which nobody knows what became of them. */
