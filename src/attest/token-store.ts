@@ -149,6 +149,14 @@ export function withdrawTokensOf(batch: Batch, operator: string, now: number): v
   });
 }
 
+/** Pushes that all tokens are withdrawn which were made after `now`: by a clock that was ahead. */
+export function withdrawTokensMadeAfter(batch: Batch, now: number): void {
+  batch.writes.push({
+    sql: 'UPDATE join_token SET revoked_at = ? WHERE created_at > ? AND revoked_at IS NULL',
+    params: [now, now],
+  });
+}
+
 /**
  * Withdraws all tokens. For a database that was found to be older than what happened: which of them were used or
  * withdrawn since then, nobody knows.

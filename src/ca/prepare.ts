@@ -109,7 +109,8 @@ function lifetimeOf(issuer: Issuer, profile: Profile, request: LeafRequest, now:
   }
   if (now < issuer.notBefore) {
     throw new WritError('clock', 'The clock is behind the begin of the issuing authority.', {
-      remedy: 'Set the clock of this machine.',
+      remedy:
+        'Set the clock of this machine. If it is right now and had been ahead, run "writ ledger accept-clock" on the server’s machine.',
     });
   }
   const until = Math.min(issuer.notAfter, request.until ?? issuer.notAfter);

@@ -5,6 +5,7 @@ import type { Log } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
 import { readHierarchy } from '../ca/hierarchy.ts';
 import type { Input } from '../cli/command.ts';
+import type { Batch, Commit } from '../db/batch.ts';
 import type { Database } from '../db/database.ts';
 import { migrate } from '../db/migrate.ts';
 import { type Keyring, openKeyring } from '../keys/keyring.ts';
@@ -23,6 +24,8 @@ export interface Administration {
   readonly config: Config;
   readonly database: Database;
   readonly parts: ThreadParts;
+  /** As of the sequencer. */
+  acceptClock(batch: Batch): Promise<Commit>;
 }
 
 export const DATA_FLAG = {
@@ -58,7 +61,10 @@ export async function administer<T>(input: Input, log: Log, act: (opened: Admini
       const parts = await threadParts(means);
       const before = epoch.current();
       try {
-        const result = await act({ directory, config, database, parts });
+        const result = await act({
+          ...{ directory, config, database, parts },
+          acceptClock: (batch) => recorder.acceptClock(batch),
+        });
         // What the command then says is in force is so at every server: each polls the epoch more often than this.
         if (epoch.current() !== before) await pause(NOTICED_MS);
         return result;

@@ -24,9 +24,9 @@ export function requireAgreement({ before, now }: Reading, serverTime: number, m
     throw wrong(`${seconds(before - serverTime)} ahead of that of the database's machine`);
 }
 
-/** Throws `clock` when a clock is further than `most` behind the latest commit. */
+/** Throws `clock` when a clock is further than `most` behind the latest commit: one of the two is, or was, wrong. */
 export function requireProgress({ now }: Reading, latest: number, most: number): void {
-  if (now < latest - most) throw wrong(`${seconds(latest - now)} behind what is already recorded`);
+  if (now < latest - most) throw wrong(`${seconds(latest - now)} behind what is already recorded`, WAS_AHEAD);
 }
 
 /** The same as `requireAgreement` for a database that is not written to yet. Where it is on this machine there is nothing to compare. */
@@ -41,8 +41,10 @@ function seconds(ms: number): string {
   return `${Math.ceil(ms / 1000)} s`;
 }
 
-function wrong(how: string): WritError {
+function wrong(how: string, more = ''): WritError {
   return new WritError('clock', `the clock is ${how}`, {
-    remedy: 'Set the clock of this machine right; nothing is issued until then.',
+    remedy: `Set the clock of this machine right; nothing is issued until then.${more}`,
   });
 }
+
+const WAS_AHEAD = ' If it is right now and had been ahead, run "writ ledger accept-clock" on the server’s machine.';

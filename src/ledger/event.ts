@@ -6,6 +6,7 @@ const EVENT_TYPES = {
   // the log and the installation
   'log.started':
     'A log began. Names its keys and, when the tail of the log before was lost, that log’s last checkpoint.',
+  'log.clock_set_back': 'The clock had been ahead. Says from when to when it went; what follows has the smaller times.',
   'backup.made': 'A backup was written; says the size of the log in it.',
   'restore.replayed': 'Revocations that only the anchor still knew were recorded again after a restore.',
   'passphrase.changed': 'Every private key was sealed under another passphrase.',

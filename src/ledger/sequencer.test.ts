@@ -195,6 +195,27 @@ describe('Sequencer', () => {
       await sequencer.commit(change('z'));
     }));
 
+  it('goes back to an earlier time only where that is put on record', () =>
+    withLedger(async (ledger) => {
+      const { sequencer, clock } = ledger;
+      clock.set(NOW + 1_000_000);
+      await sequencer.commit(change('x'));
+      clock.set(NOW);
+      await assert.rejects(sequencer.commit(change('y')), { code: 'clock' });
+      const record = newBatch();
+      record.events.push({ type: 'log.clock_set_back', subjects: [], body: { from: 'a', to: 'b' } });
+      const [recorded, neighbour] = await Promise.allSettled([
+        sequencer.acceptClock(record),
+        sequencer.commit(change('y')),
+      ]);
+      assert.deepEqual([recorded.status, neighbour.status], ['fulfilled', 'fulfilled']);
+      assert.equal((await readHead(ledger.database))?.time, NOW);
+      clock.set(NOW - 11_000);
+      await assert.rejects(sequencer.commit(change('z')), { code: 'clock' });
+      clock.set(NOW + 1);
+      await sequencer.commit(change('z'));
+    }));
+
   it('refuses at once what it cannot queue, and what is no event', () =>
     withLedger(
       async ({ sequencer }) => {

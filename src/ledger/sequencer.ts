@@ -65,6 +65,8 @@ export interface SequencerStatus {
 
 /** One waiting act. `cosign` ones carry an empty batch; they ask that the head be cosigned in the group they join. */
 interface Pending extends GroupMember {
+  /** The head may take the clock's time though it is far behind its own. */
+  readonly acceptsClock?: boolean;
   readonly resolve: (commit: Commit) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -166,6 +168,24 @@ export class Sequencer {
       return Promise.reject(error);
     }
     return this.submit(encoded);
+  }
+
+  /**
+   * Commits a batch that says on record that the clock had been ahead, and lets the head's time go back to what the clock
+   * shows now. The only way in which that time ever goes back.
+   */
+  acceptClock(batch: Batch): Promise<Commit> {
+    const { clock, random } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#queue.push({
+        batch: encodeBatch(batch, clock, random),
+        cosign: false,
+        acceptsClock: true,
+        resolve,
+        reject,
+      });
+      this.#schedule();
+    });
   }
 
   /** Commits a batch that was encoded elsewhere. The contract is that of `CommitBatch`. */
@@ -324,10 +344,12 @@ export class Sequencer {
     const before = clock.now();
     const head = await lockHead(tx, database.engine);
     const now = clock.now();
-    requireProgress({ before, now }, head.time, clockBehind);
+    const acceptsClock = group.some((pending) => pending.acceptsClock === true);
+    if (!acceptsClock) requireProgress({ before, now }, head.time, clockBehind);
     if (head.serverTime !== undefined) requireAgreement({ before, now }, head.serverTime, clockOff);
     const edge = await this.#edgeAt(tx, head);
-    const written = await writeGroup(tx, group, { head, edge, signer, now, partitions, onRefusal });
+    const from = acceptsClock ? { ...head, time: now } : head;
+    const written = await writeGroup(tx, group, { head: from, edge, signer, now, partitions, onRefusal });
     return { ...written, known: { head: written.head, edge, signer } };
   }
 

@@ -1,6 +1,7 @@
 /** A clock that jumps: back, what is recorded would be overtaken, so nothing is; forth, what is past its time is. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -76,4 +77,51 @@ test('a clock that goes forth ends what is past its time, and going back again i
   const error = await failureOf(issue(leaf.instance));
   assert.equal(error.code, 'clock');
   client.close();
+});
+
+test('after a clock that was far ahead there is a way back, on record', async () => {
+  const scratch = scratchDirectory();
+  const clock = testClock(scratch);
+  const data = join(scratch, 'writ-data');
+  // Far enough for the issuing authority to be succeeded by one that has not begun.
+  const ahead = 100 * 24 * HOUR_MS;
+  const first = await run(data, clock.options);
+  const { instance, serial: before } = await first.letIn('planner');
+  await first.server.stop();
+  await clock.set(ahead);
+  const second = await run(data, clock.options);
+  const bea = join(scratch, 'bea.json');
+  const added = await writ(['operator', 'add', 'bea', '--out', bea, '--data', data], {
+    ...clock.options,
+    cwd: scratch,
+  });
+  assert.equal(added.code, 0, added.stderr);
+  const { chain } = JSON.parse(readFileSync(bea, 'utf8')) as { chain: readonly string[] };
+  const early = new X509Certificate(chain[0]!).serialNumber.toLowerCase();
+  await second.server.stop();
+  await clock.set(0);
+  assert.match(refusalOf(await failureOf(run(data, clock.options))), /^clock: /);
+
+  const acceptClock = (...flags: string[]) =>
+    writ(['ledger', 'accept-clock', '--data', data, ...flags], { ...clock.options, cwd: scratch });
+  const dry = await acceptClock('--dry-run');
+  assert.equal(dry.code, 0, dry.stderr);
+  assert.match(refusalOf(await failureOf(run(data, clock.options))), /^clock: /, 'a dry run changes nothing');
+  const accepted = await acceptClock('--yes');
+  assert.equal(accepted.code, 0, accepted.stderr);
+  const again = await acceptClock('--yes');
+  assert.equal(again.code, 8, again.stdout);
+
+  const third = await run(data, clock.options);
+  const status = async (serial: string) => (await third.get(`/v1/certificates/${serial}`))['status'];
+  assert.deepEqual([await status(before), await status(early)], ['active', 'revoked']);
+  await third.issue(instance);
+  const { items } = await third.get<{ items: { type: string; body: Record<string, string> }[] }>(
+    '/v1/ledger/entries?limit=200',
+  );
+  const found = items.find(({ type }) => type === 'log.clock_set_back')!;
+  assert.ok(Date.parse(found.body['from']!) - Date.parse(found.body['to']!) > ahead - HOUR_MS);
+  await third.server.stop();
+  const verified = await writ(['ledger', 'verify', '--data', data], { ...clock.options, cwd: scratch });
+  assert.equal(verified.code, 0, verified.stdout);
 });

@@ -17,12 +17,13 @@ import { ledgerNoteKeys, ledgerSigners, openLedgerKeys } from '../ledger-keys.ts
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
 import { logOptions } from '../recorder.ts';
 import { type StillLedger, withStillLedger } from '../still-ledger.ts';
+import { acceptClockCommand } from './accept-clock.ts';
 
 /** So many findings are printed; all are counted. */
 const MOST_PRINTED = 100;
 
 export function ledgerCommands(log: () => Log): readonly Command[] {
-  return [verifyCommand(log), newLogCommand(log)];
+  return [verifyCommand(log), newLogCommand(log), acceptClockCommand(log)];
 }
 
 function verifyCommand(log: () => Log): Command {
