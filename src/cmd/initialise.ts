@@ -40,8 +40,11 @@ export interface NewInstallation {
   readonly rootKeyOut?: string;
   /** True to put Writ under somebody else's root. */
   readonly externalRoot: boolean;
-  /** True for one more replica: an installation that is there, or that another makes meanwhile, is not refused. */
-  readonly join?: boolean;
+  /**
+   * Whether an installation that is there, or that another machine makes meanwhile, is gone on with as one more replica:
+   * never (the default), where there is one, or that and nothing else.
+   */
+  readonly join?: 'no' | 'may' | 'only';
 }
 
 export interface Initialised {
@@ -68,10 +71,10 @@ const MOST_CONFLICTS = 5;
  * before the next and is found done when it is run again, so a crash in between costs another run and nothing else. Of
  * several processes that begin on one database, each step is done by one, and the others go on from there.
  *
- * Where there is an installation already it is joined, when that is `wanted`; otherwise this throws `conflict`.
+ * Where there is an installation already this throws `conflict`, unless it is `wanted` to join it.
  */
 export async function initialise(wanted: NewInstallation, means: Means): Promise<Initialised> {
-  const { config, join } = wanted;
+  const { config, join = 'no' } = wanted;
   // What init is about to decide is refused before anything is written.
   const trustDomain = parseTrustDomain(config.trustDomain, '--trust-domain');
   const fault = nameConstraintFault(trustDomain);
@@ -88,10 +91,16 @@ export async function initialise(wanted: NewInstallation, means: Means): Promise
     await migrate(database);
     for (let conflicts = 0; ; conflicts++) {
       const present = await readHierarchy(database);
-      if (present !== undefined && join !== true) {
+      if (present !== undefined && join === 'no') {
         throw new WritError('conflict', 'There is an installation here already', {
           field: '--data',
-          remedy: 'Start it with "writ start", or name another directory.',
+          remedy: 'Start it with "writ start", join it with --join, or name another directory.',
+        });
+      }
+      if (present === undefined && join === 'only') {
+        throw new WritError('not_found', 'There is no installation in this database', {
+          field: '--join',
+          remedy: 'Make it first, on one machine and without --join, or name the right database.',
         });
       }
       if (present !== undefined) requireTrustDomain(config, present);

@@ -67,10 +67,14 @@ test('of two machines without a passphrase one makes it, the other says to bring
 test('a configuration that is not that of the installation is refused', { skip }, async () => {
   const site = await newSite();
   const first = site.machine();
+  const nothing = await first.cli(['init', '--config', first.config, '--join']);
+  assert.deepEqual([nothing.code, /There is no installation in this database/.test(nothing.stderr)], [3, true]);
   assert.equal((await first.cli(['init', '--config', first.config])).code, 0);
   const again = await first.cli(['init', '--config', first.config]);
   assert.equal(again.code, 8);
   assert.match(again.stderr, /There is an installation here already/);
+  const joining = site.machine();
+  assert.equal((await joining.cli(['init', '--config', joining.config, '--join'])).code, 0);
 
   const other = site.machine({ trustDomain: 'other.example.com' });
   const fault = await faultOf(other.start());

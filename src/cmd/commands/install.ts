@@ -11,7 +11,7 @@ import { isKeyAlgorithm, KEY_ALGORITHMS } from '../../keys/generate.ts';
 import { DATA_FLAG } from '../administration.ts';
 import { type Config, defaultConfig, readConfig } from '../config.ts';
 import { type DataDirectory, dataDirectory, isInitialised } from '../data-directory.ts';
-import { type Initialised, initialise } from '../initialise.ts';
+import { type Initialised, initialise, type NewInstallation } from '../initialise.ts';
 import { LISTEN_FLAGS, withListenFlags } from '../listen-flags.ts';
 import { openLog } from '../log.ts';
 import { PASSPHRASE_FLAGS, passphraseSource } from '../passphrase.ts';
@@ -62,6 +62,7 @@ export function initCommand(): Command {
         value: 'file',
         summary: 'live under an existing root: write the request for our intermediate here',
       },
+      { name: 'join', summary: 'be one more replica of the installation that is in the database, with its passphrase' },
       ...PASSPHRASE_FLAGS,
     ],
     examples: [
@@ -73,12 +74,23 @@ export function initCommand(): Command {
         line: 'writ init --trust-domain agents.example.com --csr intermediate.csr',
         does: 'puts Writ under your own root',
       },
+      {
+        line: 'writ init --config writ.json --join --passphrase-file passphrase',
+        does: 'sets up a second machine on the same PostgreSQL',
+      },
     ],
     async run(input, terminal) {
       const directory = dataDirectory(input.flag('data')!);
-      terminal.progress('making keys and authorities');
-      const made = await install(input, directory, openLog('warn', 'main'));
       const csr = input.flag('csr');
+      if (input.has('join') && csr !== undefined) {
+        throw new WritError('bad_request', 'One more replica has the authorities of the others', {
+          field: '--csr',
+          remedy: 'Leave out --csr or --join.',
+        });
+      }
+      terminal.progress('making keys and authorities');
+      const join = input.has('join') ? 'only' : 'no';
+      const made = await install(input, directory, openLog('warn', 'main'), { join });
       if (csr !== undefined) writeNew(csr, encodePem('CERTIFICATE REQUEST', made.request!));
       terminal.result(
         {
@@ -104,12 +116,12 @@ export function initCommand(): Command {
   };
 }
 
-/** Makes the installation that the flags describe; with `join`, or goes on with the one that is in the database. */
+/** Makes the installation that the flags describe, or as `join` says goes on with the one that is in the database. */
 export function install(
   input: Input,
   directory: DataDirectory,
   log: Log,
-  { join = false }: { readonly join?: boolean } = {},
+  { join = 'no' }: Pick<NewInstallation, 'join'> = {},
 ): Promise<Initialised> {
   const algorithm = input.flag('algorithm')!;
   if (!isKeyAlgorithm(algorithm)) throw new TypeError('the flag has been checked against the same list');

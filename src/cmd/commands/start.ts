@@ -128,7 +128,7 @@ async function installIfEmpty(input: Input, terminal: Terminal, directory: DataD
     }
   }
   terminal.progress('making keys and authorities');
-  await install(input, directory, log, { join: true });
+  await install(input, directory, log, { join: 'may' });
 }
 
 async function open(
