@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, hash, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hash, hkdfSync, randomBytes } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
 
@@ -98,7 +98,7 @@ export function parseIdempotencyKey(header: string): string {
 /** Binds a key to its request. Reads and commits nothing by itself. */
 export function idempotencyOf(request: KeyedRequest, reader: AnswerReader, clock: Clock): Idempotency {
   const scope = hash('sha256', `${request.caller}\n${request.route}\n${request.key}`, 'buffer');
-  const digest = createHash('sha256').update(`${request.target}\n`).update(request.body).digest();
+  const digest = hash('sha256', Buffer.concat([Buffer.from(`${request.target}\n`), request.body]), 'buffer');
   return {
     async first() {
       const row = await reader.get(FIND, [scope, clock.now()]);

@@ -68,7 +68,8 @@ async function certify(
   if (!verdict.allowed) throw refused(request, verdict, holder);
   // Also for a repeat: a holder that was stopped meanwhile is handed nothing any more.
   if (holder.fault !== undefined) throw holder.fault;
-  const first = await idempotency?.first();
+  // Where nothing but the commit can refuse a repeat, that finds it, and the look comes after: most requests are no repeat.
+  const first = fresh || order.repeatReachesCommit !== true ? await idempotency?.first() : undefined;
   if (first?.kind === 'reference') {
     // A replacement revokes, and what it revoked may not be in the anchor yet.
     if (order.event === 'certificate.replaced') await whenAnchored(parts.commit);

@@ -19,6 +19,8 @@ export interface Order {
   readonly csr: Uint8Array;
   readonly wish: Wish;
   readonly idempotency?: Idempotency | undefined;
+  /** What the act changes lets a repeat of it come as far as the commit, which knows the idempotency key. */
+  readonly repeatReachesCommit?: true;
   /** The certificate on the strength of which this one is asked for. */
   readonly previous?: Uint8Array | undefined;
   /** Step 2. `fresh`: what is remembered may be out of date. Throws what the caller may be told. */

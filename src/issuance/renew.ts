@@ -25,6 +25,7 @@ export function renewCertificate(
       csr: request.csr,
       wish: request.wish ?? {},
       idempotency: request.idempotency,
+      repeatReachesCommit: true,
       previous: caller.serial,
       holder: (fresh) => callersOwn(caller, parts, fresh),
     },

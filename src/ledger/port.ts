@@ -7,8 +7,9 @@ import { type EncodedBatch, encodeBatch } from './encode.ts';
 import { type Packed, Packer, Unpacker } from './port-codec.ts';
 
 /**
- * From a request thread to the writer and back. A thread packs all batches of one microtask into one message; batches
- * are numbered in the order in which they were sent, and the writer answers by number, in whatever order they end.
+ * From a request thread to the writer and back. A thread packs all batches of one turn of its event loop into one
+ * message, since waking the writer costs more than a batch does. Batches are numbered in the order in which they were
+ * sent, and the writer answers by number, in whatever order they end.
  */
 interface Answers {
   /** Number and first leaf of each committed batch, in turn. */
@@ -109,7 +110,7 @@ export function commitClient(
       } catch (error) {
         return Promise.reject(error);
       }
-      if (outbox.length === 0) queueMicrotask(flush);
+      if (outbox.length === 0) setImmediate(flush);
       outbox.push(encoded);
       const number = sent++;
       return new Promise((resolve, reject) => waiting.set(number, { resolve, reject }));

@@ -49,7 +49,11 @@ function encode(value: CanonicalValue, depth: number): string {
   return `${object}}`;
 }
 
+/** Short ASCII without quote, backslash and controls: most strings, and quicker to see than to have escaped. */
+const PLAIN = /^[ !#-[\]-~]{0,100}$/;
+
 function text(value: string): string {
+  if (PLAIN.test(value)) return `"${value}"`;
   if (!value.isWellFormed()) throw refused('a string with a lone surrogate');
   return JSON.stringify(value);
 }

@@ -104,28 +104,49 @@ const AGENT_FACTS: FactTypes = {
   modelName: 'text?',
 };
 
-/** What is wrong with the shape of a request, as a sentence; undefined when it is as `SHAPES` says. */
-export function shapeFault(request: AccessRequest): string | undefined {
-  if (!Object.hasOwn(SHAPES, request.action)) return 'There is no such action.';
-  const shape = SHAPES[request.action];
-  const { type, facts = {} } = request.resource;
-  if (!shape.resources.includes(type)) return `An action ${request.action} is not done to a resource of type ${type}.`;
-  const described = type === 'Agent' || type === 'Service' ? AGENT_FACTS : {};
-  const { context = {} } = request;
-  return factsFault(facts, described) ?? factsFault(context, { ...shape.context, ...shape.guardOnly });
+/** Types by name, and what may not be absent. */
+interface Expected {
+  readonly types: ReadonlyMap<string, FactType>;
+  readonly required: readonly string[];
 }
 
-function factsFault(facts: Readonly<Record<string, unknown>>, types: FactTypes): string | undefined {
+function expected(...groups: readonly FactTypes[]): Expected {
+  const types = new Map(groups.flatMap((group) => Object.entries(group)));
+  return { types, required: [...types.keys()].filter((name) => !types.get(name)!.endsWith('?')) };
+}
+
+const OF_AGENT = expected(AGENT_FACTS);
+const OF_OTHERS = expected();
+const OF_REQUEST: ReadonlyMap<string, Expected> = new Map(
+  Object.entries(SHAPES).map(([action, { context, guardOnly }]) => [action, expected(context, guardOnly)]),
+);
+
+/** What is wrong with the shape of a request, as a sentence; undefined when it is as `SHAPES` says. */
+export function shapeFault({ action, resource, context = {} }: AccessRequest): string | undefined {
+  const ofRequest = OF_REQUEST.get(action);
+  if (ofRequest === undefined) return 'There is no such action.';
+  const { type, facts = {} } = resource;
+  if (!SHAPES[action].resources.includes(type)) {
+    return `An action ${action} is not done to a resource of type ${type}.`;
+  }
+  return (
+    factsFault(facts, type === 'Agent' || type === 'Service' ? OF_AGENT : OF_OTHERS) ?? factsFault(context, ofRequest)
+  );
+}
+
+function factsFault(facts: Readonly<Record<string, unknown>>, { types, required }: Expected): string | undefined {
   for (const name of Object.keys(facts)) {
-    if (!Object.hasOwn(types, name)) return 'The request has a fact that nothing is known of.';
+    const type = types.get(name);
+    if (type === undefined) return 'The request has a fact that nothing is known of.';
+    const value = facts[name];
+    if (value === undefined ? !type.endsWith('?') : !isOf(value, type)) return lacks(name);
   }
-  for (const [name, type] of Object.entries(types)) {
-    const value = Object.hasOwn(facts, name) ? facts[name] : undefined;
-    if (value === undefined ? !type.endsWith('?') : !isOf(value, type)) {
-      return `The request lacks the fact ${name}, or has it with another type.`;
-    }
-  }
-  return undefined;
+  const absent = required.find((name) => !Object.hasOwn(facts, name));
+  return absent === undefined ? undefined : lacks(absent);
+}
+
+function lacks(name: string): string {
+  return `The request lacks the fact ${name}, or has it with another type.`;
 }
 
 function isOf(value: unknown, type: FactType): boolean {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import { type ResourceLimits, Worker } from 'node:worker_threads';
 import type { FromRequest, FromWriter, RequestData, ToRequest, ToWriter, WriterData } from './messages.ts';
 import { sibling } from './sibling.ts';
 import { fromMembers } from './thread-error.ts';
@@ -27,13 +27,24 @@ export async function startRequestThread(data: RequestData, onLoss: (error: Erro
   return { ...thread, ports: (ready as Extract<FromRequest, { kind: 'ready' }>).ports };
 }
 
+/**
+ * Limits of each thread's memory. With Node's default of 48 MB for young objects, the requests that wait for a commit are
+ * copied again and again.
+ */
+export const THREAD_LIMITS: ResourceLimits = { maxYoungGenerationSizeMb: 192 };
+
 async function start<To, From extends FromWriter | FromRequest>(
   name: string,
   workerData: object,
   transferList: readonly import('node:worker_threads').MessagePort[],
   onLoss: (error: Error) => void,
 ): Promise<{ thread: Thread<To>; ready: From }> {
-  const worker = new Worker(sibling(import.meta.url, name), { workerData, transferList: [...transferList], name });
+  const worker = new Worker(sibling(import.meta.url, name), {
+    workerData,
+    transferList: [...transferList],
+    name,
+    resourceLimits: THREAD_LIMITS,
+  });
   let stopped = false;
   const ended = new Promise<void>((resolve) => {
     worker.once('exit', () => {

@@ -11,10 +11,16 @@ const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
  * decimal or hexadecimal, is an IPv4 address to some reader or other (RFC 1123 §2.1, URL Standard §3.5), never a host.
  */
 export function isHostName(text: string): boolean {
+  if (text === lastGood) return true;
   if (text.length > 253) return false;
   const labels = text.toLowerCase().split('.');
-  return labels.every((label) => LABEL.test(label)) && !/^(\d+|0x[0-9a-f]*)$/.test(labels.at(-1)!);
+  if (!labels.every((label) => LABEL.test(label)) || /^(\d+|0x[0-9a-f]*)$/.test(labels.at(-1)!)) return false;
+  lastGood = text;
+  return true;
 }
+
+/** Identities of one trust domain name the same host, one after the other. */
+let lastGood = '';
 
 /** True for one of these names and whatever is below one; all in lower case. */
 export function isWithinSubtrees(name: string, subtrees: readonly string[]): boolean {
