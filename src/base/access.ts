@@ -17,6 +17,11 @@ export interface Caller {
   readonly operator?: string;
   /** Serial number (content octets) of the certificate presented, whose status was checked for this request. */
   readonly serial?: Uint8Array;
+  /**
+   * The certificate presented was superseded by the caller's own replacement. Only what says so (`Route.repeats`) hears
+   * of such a caller, and gives it nothing but the answer to that very request.
+   */
+  readonly superseded?: true;
   /** SHA-256 of the SubjectPublicKeyInfo presented. */
   readonly spkiHash?: Uint8Array;
 }

@@ -27,6 +27,13 @@ export type Identify = (presented: Presented) => Peer;
  */
 export type Standing = (caller: Caller) => WritError | undefined | Promise<WritError | undefined>;
 
+/** Why a certificate is not good that its holder has replaced itself: it may ask again for the answer that it lost. */
+export class Superseded extends WritError {
+  constructor(message: string, remedy: string) {
+    super('revoked', message, { remedy });
+  }
+}
+
 /** The outcome of the one verification of a connection. `none`: no certificate was presented. */
 export type Identity = Peer | WritError | 'none';
 

@@ -44,6 +44,11 @@ export interface Route {
   readonly path: string;
   /** `public` is answered without looking at a certificate; `caller` needs one that is good now. */
   readonly access: 'public' | 'caller';
+  /**
+   * A request here may supersede the certificate that it is made with. A repeat under its idempotency key is let through
+   * with `Caller.superseded`; the handler gives it the first answer or refuses.
+   */
+  readonly repeats?: boolean;
   /** Largest body in octets. Absent: 64 KiB; a GET takes none. */
   readonly bodyLimit?: number;
   handle(exchange: Exchange): Reply | Promise<Reply>;

@@ -7,7 +7,7 @@ import type { Caller } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
 import { hasBody, readBody } from './body.ts';
-import { authenticate, type Identify, type Identity, identityOf, type Standing } from './client-cert.ts';
+import { authenticate, type Identify, type Identity, identityOf, type Standing, Superseded } from './client-cert.ts';
 import { clientFault, endWithReply } from './client-error.ts';
 import { type Concurrency, createConcurrency } from './concurrency.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
@@ -173,12 +173,14 @@ export class HttpServer {
       if (route === undefined) throw new MethodNotAllowed(match.resource.allow);
       let caller = ANONYMOUS;
       if (route.access === 'caller') {
-        caller = await this.#authenticate(connection);
+        caller = await this.#authenticate(connection, route, request);
         if (route.method !== 'GET') this.#admitWrite(connection, started);
       }
       const body = await this.#body(request, route, connection);
       // A body takes as long as its sender likes: who was good when it began may have been stopped by now.
-      if (route.access === 'caller' && route.method !== 'GET') caller = await this.#authenticate(connection);
+      if (route.access === 'caller' && route.method !== 'GET') {
+        caller = await this.#authenticate(connection, route, request);
+      }
       const { params } = match;
       const query = mark === -1 ? '' : target.slice(mark + 1);
       const answer = route.handle({ id, method, target, query, params, headers: request.headers, body, caller });
@@ -194,8 +196,19 @@ export class HttpServer {
   }
 
   /** Who calls, as of now. Throws why nobody does. */
-  #authenticate({ identity }: Connection): Caller | Promise<Caller> {
-    return authenticate(identity, this.#options.clock.now(), this.#standing);
+  #authenticate(connection: Connection, route: Route, { headers }: IncomingMessage): Caller | Promise<Caller> {
+    if (route.repeats === true && headers['idempotency-key'] !== undefined) return this.#authenticateRepeat(connection);
+    return authenticate(connection.identity, this.#options.clock.now(), this.#standing);
+  }
+
+  /** The same of a request that may be the repeat of one which superseded the certificate that it is made with. */
+  async #authenticateRepeat({ identity }: Connection): Promise<Caller> {
+    try {
+      return await authenticate(identity, this.#options.clock.now(), this.#standing);
+    } catch (error) {
+      if (!(error instanceof Superseded) || identity === 'none' || identity instanceof WritError) throw error;
+      return { ...identity.caller, superseded: true };
+    }
   }
 
   readonly #standing: Standing = (caller) =>

@@ -13,6 +13,9 @@ import type { CertificateRequest } from './request.ts';
 /**
  * As a renewal, and in the same act the certificate before is revoked as superseded. Without `serial` it is the one that
  * the caller presents. Its key may go on: only other causes block a key.
+ *
+ * Whoever replaced the certificate that it presents, and lost the answer, has nothing left but the superseded one. The
+ * repeat under the same idempotency key gets that answer while its certificate still holds, and nothing else.
  */
 export function replaceCertificate(
   caller: Caller,
@@ -20,8 +23,9 @@ export function replaceCertificate(
   parts: IssuanceParts,
 ): Promise<IssuedCertificate> {
   const { csr, wish = {}, idempotency, serial = caller.serial } = request;
+  const repeating = caller.superseded === true;
   let before: CertificateRow | undefined;
-  return issueCertificate(
+  const issued = issueCertificate(
     {
       caller,
       action: 'certificate.replace',
@@ -35,7 +39,7 @@ export function replaceCertificate(
         before = await readCertificate(parts.certificates, serial);
         return holderOf(caller, before, parts, fresh);
       },
-      fault: () => faultOf(before, parts.clock.now()),
+      fault: () => (repeating ? revoked() : faultOf(before, parts.clock.now())),
       async also(batch, certificate) {
         const stop = { at: certificate.issuedAt, cause: 'superseded_by_renewal', caller: caller.id } as const;
         await revokeCertificateRow(parts.certificates, batch, before!, stop);
@@ -43,6 +47,18 @@ export function replaceCertificate(
     },
     parts,
   );
+  return repeating ? issued.then((first) => requireSuccessor(first, caller, parts)) : issued;
+}
+
+/** The first answer, if it is the caller's own next certificate and that is not revoked in its turn. */
+async function requireSuccessor(
+  first: IssuedCertificate,
+  caller: Caller,
+  { certificates }: IssuanceParts,
+): Promise<IssuedCertificate> {
+  const row = await readCertificate(certificates, first.serial);
+  if (row === undefined || row.revoked !== undefined || first.id !== caller.id) throw revoked();
+  return first;
 }
 
 /** Whose certificate it is. One that is not there is treated like that of an instance that is not there. */
@@ -57,15 +73,17 @@ async function holderOf(
 }
 
 function faultOf(before: CertificateRow | undefined, now: number): WritError | undefined {
-  if (before?.revoked !== undefined) {
-    return new WritError('revoked', 'The certificate was revoked, which is for ever.', {
-      field: '/serial',
-      remedy: 'Renew with another certificate of the instance, or enrol a new one.',
-    });
-  }
+  if (before?.revoked !== undefined) return revoked();
   if (before !== undefined && before.expiresAt > now) return undefined;
   return new WritError('expired', 'The certificate has expired, so there is nothing to replace.', {
     field: '/serial',
     remedy: 'Have one issued for the instance, or enrol a new one.',
+  });
+}
+
+function revoked(): WritError {
+  return new WritError('revoked', 'The certificate was revoked, which is for ever.', {
+    field: '/serial',
+    remedy: 'Renew with another certificate of the instance, or enrol a new one.',
   });
 }

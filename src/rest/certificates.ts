@@ -101,6 +101,7 @@ export function certificateOperations(certificates: Certificates): Operation[] {
       path: '/v1/certificates/replace',
       access: 'caller',
       action: 'certificate.replace',
+      repeats: true,
       summary: 'As a renewal, and the certificate before is revoked as superseded in the same act.',
       body: replaceCertificate,
       status: 201,

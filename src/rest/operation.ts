@@ -34,6 +34,8 @@ export interface Operation<P = unknown, Q = unknown, B = unknown, A = unknown> {
   readonly access: 'public' | 'caller';
   /** What policy is asked about, where it is. */
   readonly action?: Action;
+  /** As of a route. */
+  readonly repeats?: boolean;
   readonly summary: string;
   /** Parameters of the path by the names in its template. */
   readonly params?: Schema<P>;
@@ -82,6 +84,7 @@ export function routeOf(given: Operation, parts: OperationParts): Route {
     method,
     path,
     access,
+    ...(given.repeats === undefined ? {} : { repeats: given.repeats }),
     ...(writes ? { bodyLimit: bodyLimit ?? DEFAULT_BODY_LIMIT } : {}),
     async handle(exchange) {
       const params = given.params === undefined ? NOTHING : parse(given.params, named(names, exchange.params), 'path');

@@ -45,7 +45,8 @@ export async function actingFor(
       return verdict;
     },
     async commit(batch) {
-      if (begun) return commit(batch);
+      // What records and changes nothing, and only waits for what is recorded, is no act of the caller.
+      if (begun || (batch.writes.length === 0 && batch.events.length === 0)) return commit(batch);
       const again = newBatch();
       if (looksAt.policy && version !== undefined) requirePolicyVersion(again, version);
       const checks = [...standing.checks, ...again.checks, ...batch.checks];

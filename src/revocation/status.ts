@@ -7,6 +7,7 @@ import type { Epoch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import { EpochCache } from '../db/epoch-cache.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
+import { Superseded } from '../http/client-cert.ts';
 import { readOperator } from '../registry/operator.ts';
 import { readStanding, type Standing, standingFault } from '../registry/standing.ts';
 
@@ -85,7 +86,9 @@ export class CertificateStatus {
     const { certificates, reader, standings, clock } = this.#parts;
     const certificate = await readCertificate(certificates, serial);
     if (certificate === undefined) return UNKNOWN;
-    if (certificate.revoked !== undefined) return REVOKED;
+    if (certificate.revoked !== undefined) {
+      return certificate.revoked.cause === 'superseded_by_renewal' ? SUPERSEDED : REVOKED;
+    }
     const { instance, kind, name } = certificate;
     if (instance !== undefined) {
       const standing = await standings.read(instance, async () => (await readStanding(reader, instance))!);
@@ -104,6 +107,7 @@ function faultOf(standing: CertificateStanding, caller: Caller): WritError | und
     const code = standing === STALE ? 'unavailable' : 'not_authenticated';
     return new WritError(code, message, { remedy: code === 'unavailable' ? 'Repeat the request in a moment.' : ENROL });
   }
+  if (standing === SUPERSEDED) return new Superseded(message, ENROL);
   return new WritError(state, message, { remedy: state === 'inactive' ? 'Ask the team that owns it.' : ENROL });
 }
 
@@ -115,6 +119,7 @@ function isCallers({ kind, name, instance }: CertificateRow, caller: Caller): bo
 const ENROL = 'Enrol a new instance with a join token, or present another certificate.';
 const UNKNOWN_HOLDER = { code: 'revoked', message: 'The holder of the certificate is not known any more.' } as const;
 const REVOKED = { state: 'revoked', message: 'The certificate was revoked, which is for ever.' } as const;
+const SUPERSEDED = { state: 'revoked', message: 'The certificate was replaced, and revoked with it.' } as const;
 const REMOVED = { state: 'revoked', message: 'The operator was removed, which is for ever.' } as const;
 const EXPIRED = { state: 'expired', message: 'The certificate has expired.' } as const;
 const UNKNOWN = { state: 'unknown', message: 'The certificate is not one that this installation knows.' } as const;
