@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CERTIFICATES } from '../src/ca/certificates.ts';
@@ -11,6 +10,7 @@ import { fillStore } from './fill.ts';
 import { ADMINISTRATOR, type Member, makeFleet, newRequest } from './fleet.ts';
 import { type Installation, makeInstallation, openInstallation } from './installation.ts';
 import { type SharedClock, sharedClock } from './shared-clock.ts';
+import { copyInstallation } from './stage.ts';
 import { percentile } from './statistics.ts';
 
 export interface GrowthOptions {
@@ -37,9 +37,8 @@ const QUESTIONS = ['issue', 'renew', 'at', 'list'] as const;
 
 /** How the same questions fare in a small and in a large store, sample by sample in turn; and how expired rows go. */
 export async function measureGrowth(directory: string, options: GrowthOptions): Promise<Record<string, number>> {
-  const small = await fill(join(directory, 'small'), options.small, options);
-  const before = octets(small);
-  const large = await fill(join(directory, 'large'), options.large, options);
+  const { small, large } = await makeStores(directory, options);
+  const grown = (await octets(large)) - (await octets(small));
   const times: Record<string, [number[], number[]]> = {};
   for (const question of QUESTIONS) {
     const [s, l]: [number[], number[]] = [[], []];
@@ -51,7 +50,7 @@ export async function measureGrowth(directory: string, options: GrowthOptions): 
     times[question] = [s, l];
   }
   const figures: Record<string, number> = {
-    bytes_per_certificate: (octets(large) - before) / (options.large - options.small),
+    bytes_per_certificate: grown / (options.large - options.small),
   };
   for (const question of QUESTIONS) {
     const [s, l] = times[question]!;
@@ -66,19 +65,37 @@ export async function measureGrowth(directory: string, options: GrowthOptions): 
   return figures;
 }
 
-async function fill(path: string, size: number, { agents, progress }: GrowthOptions): Promise<Store> {
+/** The large store is the small one that has gone on. */
+async function makeStores(
+  directory: string,
+  { small, large, agents, progress }: GrowthOptions,
+): Promise<{ small: Store; large: Store }> {
   const begun = Date.now();
-  const clock = sharedClock();
-  clock.set(begun);
-  const data = join(path, 'writ-data');
+  const clock = clockAt(begun);
+  const data = join(directory, 'small', 'writ-data');
   await makeInstallation(data, clock);
   const installation = await openInstallation(data, clock);
   const enrolled = await makeFleet(installation, agents, 1);
-  const fleet = await fillStore(installation, clock, enrolled, {
-    count: size - agents,
-    stepMs: RENEWED_EVERY_MS / agents,
-    progress: (done) => progress(`${done} of ${size} certificates`),
+  const stepMs = RENEWED_EVERY_MS / agents;
+  const fleet = await fillStore(installation, clock, enrolled, { count: small - agents, stepMs, progress: () => {} });
+  await installation.close();
+  const copy = await openStore(copyInstallation(data, join(directory, 'large')), clockAt(clock.now()), begun);
+  const grown = await fillStore(copy.installation, copy.clock, fleet, {
+    count: large - small,
+    stepMs,
+    progress: (done) => done % 20_000 === 0 && progress(`${small + done} of ${large} certificates`),
   });
+  return { small: { ...(await openStore(data, clock, begun)), fleet }, large: { ...copy, fleet: grown } };
+}
+
+function clockAt(time: number): SharedClock {
+  const clock = sharedClock();
+  clock.set(time);
+  return clock;
+}
+
+async function openStore(data: string, clock: SharedClock, begun: number): Promise<Omit<Store, 'fleet'>> {
+  const installation = await openInstallation(data, clock);
   const { parts } = installation;
   const report: ReportParts = {
     reader: parts.reader,
@@ -88,7 +105,7 @@ async function fill(path: string, size: number, { agents, progress }: GrowthOpti
     chain: (issuer) => parts.authority.chain(issuer),
     clock,
   };
-  return { installation, clock, begun, fleet, report };
+  return { installation, clock, begun, report };
 }
 
 /** Milliseconds that one question took. */
@@ -139,7 +156,9 @@ async function measurePurge({ installation, clock, fleet }: Store): Promise<Reco
   return { purge_stall_ms: longest, purged_partitions: dropped };
 }
 
-function octets({ installation }: Store): number {
-  const { database } = installation.directory;
-  return statSync(database).size;
+/** What the database holds, whether it lies in its file yet or in the log beside it. */
+async function octets({ installation }: Store): Promise<number> {
+  const pages = await installation.database.get('PRAGMA page_count');
+  const size = await installation.database.get('PRAGMA page_size');
+  return Number(pages!['page_count']) * Number(size!['page_size']);
 }
