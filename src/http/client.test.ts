@@ -142,6 +142,22 @@ test('shows a credential, and the new one after a change', async () => {
   client.close();
 });
 
+test('believes a server under a root that came later, and no longer one under a root that went', async () => {
+  const where = [route('GET', '/here', () => ({ status: 200, body: 'true' }))];
+  await using old = await listener(where);
+  await using at = await listener(where);
+  const leaf = at.issuing.leaf({ uri: 'spiffe://agents.example.com/agent/a/1' });
+  const credential = { key: leaf.keyPem, chain: leaf.pem };
+  const here = (client: Client) => client.json<boolean>({ path: '/here' });
+  const client = clientOf(at, { roots: [old.ca], attempts: 1 });
+  await assert.rejects(here(client), (error) => isWritError(error, 'bad_certificate'));
+  client.setCredential(credential, [old.ca, at.ca]);
+  assert.equal(await here(client), true);
+  client.setCredential(credential, [old.ca]);
+  await assert.rejects(here(client), (error) => isWritError(error, 'bad_certificate'));
+  client.close();
+});
+
 test('the address of a server is an https origin', () => {
   for (const server of ['', 'localhost:8443', 'http://localhost', 'https://a/b', 'https://u@a', 'https://a?b']) {
     assert.throws(

@@ -75,10 +75,13 @@ export class Client {
     this.#agent = openAgent(options, options.credential);
   }
 
-  /** From now on requests show this credential. What is under way ends on the connection it began on. */
-  setCredential(credential: ClientCredential): void {
+  /**
+   * From now on requests show this credential, and the server's chain must lead to one of these roots; absent: of those
+   * from the beginning. What is under way ends on the connection it began on.
+   */
+  setCredential(credential: ClientCredential, roots: readonly string[] = this.#options.roots): void {
     const old = this.#agent;
-    this.#agent = openAgent(this.#options, credential);
+    this.#agent = openAgent({ ...this.#options, roots }, credential);
     retire(old);
   }
 

@@ -92,8 +92,12 @@ export function certificateOperations(certificates: Certificates): Operation[] {
       status: 201,
       answer: issuedCertificate,
       example: { body: { csr: EXAMPLE_CSR }, answer: EXAMPLE_ISSUED },
-      handle: ({ caller, body, idempotency }) =>
-        answer(certificates.renew(caller, { ...requestOf(body), idempotency })),
+      async handle({ caller, body, idempotency }) {
+        const issued = await answer(certificates.renew(caller, { ...requestOf(body), idempotency }));
+        const roots = certificates.roots();
+        // Where there is one, whoever was let in has it already.
+        return roots.length > 1 ? { ...issued, bundle: roots.map(pemOf) } : issued;
+      },
     }),
     operation({
       id: 'replaceCertificate',

@@ -16,7 +16,7 @@ interface CertificateAnswer {
   readonly spiffe_id: string;
   readonly certificate: string;
   readonly chain: readonly string[];
-  /** With an enrolment. */
+  /** The roots: with an enrolment, and with a renewal where there are several. */
   readonly bundle?: readonly string[];
   readonly not_before: string;
   readonly not_after: string;
@@ -48,7 +48,8 @@ export async function enrol(tokenText: string): Promise<{ credential: Credential
       path: '/v1/enrol',
       body: { token: tokenText.trim(), csr: await csrFor(key) },
     });
-    const credential = toCredential(answer, key, [root]);
+    // The one that the token pins stays, whatever the answer says.
+    const credential = toCredential(answer, key, [...new Set([root, ...(rootsIn(answer) ?? [])])]);
     return { credential, home: { server, roots: credential.roots } };
   } finally {
     client.close();
@@ -60,19 +61,20 @@ export function openAuthority(home: Home, spiffeId: string): Authority {
   const client = new Client({ ...home, checkServer: checkWritServer(parseSpiffeId(spiffeId).trustDomain) });
   return {
     async renew(current) {
-      client.setCredential(pemOf(current));
+      client.setCredential(pemOf(current), current.roots);
       const key = await newKey(current.roots[0]!);
       const answer = await client.json<CertificateAnswer>({
         method: 'POST',
         path: '/v1/certificates/renew',
         body: { csr: await csrFor(key) },
       });
-      const next = toCredential(answer, key, current.roots);
+      // The list is whole: a root that is not in it any more is not trusted any more.
+      const next = toCredential(answer, key, rootsIn(answer) ?? current.roots);
       if (next.spiffeId !== current.spiffeId) throw broken('for somebody else');
       return next;
     },
     async stop(current, cause) {
-      client.setCredential(pemOf(current));
+      client.setCredential(pemOf(current), current.roots);
       const instance = parseSpiffeId(current.spiffeId).segments.at(-1)!;
       await client.json({ method: 'POST', path: `/v1/instances/${instance}/stop`, body: { cause } });
     },
@@ -89,7 +91,15 @@ const STANDING_MS = 3000;
  */
 export async function isRefused(home: Home, current: Credential): Promise<boolean> {
   const checkServer = checkWritServer(parseSpiffeId(current.spiffeId).trustDomain);
-  const client = new Client({ ...home, checkServer, credential: pemOf(current), attempts: 1, timeout: STANDING_MS });
+  const { roots } = current;
+  const client = new Client({
+    ...home,
+    roots,
+    checkServer,
+    credential: pemOf(current),
+    attempts: 1,
+    timeout: STANDING_MS,
+  });
   try {
     await client.json({ path: '/v1/whoami' });
     return false;
@@ -110,11 +120,28 @@ function toCredential(answer: CertificateAnswer, key: KeyObject, roots: readonly
     serial: answer.serial,
     certificate: answer.certificate,
     chain: answer.chain,
-    roots: [...new Set([...roots, ...(answer.bundle ?? [])])],
+    roots,
     notBefore: Date.parse(answer.not_before),
     notAfter: Date.parse(answer.not_after),
     renewAfter: Date.parse(answer.renew_after),
   };
+}
+
+/** The roots of an answer; undefined where it names none. Throws when one of them is no certificate. */
+function rootsIn({ bundle }: CertificateAnswer): readonly string[] | undefined {
+  if (bundle === undefined || bundle.length === 0) return undefined;
+  for (const root of bundle) {
+    if (!isCertificate(root)) throw broken('and roots that are none');
+  }
+  return bundle;
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0;
+  } catch {
+    return false;
+  }
 }
 
 function broken(how: string): WritError {

@@ -32,7 +32,9 @@ export async function connect(options: ConnectOptions): Promise<Identity> {
   const identity = new Identity(credential, openAuthority(home, credential.spiffeId), { clock });
   if (store !== undefined) {
     identity.on('renewed', (next) => {
-      saveIdentity(store, { home, credential: next }).catch((error: Error) => identity.emit('failed', error));
+      saveIdentity(store, { home: { ...home, roots: next.roots }, credential: next }).catch((error: Error) =>
+        identity.emit('failed', error),
+      );
     });
   }
   return identity;

@@ -108,7 +108,7 @@ const SYSTEM: Caller = { kind: 'system', id: 'system:test' };
 const ANONYMOUS: Caller = { kind: 'anonymous', id: 'anonymous' };
 
 /** A whole installation behind real TLS listeners, with an operator who has a certificate. */
-export async function openDoor(options: { readonly limits?: Partial<Limits>; readonly more?: readonly Route[] } = {}): Promise<Door> {
+export async function openDoor(options: { readonly limits?: Partial<Limits>; readonly more?: readonly Route[]; readonly moreRoots?: readonly Uint8Array[] } = {}): Promise<Door> {
   const folder = mkdtempSync(join(tmpdir(), 'writ-rest-'));
   const database = openSqlite({ path: join(folder, 'writ.db') });
   const installation = await createInstallation(database, { start: Date.now() - 1000 });
@@ -171,7 +171,7 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
       renew: (caller, request) => renewCertificate(caller, request, issuance),
       replace: (caller, request) => replaceCertificate(caller, request, issuance),
       revoke: (caller, target, how) => revokeCertificate(caller, target, issuance, how),
-      roots: () => [root],
+      roots: () => [root, ...(options.moreRoots ?? [])],
       trustDomain: issuance.trustDomain,
       now: () => clock.now(),
     }),
