@@ -149,6 +149,14 @@ export function withdrawTokensOf(batch: Batch, operator: string, now: number): v
   });
 }
 
+/** How many tokens that an operator made have let somebody in. */
+export async function countUsedTokensOf(reader: Reader, operator: string): Promise<number> {
+  const row = await reader.get('SELECT COUNT(*) AS n FROM join_token WHERE created_by LIKE ? AND used > 0', [
+    `spiffe://%/operator/${operator}`,
+  ]);
+  return Number(row?.['n']);
+}
+
 /** Pushes that all tokens are withdrawn which were made after `now`: by a clock that was ahead. */
 export function withdrawTokensMadeAfter(batch: Batch, now: number): void {
   batch.writes.push({

@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { cells, cli, type TestServer, testServer } from '../../../test/server.ts';
+import { isWritError } from '../../base/error.ts';
 import { connect } from '../../sdk/connect.ts';
 
 const server: TestServer = await testServer();
@@ -79,7 +80,13 @@ test('a second operator comes, is told apart, loses the credential, goes', async
   assert.equal((await server.cli('operator', 'add', 'ada', '--out', join(scratch, 'again.json'))).code, 8);
   assert.equal((await server.cli('operator', 'add', 'Ada!', '--out', join(scratch, 'again.json'))).code, 2);
   const anew = join(scratch, 'ada-2.json');
-  assert.equal((await server.cli('operator', 'add', 'ada', '--replace', '--out', anew)).code, 0);
+  await server.token('planner');
+  const his = await server.json<{ token: string }>('token', 'create', 'planner', '--operator', out, '--uses', '2');
+  (await connect({ token: his.token })).close();
+  const replaced = await server.cli('operator', 'add', 'ada', '--replace', '--out', anew);
+  assert.equal(replaced.code, 0, replaced.stderr);
+  assert.match(replaced.stderr, /^1 join tokens of ada have let instances in, which go on\./m);
+  await assert.rejects(connect({ token: his.token }), (error) => isWritError(error, 'token_refused'));
   assert.match((await who(anew)).stdout, /^name +ada$/m);
   // A server learns from another process what that revoked within its poll.
   for (let i = 0; (await who(out)).code === 0 && i < 50; i++) await new Promise((resolve) => setTimeout(resolve, 50));

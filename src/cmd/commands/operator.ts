@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { countUsedTokensOf } from '../../attest/token-store.ts';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { type Command, EXIT } from '../../cli/command.ts';
@@ -46,7 +47,7 @@ export function operatorCommands(log: () => Log): readonly Command[] {
           terminal.result({ would: 'add', operator: name, out }, `Would add operator ${name} and write ${out}.`);
           return EXIT.ok;
         }
-        await administer(input, log(), async ({ directory, config, parts }) => {
+        const used = await administer(input, log(), async ({ directory, config, parts }) => {
           const existing = input.has('replace');
           const before = await readOperator(parts.reader, name, parts.clock.now());
           if (before !== undefined && !existing) throw taken(before);
@@ -54,9 +55,12 @@ export function operatorCommands(log: () => Log): readonly Command[] {
           const { credential, serial } = await makeOperatorCredential({ name, server, existing }, parts);
           writeCredential(out, credential, false);
           // Whoever finds what was lost is to find it worthless.
-          if (existing) await voidOperatorBefore(ADMINISTRATOR, { operator: name, keep: serial }, revocationOf(parts));
+          if (!existing) return 0;
+          await voidOperatorBefore(ADMINISTRATOR, { operator: name, keep: serial }, revocationOf(parts));
+          return countUsedTokensOf(parts.reader, name);
         });
         terminal.result({ operator: name, credential: out }, `Operator ${name}: ${out}`);
+        if (used > 0) terminal.say(mayHaveLetIn(name, used));
         terminal.say('Hand the file over safely; it is a private key. Use it with --operator or WRIT_OPERATOR.');
         return EXIT.ok;
       },
@@ -98,6 +102,14 @@ export function operatorCommands(log: () => Log): readonly Command[] {
 
 function revocationOf({ reader, commit, clock, certificates, policy }: ThreadParts): RevocationParts {
   return { reader, commit, clock, certificates, authorize: policy.authorize, refresh: () => policy.fresh() };
+}
+
+/** Instances are not stopped with the credential that let them in: most of them are the operator's own. */
+function mayHaveLetIn(name: string, tokens: number): string {
+  return (
+    `${tokens} join tokens of ${name} have let instances in, which go on. Look for those that ${name} did not make ` +
+    '("writ token list", "writ ledger list --subject token:ID") and stop what they let in ("writ instance stop").'
+  );
 }
 
 function taken({ status }: Operator): WritError {

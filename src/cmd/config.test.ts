@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isWritError } from '../base/error.ts';
+import { parseConfig } from './config.ts';
+
+const LEAST = { trustDomain: 'agents.example.com', anchor: '/var/lib/writ-anchor' };
+
+test('rates are what they are unless told otherwise, each by itself', () => {
+  const { rateLimit, writeLimit } = parseConfig(LEAST);
+  assert.deepEqual(rateLimit, { perSecond: 2000, burst: 4000 });
+  assert.deepEqual(writeLimit, { perSecond: 20, burst: 200 });
+  const changed = parseConfig({ ...LEAST, writeLimit: { burst: 5 } });
+  assert.deepEqual(changed.writeLimit, { perSecond: 20, burst: 5 });
+  assert.deepEqual(changed.rateLimit, rateLimit);
+});
+
+test('what is not known or not in range is refused by its path', () => {
+  const bad: readonly [object, string][] = [
+    [{ writeLimit: { perSecond: 0 } }, 'writeLimit.perSecond'],
+    [{ writeLimit: { burst: 1.5 } }, 'writeLimit.burst'],
+    [{ writeLimit: { perMinute: 1 } }, 'writeLimit.perMinute'],
+    [{ writeLimit: 20 }, 'writeLimit'],
+    [{ rateLimit: { burst: 0 } }, 'rateLimit.burst'],
+    [{ colour: 1 }, 'colour'],
+  ];
+  for (const [change, field] of bad) {
+    assert.throws(
+      () => parseConfig({ ...LEAST, ...change }),
+      (error) => isWritError(error, 'bad_config') && error.field === field,
+      field,
+    );
+  }
+});
