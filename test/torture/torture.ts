@@ -23,25 +23,25 @@ print(`seed ${options.seed}${options.sabotage === undefined ? '' : `, sabotage $
 const missing = options.engines.includes('postgres') ? postgresMissing() : undefined;
 if (missing !== undefined) print(`not tortured: ${missing}`);
 const engines = options.engines.filter((engine) => engine === 'sqlite' || missing === undefined);
-const tallies = await Promise.all(engines.map((engine, index) => torture(engine, index, options)));
-
+const tallies = engines.map((engine) => new Tally((line) => print(`${engine}: ${line}`)));
 const sum = (of: (tally: Tally) => number): number => tallies.reduce((total, tally) => total + of(tally), 0);
+const wanted = killsWanted(options);
+await Promise.all(engines.map((engine, index) => torture(engine, index, options)));
+
 const [kills, violations] = [sum((tally) => tally.kills), sum((tally) => tally.violations)];
 print(`${sum((tally) => tally.releases)} releases, ${sum((tally) => tally.inFlight)} writes in flight at the kills`);
 for (const tally of tallies) if (tally.violations > 0) print(`violations by kind: ${tally.kinds()}`);
-const wanted = killsWanted(options);
 if (kills < wanted) print(`too few kills: at least ${Math.ceil(wanted)} are needed`);
 print(`${kills} kills, ${violations} violations`);
 process.exit(violations > 0 || kills < wanted ? 1 : 0);
 
-async function torture(engine: Site['engine'], index: number, given: TortureOptions): Promise<Tally> {
-  const tally = new Tally((line) => print(`${engine}: ${line}`));
+async function torture(engine: Site['engine'], index: number, given: TortureOptions): Promise<void> {
+  const tally = tallies[index]!;
   const begun = performance.now();
-  const wanted = killsWanted(given) / engines.length;
   const more = (): boolean => {
     const took = performance.now() - begun;
     if (tally.kills >= given.kills) return false;
-    return took < given.duration || (tally.kills < wanted && took < given.duration * LONGER);
+    return took < given.duration || (sum(({ kills: made }) => made) < wanted && took < given.duration * LONGER);
   };
   const sabotaged = {
     nodeFlags: ['--import', new URL('./sabotage/hooks.ts', import.meta.url).href],
@@ -54,7 +54,6 @@ async function torture(engine: Site['engine'], index: number, given: TortureOpti
     if (!(await round(site, tally, { seed, more })) && given.sabotage !== undefined) break;
   }
   print(`${engine}: ${summary(tally)}`);
-  return tally;
 }
 
 /** Without so many kills a run has shown nothing. */
