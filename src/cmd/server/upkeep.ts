@@ -12,6 +12,7 @@ import type { CommitBatch } from '../../db/batch.ts';
 import type { Database } from '../../db/database.ts';
 import type { TlsIdentity } from '../../http/tls.ts';
 import { type FollowedKeyring, keyringGeneration } from './followed-keyring.ts';
+import { leftStops } from './left-stops.ts';
 import { makeServerIdentity, type ServerIdentity, trustedBy } from './server-identity.ts';
 import { sweep } from './sweep.ts';
 import type { ThreadParts } from './thread-parts.ts';
@@ -50,11 +51,12 @@ const FOLLOW_AGAIN_MS = 2000;
 const MAINTAIN_MS = 60_000;
 const PURGE_MS = 600_000;
 const SWEEP_MS = 10_000;
+const FINISH_MS = 5000;
 const DAY_MS = 86_400_000;
 
 /**
- * What a running server does by itself: keeps authorities, its own certificate and its list of trust up to date, takes
- * out what is past its time, and says once a day what a person has to do. Gives a function that ends it.
+ * What a running server does by itself: keeps authorities, its own certificate and its list of trust up to date, finishes
+ * stops that were left, takes out what is past its time, and says once a day what a person has to do. Gives a function that ends it.
  */
 export function startUpkeep(means: UpkeepMeans): () => void {
   const { reader, commit, keyring, clock, random, log, own, retentionDays, every = MAINTAIN_MS } = means;
@@ -130,6 +132,18 @@ export function startUpkeep(means: UpkeepMeans): () => void {
         sweeping = false;
       });
   };
+  const finishLeft = leftStops({ reader, certificates: own.certificates, commit, clock });
+  let finishing = false;
+  const finishOnce = (): void => {
+    if (finishing) return;
+    finishing = true;
+    finishLeft()
+      .then((stops) => stops > 0 && log.warn('stops finished that were left', { stops }))
+      .catch((error: unknown) => log.error('finishing stops failed', whyOf(error)))
+      .finally(() => {
+        finishing = false;
+      });
+  };
   const purge = (): void => means.purge(clock.now() - retentionDays * DAY_MS);
 
   const timers = [
@@ -138,6 +152,7 @@ export function startUpkeep(means: UpkeepMeans): () => void {
     }, FOLLOW_MS),
     setInterval(() => alone('maintenance', keepUp), every),
     setInterval(sweepOnce, SWEEP_MS),
+    setInterval(finishOnce, FINISH_MS),
     setInterval(purge, PURGE_MS),
   ];
   alone('maintenance', keepUp);
