@@ -6,7 +6,7 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { createBelowExternalRoot, createHierarchy } from '../ca/create.ts';
 import { type Hierarchy, readHierarchy } from '../ca/hierarchy.ts';
-import { permittedNames } from '../ca/name-constraints.ts';
+import { type NameScope, permittedNames } from '../ca/name-constraints.ts';
 import { builtInProfiles } from '../ca/profile.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
@@ -26,6 +26,7 @@ import { openEngine } from './engine.ts';
 import { addLedgerKeys, ledgerSigners, openLedgerKeys } from './ledger-keys.ts';
 import { obtainPassphrase, withPassphrase } from './passphrase.ts';
 import { CLOCK_OFF_MS, openRecorder } from './recorder.ts';
+import { requirePermittedNames } from './server-names.ts';
 
 /** What is decided once, when an installation is made. */
 export interface NewInstallation {
@@ -104,6 +105,7 @@ export async function initialise(wanted: NewInstallation, means: Means): Promise
         });
       }
       if (present !== undefined) requireTrustDomain(config, present);
+      else requirePermittedNames(config.names, scopeOf(wanted, trustDomain));
       writeConfig(means.directory, config);
       try {
         const { keyring, made } = await makeKeys(database, means);
@@ -128,6 +130,10 @@ export function requireTrustDomain(config: Config, { trustDomain }: Hierarchy): 
   });
 }
 
+function scopeOf({ permitDns, permitNetworks, loopback }: NewInstallation, trustDomain: TrustDomain): NameScope {
+  return { trustDomain, dns: permitDns, networks: permitNetworks, loopback };
+}
+
 /** Starts the ledger and commits authorities, profiles and policy as its first act. */
 async function makeHierarchy(
   database: Database,
@@ -141,7 +147,7 @@ async function makeHierarchy(
   try {
     const now = clock.now();
     const batch = newBatch();
-    const scope = { trustDomain, dns: wanted.permitDns, networks: wanted.permitNetworks, loopback: wanted.loopback };
+    const scope = scopeOf(wanted, trustDomain);
     const profiles = builtInProfiles(permittedNames(scope));
     const options = { scope, algorithm: wanted.algorithm, profiles, keyring, random, now, caller: 'system:init' };
     const request = wanted.externalRoot ? await createBelowExternalRoot(batch, options) : undefined;
