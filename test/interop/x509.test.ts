@@ -1,9 +1,14 @@
 /** What Writ issues, judged by code that nobody here wrote. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { decodePemBlocks } from '../../src/der/pem.ts';
 import { KEY_ALGORITHMS } from '../../src/keys/generate.ts';
+import { type Certificate, parseCertificate } from '../../src/x509/certificate.ts';
+import { RFC5280 } from '../../src/x509/path/policy.ts';
+import { validatePath } from '../../src/x509/path/validate.ts';
 import { forge, type Issued, issueAll, NAME_CASES, scratchFolder } from './certificates.ts';
 import { go, openssl, pathOf, pkilint, python, skipOf, zlint } from './tools.ts';
 
@@ -73,6 +78,18 @@ test('OpenSSL keeps the name constraints as they are meant', { skip: skipOf(OPEN
 });
 
 const GO = go();
+test('our own path validation keeps the name constraints as the others do', () => {
+  const read = (path: string): Certificate[] =>
+    decodePemBlocks(readFileSync(path, 'utf8')).map(({ der }) => parseCertificate(der));
+  for (const { name, valid, root, untrusted, leaf } of forged) {
+    const result = validatePath({
+      ...{ leaf: read(leaf)[0]!, intermediates: read(untrusted), anchors: read(root) },
+      ...{ at: Date.now(), policy: RFC5280 },
+    });
+    assert.equal(result.valid, valid, name);
+  }
+});
+
 test('Go reads every certificate, verifies what it knows, and keeps the constraints', { skip: skipOf(GO) }, () => {
   const program = join(scratch.path, 'judge');
   execFileSync(pathOf(GO), ['build', '-o', program, '.'], { cwd: join(import.meta.dirname, 'go-x509') });
