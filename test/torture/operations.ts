@@ -193,6 +193,8 @@ function renew(world: World, held: Held | undefined, key: 'fresh' | 'same'): Pro
 function replace(world: World, held: Held | undefined, by: 'itself' | 'operator'): Promise<Act> | undefined {
   if (held === undefined) return undefined;
   held.revoke.asked++;
+  const { holder } = held;
+  let made: Held | undefined;
   return newRequest().then((request) =>
     certify(world, request, {
       kind: `replace by ${by}`,
@@ -201,12 +203,18 @@ function replace(world: World, held: Held | undefined, by: 'itself' | 'operator'
       body: { csr: request.csr, ...(by === 'itself' ? {} : { serial: held.serial }) },
       holderOf(_, by) {
         markRevoked(world, held, by);
-        return held.holder;
+        return holder;
       },
-      // An operator who repeats gets the first answer. Whoever replaces what it presents has no standing after that.
-      explains: (code) => (by === 'itself' ? endedCaller(held, code) : endedOtherwise(held, code)),
-      late: (sending) =>
-        by === 'operator' && sending.again ? stoppedFor(held.holder, sending) : revokedFor(held, sending),
+      took(successor) {
+        made = successor;
+      },
+      // A repeat gets the first answer, whatever that act ended; who replaced what it presents, while the answer holds.
+      explains: (code) =>
+        endedOtherwise(held, code) || (by === 'itself' && made !== undefined && ended([made.revoke], code)),
+      late(sending) {
+        if (!sending.again) return revokedFor(held, sending);
+        return by === 'itself' && made !== undefined ? revokedFor(made, sending) : stoppedFor(holder, sending);
+      },
     }),
   );
 }
@@ -276,11 +284,12 @@ function retire(world: World, choices: Choices): Plan | undefined {
 
 interface Certifying extends Pick<Act, 'kind' | 'as' | 'path' | 'body' | 'explains' | 'late'> {
   readonly holderOf: (answer: Item, by: Door) => Holder;
+  readonly took?: (held: Held) => void;
 }
 
 /** An act whose answer is a certificate. `fresh`: no other act asks one for this key. */
 function certify(world: World, request: Request, how: Certifying, fresh = true): Act {
-  const { holderOf, ...act } = how;
+  const { holderOf, took, ...act } = how;
   const made = newAct({
     ...act,
     same: (answer) => `${String(answer['serial'])} ${digestOf(String(answer['certificate']))}`,
@@ -291,6 +300,7 @@ function certify(world: World, request: Request, how: Certifying, fresh = true):
       const chain = answer['chain'] as readonly string[];
       const held: Held = { serial, holder, key: request.key, certificate, chain, revoke: noEnd() };
       holder.held.push(held);
+      took?.(held);
       // Answers overtake one another: what was committed before its holder was stopped ended with it.
       if (holder.stop.since !== undefined || holder.agent.retire.since !== undefined) markRevoked(world, held, by);
       const der = derOf(certificate);
