@@ -103,6 +103,8 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   backup: () => [at('backup')],
   restore: () => [at('backup'), '--data', at('restored')],
   'ledger verify': () => [],
+  // The clock is right.
+  'ledger accept-clock': { argv: () => [], code: 8 },
   // The server runs.
   'ledger new-log': { argv: () => [], code: 8 },
   doctor: () => [],
