@@ -69,7 +69,7 @@ export function endsAfter(time: number): Uint8Array {
 
 /** As people write it: 40 lower-case hexadecimal digits. */
 export function formatSerial(serial: Uint8Array): string {
-  return Buffer.from(serial.buffer, serial.byteOffset, serial.length).toString('hex');
+  return serial.toHex();
 }
 
 /**

@@ -1,4 +1,5 @@
 import { WritError } from '../base/error.ts';
+import { octets } from '../base/octets.ts';
 import { headerLength, writeHeader } from './writer.ts';
 
 /**
@@ -13,12 +14,12 @@ export interface Backward {
 
 /** Starts at the end of a buffer of `capacity` octets, which the whole encoding must fit. */
 export function backward(capacity: number): Backward {
-  return { bytes: new Uint8Array(capacity), at: capacity };
+  return { bytes: octets(capacity), at: capacity };
 }
 
 /** Puts octets before what is written. */
-export function prepend(out: Backward, octets: Uint8Array): void {
-  out.bytes.set(octets, claim(out, octets.length));
+export function prepend(out: Backward, part: Uint8Array): void {
+  out.bytes.set(part, claim(out, part.length));
 }
 
 /** Makes one value of all that lies before `end`: puts `tag` and the length before it. */

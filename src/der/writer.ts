@@ -1,4 +1,5 @@
 import { WritError } from '../base/error.ts';
+import { octets } from '../base/octets.ts';
 import { encodeOidContent } from './oid.ts';
 import {
   BIT_STRING,
@@ -30,7 +31,7 @@ export function encodeList(tag: number, parts: readonly Uint8Array[]): Uint8Arra
   let length = 0;
   for (const part of parts) length += part.length;
   const header = headerLength(length);
-  const out = new Uint8Array(header + length);
+  const out = octets(header + length);
   writeHeader(out, 0, tag, length);
   let at = header;
   for (const part of parts) {
@@ -152,7 +153,7 @@ export function printableString(text: string): Uint8Array {
 /** ASCII text; other characters are refused. */
 export function ia5String(text: string, tag: number = IA5_STRING): Uint8Array {
   const header = headerLength(text.length);
-  const out = new Uint8Array(header + text.length);
+  const out = octets(header + text.length);
   writeHeader(out, 0, tag, text.length);
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);

@@ -1,6 +1,7 @@
-import { createCipheriv, createDecipheriv, hash, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
+import { sha256 } from '../base/sha256.ts';
 
 /** How long the first answer is kept (DESIGN §3.8). */
 export const KEY_LIFETIME_MS: number = 24 * 60 * 60 * 1000;
@@ -97,13 +98,13 @@ export function parseIdempotencyKey(header: string): string {
 
 /** Binds a key to its request. Reads and commits nothing by itself. */
 export function idempotencyOf(request: KeyedRequest, reader: AnswerReader, clock: Clock): Idempotency {
-  const scope = hash('sha256', `${request.caller}\n${request.route}\n${request.key}`, 'buffer');
-  const digest = hash('sha256', Buffer.concat([Buffer.from(`${request.target}\n`), request.body]), 'buffer');
+  const scope = sha256(`${request.caller}\n${request.route}\n${request.key}`);
+  const digest = sha256(Buffer.concat([Buffer.from(`${request.target}\n`), request.body]));
   return {
     async first() {
       const row = await reader.get(FIND, [scope, clock.now()]);
       if (row === undefined) return undefined;
-      if (!digest.equals(row['request'] as Uint8Array)) throw mismatch();
+      if (Buffer.compare(digest, row['request'] as Uint8Array) !== 0) throw mismatch();
       return decode(row['kind'] as string, row['answer'] as Uint8Array, request.key, scope);
     },
     keep(batch, answer) {

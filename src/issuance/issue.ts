@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto';
 import { WritError } from '../base/error.ts';
+import { sha256 } from '../base/sha256.ts';
 import { insertCertificate } from '../ca/certificates.ts';
 import { prepareLeaf } from '../ca/prepare.ts';
 import { formatSerial } from '../ca/serial.ts';
@@ -96,7 +96,7 @@ async function certify(
   const profile = { name: holder.profile.name, version: holder.profileVersion };
   batch.checks.push(issuerCheck(issuer.id, certificate.issuedAt, profile));
   requirePolicyVersion(batch, verdict.policyVersion);
-  const spkiHash = hash('sha256', csr.publicKey.spki, 'buffer');
+  const spkiHash = sha256(csr.publicKey.spki);
   holdKey(batch, spkiHash, holder.keyHolder, { now, keepUntil: certificate.expiresAt + KEY_KEPT });
   const event = batch.events.push(issueEvent(order, holder, verdict, { certificate, serial })) - 1;
   const row = newRow(holder, certificate, spkiHash);

@@ -103,5 +103,5 @@ describe('Edge', () => {
 });
 
 function split(hashes: Uint8Array): Uint8Array[] {
-  return Array.from({ length: hashes.length / 32 }, (_, i) => Buffer.from(hashes.subarray(i * 32, i * 32 + 32)));
+  return Array.from({ length: hashes.length / 32 }, (_, i) => hashes.slice(i * 32, i * 32 + 32));
 }

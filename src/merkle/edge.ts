@@ -31,7 +31,7 @@ export class Edge {
     const copy = new Edge();
     copy.#size = this.#size;
     copy.#frontier = this.#frontier.slice();
-    copy.#tiles = this.#tiles.map((tile) => Buffer.from(tile));
+    copy.#tiles = this.#tiles.map((tile) => tile.slice());
     return copy;
   }
 
@@ -43,7 +43,7 @@ export class Edge {
     const edge = new Edge();
     edge.#size = size;
     edge.#tiles = partialTiles.map((hashes) => {
-      const tile = Buffer.alloc(TILE_BYTES);
+      const tile = new Uint8Array(TILE_BYTES);
       tile.set(hashes);
       return tile;
     });
@@ -92,18 +92,18 @@ export class Edge {
   /** Hashes of the unfinished tile at `level`; none when the last one there is full. A copy. */
   partialTile(level: number): Uint8Array {
     const width = Math.floor(this.#size / TILE_WIDTH ** level) % TILE_WIDTH;
-    return Buffer.from((this.#tiles[level] ?? new Uint8Array()).subarray(0, width * HASH_SIZE));
+    return (this.#tiles[level] ?? new Uint8Array()).slice(0, width * HASH_SIZE);
   }
 
   /** Puts the next hash at a level; when that fills the tile, gives it away and starts a fresh buffer. */
   #put(level: number, hash: Uint8Array): Omit<FullTile, 'root'> | undefined {
     const position = Math.floor(this.#size / TILE_WIDTH ** level);
     const index = Math.floor(position / TILE_WIDTH);
-    this.#tiles[level] ??= Buffer.alloc(TILE_BYTES);
+    this.#tiles[level] ??= new Uint8Array(TILE_BYTES);
     const tile = this.#tiles[level];
     tile.set(hash, (position % TILE_WIDTH) * HASH_SIZE);
     if (position % TILE_WIDTH !== TILE_WIDTH - 1) return undefined;
-    this.#tiles[level] = Buffer.alloc(TILE_BYTES);
+    this.#tiles[level] = new Uint8Array(TILE_BYTES);
     return { level, index, hashes: tile };
   }
 }

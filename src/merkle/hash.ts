@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { sha256 } from '../base/sha256.ts';
 
 /** SHA-256, the only hash of the log (tlog-tiles). A wire value: it never changes. */
 export const HASH_SIZE = 32;
@@ -23,10 +23,6 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   input.set(left, 1);
   input.set(right, 1 + HASH_SIZE);
   return sha256(input);
-}
-
-export function sha256(bytes: Uint8Array): Uint8Array {
-  return hash('sha256', bytes, 'buffer');
 }
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {

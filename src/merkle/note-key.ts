@@ -1,8 +1,9 @@
 import { createPublicKey, verify } from 'node:crypto';
 import { WritError } from '../base/error.ts';
+import { sha256 } from '../base/sha256.ts';
 import { fromBase64, toBase64 } from './base64.ts';
 import { cosignatureMessage } from './cosignature.ts';
-import { equalBytes, sha256 } from './hash.ts';
+import { equalBytes } from './hash.ts';
 
 /** Signature type octets of C2SP signed-note. Wire values, they never change. */
 export const NOTE_ED25519 = 0x01;

@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto';
 import type { Caller } from '../base/access.ts';
 import { isWritError, WritError } from '../base/error.ts';
+import { sha256 } from '../base/sha256.ts';
 import type { Authority } from '../ca/authority.ts';
 import type { Identify, Peer } from '../http/client-cert.ts';
 import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
@@ -60,7 +60,7 @@ function peerOf(leaf: Certificate, trustDomain: TrustDomain): Peer {
   const id = parseSpiffeId(uri.value);
   const subject = subjectOf(id, trustDomain);
   if (subject === undefined || subject.kind === 'server') throw refused('names nobody who can call');
-  const common = { id: id.uri, serial: leaf.serial, spkiHash: hash('sha256', leaf.spki, 'buffer') };
+  const common = { id: id.uri, serial: leaf.serial, spkiHash: sha256(leaf.spki) };
   const caller: Caller =
     subject.kind === 'operator'
       ? { kind: 'operator', ...common, operator: subject.name }

@@ -8,7 +8,7 @@ export function timeText(ms: number): string {
 
 /** Octets as lower-case hex. */
 export function hexText(octets: Uint8Array): string {
-  return Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString('hex');
+  return octets.toHex();
 }
 
 /** A page of a store as a page of the interface. */

@@ -1,5 +1,6 @@
-import { createPublicKey, hash, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { WritError } from '../base/error.ts';
+import { sha256 } from '../base/sha256.ts';
 import { holdsAt } from '../der/bytes.ts';
 import { readOid } from '../der/oid.ts';
 import {
@@ -145,6 +146,5 @@ export function importPublicKey(key: PublicKey): KeyObject {
 
 /** Key identifier: the leftmost 160 bits of SHA-256 over the BIT STRING's octets (RFC 7093 §2, method 1). 20 octets. */
 export function keyIdentifier(key: PublicKey): Uint8Array {
-  const digest = hash('sha256', key.bits, 'buffer');
-  return new Uint8Array(digest.buffer, digest.byteOffset, 20);
+  return sha256(key.bits).slice(0, 20);
 }
