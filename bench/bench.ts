@@ -5,12 +5,9 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../src/base/clock.ts';
 import { measureCore } from './core.ts';
 import { measureDurable } from './durable.ts';
-import { makeFleet } from './fleet.ts';
 import { measureGrowth } from './growth.ts';
-import { makeInstallation, openInstallation } from './installation.ts';
 import { LIMITS } from './limits.ts';
 import { makeStage } from './stage.ts';
 import { measureStart } from './start.ts';
@@ -44,19 +41,15 @@ async function measure(): Promise<void> {
   }
   if (wanted('core')) {
     progress('core: CSR in, certificate out');
-    const data = join(directory, 'core', 'writ-data');
-    await makeInstallation(data, systemClock);
-    const installation = await openInstallation(data, systemClock);
-    Object.assign(figures, await measureCore(installation, await makeFleet(installation, AGENTS, 1)));
-    await installation.close();
+    Object.assign(figures, await measureCore(join(directory, 'core'), AGENTS));
   }
   if (wanted('durable')) {
     progress('durable: over keep-alive mutual TLS');
     const place = join(directory, 'durable');
     mkdirSync(place);
     const stage = await makeStage(place, AGENTS);
-    const turns = quick ? { rounds: 3, ms: 1500, warmMs: 2500 } : { rounds: 9, ms: 5000, warmMs: 10_000 };
-    Object.assign(figures, await measureDurable(place, stage, { agents: AGENTS, ...turns }));
+    const turns = quick ? { rounds: 5, ms: 1000 } : { rounds: 9, ms: 5000 };
+    Object.assign(figures, await measureDurable(place, stage, turns));
   }
   if (wanted('growth')) {
     progress('growth: the same questions in a small and a large store');

@@ -6,11 +6,9 @@ import { copyInstallation, type Stage } from './stage.ts';
 import { median } from './statistics.ts';
 
 export interface DurableOptions {
-  readonly agents: number;
   /** Rounds in which each server has its turn, and milliseconds of a turn. */
   readonly rounds: number;
   readonly ms: number;
-  readonly warmMs: number;
 }
 
 interface Turns {
@@ -18,11 +16,17 @@ interface Turns {
   readonly rate: number[];
 }
 
+/** Requests under way at a time. */
+const IN_FLIGHT = 64;
+/** Answers of each server before its first turn, for its compiler; and the most milliseconds that are spent on them. */
+const WARM = 12_000;
+const WARM_MS = 12_000;
+
 /** Requests that each member of the fleet has ready, every one for a key of its own. */
 const REQUESTS = 12;
 
 /**
- * Durable issuance over keep-alive mutual TLS: a connection for each agent, one renewal in flight on each. The product,
+ * Durable issuance over keep-alive mutual TLS: a connection for each agent, renewals on all of them in turn. The product,
  * the product that stores nothing, and the baseline take turns under the same load generator.
  */
 export async function measureDurable(
@@ -68,13 +72,17 @@ export async function measureDurable(
     const turns: Record<string, Turns> = {};
     for (const [name, [, port]] of Object.entries(servers)) {
       await loader.open(name, port);
-      await loader.run(name, { ms: options.warmMs, connections: options.agents });
+      for (let [warm, spent] = [0, 0]; warm < WARM && spent < WARM_MS; ) {
+        const { answers, ms } = await loader.run(name, { ms: 500, inFlight: IN_FLIGHT });
+        warm += answers;
+        spent += ms;
+      }
       turns[name] = { cpu: [], rate: [] };
     }
     for (let round = 0; round < options.rounds; round++) {
       for (const [name, [{ pid }]] of Object.entries(servers)) {
         const before = processorTime(pid);
-        const { answers, ms } = await loader.run(name, { ms: options.ms, connections: options.agents });
+        const { answers, ms } = await loader.run(name, { ms: options.ms, inFlight: IN_FLIGHT });
         turns[name]!.cpu.push((processorTime(pid) - before) / answers);
         turns[name]!.rate.push((answers / ms) * 1000);
       }

@@ -13,8 +13,8 @@ import { inFlight } from './in-flight.ts';
 export type Command =
   /** Opens a connection for each member in the file. */
   | { readonly do: 'open'; readonly server: string; readonly port: number }
-  /** Renews for so long (milliseconds), waits for the answers under way. */
-  | { readonly do: 'run'; readonly server: string; readonly ms: number; readonly connections: number }
+  /** Renews over all connections in turn, so many at a time and for so long (milliseconds); waits for all answers. */
+  | { readonly do: 'run'; readonly server: string; readonly ms: number; readonly inFlight: number }
   | { readonly do: 'close'; readonly server: string };
 
 export interface Outcome {
@@ -68,7 +68,7 @@ async function perform(command: Command): Promise<Outcome | undefined> {
       );
       return undefined;
     case 'run':
-      return runFor(connections.slice(0, command.connections), command.ms);
+      return runFor(connections, command);
     case 'close':
       for (const { socket } of connections) socket.destroy();
       servers.delete(command.server);
@@ -128,19 +128,27 @@ function answerLength(chunk: Buffer): number {
   return head.length + Number(length![1]);
 }
 
-function runFor(connections: readonly Connection[], ms: number): Promise<Outcome> {
+function runFor(
+  connections: readonly Connection[],
+  { ms, inFlight }: { readonly ms: number; readonly inFlight: number },
+): Promise<Outcome> {
   const times: number[] = [];
   const started = performance.now();
   return new Promise((resolve) => {
-    let busy = connections.length;
-    for (const connection of connections) {
-      const again = (): void =>
+    let busy = inFlight;
+    for (let lane = 0; lane < inFlight; lane++) {
+      // Each lane has connections of its own, and goes round them.
+      let at = lane;
+      const again = (): void => {
+        const connection = connections[at]!;
+        at = at + inFlight < connections.length ? at + inFlight : lane;
         connection.send((took) => {
           times.push(took);
           const now = performance.now();
           if (now - started < ms) again();
           else if (--busy === 0) resolve(outcomeOf(times, now - started));
         });
+      };
       again();
     }
   });

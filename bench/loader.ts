@@ -6,7 +6,7 @@ import type { Command, Outcome } from './load.ts';
 /** The load generator, as the process that steers it sees it. */
 export interface Loader {
   open(server: string, port: number): Promise<void>;
-  run(server: string, options: { readonly ms: number; readonly connections: number }): Promise<Outcome>;
+  run(server: string, options: { readonly ms: number; readonly inFlight: number }): Promise<Outcome>;
   close(server: string): Promise<void>;
   stop(): void;
 }
@@ -29,7 +29,7 @@ export async function startLoader(memberFile: string, requests: number): Promise
   await answer();
   return {
     open: async (server, port) => void (await tell({ do: 'open', server, port })),
-    run: async (server, { ms, connections }) => (await tell({ do: 'run', server, ms, connections }))!,
+    run: async (server, { ms, inFlight }) => (await tell({ do: 'run', server, ms, inFlight }))!,
     close: async (server) => void (await tell({ do: 'close', server })),
     stop: () => child.disconnect(),
   };

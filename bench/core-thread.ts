@@ -1,0 +1,77 @@
+/**
+ * The issuing core in one thread: CSR in, certificate out, with strict parsing, proof of possession, policy, lints and
+ * signature, as a renewal; the commit answers at once. Against one P-256 verification and one signature of `node:crypto`,
+ * block by block in turn, in processor time of this thread.
+ */
+import { generateKeyPairSync, sign, verify } from 'node:crypto';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../src/base/clock.ts';
+import type { CommitBatch } from '../src/db/batch.ts';
+import { renewCertificate } from '../src/issuance/renew.ts';
+import type { CoreTask } from './core.ts';
+import { makeFleet, newRequest } from './fleet.ts';
+import { makeInstallation, openInstallation } from './installation.ts';
+import { median } from './statistics.ts';
+
+/** Certificates in one block, blocks that are measured, certificates before the first: the compiler needs its time. */
+const BLOCK = 2000;
+const BLOCKS = 9;
+const WARM = 12_000;
+/** A request that is waited for lets others have their turn; here that is the poll of the epoch. */
+const TURN_EVERY = 100;
+
+const { directory, agents } = workerData as CoreTask;
+const data = join(directory, 'writ-data');
+await makeInstallation(data, systemClock);
+const installation = await openInstallation(data, systemClock);
+const fleet = await makeFleet(installation, agents, 1);
+const requests = await Promise.all(Array.from({ length: BLOCK }, async () => (await newRequest()).csr));
+
+let leaf = 0;
+const commit: CommitBatch = async () => ({ committed: true, firstLeaf: leaf++ });
+const parts = { ...installation.parts.issuance, commit };
+
+const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const message = Buffer.alloc(400, 7);
+const signature = sign('sha256', message, privateKey);
+
+async function core(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    if (i % TURN_EVERY === 0) await turn();
+    await renewCertificate(fleet[i % fleet.length]!.caller, { csr: requests[i % BLOCK]! }, parts);
+  }
+}
+
+async function cryptography(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    if (i % TURN_EVERY === 0) await turn();
+    verify('sha256', message, publicKey, signature);
+    sign('sha256', message, privateKey);
+  }
+}
+
+await core(WARM);
+await cryptography(BLOCK);
+const [whole, bare]: [number[], number[]] = [[], []];
+for (let block = 0; block < BLOCKS; block++) {
+  whole.push(await processorTimeOf(() => core(BLOCK)));
+  bare.push(await processorTimeOf(() => cryptography(BLOCK)));
+}
+await installation.close();
+const [core_us, crypto_us] = [median(whole) / BLOCK, median(bare) / BLOCK];
+parentPort!.postMessage({
+  issuance_core_ratio: core_us / crypto_us,
+  issuance_core_us: core_us,
+  issuance_core_crypto_us: crypto_us,
+});
+parentPort!.close();
+
+/** Microseconds that this thread computed. */
+async function processorTimeOf(act: () => Promise<void>): Promise<number> {
+  const before = process.threadCpuUsage();
+  await act();
+  const { user, system } = process.threadCpuUsage(before);
+  return user + system;
+}
