@@ -7,6 +7,7 @@ import { existsSync, fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { NODE_FLAGS } from './node-flags.js';
 
 const MAJOR = 26;
 const BUNDLED = {
@@ -57,8 +58,7 @@ const source = join(root, 'src/cmd/main.ts');
 // A checkout runs its source; the published package has no `src` and carries built JavaScript.
 const main = existsSync(source) ? source : built;
 const given = process.argv.slice(2);
-// SIGUSR1 would open Node's debugger on loopback, to every user of the machine.
-const args = given[0] === '--node-script' ? given.slice(1) : ['--disable-sigusr1', main, ...given];
+const args = given[0] === '--node-script' ? given.slice(1) : [...NODE_FLAGS, main, ...given];
 
 /** Node hands on no descriptor but the first three unless told to, and a passphrase may come by another. */
 function descriptors() {

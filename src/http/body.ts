@@ -19,7 +19,8 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Uint8
   if (!hasBody(request)) return Promise.resolve(EMPTY);
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') return Promise.reject(compressed());
-  if (Number(request.headers['content-length'] ?? 0) > limit) return Promise.reject(tooLarge(limit));
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (announced > limit) return Promise.reject(tooLarge(limit));
   return new Promise((resolve, reject) => {
     let body: Uint8Array = EMPTY;
     let length = 0;
@@ -33,8 +34,11 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Uint8
       if (length + chunk.length > limit) return refuse(tooLarge(limit));
       if (pieces > FEWEST + limit / SMALLEST) return refuse(inCrumbs());
       // Copied together as it comes: a list of pieces of one octet would take four hundred times what was sent.
-      if (length + chunk.length > body.length) body = grown(body, length, length + chunk.length);
-      body.set(chunk, length);
+      if (length === 0 && chunk.length === announced) body = chunk;
+      else {
+        if (length + chunk.length > body.length) body = grown(body, length, length + chunk.length);
+        body.set(chunk, length);
+      }
       length += chunk.length;
     });
     request.on('end', () => resolve(body.subarray(0, length)));

@@ -18,12 +18,19 @@ import { DEFAULT_BODY_LIMIT, type Reply, type Route } from './route.ts';
 import { createRouter, type Router } from './router.ts';
 import { secureContext, type TlsIdentity, tlsServerOptions } from './tls.ts';
 
+export interface Clients {
+  readonly identify: Identify;
+  readonly standing: Standing;
+  /** As long as this stays, so does everybody's standing: the epoch. Absent: it may change at any time. */
+  readonly standingAsOf?: () => number;
+}
+
 export interface ServerOptions {
   readonly routes: readonly Route[];
   /** Absent: plain HTTP. */
   readonly tls?: TlsIdentity;
   /** Absent: clients are not asked for a certificate, and routes for callers refuse everybody. */
-  readonly clients?: { readonly identify: Identify; readonly standing: Standing };
+  readonly clients?: Clients;
   readonly limits?: Limits;
   readonly clock: Clock;
   /** Turns whatever was thrown into an answer. Must not throw. `status` overrides the one that the code stands for. */
@@ -34,6 +41,8 @@ export interface ServerOptions {
 
 /** How long after a stop a request may still come over a connection that looked idle: it may be on its way already. */
 const LINGER_MS = 300;
+/** A body within this time has the certificate's validity looked at once. */
+const PROMPT_MS = 1000;
 
 const ANONYMOUS: Caller = { kind: 'anonymous', id: 'anonymous' };
 
@@ -172,13 +181,16 @@ export class HttpServer {
       route = match.resource.methods.get(method);
       if (route === undefined) throw new MethodNotAllowed(match.resource.allow);
       let caller = ANONYMOUS;
+      const asOf = this.#options.clients?.standingAsOf;
+      const before = asOf?.();
       if (route.access === 'caller') {
         caller = await this.#authenticate(connection, route, request);
         if (route.method !== 'GET') this.#admitWrite(connection, started);
       }
       const body = await this.#body(request, route, connection);
-      // A body takes as long as its sender likes: who was good when it began may have been stopped by now.
-      if (route.access === 'caller' && route.method !== 'GET') {
+      // A body takes as long as its sender likes: who was good when it began may have been stopped or expired by now.
+      const prompt = asOf !== undefined && asOf() === before && performance.now() - started < PROMPT_MS;
+      if (route.access === 'caller' && route.method !== 'GET' && !prompt) {
         caller = await this.#authenticate(connection, route, request);
       }
       const { params } = match;

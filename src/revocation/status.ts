@@ -71,7 +71,7 @@ export class CertificateStatus {
     if (times === undefined) return UNKNOWN;
     if (now >= times.expiresAt) return EXPIRED;
     if (now - epoch.confirmedAt() > STALE_AFTER) return STALE;
-    const key = Buffer.from(serial.buffer, serial.byteOffset, serial.length).toString('latin1');
+    const key = serial.toHex();
     return this.#known.get(key) ?? this.#read(key, serial);
   }
 

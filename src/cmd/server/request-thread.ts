@@ -108,7 +108,7 @@ async function serve(): Promise<void> {
       authorities: () => built.authority.authorities(),
       now: clock.now,
     });
-    const clients = { identify, standing: certificateStanding(built) };
+    const clients = { identify, standing: certificateStanding(built), standingAsOf: epoch.current };
     return {
       api: new HttpServer({ ...common, routes: tables.api, tls: identity, clients }),
       public: new HttpServer({ ...common, routes: tables.open, tls: withoutClients(identity) }),
