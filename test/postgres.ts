@@ -7,20 +7,12 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import {
-  appendFileSync,
-  chownSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { noteGap } from './gaps.ts';
 
 /** How to reach a database of the cluster: what `openPostgres` takes. */
 export interface PostgresAddress {
@@ -57,8 +49,6 @@ export interface ClusterOptions {
 
 /** Set by the test runner when it has started one cluster for all test processes: its `PostgresAddress` as JSON. */
 const SHARED = 'WRIT_TEST_POSTGRES';
-/** A file that gathers what this machine could not test, one line each, for the end of the run. */
-const GAPS = 'WRIT_TEST_GAPS';
 
 /**
  * Undefined when PostgreSQL can be started here; otherwise the reason, which is also noted for the end of the run. For
@@ -67,8 +57,7 @@ const GAPS = 'WRIT_TEST_GAPS';
 export function postgresMissing(): string | undefined {
   if (process.env[SHARED] !== undefined || binaries() !== undefined) return undefined;
   const line = 'PostgreSQL: no server binaries found (Debian: apt-get install postgresql)';
-  const gaps = process.env[GAPS];
-  if (gaps !== undefined && gaps !== '') appendFileSync(gaps, `${line}\n`);
+  noteGap(line);
   return line;
 }
 

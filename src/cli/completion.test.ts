@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { missingProgram } from '../../test/gaps.ts';
 import { cli } from '../../test/server.ts';
 import { commandTable } from '../cmd/commands.ts';
 
@@ -18,14 +19,9 @@ async function script(shell: string): Promise<string> {
   return file;
 }
 
-/** Why a shell cannot be tested here; false when it can. Said once more at the end of a test run. */
+/** Why a shell cannot be tested here; false when it can. */
 function missing(shell: string): string | false {
-  if (spawnSync(shell, ['-c', 'true']).status === 0) return false;
-  const gaps = process.env['WRIT_TEST_GAPS'];
-  const line = `${shell}: not installed (Debian: apt-get install ${shell})`;
-  // Zsh and fish are checked where they are; nobody installs a shell for that.
-  if (shell === 'bash' && gaps !== undefined && gaps !== '') appendFileSync(gaps, `${line}\n`);
-  return line;
+  return missingProgram(shell, ['-c', 'true']) ?? false;
 }
 
 /** What bash would offer behind a line: the last word is the one that is being typed. */

@@ -1,7 +1,7 @@
 /** What Writ's ledger serves, verified by transparency log code that nobody here wrote (Go's `sumdb/tlog` and `note`). */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -12,12 +12,12 @@ import { ledgerResource } from '../../src/ledger/serve.ts';
 import { change, type TestLedger, withLedger } from '../../src/ledger/testdata/ledger.ts';
 import { formatVerifierKey } from '../../src/merkle/note-key.ts';
 import { tilePath, tileWidth } from '../../src/merkle/tile.ts';
+import { noteGap } from '../gaps.ts';
 
 function goMissing(): string | undefined {
   if (spawnSync('go', ['version']).status === 0) return undefined;
   const line = 'Go: no go command found (Debian: apt-get install golang-go)';
-  const gaps = process.env['WRIT_TEST_GAPS'];
-  if (gaps !== undefined && gaps !== '') appendFileSync(gaps, `${line}\n`);
+  noteGap(line);
   return line;
 }
 

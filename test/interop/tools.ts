@@ -3,8 +3,9 @@
  * cannot be had is a gap, named at the end of the run and a failure with CI=true.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { noteGap } from '../gaps.ts';
 
 const CACHE = resolve(import.meta.dirname, '../../node_modules/.cache/writ-interop');
 
@@ -72,8 +73,6 @@ function command(name: string, probe: readonly string[], missing: string): Tool 
 }
 
 function gap(line: string): Tool {
-  const gaps = process.env['WRIT_TEST_GAPS'];
-  if (gaps !== undefined && gaps !== '') appendFileSync(gaps, `${line}\n`);
-  else process.stderr.write(`not tested on this machine: ${line}\n`);
+  noteGap(line);
   return { missing: line };
 }

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import pg from 'pg';
 import { commandTable } from '../../src/cmd/commands.ts';
+import { missingProgram } from '../gaps.ts';
 import { postgresMissing, startPostgres } from '../postgres.ts';
 import { type RunningServer, startServer } from '../program.ts';
 import { failureOf, scratchDirectory } from './authority.ts';
@@ -136,7 +137,8 @@ test('the unit is sound, and says what the page and the program say', (context) 
   assert.match(UNIT, /^CapabilityBoundingSet=$/m);
   assert.ok(unit('ReadWritePaths')[0]!.endsWith('/srv/writ-anchor') && SET_UP.includes('--anchor /srv/writ-anchor'));
 
-  if (spawnSync('systemd-analyze', ['--version']).status !== 0) return context.diagnostic('no systemd here');
+  if (missingProgram('systemd-analyze', ['--version'], 'systemd') !== undefined)
+    return context.diagnostic('no systemd here');
   const place = join(scratchDirectory(), 'writ.service');
   writeFileSync(place, UNIT.replaceAll('/opt/writ/', `${ROOT}/`));
   const { status, stderr } = spawnSync('systemd-analyze', ['verify', place], { encoding: 'utf8' });
@@ -187,8 +189,7 @@ test('one machine: set up, administered beside the server, backed up, restored',
   }
 
   const [scraper] = blocksOf('Monitoring', 'sh') as [string];
-  const jq = spawnSync('jq', ['--version']).status === 0;
-  await run(jq ? scraper : scraper.replaceAll(/^jq .*\n/gm, ''));
+  await run(missingProgram('jq') === undefined ? scraper : scraper.replaceAll(/^jq .*\n/gm, ''));
   const rule = blocksOf('Monitoring', 'cedar')[0]!;
   writeFileSync(at('root/rule'), rule);
   await run(`writ policy show --operator ada.json --server ${machine.server().api} > rules.cedar

@@ -5,10 +5,11 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { noteGap } from '../gaps.ts';
 import { type Run, run, scratchDirectory } from './authority.ts';
 
 /** One system call that has returned. */
@@ -137,7 +138,6 @@ function straceMissing(): string | undefined {
   const { status } = spawnSync('strace', ['-f', '-o', '/dev/null', 'true']);
   if (status === 0) return undefined;
   const line = 'system calls: strace is missing or may not be used (Debian: apt-get install strace)';
-  const gaps = process.env['WRIT_TEST_GAPS'];
-  if (gaps !== undefined && gaps !== '') appendFileSync(gaps, `${line}\n`);
+  noteGap(line);
   return line;
 }

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { noteGap } from '../gaps.ts';
 import { writ } from '../program.ts';
 import { failureOf, type Issued, refusalOf, run, scratchDirectory } from './authority.ts';
 import { csrFor, newKey } from './clients.ts';
@@ -163,7 +164,6 @@ function mountMissing(): string | undefined {
     return undefined;
   }
   const line = 'full disks: nothing can be mounted by this user (run the tests as root)';
-  const gaps = process.env['WRIT_TEST_GAPS'];
-  if (gaps !== undefined && gaps !== '') appendFileSync(gaps, `${line}\n`);
+  noteGap(line);
   return line;
 }
