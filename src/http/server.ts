@@ -18,7 +18,7 @@ import { DEFAULT_BODY_LIMIT, type Reply, type Route } from './route.ts';
 import { createRouter, type Router } from './router.ts';
 import { secureContext, type TlsIdentity, tlsServerOptions } from './tls.ts';
 
-export interface Clients {
+interface Clients {
   readonly identify: Identify;
   readonly standing: Standing;
   /** As long as this stays, so does everybody's standing: the epoch. Absent: it may change at any time. */
