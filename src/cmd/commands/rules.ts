@@ -17,6 +17,8 @@ export function ruleCommands(log: () => Log): readonly Command[] {
     {
       path: 'policy publish',
       summary: 'Put a policy set in force, if it has no errors and no warnings',
+      details:
+        'The file is the whole set: a rule that it leaves out holds no longer, and what no rule permits is refused.',
       parameters: [FILE],
       flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
       changes: true,
