@@ -58,7 +58,9 @@ export function ledgerEntryOperations(ledger: LedgerEntries): Operation[] {
         ledger.demandRead(caller);
         const event = await ledger.event(index);
         if (event !== undefined) return entryAnswer(event);
-        throw new WritError('not_found', 'The ledger has no entry of this number.');
+        throw new WritError('not_found', 'The ledger has no entry of this number.', {
+          remedy: 'Give one from 0 to below the size of the latest checkpoint.',
+        });
       },
     }),
     operation<{ readonly index: number }, Nothing, Nothing, Reply>({

@@ -103,12 +103,15 @@ export class CertificateStatus {
 function faultOf(standing: CertificateStanding, caller: Caller): WritError | undefined {
   if (standing.state === 'good') return isCallers(standing.certificate, caller) ? undefined : faultOf(UNKNOWN, caller);
   const { state, message } = standing;
+  const another = caller.kind === 'operator' ? ADD : ENROL;
   if (state === 'unknown') {
     const code = standing === STALE ? 'unavailable' : 'not_authenticated';
-    return new WritError(code, message, { remedy: code === 'unavailable' ? 'Repeat the request in a moment.' : ENROL });
+    return new WritError(code, message, {
+      remedy: code === 'unavailable' ? 'Repeat the request in a moment.' : another,
+    });
   }
-  if (standing === SUPERSEDED) return new Superseded(message, ENROL);
-  return new WritError(state, message, { remedy: state === 'inactive' ? 'Ask the team that owns it.' : ENROL });
+  if (standing === SUPERSEDED) return new Superseded(message, another);
+  return new WritError(state, message, { remedy: state === 'inactive' ? 'Ask the team that owns it.' : another });
 }
 
 /** The serial number is in the certificate that the caller presented; so are these, and the index must say the same. */
@@ -117,6 +120,7 @@ function isCallers({ kind, name, instance }: CertificateRow, caller: Caller): bo
 }
 
 const ENROL = 'Enrol a new instance with a join token, or present another certificate.';
+const ADD = 'Have "writ operator add" run on the machine of the server, and use the credential that it writes.';
 const UNKNOWN_HOLDER = { code: 'revoked', message: 'The holder of the certificate is not known any more.' } as const;
 const REVOKED = { state: 'revoked', message: 'The certificate was revoked, which is for ever.' } as const;
 const SUPERSEDED = { state: 'revoked', message: 'The certificate was replaced, and revoked with it.' } as const;

@@ -14,8 +14,9 @@ export const name: Schema<string> = z
 /** An identifier that Writ made. */
 export const id: Schema<string> = z
   .string()
-  .length(26)
-  .regex(/^[0-7][0-9a-hjkmnp-tv-z]{25}$/, 'Give an id of 26 characters as Writ made it.');
+  // The expression bounds the length, too: a check of its own would only say that the value is short or long.
+  .regex(/^[0-7][0-9a-hjkmnp-tv-z]{25}$/, 'Give an id of 26 characters, as the listings show it.')
+  .meta({ minLength: 26, maxLength: 26 });
 
 /** A serial number: 20 octets in lower-case hex. */
 export const serial: Schema<string> = z
@@ -27,7 +28,7 @@ export const serial: Schema<string> = z
 export const pastedSerial: Schema<string> = z
   .string()
   .max(80)
-  .regex(/^[0-9A-Fa-f:]+$/, 'Give the serial number in hexadecimal.');
+  .regex(/^[0-9A-Fa-f:]+$/, 'Give the serial number in hexadecimal, as the listings show it.');
 
 /** SHA-256 in lower-case hex. */
 export const sha256: Schema<string> = z
