@@ -30,8 +30,8 @@ export function greetingJson({ directory, config, hierarchy, listen }: Greeting)
   };
 }
 
-/** The same in lines, below a first one of the caller's. */
-export function greetingText(greeting: Greeting): string {
+/** The same in lines, below a first one of the caller's; with `next` what to try on a server that runs. */
+export function greetingText(greeting: Greeting, { next = true }: { readonly next?: boolean } = {}): string {
   const { directory, config, hierarchy, listen } = greeting;
   return `Trust domain  ${hierarchy.trustDomain}
 Root          ${rootFingerprint(hierarchy)}
@@ -40,10 +40,7 @@ Data          ${directory.path}
 Anchor        ${config.anchor}
 ${passphrase(directory)}
 ${operator(directory)}
-${unreachable(config, listen)}
-Next, in another terminal:
-${firstCommands(directory.operator).join('\n')}
-`;
+${unreachable(config, listen)}${next ? firstCommands(directory.operator) : ''}`;
 }
 
 /** Where it lies and what that protects; where it came from elsewhere, no file of ours is named. */
@@ -80,13 +77,14 @@ Note          It listens for other machines, but join tokens name ${names[0]}: p
 }
 
 /** What a newcomer pastes next, in the directory where the server was started. */
-function firstCommands(operator: string): readonly string[] {
+function firstCommands(operator: string): string {
   // The credential is found by itself only beside data in the usual place.
   const found = operator === resolve('writ-data-operator');
   const flag = found ? '' : ` --operator '${operator}'`;
-  return [
-    `  npx writ agent register planner${flag} --team demo --sponsor you@example.com --purpose "plans things"`,
-    `  npx writ token create planner${flag}`,
-    `  npx writ run${flag} --agent planner -- env`,
-  ];
+  return `
+Next, in another terminal:
+  npx writ agent register planner${flag} --team demo --sponsor you@example.com --purpose "plans things"
+  npx writ token create planner${flag}
+  npx writ run${flag} --agent planner -- env
+`;
 }

@@ -58,7 +58,7 @@ export function doctorCommand(log: () => Log): Command {
         { ok: failed === 0, findings },
         table(['', 'CHECK', 'FOUND', 'DO'], rows, { empty: '', colour: terminal.colour }),
       );
-      terminal.say(`${findings.length} checks, ${failed} failed, ${warned} warnings.`);
+      terminal.say(`${findings.length} checks, ${failed} failed, ${warned} ${warned === 1 ? 'warning' : 'warnings'}.`);
       return failed === 0 ? EXIT.ok : EXIT.findings;
     },
   };

@@ -106,9 +106,10 @@ export function initCommand(): Command {
           ...(csr === undefined ? [] : [`Request       ${csr}`]),
         ].join('\n'),
       );
+      const elsewhere = PASSPHRASE_FLAGS.some(({ name }) => input.flag(name) !== undefined);
       terminal.say(
         csr === undefined
-          ? `Next: writ start --data ${directory.path}`
+          ? `Next: writ start --data ${directory.path}${elsewhere ? ', with the same passphrase from where it is kept' : ''}`
           : 'Next: have the request signed as a CA with path length 1 or more, then "writ ca import CHAIN.pem"',
       );
       return EXIT.ok;

@@ -12,7 +12,8 @@ const SAID: Readonly<Record<Readiness['state'], string>> = {
   ready: 'Writ is running.',
   not_ready: 'Writ is running, but cannot issue.',
   stopped: 'Writ is not running. Start it with "writ start".',
-  strange: 'Something else than this Writ answers at its address.',
+  strange:
+    'Something else than this Writ answers at its address: "ss -ltnp" says what. Or choose another with "writ start --listen".',
 };
 
 /** `writ status`: what `writ start` printed, again, and whether it still holds. */
@@ -35,7 +36,10 @@ export function statusCommand(): Command {
         const detail = 'detail' in readiness ? { detail: readiness.detail } : {};
         const greeting = { directory, config, hierarchy, listen };
         const first = 'detail' in readiness ? `${SAID[state]} (${readiness.detail})` : SAID[state];
-        terminal.result({ state, ...detail, ...greetingJson(greeting) }, `${first}\n\n${greetingText(greeting)}`);
+        terminal.result(
+          { state, ...detail, ...greetingJson(greeting) },
+          `${first}\n\n${greetingText(greeting, { next: state === 'ready' || state === 'not_ready' })}`,
+        );
         return state === 'ready' ? EXIT.ok : EXIT.failed;
       } finally {
         await database.close();
