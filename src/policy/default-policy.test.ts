@@ -31,10 +31,22 @@ test('the default set has neither errors nor warnings', () => {
 test('so has every example in its comments, once it is taken out of them', () => {
   const examples = defaultPolicyText().match(/^\/\/ @id[^;]*;$/gm) ?? [];
   assert.equal(examples.length, 4);
-  for (const example of examples)
-    assert.deepEqual(checkPolicy(cedar, example.replaceAll(/^\/\/ ?/gm, '')), [], example);
+  for (const example of examples) {
+    const alone = `${example.replaceAll(/^\/\/ ?/gm, '')}\n${PERMIT}`;
+    assert.deepEqual(checkPolicy(cedar, alone), [], example);
+  }
   assert.deepEqual(checkPolicy(cedar, defaultPolicyText().replaceAll(/^\/\/ (@id[^;]*;)$/gm, uncomment)), []);
 });
+
+test('a set that permits nothing is warned of: whoever publishes one rule alone meant to add it', () => {
+  const [found, ...more] = checkPolicy(cedar, PERMIT.replace('permit', 'forbid'));
+  assert.deepEqual([found?.severity, more], ['warning', []]);
+  assert.match(found!.message, /^no rule permits anything/);
+  assert.equal(checkPolicy(cedar, '').length, 1);
+});
+
+const PERMIT =
+  '@id("x") @description("x") permit (principal is Operator, action == Action::"agent.read", resource is Agent);';
 
 const uncomment = (example: string): string => example.replaceAll(/^\/\/ ?/gm, '');
 

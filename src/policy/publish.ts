@@ -6,7 +6,7 @@ import { type Batch, type CommitBatch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import type { Reader } from '../db/database.ts';
 import type { Idempotency, Json } from '../http/idempotency.ts';
-import type { Cedar, Finding } from './cedar.ts';
+import { type Cedar, type Finding, findingAt } from './cedar.ts';
 import { readRules } from './rules.ts';
 import { digestOf, insertPolicySet, type PolicySet, readPolicySet } from './store.ts';
 import { defaultPolicyText, schemaText } from './text-files.ts';
@@ -32,8 +32,14 @@ const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
 /** Everything that stands against publishing a text: errors and warnings alike. Empty when it may be published. */
 export function checkPolicy(cedar: Cedar, text: string): readonly Finding[] {
   const read = readRules(cedar, text);
-  return 'findings' in read ? read.findings : [];
+  if ('findings' in read) return read.findings;
+  const permits = [...read.rules.values()].some(({ effect }) => effect === 'permit');
+  return permits ? [] : [findingAt('warning', NOTHING_PERMITTED, text, 0)];
 }
+
+/** What is published is the whole set; whoever publishes one rule by itself meant to add it. */
+const NOTHING_PERMITTED =
+  'no rule permits anything, so everybody would be refused everything: publish the set in force with the new rules added';
 
 /**
  * Puts a policy set in force. Throws `denied`, `needs_approval`, `bad_policy` with a line for each finding, and `conflict`
