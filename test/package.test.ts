@@ -68,6 +68,7 @@ function filesBelow(folder: string): string[] {
 test('the package holds what runs, and nothing else', () => {
   const files = filesBelow(installed);
   for (const file of [
+    'bin/node-flags.js',
     'bin/writ.js',
     'dist/cmd/main.js',
     'dist/sdk/entry.js',
@@ -77,7 +78,8 @@ test('the package holds what runs, and nothing else', () => {
   ]) {
     assert.ok(files.includes(file), file);
   }
-  const kinds = /^(package\.json|LICENSE|README\.md|bin\/writ\.js|dist\/.*(\.js|\.d\.ts|\.sql|\.cedar|\.cedarschema))$/;
+  const kinds =
+    /^(package\.json|LICENSE|README\.md|bin\/(writ|node-flags)\.js|dist\/.*(\.js|\.d\.ts|\.sql|\.cedar|\.cedarschema))$/;
   assert.deepEqual(
     files.filter((file) => !kinds.test(file)),
     [],

@@ -38,15 +38,23 @@ interface Combined {
 
 const combinations: Combined = { text: undefined, followedBy: new Map() };
 
-/** Most of the first ones; texts that name a partition pass away with it. */
-const COMBINATIONS = 1024;
+/** Most that are kept, beginnings of others included; texts that name a partition pass away with it. */
+const COMBINATIONS = 4096;
+let kept = 0;
 
 function textOf(checks: readonly Check[]): string {
-  if (combinations.followedBy.size > COMBINATIONS) combinations.followedBy.clear();
+  if (kept > COMBINATIONS) {
+    combinations.followedBy.clear();
+    kept = 0;
+  }
   let at = combinations;
   for (const { sql } of checks) {
     let next = at.followedBy.get(sql);
-    if (next === undefined) at.followedBy.set(sql, (next = { text: undefined, followedBy: new Map() }));
+    if (next === undefined) {
+      next = { text: undefined, followedBy: new Map() };
+      at.followedBy.set(sql, next);
+      kept++;
+    }
     at = next;
   }
   at.text ??= `SELECT ${checks.map(({ sql }, i) => `EXISTS (${sql}) AS c${i}`).join(', ')}`;
