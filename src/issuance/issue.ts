@@ -105,7 +105,8 @@ async function certify(
   await order.also?.(batch, certificate);
   const commit = await parts.commit(batch);
   if (!commit.committed) {
-    if (commit.refusal === 'conflict') return undefined;
+    const byItself = order.revokesOwn === true && commit.refusal === 'revoked' && !fresh;
+    if (commit.refusal === 'conflict' || byItself) return undefined;
     throw new WritError(commit.refusal, commit.reason, REMEDIES[commit.refusal] ?? {});
   }
 

@@ -21,6 +21,8 @@ export interface Order {
   readonly idempotency?: Idempotency | undefined;
   /** What the act changes lets a repeat of it come as far as the commit, which knows the idempotency key. */
   readonly repeatReachesCommit?: true;
+  /** The act revokes the certificate that the caller presents: the commit of a repeat in flight finds it revoked. */
+  readonly revokesOwn?: boolean;
   /** The certificate on the strength of which this one is asked for. */
   readonly previous?: Uint8Array | undefined;
   /** Step 2. `fresh`: what is remembered may be out of date. Throws what the caller may be told. */

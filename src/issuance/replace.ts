@@ -23,7 +23,8 @@ export function replaceCertificate(
   parts: IssuanceParts,
 ): Promise<IssuedCertificate> {
   const { csr, wish = {}, idempotency, serial = caller.serial } = request;
-  const repeating = caller.superseded === true;
+  const own = serial !== undefined && caller.serial !== undefined && Buffer.compare(serial, caller.serial) === 0;
+  let repeating = caller.superseded === true;
   let before: CertificateRow | undefined;
   const issued = issueCertificate(
     {
@@ -33,10 +34,12 @@ export function replaceCertificate(
       csr,
       wish,
       idempotency,
+      revokesOwn: own,
       previous: serial,
       async holder(fresh) {
         if (serial === undefined) throw notAuthenticated();
         before = await readCertificate(parts.certificates, serial);
+        repeating ||= own && fresh && before?.revoked !== undefined;
         return holderOf(caller, before, parts, fresh);
       },
       fault: () => (repeating ? revoked() : faultOf(before, parts.clock.now())),
@@ -47,7 +50,7 @@ export function replaceCertificate(
     },
     parts,
   );
-  return repeating ? issued.then((first) => requireSuccessor(first, caller, parts)) : issued;
+  return issued.then((first) => (repeating ? requireSuccessor(first, caller, parts) : first));
 }
 
 /** The first answer, if it is the caller's own next certificate and that is not revoked in its turn. */

@@ -15,8 +15,10 @@ import { createToken } from '../attest/create.ts';
 import { listTokens } from '../attest/token-store.ts';
 import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
+import { idempotencyOf } from '../http/idempotency.ts';
 import { addOperatorWithCertificate } from '../issuance/operator.ts';
 import { renewCertificate } from '../issuance/renew.ts';
+import { replaceCertificate } from '../issuance/replace.ts';
 import { publishPolicy } from '../policy/publish.ts';
 import { defaultPolicyText } from '../policy/text-files.ts';
 import { changeOwner } from '../registry/owners.ts';
@@ -71,6 +73,61 @@ onEachEngine('a certificate that is revoked while it is renewed gets no successo
   assert.equal(events.filter(({ type }) => type === 'certificate.renewed').length, 0);
   assert.equal(events.at(-1)?.type, 'certificate.refused', 'and it is on record');
 });
+
+onEachEngine('of two equal replacements in flight both get the one answer, and none is refused', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance, database, clock } = installation;
+  await register(installation, 'planner');
+  const caller = callerOf(await letIn(installation, { agent: 'planner' }));
+  const acting = async () => ({ ...issuance, ...(await actingFor(caller, issuance, { policy: false })) });
+  const csr = await newKey().csr();
+  const keyed = (key: string) => {
+    const request = { caller: caller.id, route: 'POST /v1/x', key: key.padEnd(16, '-'), target: '/v1/x', body: csr };
+    return { csr, idempotency: idempotencyOf(request, database, clock) };
+  };
+  const since = (await installation.events()).length;
+  let first: Uint8Array | undefined;
+  // The other one goes by way of another thread or replica, and commits first.
+  const other = async () => {
+    first = (await replaceCertificate(caller, keyed('one'), await acting())).serial;
+  };
+  const second = await replaceCertificate(caller, keyed('one'), interrupted(await acting(), other));
+  assert.deepEqual(second.serial, first);
+  assert.deepEqual(
+    (await installation.events(since)).map(({ type }) => type),
+    ['certificate.replaced', 'certificate.revoked'],
+  );
+  await assert.rejects(replaceCertificate(caller, keyed('two'), await acting()), code('revoked'));
+});
+
+onEachEngine(
+  'what is replaced while it is replaced under another key, or by somebody revoked, is not',
+  async ({ open }) => {
+    const installation = await createInstallation(await open());
+    const { issuance, database, clock } = installation;
+    await register(installation, 'planner');
+    const caller = callerOf(await letIn(installation, { agent: 'planner' }));
+    const own = { ...issuance, ...(await actingFor(caller, issuance, { policy: false })) };
+    const replace = async () => replaceCertificate(caller, { csr: await newKey().csr() }, issuance);
+    const thief = { csr: await newKey().csr() };
+    await assert.rejects(replaceCertificate(caller, thief, interrupted(own, replace)), code('revoked'));
+
+    const operator = await grace(installation);
+    const issued = await letIn(installation, { agent: 'planner' });
+    const acting = async () => ({ ...issuance, ...(await actingFor(operator, issuance, { policy: false })) });
+    const csr = await newKey().csr();
+    const key = { caller: operator.id, route: 'POST /v1/x', key: 'another key of 16', target: '/v1/x', body: csr };
+    const request = { csr, serial: issued.serial, idempotency: idempotencyOf(key, database, clock) };
+    const meanwhile = async () => {
+      await replaceCertificate(operator, request, await acting());
+      await revokeCertificate(ADA, { serial: operator.serial!, cause: 'key_theft' }, issuance);
+    };
+    await assert.rejects(
+      replaceCertificate(operator, request, interrupted(await acting(), meanwhile)),
+      code('revoked'),
+    );
+  },
+);
 
 onEachEngine('an operator who is removed meanwhile has done nothing', async ({ open }) => {
   const installation = await createInstallation(await open());
