@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
+import { Superseded } from './client-cert.ts';
 import type { Route } from './route.ts';
 import { ask, askRaw } from './testdata/ask.ts';
 import { type Listener, listener } from './testdata/listener.ts';
@@ -221,6 +222,57 @@ test('holds what one instance may change to its rate, and no operator', async ()
   assert.equal((await first('GET', '/private')).text, 'secret');
   assert.equal((await other('POST', '/change')).text, 'done');
   for (let i = 0; i < 4; i++) assert.equal((await operator('POST', '/change')).text, 'done');
+});
+
+test('whoever stole a certificate that was replaced takes nothing from its holder', async () => {
+  const id = 'spiffe://agents.example.com/agent/a/1';
+  const caller: Caller = { kind: 'agent', id, agent: 'a', instance: '1' };
+  let replaced = '';
+  const clients = {
+    identify: ({ chain }: { readonly chain: readonly Uint8Array[] }) => {
+      const serial = chain[0]!;
+      return { caller: { ...caller, serial }, notBefore: 0, notAfter: Number.MAX_SAFE_INTEGER };
+    },
+    standing: ({ serial }: Caller) =>
+      Buffer.from(serial!).toString('hex') === replaced
+        ? new Superseded('It was replaced.', 'Use the other.')
+        : undefined,
+  };
+  const replace: Route = {
+    method: 'POST',
+    path: '/replace',
+    access: 'caller',
+    repeats: true,
+    handle: ({ caller }) => ({ status: 200, body: caller.superseded === true ? 'again' : 'done' }),
+  };
+  const limits = { writes: { perSecond: 0.1, burst: 2 }, inWorkPerCaller: 2 };
+  await using at = await listener([...routes, replace], { clients, limits });
+  const certificate = () => {
+    const { keyPem, pem, der } = at.issuing.leaf({ uri: id });
+    return { keyPem, pem, hex: Buffer.from(der).toString('hex') };
+  };
+  const [stolen, held] = [certificate(), certificate()];
+  replaced = stolen.hex;
+  const headers = { 'idempotency-key': 'a key that is long enough' };
+  const ask1 = (client: typeof held) =>
+    ask({ port: at.port, ca: at.ca, path: '/replace', method: 'POST', client, headers }).then(({ text }) => text);
+
+  // Two that never end their bodies.
+  const dawdlers = [1, 2].map(() => {
+    const { keyPem: key, pem: cert } = stolen;
+    return connect({ host: '127.0.0.1', port: at.port, ca: at.ca, key, cert: cert + at.issuing.pem });
+  });
+  for (const socket of dawdlers) {
+    socket.write('POST /replace HTTP/1.1\r\nHost: a\r\nIdempotency-Key: a key that is long enough\r\n');
+    socket.write('Content-Length: 9\r\n\r\n');
+  }
+  while (at.server.inWork() < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(await ask1(held), 'done', 'not by what it holds in work, nor by its rate');
+  for (const socket of dawdlers) socket.destroy();
+  while (at.server.inWork() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.match(await ask1(stolen), /^rate_limited /);
+  assert.equal(await ask1(held), 'done');
 });
 
 test('holds a caller to its requests in work, and gives room again', async () => {

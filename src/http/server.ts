@@ -50,7 +50,7 @@ const ANONYMOUS: Caller = { kind: 'anonymous', id: 'anonymous' };
 interface Connection {
   readonly identity: Identity;
   /** By whom requests are counted: the caller where the certificate names one, else the address. */
-  readonly countedAs: string;
+  countedAs: string;
   readonly rate: RateLimit;
   /** Of requests that may change something; operators have none. */
   readonly writes: RateLimit | undefined;
@@ -168,10 +168,9 @@ export class HttpServer {
     connection.inWork += 1;
     let route: Route | undefined;
     let reply: Reply;
-    let entered = false;
+    let entered: string | undefined;
     try {
-      this.#admit(connection, started);
-      entered = true;
+      entered = this.#admit(connection, started);
       const target = request.url ?? '';
       if (target.length > this.#limits.target) throw new TargetTooLong();
       const mark = target.indexOf('?');
@@ -185,6 +184,13 @@ export class HttpServer {
       const before = asOf?.();
       if (route.access === 'caller') {
         caller = await this.#authenticate(connection, route, request);
+        if (caller.superseded === true) {
+          // Counted apart from its holder: whoever stole the certificate takes nothing from who replaced it.
+          connection.work.leave(entered);
+          entered = undefined;
+          connection.countedAs = `${caller.id} superseded`;
+          entered = this.#enter(connection);
+        }
         if (route.method !== 'GET') this.#admitWrite(connection, started);
       }
       const body = await this.#body(request, route, connection);
@@ -200,7 +206,7 @@ export class HttpServer {
     } catch (error) {
       reply = this.#problem(error, id);
     }
-    if (entered) connection.work.leave(connection.countedAs);
+    if (entered !== undefined) connection.work.leave(entered);
     connection.inWork -= 1;
     if (response.destroyed) return;
     sendReply(request, response, reply, { id, close: this.#draining || leavesMuchUnread(request) });
@@ -263,13 +269,18 @@ export class HttpServer {
     });
   }
 
-  /** Counts a request in, or throws why not. */
-  #admit(connection: Connection, now: number): void {
+  /** Counts a request in, and gives as whose; or throws why not. */
+  #admit(connection: Connection, now: number): string {
     const wait = connection.rate.take(connection.countedAs, now);
     if (wait > 0) throw new TooMany('Too many requests from this caller.', wait);
-    const room = connection.work.enter(connection.countedAs);
+    return this.#enter(connection);
+  }
+
+  #enter({ work, countedAs }: Connection): string {
+    const room = work.enter(countedAs);
     if (room === 'caller') throw new TooMany('Too many requests from this caller are in work at once.', 1000);
     if (room === 'all') throw unavailable('Too many requests are in work at once.');
+    return countedAs;
   }
 
   /** Counts in a request that may change something, or throws that its caller is to wait. */
