@@ -130,6 +130,23 @@ onEachEngine('an instance is let in, renews and replaces; its history is a chain
   await installation.close();
 });
 
+onEachEngine('a repeat of a renewal gets its answer also where less may be asked for by then', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance } = installation;
+  await register(installation, 'planner');
+  const caller = callerOf(await letIn(installation, { agent: 'planner', scopes: ['read', 'write', 'pay'] }));
+  const csr = await newKey().csr();
+  const renew = (scopes: readonly string[], key: string) =>
+    renewCertificate(caller, { csr, wish: { scopes }, idempotency: keyed(installation, key, csr) }, issuance);
+  const first = await renew(['read', 'write'], 'first');
+  const second = await renew(['read'], 'second');
+  assert.notDeepEqual(second.serial, first.serial);
+  const before = await size(installation);
+  assert.deepEqual((await renew(['read', 'write'], 'first')).serial, first.serial);
+  assert.equal(await size(installation), before, 'and no refusal is on record');
+  await assert.rejects(renew(['read', 'write'], 'third'), code('denied'));
+});
+
 onEachEngine('a token for one lets one in, however many ask at once', async ({ open }) => {
   const installation = await createInstallation(await open());
   await register(installation, 'planner');

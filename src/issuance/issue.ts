@@ -55,7 +55,7 @@ async function certify(
   attempt: { holder: Holder | undefined },
   fresh = false,
 ): Promise<IssuedCertificate | undefined> {
-  const { wish, idempotency } = order;
+  const { idempotency } = order;
 
   // 2. Facts: who the certificate is for, and what it may say.
   await parts.refresh();
@@ -68,7 +68,7 @@ async function certify(
   if (!verdict.allowed) throw refused(request, verdict, holder);
   // Also for a repeat: a holder that was stopped meanwhile is handed nothing any more.
   if (holder.fault !== undefined) throw holder.fault;
-  // Where nothing but the commit can refuse a repeat, that finds it, and the look comes after: most requests are no repeat.
+  // Where the commit finds a repeat, the look comes after: most requests are no repeat.
   const first = fresh || order.repeatReachesCommit !== true ? await idempotency?.first() : undefined;
   if (first?.kind === 'reference') {
     // A replacement revokes, and what it revoked may not be in the anchor yet.
@@ -77,13 +77,15 @@ async function certify(
   }
   const fault = order.fault?.();
   if (fault !== undefined) throw fault;
-  const context = narrow(holder.context, wish.scopes);
 
   // 4. Prepare: serial number, validity, bytes to be signed, lints. Out comes a token that works once.
-  const issuer = parts.authority.issuer();
-  const now = parts.clock.now();
-  const wanted = leafRequest(holder, context, wish, csr);
-  const token = prepareLeaf(issuer, holder.profile, wanted, { now, random: parts.random });
+  const prepared = attemptTo(() => prepare(order, holder, csr, parts));
+  if ('error' in prepared) {
+    // A repeat may not be possible again, and has its answer all the same.
+    if (!fresh && (await idempotency?.first()) !== undefined) return undefined;
+    throw prepared.error;
+  }
+  const { context, issuer, now, token } = prepared;
 
   // 5. Sign. From here on a certificate exists in memory, and nobody has seen it.
   const certificate = await signCertificate(issuer, token);
@@ -113,6 +115,24 @@ async function certify(
   // 7. Answer: it is durable.
   const chain = parts.authority.chain(issuer.id);
   return issuedFrom(row, { id: holder.id.uri, der: certificate.der, chain, leaf: commit.firstLeaf + event });
+}
+
+/** Steps 3, as far as it is about what the certificate says, and 4. */
+function prepare({ wish }: Order, holder: Holder, csr: Csr, parts: IssuanceParts) {
+  const context = narrow(holder.context, wish.scopes);
+  const issuer = parts.authority.issuer();
+  const now = parts.clock.now();
+  const wanted = leafRequest(holder, context, wish, csr);
+  const token = prepareLeaf(issuer, holder.profile, wanted, { now, random: parts.random });
+  return { context, issuer, now, token };
+}
+
+function attemptTo<T extends object>(act: () => T): T | { readonly error: unknown } {
+  try {
+    return act();
+  } catch (error) {
+    return { error };
+  }
 }
 
 const REMEDIES: Readonly<Record<string, { remedy: string }>> = {
