@@ -26,7 +26,9 @@ export class TargetTooLong extends WritError {
 }
 
 export function notFound(): WritError {
-  return new WritError('not_found', 'There is no such path.', { remedy: 'GET /v1/openapi.json lists all paths.' });
+  return new WritError('not_found', 'There is no such path.', {
+    remedy: 'GET /v1/openapi.json lists all paths. The API has a listener of its own, for clients with a certificate.',
+  });
 }
 
 export function unavailable(message: string): WritError {

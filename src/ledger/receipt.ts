@@ -31,7 +31,9 @@ export function receipts(reader: Reader): (leaf: number) => Promise<string> {
     }
     const entry = Number.isSafeInteger(leaf) && leaf >= 0 ? await readEntry(reader, leaf) : undefined;
     if (tree === undefined || entry === undefined || tree.size <= leaf) {
-      throw new WritError('not_found', 'the ledger has no entry of this number');
+      throw new WritError('not_found', 'The ledger has no entry of this number.', {
+        remedy: 'Entries are numbered from 0; "writ ledger list" shows the last ones.',
+      });
     }
     const nodes = trees.get(tree.size) ?? remembering(storedTree(reader, tree.size));
     trees.set(tree.size, nodes);
