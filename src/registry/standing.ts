@@ -62,6 +62,11 @@ export function requireActiveInstance(batch: Batch, { instance, agent }: Standin
   });
 }
 
+/** Whether the commit of a batch looks at an instance as `requireActiveInstance` has it do. */
+export function looksAtInstance(batch: Batch, instance: string): boolean {
+  return batch.checks.some(({ sql, params }) => sql === ACTIVE_INSTANCE && params[0] === instance);
+}
+
 /** The same where there is no instance yet. */
 export function requireActiveAgent(batch: Batch, agent: Agent): void {
   batch.checks.push({

@@ -4,7 +4,7 @@ import { type CommitBatch, newBatch } from '../db/batch.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
 import { requirePolicyVersion } from '../policy/store.ts';
 import { requireActiveOperator } from '../registry/operator.ts';
-import { requireInstanceActive } from '../registry/standing.ts';
+import { looksAtInstance, requireInstanceActive } from '../registry/standing.ts';
 
 /** What a flow asks and commits with. */
 export interface Acting {
@@ -35,7 +35,6 @@ export async function actingFor(
   const standing = newBatch();
   if (serial !== undefined) await requireUnrevoked(certificates, standing, serial);
   if (operator !== undefined) requireActiveOperator(standing, operator);
-  if (instance !== undefined) requireInstanceActive(standing, instance);
   let version: number | undefined;
   let begun = false;
   return {
@@ -49,6 +48,8 @@ export async function actingFor(
       if (begun || (batch.writes.length === 0 && batch.events.length === 0)) return commit(batch);
       const again = newBatch();
       if (looksAt.policy && version !== undefined) requirePolicyVersion(again, version);
+      // A flow about the caller itself has its commit look at it already, and closer.
+      if (instance !== undefined && !looksAtInstance(batch, instance)) requireInstanceActive(again, instance);
       const checks = [...standing.checks, ...again.checks, ...batch.checks];
       const outcome = await commit({ ...batch, checks });
       begun = outcome.committed;
