@@ -17,8 +17,8 @@ import { median } from './statistics.ts';
 
 /** Certificates in one block, blocks that are measured, certificates before the first: the compiler needs its time. */
 const BLOCK = 1000;
-const BLOCKS = 21;
-const WARM = 12_000;
+const BLOCKS = 15;
+const WARM = 8000;
 /** A request that is waited for lets others have their turn; here that is the poll of the epoch. */
 const TURN_EVERY = 100;
 
