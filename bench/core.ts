@@ -1,21 +1,11 @@
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
-import { THREAD_LIMITS } from '../src/cmd/server/threads.ts';
+import { join } from 'node:path';
+import { NODE_FLAGS, SERVER_ENVIRONMENT } from '../bin/node-flags.js';
+import { run } from './process.ts';
 
-/** What the thread is told. */
-export interface CoreTask {
-  /** For its installation. */
-  readonly directory: string;
-  readonly agents: number;
-}
-
-/** Measures the issuing core in one thread of the kind that serves requests: `core-thread.ts` says how. */
+/** Measures the issuing core in one thread, of a process like a server's: `core-thread.ts` says how. */
 export async function measureCore(directory: string, agents: number): Promise<Record<string, number>> {
-  const thread = new Worker(new URL('core-thread.ts', import.meta.url), {
-    workerData: { directory, agents } satisfies CoreTask,
-    resourceLimits: THREAD_LIMITS,
-  });
-  const [figures] = (await once(thread, 'message')) as [Record<string, number>];
-  await once(thread, 'exit');
-  return figures;
+  const script = join(import.meta.dirname, 'core-thread.ts');
+  const running = await run([...NODE_FLAGS, script, directory, `${agents}`], { env: SERVER_ENVIRONMENT });
+  await running.stop();
+  return running.said as Record<string, number>;
 }

@@ -22,9 +22,19 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 const STOP_MS = 15_000;
 const START_MS = 60_000;
 
+interface Options {
+  readonly cwd?: string;
+  /** Beside this process's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Starts a script on this Node and waits for the first line of JSON on its standard output. */
-export async function run(args: readonly string[], options: { readonly cwd?: string } = {}): Promise<Running> {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+export async function run(args: readonly string[], { cwd, env }: Options = {}): Promise<Running> {
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+    ...(cwd !== undefined && { cwd }),
+  });
   children.add(child);
   const ended = once(child, 'exit').then(() => children.delete(child));
   let complaints = '';

@@ -5,3 +5,15 @@ export const NODE_FLAGS = [
   // Each thread collects its own garbage, of which little survives; helpers cost more than they save.
   '--single-threaded-gc',
 ];
+
+// What a server's C library is told, by its environment (mallopt(3), the tunables of glibc; others ignore it): a request
+// takes hundreds of small pieces of memory and gives them back, most of them inside OpenSSL. Each thread keeps enough of
+// them at hand, and what has been freed stays with the process instead of going back and forth.
+export const SERVER_ENVIRONMENT = {
+  GLIBC_TUNABLES: [
+    'glibc.malloc.tcache_count=2000',
+    'glibc.malloc.mmap_threshold=4194304',
+    'glibc.malloc.trim_threshold=268435456',
+    'glibc.malloc.top_pad=16777216',
+  ].join(':'),
+};

@@ -7,7 +7,7 @@ import { existsSync, fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { NODE_FLAGS } from './node-flags.js';
+import { NODE_FLAGS, SERVER_ENVIRONMENT } from './node-flags.js';
 
 const MAJOR = 26;
 const BUNDLED = {
@@ -75,7 +75,10 @@ function descriptors() {
   return [...stdio, handed];
 }
 
-const child = spawn(node, args, { stdio: descriptors() });
+// Of the server alone: what `writ run` starts has its own needs. What somebody set stands.
+const env = given[0] === 'start' ? { ...SERVER_ENVIRONMENT, ...process.env } : process.env;
+
+const child = spawn(node, args, { stdio: descriptors(), env });
 // The terminal signals the whole group; what is sent to the launcher alone is passed on.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) {
   process.on(signal, () => child.kill(signal));
