@@ -11,6 +11,7 @@ import { authenticate, type Identify, type Identity, identityOf, type Standing, 
 import { clientFault, endWithReply } from './client-error.ts';
 import { type Concurrency, createConcurrency } from './concurrency.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
+import { nextTurn } from './next-turn.ts';
 import { addressGroup, createRateLimit, type RateLimit } from './rate-limit.ts';
 import { cannotListen, MethodNotAllowed, notFound, TargetTooLong, TooMany, unavailable } from './refusals.ts';
 import { sendReply } from './reply.ts';
@@ -194,6 +195,7 @@ export class HttpServer {
         if (route.method !== 'GET') this.#admitWrite(connection, started);
       }
       const body = await this.#body(request, route, connection);
+      await nextTurn();
       // A body takes as long as its sender likes: who was good when it began may have been stopped or expired by now.
       const prompt = asOf !== undefined && asOf() === before && performance.now() - started < PROMPT_MS;
       if (route.access === 'caller' && route.method !== 'GET' && !prompt) {
