@@ -48,7 +48,7 @@ async function measure(): Promise<void> {
     const place = join(directory, 'durable');
     mkdirSync(place);
     const stage = await makeStage(place, AGENTS);
-    const turns = quick ? { rounds: 6, ms: 1000 } : { rounds: 15, ms: 3000 };
+    const turns = quick ? { rounds: 5, ms: 1000 } : { rounds: 15, ms: 3000 };
     Object.assign(figures, await measureDurable(place, stage, turns));
   }
   if (wanted('growth')) {

@@ -19,10 +19,10 @@ interface Turns {
 /** Requests under way at a time. */
 const IN_FLIGHT = 256;
 /**
- * Answers of each server before its first turn, for its compiler, which gains another tenth between 8 000 and 20 000; and
+ * Answers of each server before its first turn, for its compiler, which gains another tenth between 8 000 and 15 000; and
  * the most milliseconds that are spent on them.
  */
-const WARM = 20_000;
+const WARM = 15_000;
 const WARM_MS = 10_000;
 
 /** Requests that each member of the fleet has ready, every one for a key of its own. */

@@ -16,7 +16,7 @@ import { openEngine } from '../../src/cmd/engine.ts';
 import { initialise } from '../../src/cmd/initialise.ts';
 import { openLedgerKeys } from '../../src/cmd/ledger-keys.ts';
 import { FollowedKeyring } from '../../src/cmd/server/followed-keyring.ts';
-import { startServer } from '../../src/cmd/server/server.ts';
+import { loadThreads, startServer } from '../../src/cmd/server/server.ts';
 import { openKeyring } from '../../src/keys/keyring.ts';
 import { readPassphrase } from '../../src/keys/passphrase-source.ts';
 import { cli, type Said } from '../server.ts';
@@ -93,6 +93,7 @@ export async function startAged({ directory, config, atEnd }: Aged): Promise<Age
     clock: { now: () => Date.now() - late },
     random: systemRandom(),
     log: silentLog,
+    loaded: loadThreads(),
     onLoss(error) {
       throw error;
     },

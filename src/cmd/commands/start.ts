@@ -32,7 +32,7 @@ import { PASSPHRASE_FLAGS } from '../passphrase.ts';
 import { CLOCK_OFF_MS } from '../recorder.ts';
 import { forgetRunning, noteRunning } from '../running.ts';
 import { FollowedKeyring } from '../server/followed-keyring.ts';
-import { startServer } from '../server/server.ts';
+import { loadThreads, startServer } from '../server/server.ts';
 import { INSTALL_FLAGS, install, requireSame, requireSameConfig } from './install.ts';
 
 /** The operator that the first start makes. */
@@ -60,6 +60,7 @@ export function startCommand(): Command {
 async function run(input: Input, terminal: Terminal, directory: DataDirectory): Promise<number> {
   const log = openLog(isInitialised(directory) ? readConfig(directory.config).logLevel : 'info', 'main');
   requireSameConfig(input, directory);
+  const loaded = loadThreads();
   await installIfEmpty(input, terminal, directory, log);
   const kept = readConfig(directory.config);
   requireSame(kept, input);
@@ -77,6 +78,7 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
     clock: systemClock,
     random: systemRandom(),
     log,
+    loaded,
     onLoss(error) {
       lost = error;
       wake?.();

@@ -2,7 +2,8 @@
  * A request thread: its own listeners on the shared ports, a reading connection, the issuing key. It does everything
  * for its requests but the commit.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { once } from 'node:events';
+import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.ts';
 import { systemRandom } from '../../base/random.ts';
 import { rootsOf } from '../../ca/authority.ts';
@@ -34,8 +35,8 @@ import { serverStatus } from './status.ts';
 import { toMembers } from './thread-error.ts';
 import { type ThreadParts, threadParts } from './thread-parts.ts';
 
-const data = workerData as RequestData;
 const port = parentPort!;
+const [data] = (await once(port, 'message')) as [RequestData];
 const tell = (message: FromRequest): void => port.postMessage(message);
 
 /** How often counted refusals are looked at. */

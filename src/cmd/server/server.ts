@@ -17,7 +17,7 @@ import { requireFree } from './port-probe.ts';
 import { requireIssuer } from './require-issuer.ts';
 import { makeServerIdentity } from './server-identity.ts';
 import { threadParts } from './thread-parts.ts';
-import { type RequestThread, startRequestThread, startWriter } from './threads.ts';
+import { type LoadedThread, loadThread, type RequestThread, startRequestThread, startWriter } from './threads.ts';
 import { startUpkeep } from './upkeep.ts';
 
 export interface ServerMeans {
@@ -32,10 +32,22 @@ export interface ServerMeans {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Threads that were given a start. */
+  readonly loaded: LoadedThreads;
   /** Called when a thread is lost: the process has to end and start again. */
   readonly onLoss: (error: Error) => void;
   /** Milliseconds between two looks at what is due to the authorities. Default one minute. */
   readonly maintainEvery?: number;
+}
+
+interface LoadedThreads {
+  readonly writer: LoadedThread;
+  readonly request: LoadedThread;
+}
+
+/** Begins to load a writer and a request thread, which every server has. */
+export function loadThreads(): LoadedThreads {
+  return { writer: loadThread('writer-thread'), request: loadThread('request-thread') };
 }
 
 export interface RunningServer {
@@ -54,8 +66,11 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
   await requireFree(config.listen.public, '--listen-public');
   await requireFree(config.listen.plain, '--listen-plain');
   const epoch = epochCell();
+  const { loaded } = means;
+  const others = Array.from({ length: config.requestThreads - 1 }, () => loadThread('request-thread'));
   const ports = Array.from({ length: config.requestThreads + 1 }, () => new MessageChannel());
   const writer = await startWriter(
+    loaded.writer,
     {
       config,
       database: databasePath,
@@ -76,8 +91,9 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
   const shared = metricsMemory(METRICS, config.requestThreads);
   const threads: RequestThread[] = [];
   let listening = config.listen;
-  for (let number = 0; number < config.requestThreads; number++) {
+  for (const [number, request] of [loaded.request, ...others].entries()) {
     const thread = await startRequestThread(
+      request,
       {
         config,
         database: databasePath,

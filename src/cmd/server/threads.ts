@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type ResourceLimits, Worker } from 'node:worker_threads';
+import { type MessagePort, type ResourceLimits, Worker } from 'node:worker_threads';
 import type { FromRequest, FromWriter, RequestData, ToRequest, ToWriter, WriterData } from './messages.ts';
 import { sibling } from './sibling.ts';
 import { fromMembers } from './thread-error.ts';
@@ -11,9 +11,24 @@ export interface Thread<To> {
   readonly ended: Promise<void>;
 }
 
+/** A thread whose modules are being loaded, or have been. It does nothing before it gets its data. */
+export interface LoadedThread {
+  readonly name: 'writer-thread' | 'request-thread';
+  readonly worker: Worker;
+}
+
+/** Loading takes longer than all else that a thread does to be ready: begin before there is anything for it to do. */
+export function loadThread(name: LoadedThread['name']): LoadedThread {
+  return { name, worker: new Worker(sibling(import.meta.url, name), { name, resourceLimits: THREAD_LIMITS }) };
+}
+
 /** Starts the writer. Rejects with why it could not. */
-export async function startWriter(data: WriterData, onLoss: (error: Error) => void): Promise<Thread<ToWriter>> {
-  const { thread } = await start<ToWriter, FromWriter>('writer-thread', data, data.commitPorts, onLoss);
+export async function startWriter(
+  loaded: LoadedThread,
+  data: WriterData,
+  onLoss: (error: Error) => void,
+): Promise<Thread<ToWriter>> {
+  const { thread } = await start<ToWriter, FromWriter>(loaded, data, data.commitPorts, onLoss);
   return thread;
 }
 
@@ -22,8 +37,12 @@ export interface RequestThread extends Thread<ToRequest> {
 }
 
 /** Starts a request thread and waits until it listens. Rejects with why it could not. */
-export async function startRequestThread(data: RequestData, onLoss: (error: Error) => void): Promise<RequestThread> {
-  const { thread, ready } = await start<ToRequest, FromRequest>('request-thread', data, [data.commitPort], onLoss);
+export async function startRequestThread(
+  loaded: LoadedThread,
+  data: RequestData,
+  onLoss: (error: Error) => void,
+): Promise<RequestThread> {
+  const { thread, ready } = await start<ToRequest, FromRequest>(loaded, data, [data.commitPort], onLoss);
   return { ...thread, ports: (ready as Extract<FromRequest, { kind: 'ready' }>).ports };
 }
 
@@ -34,17 +53,12 @@ export async function startRequestThread(data: RequestData, onLoss: (error: Erro
 export const THREAD_LIMITS: ResourceLimits = { maxYoungGenerationSizeMb: 192 };
 
 async function start<To, From extends FromWriter | FromRequest>(
-  name: string,
-  workerData: object,
-  transferList: readonly import('node:worker_threads').MessagePort[],
+  { name, worker }: LoadedThread,
+  data: WriterData | RequestData,
+  transferList: readonly MessagePort[],
   onLoss: (error: Error) => void,
 ): Promise<{ thread: Thread<To>; ready: From }> {
-  const worker = new Worker(sibling(import.meta.url, name), {
-    workerData,
-    transferList: [...transferList],
-    name,
-    resourceLimits: THREAD_LIMITS,
-  });
+  worker.postMessage(data, [...transferList]);
   let stopped = false;
   const ended = new Promise<void>((resolve) => {
     worker.once('exit', () => {

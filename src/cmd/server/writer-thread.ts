@@ -2,8 +2,9 @@
  * The writer thread: owns the writing connection and the ledger's keys, and commits what all other threads send. It
  * does nothing else, so that nothing makes a commit wait.
  */
+import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.ts';
 import { systemRandom } from '../../base/random.ts';
 import { CERTIFICATES } from '../../ca/certificates.ts';
@@ -18,8 +19,8 @@ import { openRecorder } from '../recorder.ts';
 import type { FromWriter, ToWriter, WriterData } from './messages.ts';
 import { toMembers } from './thread-error.ts';
 
-const data = workerData as WriterData;
 const port = parentPort!;
+const [data] = (await once(port, 'message')) as [WriterData];
 const tell = (message: FromWriter): void => port.postMessage(message);
 
 /** Between two partitions that are dropped, so that commits come first. */
