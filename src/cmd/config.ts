@@ -158,6 +158,11 @@ export function splitAddress(value: string): { host: string; port: number } {
   return { host: host.startsWith('[') ? host.slice(1, -1) : host, port: Number(value.slice(colon + 1)) };
 }
 
+/** The reverse: an IPv6 address stands in brackets. */
+export function hostAndPort(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** Checks `host:port`. Throws `bad_config` naming the field. */
 export function parseAddress(value: unknown, field: string): string {
   const checked = text(value, field);

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { rootsOf } from '../ca/authority.ts';
 import type { Hierarchy } from '../ca/hierarchy.ts';
-import { type Config, splitAddress } from './config.ts';
+import { type Config, hostAndPort, splitAddress } from './config.ts';
 import type { DataDirectory } from './data-directory.ts';
 
 /** What whoever runs an authority wants to see at one look. */
@@ -20,9 +20,9 @@ export function greetingJson({ directory, config, hierarchy, listen }: Greeting)
   return {
     trust_domain: hierarchy.trustDomain,
     root_fingerprint: rootFingerprint(hierarchy),
-    api: `https://${listen.api}`,
-    public: `https://${listen.public}`,
-    plain: `http://${listen.plain}`,
+    api: `https://${reachable(listen.api, config)}`,
+    public: `https://${reachable(listen.public, config)}`,
+    plain: `http://${reachable(listen.plain, config)}`,
     data: directory.path,
     anchor: config.anchor,
     ...(existsSync(directory.passphrase) ? { passphrase_file: directory.passphrase } : {}),
@@ -33,9 +33,10 @@ export function greetingJson({ directory, config, hierarchy, listen }: Greeting)
 /** The same in lines, below a first one of the caller's; with `next` what to try on a server that runs. */
 export function greetingText(greeting: Greeting, { next = true }: { readonly next?: boolean } = {}): string {
   const { directory, config, hierarchy, listen } = greeting;
+  const { api, public: open, plain } = greetingJson(greeting);
   return `Trust domain  ${hierarchy.trustDomain}
 Root          ${rootFingerprint(hierarchy)}
-API           https://${listen.api}   (public documents: https://${listen.public}, CRLs: http://${listen.plain})
+API           ${api}   (public documents: ${open}, CRLs: ${plain})
 Data          ${directory.path}
 Anchor        ${config.anchor}
 ${passphrase(directory)}
@@ -65,10 +66,21 @@ function rootFingerprint({ authorities }: Hierarchy): string {
   return root === undefined ? 'none yet' : `sha256:${hash('sha256', root.certificate.raw)}`;
 }
 
+/** A listener on every address of the machine has none to go to: it is reached under the server's first name. */
+function reachable(address: string, { names }: Config): string {
+  const { host, port } = splitAddress(address);
+  return isWildcard(host) ? hostAndPort(names[0]!, port) : address;
+}
+
+/** `0.0.0.0`, `::` and their other spellings: every address of the machine. */
+function isWildcard(host: string): boolean {
+  return /^(0\.0\.0\.0|[0:]+)$/.test(host);
+}
+
 /** A server that other machines reach, and join tokens that send them to themselves. */
 function unreachable({ names }: Config, { api }: Config['listen']): string {
   const { host } = splitAddress(api);
-  const open = host === '0.0.0.0' || host === '::' || (isIP(host) !== 0 && !/^(127\.|::1$)/.test(host));
+  const open = isWildcard(host) || (isIP(host) !== 0 && !/^(127\.|::1$)/.test(host));
   if (!open || !/^(localhost|127\.|::1$)/.test(names[0]!)) return '';
   return `
 Note          It listens for other machines, but join tokens name ${names[0]}: put the name by which they reach it first

@@ -8,7 +8,7 @@ import { encodePem } from '../der/pem.ts';
 import { addOperatorWithCertificate, issueOperatorCertificate } from '../issuance/operator.ts';
 import type { Name } from '../spiffe-id/name.ts';
 import { operatorId } from '../spiffe-id/subject.ts';
-import { type Config, splitAddress } from './config.ts';
+import { type Config, hostAndPort, splitAddress } from './config.ts';
 import { makeOwnKey } from './own-key.ts';
 import type { ThreadParts } from './server/thread-parts.ts';
 
@@ -56,8 +56,7 @@ export async function makeOperatorCredential(
 
 /** Where the command line finds the server: under its first name, at the port of the API. */
 export function serverUrl({ names, listen }: Pick<Config, 'names' | 'listen'>): string {
-  const host = names[0]!;
-  return `https://${host.includes(':') ? `[${host}]` : host}:${splitAddress(listen.api).port}`;
+  return `https://${hostAndPort(names[0]!, splitAddress(listen.api).port)}`;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What a start refuses, each in one sentence that says what to do next. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
@@ -69,6 +69,25 @@ describe('a start', { concurrency: 3 }, () => {
     );
     listener.close();
     assert.match(await refusal(data, ['--listen', '192.0.2.1:0']), /^bad_config: .*192\.0\.2\.1:0/);
+  });
+
+  it('names all addresses that somebody has, and makes nothing', async () => {
+    const data = join(scratch, 'ports');
+    const listeners = [1, 2, 3].map(() => createServer().listen(0, '127.0.0.1'));
+    await Promise.all(listeners.map((listener) => once(listener, 'listening')));
+    const [api, open, plain] = listeners.map((one) => `127.0.0.1:${(one.address() as { port: number }).port}`);
+    const all = ['--listen', api!, '--listen-public', open!, '--listen-plain', plain!];
+    assert.equal(await refusal(data, all), `bad_config: The addresses ${api}, ${open} and ${plain} are taken`);
+    const two = ['--listen', '192.0.2.1:1', '--listen-plain', plain!];
+    assert.equal(
+      await refusal(data, two),
+      `bad_config: The address ${plain} is taken, and Writ cannot listen on 192.0.2.1:1`,
+    );
+    assert.deepEqual(
+      readdirSync(scratch).filter((name) => name.startsWith('ports')),
+      [],
+    );
+    for (const listener of listeners) listener.close();
   });
 
   it('refuses a directory on which another server runs, and a port of that', async () => {

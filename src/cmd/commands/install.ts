@@ -169,7 +169,7 @@ export function requireSame(config: Config, input: Input): void {
 }
 
 /** The configuration that an interrupted run has left, else one of flags, given file and defaults. */
-function configOf(input: Input, directory: DataDirectory): Config {
+export function configOf(input: Input, directory: DataDirectory): Config {
   if (isInitialised(directory)) return readConfig(directory.config);
   const given = input.flag('config');
   const domain = input.flag('trust-domain');

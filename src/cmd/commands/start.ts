@@ -32,8 +32,9 @@ import { PASSPHRASE_FLAGS } from '../passphrase.ts';
 import { CLOCK_OFF_MS } from '../recorder.ts';
 import { forgetRunning, noteRunning } from '../running.ts';
 import { FollowedKeyring } from '../server/followed-keyring.ts';
+import { requireFree } from '../server/port-probe.ts';
 import { loadThreads, startServer } from '../server/server.ts';
-import { INSTALL_FLAGS, install, requireSame, requireSameConfig } from './install.ts';
+import { configOf, INSTALL_FLAGS, install, requireSame, requireSameConfig } from './install.ts';
 
 /** The operator that the first start makes. */
 const FIRST_OPERATOR = 'admin' as Name;
@@ -46,6 +47,8 @@ export function startCommand(): Command {
     examples: [{ line: 'writ start', does: 'runs on ./writ-data, asks nothing' }],
     async run(input, terminal) {
       const directory = dataDirectory(input.flag('data')!);
+      // A listener that cannot be had is said before anything is made; where all is made, the server looks itself.
+      if (!isInitialised(directory)) await requireFree(configOf(input, directory).listen);
       prepareDirectory(directory);
       const lock = lockDirectory(directory);
       try {

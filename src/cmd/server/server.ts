@@ -9,7 +9,7 @@ import { metricsMemory } from '../../http/metrics.ts';
 import { epochCell } from '../../ledger/epoch.ts';
 import { commitClient } from '../../ledger/port.ts';
 import { finishStops } from '../../revocation/finish.ts';
-import { type Config, splitAddress } from '../config.ts';
+import { type Config, hostAndPort, splitAddress } from '../config.ts';
 import type { LedgerKeyPair } from '../ledger-keys.ts';
 import type { FollowedKeyring } from './followed-keyring.ts';
 import { METRICS } from './metrics.ts';
@@ -62,9 +62,7 @@ const GRACE_MS = 10_000;
 /** Starts the threads of a server, and what it does by itself. */
 export async function startServer(means: ServerMeans): Promise<RunningServer> {
   const { config, databasePath, reader, keyring, ledgerKeys, hierarchy, clock, random, log, onLoss } = means;
-  await requireFree(config.listen.api, '--listen');
-  await requireFree(config.listen.public, '--listen-public');
-  await requireFree(config.listen.plain, '--listen-plain');
+  await requireFree(config.listen);
   const epoch = epochCell();
   const { loaded } = means;
   const others = Array.from({ length: config.requestThreads - 1 }, () => loadThread('request-thread'));
@@ -144,10 +142,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
 }
 
 function taken(asked: Config['listen'], ports: RequestThread['ports']): Config['listen'] {
-  const put = (address: string, port: number): string => {
-    const { host } = splitAddress(address);
-    return `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  };
+  const put = (address: string, port: number): string => hostAndPort(splitAddress(address).host, port);
   return {
     api: put(asked.api, ports.api),
     public: put(asked.public, ports.public),
