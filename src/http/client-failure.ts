@@ -6,8 +6,72 @@ interface Failed {
   readonly body: Uint8Array;
 }
 
-/** What OpenSSL and Node say of a server that is there and cannot be trusted. */
-const UNTRUSTED = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH|INVALID_)/;
+interface Failure {
+  /** Of the error's code, or of its text where OpenSSL's own error hides behind `EPROTO`. */
+  readonly shows: RegExp;
+  /** Goes on with "The server at HOST". */
+  readonly how: string;
+  readonly remedy: string;
+}
+
+/** A server that is there and cannot be trusted, as OpenSSL and Node say it. The last line takes what is left. */
+const UNTRUSTED: readonly Failure[] = [
+  {
+    shows: /^(UNABLE_TO_GET_ISSUER|UNABLE_TO_VERIFY|SELF_SIGNED|DEPTH_ZERO)/,
+    how: 'has a certificate of another authority than the one that is trusted here',
+    remedy:
+      'Check the address. If the authority was set up anew, take its new operator credential or a new join token.',
+  },
+  {
+    shows: /^CERT_(HAS_EXPIRED|NOT_YET_VALID)/,
+    how: 'has a certificate that is not valid now',
+    remedy: 'Set the clock of this machine right; if it is right, look at that of the server.',
+  },
+  {
+    shows: /^(ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)/,
+    how: 'has a certificate for other names',
+    remedy: 'Use a name or an address that the server has ("names" in its config.json).',
+  },
+  {
+    shows: /^(CERT_|UNABLE_TO_|INVALID_)/,
+    how: 'shows a certificate that is not to be trusted here',
+    remedy: 'Check the address and the root; fetch the root again if the authority was set up anew.',
+  },
+];
+
+/** Why a connection gave no answer. The last line takes what is left. */
+const BROKEN: readonly Failure[] = [
+  {
+    shows: /^(ENOTFOUND|EAI_)/,
+    how: 'was not found: there is no host of that name',
+    remedy: 'Check the name for a slip of the pen, and that this machine can look up names.',
+  },
+  {
+    shows: /^ECONNREFUSED/,
+    how: 'is not there: nothing listens on that port',
+    remedy: 'Check the port ("writ status" on its machine shows it), and that the server runs.',
+  },
+  {
+    shows: /^(EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN)/,
+    how: 'cannot be reached from this machine',
+    remedy: 'Check the address, the network and its firewalls.',
+  },
+  {
+    shows: /wrong.version.number|packet.length.too.long|http.request|unknown.protocol/i,
+    how: 'does not speak TLS on that port',
+    remedy: 'Give the port of the API, by default 8443; that of the CRLs is plain HTTP.',
+  },
+  {
+    shows: /alert|protocol.version|handshake.failure/i,
+    how: 'refused the TLS connection',
+    remedy: 'Give the address of a Writ server; this one wants another version of TLS or another certificate.',
+  },
+  {
+    shows: /(?:)/,
+    how: 'broke the connection',
+    remedy: 'Check that the address is that of a Writ server, and that it runs.',
+  },
+];
 
 /** The error that a problem document (RFC 9457) stands for; for any other answer one that names its status. */
 export function problemError(answer: Failed): WritError {
@@ -34,27 +98,21 @@ export function problemError(answer: Failed): WritError {
 export function connectionError(host: string, cause: NodeJS.ErrnoException, timedOut: boolean): WritError {
   // A check of the server's name that fails with an error of ours says best itself what is wrong.
   if (isWritError(cause)) return cause;
-  if (UNTRUSTED.test(cause.code ?? '')) {
-    return new WritError(
-      'bad_certificate',
-      `The server at ${host} shows a certificate that is not to be trusted here.`,
-      {
-        field: cause.code ?? 'certificate',
-        remedy: 'Check the address and the root; fetch the root again if the authority was set up anew.',
-        cause,
-      },
-    );
+  const code = cause.code ?? '';
+  const untrusted = UNTRUSTED.find(({ shows }) => shows.test(code));
+  if (untrusted !== undefined) {
+    const { how, remedy } = untrusted;
+    return new WritError('bad_certificate', `The server at ${host} ${how}.`, { field: code, remedy, cause });
   }
-  const how = timedOut
-    ? 'did not answer in time'
-    : cause.code === 'ECONNREFUSED'
-      ? 'is not there'
-      : 'broke the connection';
-  return new WritError('unavailable', `The server at ${host} ${how}.`, {
-    remedy: 'Check the address, and that the server runs.',
-    cause,
-  });
+  const { how, remedy } = timedOut ? SILENT : BROKEN.find(({ shows }) => shows.test(`${code} ${cause.message}`))!;
+  return new WritError('unavailable', `The server at ${host} ${how}.`, { remedy, cause });
 }
+
+const SILENT: Pick<Failure, 'how' | 'remedy'> = {
+  how: 'did not answer in time',
+  remedy:
+    'Check the address, the network and its firewalls, and that the server is well ("writ status" on its machine).',
+};
 
 /** True when the same request may well succeed a moment later. */
 export function isPassing(outcome: Failed | WritError): boolean {

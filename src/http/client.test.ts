@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import { isWritError, WritError } from '../base/error.ts';
 import { Client, type ClientOptions } from './client.ts';
@@ -101,6 +103,28 @@ test('a server that is not there, or silent, is unavailable', async () => {
   hasty.close();
 });
 
+for (const [what, server, answer, says, next] of [
+  ['no such host', 'https://no-such-host.invalid', '', /there is no host of that name\.$/, /^Check the name/],
+  ['plain HTTP', undefined, 'HTTP/1.1 400 Bad Request\r\n\r\n', /does not speak TLS on that port\.$/, /8443/],
+  ['another protocol', undefined, 'SSH-2.0-OpenSSH_9.2\r\n', /does not speak TLS on that port\.$/, /8443/],
+  ['a server that hangs up', undefined, '', /broke the connection\.$/, /^Check that the address is that of a Writ/],
+] as const) {
+  test(`says what is wrong with an address: ${what}`, async () => {
+    const other = createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end(answer)));
+    await once(other.listen(0, '127.0.0.1'), 'listening');
+    const { port } = other.address() as AddressInfo;
+    const client = new Client({ server: server ?? `https://127.0.0.1:${port}`, roots: [], attempts: 1 });
+    await assert.rejects(client.json({ path: '/' }), (error) => {
+      assert.ok(isWritError(error, 'unavailable'), String(error));
+      assert.match(error.message, says);
+      assert.match(error.remedy!, next);
+      return true;
+    });
+    client.close();
+    other.close();
+  });
+}
+
 test('a caller can stop waiting', async () => {
   await using at = await listener([route('GET', '/silent', () => new Promise<never>(() => {}))]);
   const client = clientOf(at);
@@ -114,7 +138,10 @@ test('a caller can stop waiting', async () => {
 test('trusts the root it was given, and the server that the check accepts, and no other', async () => {
   await using at = await listener([route('GET', '/open', () => ({ status: 200, body: '1' }))]);
   const stranger = clientOf(at, { roots: [testAuthority().pem] });
-  await assert.rejects(stranger.json({ path: '/open' }), (error) => isWritError(error, 'bad_certificate'));
+  await assert.rejects(
+    stranger.json({ path: '/open' }),
+    (error) => isWritError(error, 'bad_certificate') && /of another authority than/.test(error.message),
+  );
   const picky = clientOf(at, { checkServer: () => new WritError('denied', 'not this one') });
   await assert.rejects(picky.json({ path: '/open' }), (error) => isWritError(error, 'denied'));
   const other = clientOf(at, { server: `https://localhost.localdomain:${at.port}`, attempts: 1 });

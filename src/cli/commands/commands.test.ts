@@ -270,8 +270,17 @@ test('credentials: found, refused when others can read them, told from other fil
   }
   const away = await server.cli('whoami', '--server', 'https://127.0.0.1:1');
   assert.equal(away.code, 1);
-  assert.match(away.stderr, /^error: The server at 127\.0\.0\.1:1 is not there\.\nnext: /);
+  assert.match(
+    away.stderr,
+    /^error: The server at 127\.0\.0\.1:1 is not there: nothing listens on that port\.\nnext: /,
+  );
   assert.equal((await server.cli('whoami', '--server', 'http://127.0.0.1:1')).code, 2);
+  const plain = await server.cli('whoami', '--server', server.plain.replace('http:', 'https:'));
+  assert.equal(plain.code, 1);
+  assert.match(
+    plain.stderr,
+    /^error: The server at \S+ does not speak TLS on that port\.\nnext: Give the port of the API/,
+  );
 });
 
 test('every cause that can be named is one that the authority knows', () => {
