@@ -4,6 +4,7 @@ import { inPartition, type PartitionFamily } from '../db/partition.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
 import { LIFETIME_CLASS } from './lifetime-class.ts';
 import { CAUSES, type Cause, reasonCode } from './revocation-cause.ts';
+import { pushRevoked } from './revoked.ts';
 import { formatSerial, readSerial } from './serial.ts';
 
 /**
@@ -38,7 +39,9 @@ export const CERTIFICATES: PartitionFamily = {
       revoked_at BIGINT,
       -- CRLReason of RFC 5280, and our cause for it.
       reason BIGINT,
-      cause TEXT
+      cause TEXT,
+      -- Id of the shard of the revocation lists that it names.
+      shard TEXT
     )`,
     'CREATE UNIQUE INDEX {partition}_serial ON {partition} (serial)',
     `CREATE INDEX {partition}_lifetime ON {partition} (${LIFETIME_CLASS}, issued_at)`,
@@ -68,6 +71,8 @@ export interface CertificateRow {
   /** The one before it of the same holder, in the order of commit. */
   readonly previous?: Uint8Array;
   readonly issuer: string;
+  /** Of the revocation lists; absent where the certificate names none. */
+  readonly shard?: string;
   readonly revoked?: Revoked;
 }
 
@@ -87,16 +92,17 @@ export interface NewCertificate extends Omit<CertificateRow, 'leaf' | 'previous'
   readonly previous?: { readonly subquery: string; readonly param: string };
 }
 
-const WRITTEN = 'leaf, serial, kind, name, instance, profile, issued_at, expires_at, spki_hash, issuer, previous';
+const WRITTEN =
+  'leaf, serial, kind, name, instance, profile, issued_at, expires_at, spki_hash, issuer, shard, previous';
 
 /** Every query that ends in `certificateOf` selects these. */
 export const CERTIFICATE_COLUMNS: string = `${WRITTEN}, revoked_at, reason, cause`;
 
-const INSERT = `INSERT INTO {partition} (${WRITTEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `;
+const INSERT = `INSERT INTO {partition} (${WRITTEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `;
 
 /** Adds the row of a certificate whose issue is the batch's event number `event`. */
 export function insertCertificate(batch: Batch, certificate: NewCertificate, event: number): void {
-  const { serial, kind, name, instance, profile, issuedAt, expiresAt, spkiHash, issuer, previous } = certificate;
+  const { serial, kind, name, instance, profile, issuedAt, expiresAt, spkiHash, issuer, shard, previous } = certificate;
   batch.writes.push({
     sql: `${INSERT}${previous?.subquery ?? 'NULL'})`,
     params: [
@@ -110,6 +116,7 @@ export function insertCertificate(batch: Batch, certificate: NewCertificate, eve
       expiresAt,
       spkiHash,
       issuer,
+      shard ?? null,
       ...(previous === undefined ? [] : [previous.param]),
     ],
     partition: { family: CERTIFICATES.name, at: issuedAt, expires: expiresAt },
@@ -137,7 +144,7 @@ export async function revokeCertificateRow(
   certificate: CertificateRow,
   { at, cause, caller }: { readonly at: number; readonly cause: Cause; readonly caller: string },
 ): Promise<void> {
-  const { serial, issuedAt, expiresAt, spkiHash } = certificate;
+  const { serial, issuedAt, expiresAt, spkiHash, issuer, shard } = certificate;
   const [partition] = await map.overlapping(issuedAt, issuedAt);
   if (partition === undefined) return;
   batch.checks.push({
@@ -152,6 +159,7 @@ export async function revokeCertificateRow(
     params: [at, reasonCode(cause), cause, serial],
     partition: { family: CERTIFICATES.name, at: issuedAt, expires: expiresAt },
   });
+  pushRevoked(batch, certificate, { at, reason: reasonCode(cause) });
   const hex = formatSerial(serial);
   batch.events.push({
     type: 'certificate.revoked',
@@ -163,6 +171,9 @@ export async function revokeCertificateRow(
       reason: CAUSES[cause],
       cause,
       key: Buffer.from(spkiHash).toString('hex'),
+      // For a database that has lost the certificate: its lists go on naming it (revocation/replay.ts).
+      issuer,
+      ...(shard === undefined ? {} : { shard }),
     },
   });
   batch.bumpsEpoch = true;
@@ -198,6 +209,7 @@ export function certificateOf(row: Row): CertificateRow {
   const instance = row['instance'] as string;
   const previous = row['previous'] as Uint8Array | null;
   const revokedAt = row['revoked_at'] as number | null;
+  const shard = row['shard'] as string | null;
   return {
     leaf: row['leaf'] as number,
     serial: row['serial'] as Uint8Array,
@@ -210,6 +222,7 @@ export function certificateOf(row: Row): CertificateRow {
     spkiHash: row['spki_hash'] as Uint8Array,
     ...(previous === null ? {} : { previous }),
     issuer: row['issuer'] as string,
+    ...(shard === null ? {} : { shard }),
     ...(revokedAt === null
       ? {}
       : { revoked: { at: revokedAt, reason: row['reason'] as number, cause: row['cause'] as Cause } }),

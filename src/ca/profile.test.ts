@@ -56,8 +56,8 @@ test('every deviation is refused at its place, with what would be right', () => 
     ['/context', { ...agent, context: 'yes' }],
     ['/context', { ...agent, context: undefined }],
     ['/revocation', { ...agent, revocation: 'never' }],
-    ['/revocation', { ...agent, revocation: 'ephemeral' }],
-    ['/revocation', { ...agent, revocation: 'revocable' }],
+    ['/lifetime/default', { ...agent, revocation: 'ephemeral' }],
+    ['/lifetime/most', { ...agent, revocation: 'ephemeral', lifetime: { default: 300, least: 60, most: 301 } }],
   ];
   for (const [field, value] of table) {
     assert.throws(

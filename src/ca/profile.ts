@@ -21,17 +21,13 @@ export interface Profile {
   /** Whether the extension with workflow, task and scopes is written when there is any of these. */
   readonly context: boolean;
   /**
-   * How the end of a certificate becomes known before its expiry. `none-yet`: from Writ alone, which checks with each
-   * request. `revocable` and `ephemeral` (nothing is published, because the certificate does not live long enough,
-   * RFC 9608) name status services that this release does not have.
+   * How the end of a certificate becomes known before its expiry. `revocable`: it names a revocation list and an OCSP
+   * responder. `ephemeral`: it says that nothing is published about it, because it does not live long enough (RFC 9608).
    */
   readonly revocation: (typeof REVOCATIONS)[number];
 }
 
-const REVOCATIONS = ['none-yet', 'revocable', 'ephemeral'] as const;
-
-/** What this release can issue. */
-const AVAILABLE: readonly string[] = ['none-yet'];
+const REVOCATIONS = ['revocable', 'ephemeral'] as const;
 
 const SUBJECTS = ['agent', 'service', 'operator', 'server'] as const satisfies readonly Subject['kind'][];
 
@@ -55,6 +51,8 @@ const DAY = 24 * HOUR;
 const LONGEST_LIFETIME = 366 * DAY;
 /** What a profile for agents may say. An agent whose certificate lived longer would outlive whoever should answer for it. */
 const AGENTS_LIFETIME = { least: 5 * MINUTE, most: DAY };
+/** Of what nobody can revoke anywhere but at Writ itself. */
+const EPHEMERAL_LIFETIME = { least: MINUTE, most: 5 * MINUTE };
 const MOST_NAMES = 100;
 
 /** All kinds of key but P-521, which hardly anything offers, and RSA, which is large and slow for a life of an hour. */
@@ -62,7 +60,7 @@ const USUAL_KEYS: Profile['keys'] = ['ec-p256', 'ec-p384', 'ed25519', 'ml-dsa-44
 
 /** The profiles that every installation begins with. `permitted` are the names that its authorities vouch for. */
 export function builtInProfiles(permitted: Pick<Profile, 'dns' | 'networks'>): Profile[] {
-  const base = { keys: USUAL_KEYS, dns: [], networks: [], context: false, revocation: 'none-yet' } as const;
+  const base = { keys: USUAL_KEYS, dns: [], networks: [], context: false, revocation: 'revocable' } as const;
   const hour = { default: HOUR, least: 5 * MINUTE, most: DAY };
   return [
     { ...base, name: 'agent' as Name, subjects: ['agent'], lifetime: hour, context: true },
@@ -97,7 +95,9 @@ export function parseProfile(value: unknown): Profile {
   if (RESERVED.includes(name)) fail('/name', 'is one of an authority', 'Use another name.');
   const keys = list(given['keys'], '/keys', (item) => ALGORITHMS.find((algorithm) => algorithm === item));
   const subjects = list(given['subjects'], '/subjects', (item) => SUBJECTS.find((subject) => subject === item));
-  const bounds = subjects.includes('agent') ? AGENTS_LIFETIME : { least: MINUTE, most: LONGEST_LIFETIME };
+  const mode = REVOCATIONS.find((known) => known === given['revocation']);
+  if (mode === undefined) fail('/revocation', 'is unknown', `Use one of: ${REVOCATIONS.join(', ')}.`);
+  const bounds = boundsOf(subjects, mode);
   const lifetime = object(given['lifetime'], '/lifetime', ['default', 'least', 'most']);
   const least = seconds(lifetime['least'], '/lifetime/least', bounds);
   const usual = seconds(lifetime['default'], '/lifetime/default', { ...bounds, least });
@@ -113,7 +113,7 @@ export function parseProfile(value: unknown): Profile {
     dns: list(given['dns'], '/dns', (item) => (isHostName(item) && item === item.toLowerCase() ? item : undefined)),
     networks: list(given['networks'], '/networks', (item) => (parseNetwork(item) === undefined ? undefined : item)),
     context: given['context'],
-    revocation: revocation(given['revocation']),
+    revocation: mode,
   };
 }
 
@@ -122,12 +122,9 @@ export function longestLifetime(profiles: readonly Profile[]): number {
   return Math.max(0, ...profiles.map((profile) => profile.lifetime.most));
 }
 
-function revocation(value: unknown): Profile['revocation'] {
-  const known = REVOCATIONS.find((mode) => mode === value);
-  if (known === undefined || !AVAILABLE.includes(known)) {
-    fail('/revocation', known === undefined ? 'is unknown' : 'is not available yet', `Use: ${AVAILABLE.join(', ')}.`);
-  }
-  return known;
+function boundsOf(subjects: Profile['subjects'], mode: Profile['revocation']): typeof EPHEMERAL_LIFETIME {
+  if (mode === 'ephemeral') return EPHEMERAL_LIFETIME;
+  return subjects.includes('agent') ? AGENTS_LIFETIME : { least: MINUTE, most: LONGEST_LIFETIME };
 }
 
 function seconds(value: unknown, field: string, { least, most }: { least: number; most: number }): number {

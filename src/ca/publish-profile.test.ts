@@ -20,7 +20,7 @@ const NIGHTLY = {
   dns: [],
   networks: [],
   context: true,
-  revocation: 'none-yet',
+  revocation: 'revocable',
 };
 
 onBothEngines('a profile is published, shown, and published again as the next version', async (store) => {

@@ -45,6 +45,28 @@ onEachEngine('migrations are applied in order, once, and recorded', async ({ ope
   assert.equal((await database.get('SELECT name FROM a'))?.['name'], 'x;y');
 });
 
+onEachEngine('a statement about a partitioned table is done to every partition that there is', async ({ open }) => {
+  const database = await open();
+  const tables: Migration = {
+    number: 1,
+    name: '0001-tables',
+    text: `CREATE TABLE partition (family TEXT, number BIGINT, dropped BIGINT);
+      INSERT INTO partition VALUES ('fact', 1, 1), ('fact', 2, 0), ('fact', 3, 0), ('other', 4, 0);
+      CREATE TABLE fact_p2 (id BIGINT); CREATE TABLE fact_p3 (id BIGINT);`,
+  };
+  const change: Migration = {
+    number: 2,
+    name: '0002-change',
+    text: "ALTER TABLE {partition:fact} ADD COLUMN name TEXT; INSERT INTO {partition:fact} (name) VALUES ('a');",
+  };
+  await migrate(database, { migrations: [tables, change] });
+  const rows = await database.all('SELECT name FROM fact_p2 UNION ALL SELECT name FROM fact_p3');
+  assert.deepEqual(
+    rows.map(({ name }) => name),
+    ['a', 'a'],
+  );
+});
+
 onEachEngine('an interrupted run goes on where it stopped', async ({ open }) => {
   const database = await open();
   const broken: Migration = { ...SECOND, text: `${SECOND.text} CREATE TABLE a (id BIGINT);` };

@@ -4,9 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
 import type { Database, Transaction } from './database.ts';
+import { tableName } from './partition.ts';
 import { definitionFor, splitStatements } from './sql.ts';
 
-/** One step of the schema: a file `NNNN-name.sql` of the shared subset. Once released it never changes. */
+/**
+ * One step of the schema: a file `NNNN-name.sql` of the shared subset. Once released it never changes. A statement about
+ * `{partition:<family>}` is done to every partition of that family that there is.
+ */
 export interface Migration {
   readonly number: number;
   readonly name: string;
@@ -41,7 +45,9 @@ export async function migrate(database: Database, options: MigrateOptions = {}):
       if (!(await lock(tx, database.engine))) return 'busy';
       const next = migrations[await position(tx, database.engine, migrations)];
       if (next === undefined) return 'done';
-      for (const statement of splitStatements(next.text)) await tx.run(definitionFor(database.engine, statement));
+      for (const statement of splitStatements(next.text)) {
+        for (const text of await inPartitions(tx, statement)) await tx.run(definitionFor(database.engine, text));
+      }
       await tx.run('INSERT INTO migration (number, name, digest, applied_at) VALUES (?, ?, ?, ?)', [
         next.number,
         next.name,
@@ -86,6 +92,14 @@ async function lock(tx: Transaction, engine: Database['engine']): Promise<boolea
   if (engine === 'sqlite') return true;
   const row = await tx.get('SELECT pg_try_advisory_xact_lock(CAST(? AS BIGINT)) AS held', [ADVISORY_LOCK]);
   return row?.['held'] === 1;
+}
+
+/** A statement that names `{partition:<family>}`, once for each table of the family that there is. */
+async function inPartitions(tx: Transaction, statement: string): Promise<string[]> {
+  const family = /\{partition:([a-z_]+)\}/.exec(statement)?.[1];
+  if (family === undefined) return [statement];
+  const rows = await tx.all('SELECT number FROM partition WHERE family = ? AND dropped = 0 ORDER BY number', [family]);
+  return rows.map(({ number }) => statement.replaceAll(`{partition:${family}}`, tableName(family, Number(number))));
 }
 
 /** How many of `migrations` have been applied. */

@@ -72,7 +72,7 @@ const RULES: wire.ProfileRules = {
   dns: [],
   networks: [],
   context: true,
-  revocation: 'none-yet',
+  revocation: 'revocable',
 };
 
 const EXAMPLE: wire.Profile = { name: 'agent', ...RULES, version: 1, updated_at: '2026-11-22T14:03:22.000Z' };

@@ -1,7 +1,9 @@
 import { withdrawTokensOf } from '../attest/token-store.ts';
 import { CERTIFICATES, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
 import { blocksKey, type Cause, reasonCode } from '../ca/revocation-cause.ts';
+import { pushRevoked } from '../ca/revoked.ts';
 import { readSerial } from '../ca/serial.ts';
+import { insertShard } from '../ca/shard.ts';
 import { beginStop } from '../ca/unfinished-stop.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
@@ -42,7 +44,7 @@ async function replay(event: RecordedEvent, batch: Batch, reader: Reader, map: P
       return replayCertificate(event, at, batch, map);
     case 'instance.stopped': {
       const instance = await readInstance(reader, text(event, 'instance'));
-      if (instance?.status === 'active') stopInstance(batch, instance.id, at);
+      if (instance !== undefined && instance.status !== 'stopped') stopInstance(batch, instance.id, at);
       if (instance === undefined || body['cause'] === undefined) return;
       // What it let in is stopped at the next start, where that is not in other events.
       return beginDescendants(
@@ -82,13 +84,19 @@ async function replayCertificate(event: RecordedEvent, at: number, batch: Batch,
   const serial = new Uint8Array(Buffer.from(text(event, 'serial'), 'hex'));
   if (blocksKey(cause)) blockKey(batch, new Uint8Array(Buffer.from(text(event, 'key'), 'hex')));
   const row = await readCertificate(map, serial);
+  const expiresAt = readSerial(serial)?.expiresAt ?? 0;
   if (row === undefined) {
     batch.writes.push({
       sql:
         'INSERT INTO lost_certificate (serial, expires_at, revoked_at, reason, cause) VALUES (?, ?, ?, ?, ?) ' +
         'ON CONFLICT (serial) DO NOTHING',
-      params: [serial, readSerial(serial)?.expiresAt ?? 0, at, reasonCode(cause), cause],
+      params: [serial, expiresAt, at, reasonCode(cause), cause],
     });
+    const [issuer, shard] = [event.body['issuer'], event.body['shard']];
+    if (typeof issuer !== 'string') return;
+    const listed = { serial, issuer, expiresAt, ...(typeof shard === 'string' ? { shard } : {}) };
+    if (listed.shard !== undefined) insertShard(batch, { id: listed.shard, issuer, createdAt: at });
+    pushRevoked(batch, listed, { at, reason: reasonCode(cause) });
   } else if (row.revoked === undefined) {
     await revokeCertificateRow(map, batch, row, { at, cause, caller: text(event, 'caller') });
   }

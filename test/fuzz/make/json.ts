@@ -41,7 +41,7 @@ export function bodies(): Record<string, Files> {
     dns: ['agents.test'],
     networks: ['127.0.0.0/8', '2001:db8::/32'],
     context: true,
-    revocation: 'none-yet',
+    revocation: 'revocable',
   };
   const record = (type: 'log.started' | 'certificate.issued', body: Record<string, string | number>): Uint8Array =>
     encodeLeaf({ type, subjects: ['agent:planner', `instance:${ID}`], body }, { time: NOW, random: systemRandom() })
