@@ -8,6 +8,7 @@ import { issuerCheck } from '../ca/store.ts';
 import { newBatch } from '../db/batch.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { requirePolicyVersion } from '../policy/store.ts';
+import { requireAuthorityFree } from '../registry/hold.ts';
 import { setLatestSerial } from '../registry/instance.ts';
 import { holdKey } from '../registry/key-in-use.ts';
 import { type Csr, parseCsr, verifyCsr } from '../x509/csr.ts';
@@ -97,6 +98,7 @@ async function certify(
   holder.record(batch, { certificate, context, now });
   const profile = { name: holder.profile.name, version: holder.profileVersion };
   batch.checks.push(issuerCheck(issuer.id, certificate.issuedAt, profile));
+  requireAuthorityFree(batch, issuer.id);
   requirePolicyVersion(batch, verdict.policyVersion);
   const spkiHash = sha256(csr.publicKey.spki);
   holdKey(batch, spkiHash, holder.keyHolder, { now, keepUntil: certificate.expiresAt + KEY_KEPT });

@@ -2,6 +2,7 @@ import { decodeCursor, encodeCursor, type Page, type PageRequest, pageLimit } fr
 import type { Reader, SqlValue } from '../db/database.ts';
 import type { Agent, AgentKind, AgentStatus, Labels } from './agent.ts';
 import { AGENT_COLUMNS, agentOf } from './agent-store.ts';
+import { AGENT_HELD } from './hold.ts';
 
 /** All stated conditions hold for each agent found. */
 export interface AgentFilter {
@@ -70,7 +71,11 @@ function conditionsOf({ kind, team, environment, status, labels = {} }: AgentFil
 } {
   let where = '';
   const params: SqlValue[] = [];
-  for (const [column, value] of Object.entries({ kind, team, environment, status })) {
+  // What is held has no row of its own that says so.
+  if (status === 'active') where += ` AND a.status = 'active' AND NOT ${AGENT_HELD}`;
+  if (status === 'quarantined') where += ` AND (a.status = 'quarantined' OR (a.status = 'active' AND ${AGENT_HELD}))`;
+  if (status === 'retired') where += " AND a.status = 'retired'";
+  for (const [column, value] of Object.entries({ kind, team, environment })) {
     if (value === undefined) continue;
     where += ` AND a.${column} = ?`;
     params.push(value);

@@ -5,11 +5,13 @@ import type { Reader, Row } from '../db/database.ts';
 import type { Name } from '../spiffe-id/name.ts';
 import type { Agent, AgentKind, AgentStatus, Labels } from './agent.ts';
 import type { AgentData } from './agent-input.ts';
+import { AGENT_HELD, heldColumn, isHeld } from './hold.ts';
 
 /** An agent's columns, and its owner's standing. Every query that ends in `agentOf` begins with this. */
 export const AGENT_COLUMNS: string =
   'a.name, a.kind, a.team, a.sponsor, a.purpose, a.environment, a.model_provider, a.model_name, a.model_version, ' +
-  'a.labels, a.dns_names, a.profile, a.status, a.version, a.created_at, a.updated_at, o.status AS owner_status';
+  'a.labels, a.dns_names, a.profile, a.status, a.version, a.created_at, a.updated_at, o.status AS owner_status, ' +
+  heldColumn(AGENT_HELD, 'agent_held');
 
 const READ = `SELECT ${AGENT_COLUMNS} FROM agent a JOIN owner o ON o.team = a.team WHERE a.name = ?`;
 
@@ -35,7 +37,7 @@ export function agentOf(row: Row): Agent {
     labels: JSON.parse(row['labels'] as string) as Labels,
     dnsNames: JSON.parse(row['dns_names'] as string) as readonly string[],
     profile: row['profile'] as Name,
-    status: row['status'] as AgentStatus,
+    status: row['status'] === 'active' && isHeld(row, 'agent_held') ? 'quarantined' : (row['status'] as AgentStatus),
     ownerStatus: row['owner_status'] as 'active' | 'gone',
     version: row['version'] as number,
     createdAt: row['created_at'] as number,
@@ -70,7 +72,7 @@ export function insertAgent(batch: Batch, agent: Agent, sponsor: Sponsor): void 
       'INSERT INTO agent (name, kind, team, sponsor, sponsor_salt, purpose, environment, model_provider, model_name, ' +
       'model_version, labels, dns_names, profile, status, version, created_at, updated_at) ' +
       'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
-    params: [agent.name, agent.kind, ...columns(agent, sponsor), agent.status, 1, agent.createdAt, agent.updatedAt],
+    params: [agent.name, agent.kind, ...columns(agent, sponsor), 'active', 1, agent.createdAt, agent.updatedAt],
   });
   insertLabels(batch, agent.name, agent.labels);
 }

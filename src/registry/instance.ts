@@ -2,12 +2,14 @@ import type { Batch } from '../db/batch.ts';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, pageLimit } from '../db/cursor.ts';
 import type { Reader, Row } from '../db/database.ts';
 import type { Labels } from './agent.ts';
+import { heldColumn, INSTANCE_HELD, isHeld } from './hold.ts';
 
 /** One running copy of an agent or service. Plain data but for the serial numbers. */
 export interface Instance {
   readonly id: string;
   readonly agent: string;
-  readonly status: 'active' | 'stopped';
+  /** `quarantined`: not stopped, but held: by itself, with its agent, or with one that let it in. */
+  readonly status: 'active' | 'quarantined' | 'stopped';
   /** Milliseconds. */
   readonly enrolledAt: number;
   readonly stoppedAt?: number;
@@ -30,7 +32,8 @@ export interface Instance {
 /** Every query that ends in `instanceOf` begins with this. Names that the agent has, too, are told apart. */
 export const INSTANCE_COLUMNS: string =
   'i.id, i.agent, i.status AS instance_status, i.enrolled_at, i.stopped_at, i.first_serial, i.latest_serial, i.attestation, ' +
-  'i.reference, i.attested_until, i.parent, i.workflow, i.scopes, i.labels AS instance_labels';
+  'i.reference, i.attested_until, i.parent, i.workflow, i.scopes, i.labels AS instance_labels, ' +
+  heldColumn(INSTANCE_HELD, 'instance_held');
 
 const READ = `SELECT ${INSTANCE_COLUMNS} FROM instance i WHERE i.id = ?`;
 
@@ -44,7 +47,7 @@ export function instanceOf(row: Row): Instance {
   return {
     id: row['id'] as string,
     agent: row['agent'] as string,
-    status: row['instance_status'] as 'active' | 'stopped',
+    status: row['instance_status'] === 'active' && isHeld(row, 'instance_held') ? 'quarantined' : statusOf(row),
     enrolledAt: row['enrolled_at'] as number,
     ...given('stoppedAt', row['stopped_at'] as number | null),
     firstSerial: row['first_serial'] as Uint8Array,
@@ -57,6 +60,10 @@ export function instanceOf(row: Row): Instance {
     scopes: JSON.parse(row['scopes'] as string) as string[],
     labels: JSON.parse(row['instance_labels'] as string) as Labels,
   };
+}
+
+function statusOf(row: Row): 'active' | 'stopped' {
+  return row['instance_status'] as 'active' | 'stopped';
 }
 
 function given<K extends string, V>(key: K, value: V | null): { [key in K]?: V } {
@@ -72,7 +79,7 @@ export function insertInstance(batch: Batch, instance: Instance): void {
     params: [
       instance.id,
       instance.agent,
-      instance.status,
+      'active',
       instance.enrolledAt,
       instance.firstSerial,
       instance.latestSerial,
@@ -169,13 +176,19 @@ export async function listInstances(
   const end = bound?.['id'] as string | undefined;
   const rows = await reader.all(
     `SELECT ${INSTANCE_COLUMNS} FROM instance i WHERE i.agent = ? AND i.id > ?${end === undefined ? '' : ' AND i.id <= ?'}` +
-      `${filter.status === undefined ? '' : ' AND i.status = ?'} ORDER BY i.id LIMIT ${limit + 1}`,
-    [filter.agent, after, ...[end, filter.status].filter((value) => value !== undefined)],
+      `${filter.status === undefined ? '' : IN_STATUS[filter.status]} ORDER BY i.id LIMIT ${limit + 1}`,
+    [filter.agent, after, ...(end === undefined ? [] : [end])],
   );
   const items = rows.slice(0, limit).map(instanceOf);
   const next = rows.length > limit ? items.at(-1)!.id : end;
   return { items, ...(next === undefined ? {} : { next: encodeCursor('instances', filters, [next]) }) };
 }
+
+const IN_STATUS: Readonly<Record<Instance['status'], string>> = {
+  active: ` AND i.status = 'active' AND NOT ${INSTANCE_HELD}`,
+  quarantined: ` AND i.status = 'active' AND ${INSTANCE_HELD}`,
+  stopped: " AND i.status = 'stopped'",
+};
 
 /** What an instance let in itself, oldest first, with ids above `after`; at most `limit`. */
 export async function listChildren(reader: Reader, parent: string, after: string, limit: number): Promise<Instance[]> {

@@ -3,6 +3,7 @@ import type { Batch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import { type Agent, agentFault } from './agent.ts';
 import { AGENT_COLUMNS, agentOf } from './agent-store.ts';
+import { AGENT_HELD, INSTANCE_HELD } from './hold.ts';
 import { INSTANCE_COLUMNS, type Instance, instanceOf } from './instance.ts';
 
 /** An instance with the agent it is a copy of, as one query saw them together. */
@@ -35,18 +36,24 @@ export function standingFault(standing: Standing): { code: 'revoked' | 'inactive
   if (standing.instance.status === 'stopped') {
     return { code: 'revoked', message: 'The instance was stopped, which is for ever.' };
   }
-  const message = agentFault(standing.agent);
+  const message = agentFault(standing.agent) ?? instanceFault(standing.instance);
   if (message === undefined) return undefined;
   return { code: standing.agent.status === 'retired' ? 'revoked' : 'inactive', message };
 }
 
+/** Why nothing is issued for an instance that is held, its agent aside. */
+function instanceFault({ status }: Instance): string | undefined {
+  return status === 'quarantined' ? 'The instance is quarantined.' : undefined;
+}
+
 const ACTIVE_INSTANCE =
   'SELECT 1 FROM instance i JOIN agent a ON a.name = i.agent JOIN owner o ON o.team = a.team ' +
-  "WHERE i.id = ? AND i.status = 'active' AND a.version = ? AND a.status = 'active' AND o.status = 'active'";
+  "WHERE i.id = ? AND i.status = 'active' AND a.version = ? AND a.status = 'active' AND o.status = 'active' " +
+  `AND NOT ${INSTANCE_HELD}`;
 
 const ACTIVE_AGENT =
   'SELECT 1 FROM agent a JOIN owner o ON o.team = a.team ' +
-  "WHERE a.name = ? AND a.version = ? AND a.status = 'active' AND o.status = 'active'";
+  `WHERE a.name = ? AND a.version = ? AND a.status = 'active' AND o.status = 'active' AND NOT ${AGENT_HELD}`;
 
 /**
  * The commit looks again (DESIGN §3.9): instance, agent and owner are active and the agent is the version that was
@@ -80,7 +87,8 @@ export function requireActiveAgent(batch: Batch, agent: Agent): void {
 
 const ACTIVE_WHATEVER_VERSION =
   'SELECT 1 FROM instance i JOIN agent a ON a.name = i.agent JOIN owner o ON o.team = a.team ' +
-  "WHERE i.id = ? AND i.status = 'active' AND a.status = 'active' AND o.status = 'active'";
+  "WHERE i.id = ? AND i.status = 'active' AND a.status = 'active' AND o.status = 'active' " +
+  `AND NOT ${INSTANCE_HELD}`;
 
 /** Whether instance, agent and owner are active, where nothing else about them was decided on. */
 export async function isActiveInstance(reader: Reader, instance: string): Promise<boolean> {

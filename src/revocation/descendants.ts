@@ -53,7 +53,7 @@ export async function stopDescendants(stop: UnfinishedStop, parts: MarkingParts)
     for (let after = ''; ; ) {
       const children = await read(after);
       for (const child of children) {
-        if (child.status === 'active') await stopInSteps(stoppingInstance(child, own, parts), parts);
+        if (child.status !== 'stopped') await stopInSteps(stoppingInstance(child, own, parts), parts);
         parents.push(child.id);
       }
       if (children.length < PAGE) return;

@@ -8,6 +8,7 @@ import type { Reader } from '../db/database.ts';
 import { EpochCache } from '../db/epoch-cache.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
 import { Superseded } from '../http/client-cert.ts';
+import { certificateHold } from '../registry/hold.ts';
 import { readOperator } from '../registry/operator.ts';
 import { readStanding, type Standing, standingFault } from '../registry/standing.ts';
 
@@ -89,6 +90,8 @@ export class CertificateStatus {
     if (certificate.revoked !== undefined) {
       return certificate.revoked.cause === 'superseded_by_renewal' ? SUPERSEDED : REVOKED;
     }
+    const held = await certificateHold(reader, serial.toHex(), certificate.issuer);
+    if (held !== undefined) return held === 'certificate' ? HELD : AUTHORITY_HELD;
     const { instance, kind, name } = certificate;
     if (instance !== undefined) {
       const standing = await standings.read(instance, async () => (await readStanding(reader, instance))!);
@@ -124,6 +127,8 @@ const ADD = 'Have "writ operator add" run on the machine of the server, and use 
 const UNKNOWN_HOLDER = { code: 'revoked', message: 'The holder of the certificate is not known any more.' } as const;
 const REVOKED = { state: 'revoked', message: 'The certificate was revoked, which is for ever.' } as const;
 const SUPERSEDED = { state: 'revoked', message: 'The certificate was replaced, and revoked with it.' } as const;
+const HELD = { state: 'inactive', message: 'The certificate is quarantined.' } as const;
+const AUTHORITY_HELD = { state: 'inactive', message: 'The authority that issued it is quarantined.' } as const;
 const REMOVED = { state: 'revoked', message: 'The operator was removed, which is for ever.' } as const;
 const EXPIRED = { state: 'expired', message: 'The certificate has expired.' } as const;
 const UNKNOWN = { state: 'unknown', message: 'The certificate is not one that this installation knows.' } as const;

@@ -75,7 +75,8 @@ export function stoppingOf(
     async also(batch: Batch, rows: readonly CertificateRow[]) {
       for (const id of new Set(rows.map(({ instance }) => instance))) {
         const instance = id === undefined ? undefined : await readInstance(reader, id);
-        if (instance?.status === 'active') pushStopped(batch, instance, { at, cause, caller });
+        if (instance !== undefined && instance.status !== 'stopped')
+          pushStopped(batch, instance, { at, cause, caller });
       }
     },
   };

@@ -29,7 +29,7 @@ export function stoppingInstance(
     canBeWhole: true,
     async begin() {
       const now = await readInstance(reader, id);
-      if (now?.status !== 'active') return undefined;
+      if (now === undefined || now.status === 'stopped') return undefined;
       return (batch, whole) => {
         if (whole) requireLatestSerial(batch, now);
         pushStopped(batch, now, stop);

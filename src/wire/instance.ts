@@ -8,7 +8,7 @@ export interface Instance {
   readonly id: string;
   /** Name of the agent or service. */
   readonly name: string;
-  readonly status: 'active' | 'stopped';
+  readonly status: 'active' | 'quarantined' | 'stopped';
   readonly enrolled_at: string;
   readonly stopped_at?: string;
   readonly first_serial: string;
@@ -29,7 +29,7 @@ export const instance: Schema<Instance> = schemaOf<Instance>()(
   z.strictObject({
     id,
     name,
-    status: z.enum(['active', 'stopped']),
+    status: z.enum(['active', 'quarantined', 'stopped']),
     enrolled_at: time,
     stopped_at: time.exactOptional(),
     first_serial: serial,
@@ -51,5 +51,5 @@ export interface InstanceQuery extends PageQuery {
 }
 
 export const instanceQuery: Schema<InstanceQuery> = schemaOf<InstanceQuery>()(
-  z.strictObject({ status: z.enum(['active', 'stopped']).exactOptional(), ...PAGE_MEMBERS }),
+  z.strictObject({ status: z.enum(['active', 'quarantined', 'stopped']).exactOptional(), ...PAGE_MEMBERS }),
 );

@@ -16,7 +16,14 @@ export function instanceCommands(withApi: WithApi, now: () => number): readonly 
       path: 'instance list',
       summary: 'List the instances of an agent or service',
       parameters: [{ name: 'name', summary: 'name of the agent or service', required: true }],
-      flags: [{ name: 'status', value: 'status', summary: 'in this status only', choices: ['active', 'stopped'] }],
+      flags: [
+        {
+          name: 'status',
+          value: 'status',
+          summary: 'in this status only',
+          choices: ['active', 'quarantined', 'stopped'],
+        },
+      ],
       request: async (input, api) => {
         const name = needed(input, 'name');
         const path = `/v1/${await kindOf(api, name)}s/${encodeURIComponent(name)}/instances`;
