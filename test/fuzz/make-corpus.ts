@@ -4,6 +4,7 @@ import { CORPUS } from './corpus.ts';
 import { requests } from './make/csr.ts';
 import type { Files } from './make/files.ts';
 import { bodies } from './make/json.ts';
+import { tokens } from './make/jwt.ts';
 import { log } from './make/merkle.ts';
 import { texts } from './make/text.ts';
 import { certificates } from './make/x509.ts';
@@ -15,6 +16,7 @@ export async function makeCorpus(): Promise<void> {
     ...(await requests()),
     ...texts(),
     ...bodies(),
+    ...tokens(),
     ...log(),
   };
   rmSync(CORPUS, { recursive: true, force: true });

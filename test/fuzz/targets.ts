@@ -10,6 +10,7 @@ import {
   profileInput,
   tokenInput,
 } from './targets/json.ts';
+import { jwks, jws } from './targets/jwt.ts';
 import { sealedKey } from './targets/keys.ts';
 import { bundle, checkpoint, note, proof, tile, verifierKey } from './targets/merkle.ts';
 import {
@@ -53,6 +54,8 @@ export const TARGETS: readonly Target[] = [
   ledgerEntry,
   anchorRecord,
   config,
+  jws,
+  jwks,
   sealedKey,
   note,
   checkpoint,

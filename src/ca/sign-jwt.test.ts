@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isWritError } from '../base/error.ts';
+import { parseJwks, publicJwk } from '../jwt/jwk.ts';
+import { verifyJws } from '../jwt/jws.ts';
+import { generateKey } from '../keys/generate.ts';
+import { localSigner } from '../keys/local.ts';
+import { signJwt } from './sign-jwt.ts';
+
+const claims = { iss: 'https://writ.example', aud: 'https://r.example', jti: '1', iat: 1, events: { 'urn:e': {} } };
+
+for (const algorithm of ['ecdsa-p256', 'ed25519'] as const) {
+  test(`tokens signed with ${algorithm} verify under the published key`, async () => {
+    const signer = localSigner(await generateKey(algorithm));
+    const keys = parseJwks(Buffer.from(JSON.stringify({ keys: [publicJwk(signer.spki)] })), 'jwks');
+    // Numbers of fewer than 32 octets come once in 128 signatures: they are filled up.
+    for (let i = 0; i < 300; i++) {
+      const token = await signJwt(signer, { typ: 'secevent+jwt', claims: { ...claims, jti: `${i}` } });
+      const result = verifyJws(token, { keys, typ: 'secevent+jwt' });
+      assert.deepEqual(result.ok && result.claims['jti'], `${i}`);
+    }
+  });
+}
+
+test('a key of another kind signs no token', async () => {
+  const signer = localSigner(await generateKey('ecdsa-p384'));
+  await assert.rejects(signJwt(signer, { typ: 'secevent+jwt', claims }), (error) =>
+    isWritError(error, 'signer_failed'),
+  );
+});

@@ -1,0 +1,135 @@
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { WritError } from '../base/error.ts';
+import { parseJsonObject } from '../wire/json.ts';
+import { fromBase64url } from './base64url.ts';
+
+/** The signatures that are made and believed: ECDSA on P-256, Ed25519 (RFC 8037), and RSA for believing alone. */
+export type JwsAlgorithm = 'ES256' | 'EdDSA' | 'RS256';
+
+/** A public key that signatures of exactly one algorithm are verified with. */
+export interface VerificationKey {
+  readonly kid: string | undefined;
+  readonly algorithm: JwsAlgorithm;
+  readonly key: KeyObject;
+}
+
+/** A public key as a member of a JWK Set (RFC 7517 §4). */
+export type PublicJwk = Readonly<Record<string, string>>;
+
+export const LARGEST_JWKS: number = 64 * 1024;
+const MOST_KEYS = 64;
+const LONGEST_KID = 256;
+const MIN_RSA_BITS = 2048;
+const MAX_RSA_BITS = 8192;
+
+/** Members that only a private or symmetric key has (RFC 7518 §6.2.2, §6.3.2, §6.4.1). */
+const SECRET_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
+
+/**
+ * Parses a JWK Set of somebody whose signatures are to be believed. Keys of other kinds or for other uses are passed
+ * over (RFC 7517 §5); a key of a known kind that is malformed, weak, named twice or private makes the whole set
+ * `bad_config`, and so does a set in which nothing is left. `field` names the set in errors.
+ */
+export function parseJwks(octets: Uint8Array, field: string): readonly VerificationKey[] {
+  if (octets.length > LARGEST_JWKS) throw bad(field, 'is too large', 'A JWK Set has at most 64 KiB.');
+  let set: Record<string, unknown>;
+  try {
+    set = parseJsonObject(octets);
+  } catch (cause) {
+    throw bad(field, 'is no JWK Set', 'Give a JSON object with a list "keys" (RFC 7517 §5).', cause);
+  }
+  const members = set['keys'];
+  if (!Array.isArray(members) || members.length > MOST_KEYS) {
+    throw bad(field, 'is no JWK Set', `Give a JSON object with a list "keys" of at most ${MOST_KEYS} (RFC 7517 §5).`);
+  }
+  const keys = members.map((member) => readJwk(member, field)).filter((key) => key !== undefined);
+  const kids = keys.map(({ kid }) => kid).filter((kid) => kid !== undefined);
+  if (new Set(kids).size !== kids.length) throw bad(field, 'names two keys alike', 'Give each key a "kid" of its own.');
+  if (keys.length === 0) throw bad(field, 'has no key that can be used', 'Give keys for ES256, EdDSA or RS256.');
+  return keys;
+}
+
+/** One key; undefined for a kind, curve, algorithm or use that is not for verifying these signatures. */
+function readJwk(value: unknown, field: string): VerificationKey | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw bad(field, 'has a key that is no object', 'See RFC 7517 §4.');
+  }
+  const jwk = value as Readonly<Record<string, unknown>>;
+  if (SECRET_MEMBERS.some((member) => jwk[member] !== undefined)) {
+    throw bad(
+      field,
+      'holds a private or symmetric key',
+      'Give public keys alone; what was here is no secret any more.',
+    );
+  }
+  const algorithm = algorithmOf(jwk);
+  if (algorithm === undefined || (jwk['use'] !== undefined && jwk['use'] !== 'sig')) return undefined;
+  if (jwk['alg'] !== undefined && jwk['alg'] !== algorithm) return undefined;
+  const operations = jwk['key_ops'];
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) return undefined;
+  const kid = jwk['kid'];
+  if (kid !== undefined && (typeof kid !== 'string' || kid === '' || kid.length > LONGEST_KID)) {
+    throw bad(field, 'has a key with an unusable "kid"', 'A "kid" is a text of at most 256 characters.');
+  }
+  return { kid, algorithm, key: importKey(jwk, algorithm, field) };
+}
+
+function algorithmOf({ kty, crv }: Readonly<Record<string, unknown>>): JwsAlgorithm | undefined {
+  if (kty === 'EC' && crv === 'P-256') return 'ES256';
+  if (kty === 'OKP' && crv === 'Ed25519') return 'EdDSA';
+  return kty === 'RSA' ? 'RS256' : undefined;
+}
+
+/** The members that make the key, by RFC 7518 §6 and RFC 8037 §2, with their lengths where they are fixed. */
+const MEMBERS: Readonly<Record<JwsAlgorithm, Readonly<Record<string, number | undefined>>>> = {
+  ES256: { x: 32, y: 32 },
+  EdDSA: { x: 32 },
+  RS256: { n: undefined, e: undefined },
+};
+
+function importKey(jwk: Readonly<Record<string, unknown>>, algorithm: JwsAlgorithm, field: string): KeyObject {
+  const key: Record<string, unknown> = { kty: jwk['kty'] };
+  if (jwk['crv'] !== undefined) key['crv'] = jwk['crv'];
+  for (const [member, length] of Object.entries(MEMBERS[algorithm])) {
+    const text = jwk[member];
+    const octets = typeof text === 'string' ? fromBase64url(text) : undefined;
+    if (octets === undefined || (length !== undefined && octets.length !== length) || octets.length === 0) {
+      throw bad(field, 'has a malformed key', `"${member}" does not have the form of RFC 7518 §6.`);
+    }
+    key[member] = text;
+  }
+  try {
+    // Node refuses a point that is not on its curve.
+    const made = createPublicKey({ key: key as { kty: string }, format: 'jwk' });
+    if (algorithm === 'RS256') requireStrong(made, field);
+    return made;
+  } catch (cause) {
+    if (cause instanceof WritError) throw cause;
+    throw bad(field, 'has a key that cannot be used', 'See RFC 7518 §6.', cause);
+  }
+}
+
+/** RFC 7518 §3.3: 2048 bits or more. An exponent of 1 signs nothing; an even one is none. */
+function requireStrong(key: KeyObject, field: string): void {
+  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+  const fits = modulusLength >= MIN_RSA_BITS && modulusLength <= MAX_RSA_BITS;
+  if (fits && publicExponent >= 3n && publicExponent < 2n ** 33n && publicExponent % 2n === 1n) return;
+  throw bad(field, 'has a weak RSA key', `Use ${MIN_RSA_BITS} to ${MAX_RSA_BITS} bits, exponent 65537.`);
+}
+
+/** A public key as it is published, its `kid` the thumbprint of RFC 7638. P-256 and Ed25519. */
+export function publicJwk(spki: Uint8Array): PublicJwk {
+  const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+  const { kty, crv, x, y } = key.export({ format: 'jwk' }) as Record<string, string | undefined>;
+  // RFC 7638 §3.2: the required members alone, in the order of their names.
+  const required: Record<string, string> = { crv: crv!, kty: kty!, x: x! };
+  if (y !== undefined) required['y'] = y;
+  const alg = algorithmOf(required);
+  if (alg === undefined) throw new WritError('signer_failed', 'This kind of key does not sign tokens.');
+  const kid = createHash('sha256').update(JSON.stringify(required)).digest('base64url');
+  return { ...required, kid, alg, use: 'sig' };
+}
+
+function bad(field: string, fault: string, remedy: string, cause?: unknown): WritError {
+  return new WritError('bad_config', `The JWK Set ${fault}.`, { field, remedy, cause });
+}
