@@ -54,6 +54,8 @@ export const ACTIONS = [
   'owner.read',
   'authority.read',
   'authority.rotate',
+  'signal.read',
+  'signal.manage',
 ] as const;
 
 export type Action = (typeof ACTIONS)[number];

@@ -40,6 +40,10 @@ const EVENT_TYPES = {
   'operator.added': 'An operator was added.',
   'operator.replaced': 'An operator got another credential; what was there before, join tokens included, is void.',
   'operator.removed': 'An operator was removed.',
+  // Shared Signals
+  'signal.key_created': 'The key that signs security event tokens was made.',
+  'signal.stream_changed': 'Who is told of stops by Shared Signals changed.',
+  'signal.received': 'A security event token of a trusted issuer was acted on, or was not, and why.',
   'access.refused': 'Requests were refused; unauthenticated ones in one entry for many.',
 } as const;
 

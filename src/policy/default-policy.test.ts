@@ -80,6 +80,8 @@ const cases: [PolicyCase['expect'], Action, RequestParts?][] = [
   ['approval', 'operator.remove', { type: 'Operator', id: 'bob' }],
   ['approval', 'owner.restore', { id: 'research' }],
   ['approval', 'authority.rotate'],
+  ['allow', 'signal.read'],
+  ['allow', 'signal.manage'],
   // newcomers
   ['allow', 'instance.enrol', { caller: ANONYMOUS }],
   ['deny', 'instance.enrol', { caller: ANONYMOUS, context: { ...CERTIFICATE, attestation: 'hearsay' } }],
@@ -115,6 +117,8 @@ const cases: [PolicyCase['expect'], Action, RequestParts?][] = [
   ['allow', 'authority.read', { caller: INSTANCE }],
   ['deny', 'ledger.read', { caller: INSTANCE }],
   ['deny', 'agent.register', { caller: INSTANCE }],
+  ['deny', 'signal.read', { caller: INSTANCE }],
+  ['deny', 'signal.manage', { caller: INSTANCE }],
   ['deny', 'policy.publish', { caller: INSTANCE }],
 ];
 

@@ -91,6 +91,8 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
   'operator.read': plain(ALL),
   'authority.read': plain(ALL),
   'authority.rotate': plain(ALL),
+  'signal.read': plain(ALL),
+  'signal.manage': plain(ALL),
 };
 
 /** Facts of an agent or service, as `registry/` gives them. */

@@ -15,6 +15,8 @@ const OPEN: ReadonlySet<Action> = new Set([
   'certificate.read',
   'profile.read',
   'authority.read',
+  'signal.read',
+  'signal.manage',
 ]);
 
 /** An agent never registers, never publishes, never widens: that is for people. */
