@@ -83,6 +83,17 @@ const child = spawn(node, args, { stdio: descriptors(), env });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) {
   process.on(signal, () => child.kill(signal));
 }
+// npm sends a signal to the shell that it runs us in, which ends and tells nobody: our parent is gone then. Elsewhere a
+// parent may well end before us, as a script does that starts a server in the background.
+const ours = process.env.npm_lifecycle_event === 'npx' || process.env.npm_package_name === 'writ';
+if (process.env.npm_execpath !== undefined && ours) {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    child.kill('SIGTERM');
+  }, 100);
+}
 child.on('error', (error) => {
   process.stderr.write(`the bundled Node ${MAJOR} does not start here: ${error.message}\n`);
   process.exit(1);
