@@ -10,10 +10,11 @@ import { AUTHORITY_KEY_IDENTIFIER, encodeAuthorityKeyIdentifier } from './extens
 import { BASIC_CONSTRAINTS, encodeBasicConstraints } from './extensions/basic-constraints.ts';
 import { ANY_POLICY, CERTIFICATE_POLICIES, encodeCertificatePolicies } from './extensions/certificate-policies.ts';
 import { CRL_DISTRIBUTION_POINTS, encodeCrlDistributionPoints } from './extensions/crl-distribution-points.ts';
-import { CLIENT_AUTH, EXTENDED_KEY_USAGE, SERVER_AUTH } from './extensions/extended-key-usage.ts';
+import { CLIENT_AUTH, EXTENDED_KEY_USAGE, OCSP_SIGNING, SERVER_AUTH } from './extensions/extended-key-usage.ts';
 import { KEY_USAGE } from './extensions/key-usage.ts';
 import { encodeNameConstraints, NAME_CONSTRAINTS } from './extensions/name-constraints.ts';
 import { encodeNoRevAvail, NO_REV_AVAIL } from './extensions/no-rev-avail.ts';
+import { encodeOcspNoCheck, OCSP_NO_CHECK } from './extensions/ocsp-no-check.ts';
 import { SUBJECT_ALT_NAME } from './extensions/subject-alt-name.ts';
 import { encodeSubjectKeyIdentifier, SUBJECT_KEY_IDENTIFIER } from './extensions/subject-key-identifier.ts';
 import type { GeneralName } from './general-name.ts';
@@ -48,6 +49,8 @@ const ip = (...octets: number[]): GeneralName => ({ kind: 'ip', value: Uint8Arra
 const OTHER: GeneralName = { kind: 'other', tag: 0x88, value: Uint8Array.of(0x88, 1, 0x2a) };
 
 const NO_REVOCATION = extension(NO_REV_AVAIL, encodeNoRevAvail());
+const NO_CHECK = extension(OCSP_NO_CHECK, encodeOcspNoCheck());
+const RESPONDER = all(purposes(OCSP_SIGNING), expected({ purposes: [OCSP_SIGNING] }), NO_CHECK);
 const CONTEXT = encodeAgentContext({ workflow: 'w' });
 const crlAt = (point: GeneralName) => extension(CRL_DISTRIBUTION_POINTS, encodeCrlDistributionPoints([point]));
 const ocspAt = (location: GeneralName) =>
@@ -89,6 +92,7 @@ const ACCEPTED: readonly [name: string, kind: Kind, change: Change][] = [
   ['a DNS name', 'leaf', names(AGENT, dns('a.example.org'))],
   ['an agent context', 'leaf', extension(AGENT_CONTEXT, CONTEXT)],
   ['noRevAvail', 'leaf', NO_REVOCATION],
+  ['an OCSP responder', 'leaf', RESPONDER],
   ['CRL and OCSP', 'leaf', all(CRL, OCSP)],
   ['a policy', 'leaf', policies(encodeCertificatePolicies(['1.2.3']))],
   ['no key purposes where none are due', 'leaf', all(without(EXTENDED_KEY_USAGE), expected({ purposes: [] }))],
@@ -131,7 +135,7 @@ const BROKEN: readonly [lints: string, kind: Kind, change: Change][] = [
   ['dns_names names_permitted', 'leaf', names(AGENT, dns('a_b.example.org'))],
   ['extended_key_usage', 'leaf', without(EXTENDED_KEY_USAGE)],
   ['extended_key_usage', 'leaf', purposes(SERVER_AUTH, CLIENT_AUTH, SERVER_AUTH)],
-  ['extended_key_usage', 'leaf', purposes(SERVER_AUTH, CLIENT_AUTH, '1.3.6.1.5.5.7.3.9')],
+  ['extended_key_usage ocsp_responder', 'leaf', purposes(SERVER_AUTH, CLIENT_AUTH, OCSP_SIGNING)],
   ['extended_key_usage', 'issuing', purposes(SERVER_AUTH)],
   ['extended_key_usage extended_key_usage_of_svid', 'leaf', purposes(CLIENT_AUTH)],
   ['extended_key_usage_of_svid', 'leaf', all(purposes(SERVER_AUTH), expected({ purposes: [SERVER_AUTH] }))],
@@ -173,6 +177,16 @@ const BROKEN: readonly [lints: string, kind: Kind, change: Change][] = [
   ['no_rev_avail', 'leaf', all(NO_REVOCATION, CRL)],
   ['no_rev_avail', 'leaf', all(NO_REVOCATION, OCSP)],
   ['no_rev_avail', 'issuing', NO_REVOCATION],
+  ['ocsp_responder', 'leaf', NO_CHECK],
+  ['ocsp_responder', 'leaf', all(RESPONDER, without(OCSP_NO_CHECK))],
+  ['criticality', 'leaf', all(RESPONDER, critical(OCSP_NO_CHECK, true))],
+  [
+    'ocsp_responder',
+    'leaf',
+    all(RESPONDER, purposes(OCSP_SIGNING, CLIENT_AUTH), expected({ purposes: [OCSP_SIGNING, CLIENT_AUTH] })),
+  ],
+  ['ocsp_responder', 'leaf', all(RESPONDER, OCSP)],
+  ['extended_key_usage ocsp_responder', 'issuing', all(purposes(OCSP_SIGNING), NO_CHECK)],
   ['own_key', 'leaf', keyOf(ROOT_KEY)],
   ['path_length', 'leaf', basic(false, 0)],
   ['path_length', 'issuing', basic(true, 1)],

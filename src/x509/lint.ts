@@ -24,9 +24,11 @@ import { nameConstraintsOfLeaf } from './lint/name-constraints-of-leaf.ts';
 import { nameForms } from './lint/name-forms.ts';
 import { namesPermitted } from './lint/names-permitted.ts';
 import { noRevAvail } from './lint/no-rev-avail.ts';
+import { ocspResponder } from './lint/ocsp-responder.ts';
 import { ownKey } from './lint/own-key.ts';
 import { pathLength } from './lint/path-length.ts';
 import { publicKey } from './lint/public-key.ts';
+import { revocationMode } from './lint/revocation-mode.ts';
 import { revocationPointers } from './lint/revocation-pointers.ts';
 import { serialEntropy } from './lint/serial-entropy.ts';
 import { serialNumber } from './lint/serial-number.ts';
@@ -68,9 +70,11 @@ export const LINTS: readonly Lint[] = [
   nameForms,
   namesPermitted,
   noRevAvail,
+  ocspResponder,
   ownKey,
   pathLength,
   publicKey,
+  revocationMode,
   revocationPointers,
   serialEntropy,
   serialNumber,

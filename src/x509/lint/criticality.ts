@@ -8,6 +8,7 @@ import { EXTENDED_KEY_USAGE } from '../extensions/extended-key-usage.ts';
 import { KEY_USAGE } from '../extensions/key-usage.ts';
 import { NAME_CONSTRAINTS } from '../extensions/name-constraints.ts';
 import { NO_REV_AVAIL } from '../extensions/no-rev-avail.ts';
+import { OCSP_NO_CHECK } from '../extensions/ocsp-no-check.ts';
 import { SUBJECT_KEY_IDENTIFIER } from '../extensions/subject-key-identifier.ts';
 import type { Lint } from './lint.ts';
 
@@ -23,6 +24,7 @@ const CRITICAL: ReadonlyMap<string, boolean> = new Map([
   [CRL_DISTRIBUTION_POINTS, false], // §4.2.1.13
   [AUTHORITY_INFO_ACCESS, false], // §4.2.2.1
   [NO_REV_AVAIL, false], // RFC 9608 §2
+  [OCSP_NO_CHECK, false], // RFC 6960 §4.2.2.2.1
   [AGENT_CONTEXT, false], // Writ profile: who does not know it must still accept the certificate
 ]);
 

@@ -27,6 +27,7 @@ import { decodeExtendedKeyUsage, EXTENDED_KEY_USAGE } from '../extensions/extend
 import { decodeKeyUsage, KEY_USAGE, type KeyUsage } from '../extensions/key-usage.ts';
 import { decodeNameConstraints, NAME_CONSTRAINTS, type NameConstraints } from '../extensions/name-constraints.ts';
 import { checkNoRevAvail, NO_REV_AVAIL } from '../extensions/no-rev-avail.ts';
+import { checkOcspNoCheck, OCSP_NO_CHECK } from '../extensions/ocsp-no-check.ts';
 import { decodeSubjectAltName, SUBJECT_ALT_NAME } from '../extensions/subject-alt-name.ts';
 import { decodeSubjectKeyIdentifier, SUBJECT_KEY_IDENTIFIER } from '../extensions/subject-key-identifier.ts';
 import type { GeneralName } from '../general-name.ts';
@@ -52,6 +53,7 @@ interface Extensions {
   access: readonly AccessDescription[] | undefined;
   policies: readonly PolicyInformation[] | undefined;
   noRevAvail: true | undefined;
+  ocspNoCheck: true | undefined;
   context: AgentContext | undefined;
 }
 
@@ -69,6 +71,7 @@ const DECODERS: ReadonlyMap<string, readonly [keyof Extensions, Decoder]> = new 
   [AUTHORITY_INFO_ACCESS, ['access', decodeAuthorityInfoAccess]],
   [CERTIFICATE_POLICIES, ['policies', decodeCertificatePolicies]],
   [NO_REV_AVAIL, ['noRevAvail', checkNoRevAvail]],
+  [OCSP_NO_CHECK, ['ocspNoCheck', checkOcspNoCheck]],
   [AGENT_CONTEXT, ['context', decodeAgentContext]],
 ]);
 
@@ -77,6 +80,9 @@ const DECODERS: ReadonlyMap<string, readonly [keyof Extensions, Decoder]> = new 
  * octets in every leaf, and comparing octets costs less than decoding them.
  */
 export type Seen = Map<string, { readonly value: Uint8Array; readonly says: Extensions[keyof Extensions] }>;
+
+/** Those that stay for some thousands of leaves and then change for good, so that the last one counts. */
+const IN_TURN: ReadonlySet<string> = new Set([CRL_DISTRIBUTION_POINTS, AUTHORITY_INFO_ACCESS]);
 
 /** Decodes key and extensions. Throws `bad_der` or `bad_certificate` when one of them is malformed. */
 export function decodeAll(tbs: TbsCertificate, seen: Seen = new Map()): Decoded {
@@ -93,7 +99,7 @@ export function decodeAll(tbs: TbsCertificate, seen: Seen = new Map()): Decoded 
 function says({ oid, value }: Extension, decode: Decoder, seen: Seen): Extensions[keyof Extensions] {
   const known = seen.get(oid);
   if (known !== undefined && sameBytes(known.value, value)) return known.says;
-  if (known !== undefined) return decode(value);
+  if (known !== undefined && !IN_TURN.has(oid)) return decode(value);
   // A copy: views would keep that whole certificate alive as long as its issuer.
   const copy = value.slice();
   const first = decode(copy);
@@ -113,5 +119,6 @@ const NOTHING: Extensions = {
   access: undefined,
   policies: undefined,
   noRevAvail: undefined,
+  ocspNoCheck: undefined,
   context: undefined,
 };

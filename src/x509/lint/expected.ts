@@ -18,6 +18,8 @@ export interface ExpectedProfile {
   readonly maxValidity: number;
   /** Key purposes as dotted text, in any order; empty: the extension is absent. */
   readonly purposes: readonly string[];
+  /** For leaves: how their end becomes known before their expiry; undefined: no rule about it. */
+  readonly revocation?: 'revocable' | 'ephemeral';
   /** For authorities: the pathLenConstraint; undefined: it is absent. */
   readonly pathLength?: number;
 }
