@@ -222,7 +222,7 @@ export async function letIn(
 /** What the door makes of a presented certificate. */
 export function callerOf({ kind, id, name, instance, serial }: IssuedCertificate): Caller {
   if (kind === 'operator') return { kind, id, operator: name, serial };
-  if (kind === 'server') return { kind: 'system', id, serial };
+  if (kind === 'server' || kind === 'responder') return { kind: 'system', id, serial };
   return { kind, id, agent: name, instance: instance!, serial };
 }
 

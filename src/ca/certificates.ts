@@ -20,9 +20,9 @@ export const CERTIFICATES: PartitionFamily = {
       leaf INTEGER PRIMARY KEY,
       -- 20 octets that begin with the expiry (ca/serial.ts), so that its index is one by expiry, too.
       serial BLOB NOT NULL,
-      -- agent, service, operator or server.
+      -- agent, service, operator, server or responder.
       kind TEXT NOT NULL,
-      -- Of the agent, service or operator; 'server' for Writ's own.
+      -- Of the agent, service or operator; 'server' and 'responder' for Writ's own.
       name TEXT NOT NULL,
       -- Empty for operators and servers.
       instance TEXT NOT NULL,
@@ -53,7 +53,7 @@ export const CERTIFICATES: PartitionFamily = {
   ],
 };
 
-export type CertificateKind = 'agent' | 'service' | 'operator' | 'server';
+export type CertificateKind = 'agent' | 'service' | 'operator' | 'server' | 'responder';
 
 /** What the index knows of one certificate; the DER is in the ledger under `leaf`. */
 export interface CertificateRow {

@@ -42,8 +42,8 @@ const ALGORITHMS = [
   'rsa',
 ] as const satisfies readonly PublicKeyAlgorithm[];
 
-/** Names of what authorities are made by; those are no data. */
-const RESERVED: readonly string[] = ['root', 'upstream', 'intermediate', 'issuing'];
+/** Names of what authorities and OCSP responders are made by; those are no data. */
+const RESERVED: readonly string[] = ['root', 'upstream', 'intermediate', 'issuing', 'responder'];
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -92,7 +92,7 @@ export function parseProfile(value: unknown): Profile {
   if (typeof name !== 'string' || !isName(name)) {
     fail('/name', 'is not a name', 'Use 1 to 63 lower-case letters, digits and dashes.');
   }
-  if (RESERVED.includes(name)) fail('/name', 'is one of an authority', 'Use another name.');
+  if (RESERVED.includes(name)) fail('/name', 'is one of an authority or responder', 'Use another name.');
   const keys = list(given['keys'], '/keys', (item) => ALGORITHMS.find((algorithm) => algorithm === item));
   const subjects = list(given['subjects'], '/subjects', (item) => SUBJECTS.find((subject) => subject === item));
   const mode = REVOCATIONS.find((known) => known === given['revocation']);

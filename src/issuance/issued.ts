@@ -15,7 +15,7 @@ export interface IssuedCertificate {
   /** The SPIFFE ID. */
   readonly id: string;
   readonly kind: CertificateKind;
-  /** Of the agent, service or operator; `server` for Writ's own. */
+  /** Of the agent, service or operator; `server` and `responder` for Writ's own. */
   readonly name: string;
   readonly instance?: string;
   readonly profile: string;
@@ -56,7 +56,10 @@ async function certificateIn({ leaf }: CertificateRow, { reader }: IssuanceParts
 /** The SPIFFE ID in a certificate, as its row says it. */
 export function certifiedId(domain: TrustDomain, row: Pick<CertificateRow, 'kind' | 'name' | 'instance'>): string {
   const { kind, name, instance = '' } = row;
-  return subjectId(domain, kind === 'server' ? { kind } : { kind, name: name as Name, instance }).uri;
+  return subjectId(
+    domain,
+    kind === 'server' || kind === 'responder' ? { kind } : { kind, name: name as Name, instance },
+  ).uri;
 }
 
 /** The answer about a certificate whose row is this. */

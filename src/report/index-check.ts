@@ -88,7 +88,7 @@ function rowOf({ leaf, body }: RecordedEvent): Omit<CertificateRow, 'previous' |
       leaf,
       serial: certificate.serial,
       kind: subject.kind,
-      name: subject.kind === 'server' ? 'server' : subject.name,
+      name: 'name' in subject ? subject.name : subject.kind,
       ...('instance' in subject ? { instance: subject.instance } : {}),
       profile,
       issuedAt: times.issuedAt,

@@ -120,7 +120,7 @@ async function issuesFrom(
   limit: number,
   { certificates }: ReportParts,
 ): Promise<Issues> {
-  if (row.kind === 'server')
+  if (row.kind === 'server' || row.kind === 'responder')
     return from.partition > 0 ? { leaves: [], partitions: [] } : { leaves: [row.leaf], partitions: [1] };
   const holder = row.instance === undefined ? { operator: row.name } : { instance: row.instance };
   const start = from.partition === 0 ? undefined : from;

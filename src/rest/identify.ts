@@ -59,7 +59,8 @@ function peerOf(leaf: Certificate, trustDomain: TrustDomain): Peer {
     throw refused('has not exactly one SPIFFE ID');
   const id = parseSpiffeId(uri.value);
   const subject = subjectOf(id, trustDomain);
-  if (subject === undefined || subject.kind === 'server') throw refused('names nobody who can call');
+  if (subject === undefined || subject.kind === 'server' || subject.kind === 'responder')
+    throw refused('names nobody who can call');
   const common = { id: id.uri, serial: leaf.serial, spkiHash: sha256(leaf.spki) };
   const caller: Caller =
     subject.kind === 'operator'

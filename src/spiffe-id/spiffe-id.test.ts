@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { isWritError } from '../base/error.ts';
 import { isName, type Name } from './name.ts';
 import { parseSpiffeId, spiffeId } from './spiffe-id.ts';
-import { instanceId, operatorId, serverId, subjectOf } from './subject.ts';
+import { instanceId, operatorId, responderId, serverId, subjectOf } from './subject.ts';
 import { nameConstraintFault, parseTrustDomain } from './trust-domain.ts';
 
 const rejects = (text: string) =>
@@ -141,6 +141,7 @@ test('subjects read back as they were built, and only within their own trust dom
     [instanceId(domain, 'service', name, instance), { kind: 'service', name, instance }],
     [operatorId(domain, name), { kind: 'operator', name }],
     [serverId(domain), { kind: 'server' }],
+    [responderId(domain), { kind: 'responder' }],
   ] as const;
   for (const [id, subject] of table) {
     assert.deepEqual(subjectOf(id, domain), subject);

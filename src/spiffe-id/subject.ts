@@ -3,14 +3,16 @@ import { isName, type Name } from './name.ts';
 import { type SpiffeId, spiffeId } from './spiffe-id.ts';
 import type { TrustDomain } from './trust-domain.ts';
 
-/** Whom a SPIFFE ID of this installation names. The four shapes are wire values and never change. */
+/** Whom a SPIFFE ID of this installation names. The shapes are wire values and never change. */
 export type Subject =
   /** `/agent/<agent>/<instance>` and `/service/<service>/<instance>`: one running copy. */
   | { readonly kind: 'agent' | 'service'; readonly name: Name; readonly instance: string }
   /** `/operator/<name>`. */
   | { readonly kind: 'operator'; readonly name: Name }
   /** `/writ/server`: the authority's own servers. */
-  | { readonly kind: 'server' };
+  | { readonly kind: 'server' }
+  /** `/writ/ocsp`: who signs its OCSP answers. */
+  | { readonly kind: 'responder' };
 
 export function instanceId(domain: TrustDomain, kind: 'agent' | 'service', name: Name, instance: string): SpiffeId {
   return spiffeId(domain, kind, name, instance);
@@ -24,6 +26,10 @@ export function serverId(domain: TrustDomain): SpiffeId {
   return spiffeId(domain, 'writ', 'server');
 }
 
+export function responderId(domain: TrustDomain): SpiffeId {
+  return spiffeId(domain, 'writ', 'ocsp');
+}
+
 /** The id of a subject: what `subjectOf` reads. */
 export function subjectId(domain: TrustDomain, subject: Subject): SpiffeId {
   switch (subject.kind) {
@@ -31,6 +37,8 @@ export function subjectId(domain: TrustDomain, subject: Subject): SpiffeId {
       return operatorId(domain, subject.name);
     case 'server':
       return serverId(domain);
+    case 'responder':
+      return responderId(domain);
     default:
       return instanceId(domain, subject.kind, subject.name, subject.instance);
   }
@@ -46,6 +54,7 @@ export function subjectOf(id: SpiffeId, domain: TrustDomain): Subject | undefine
   if (kind === undefined || name === undefined || more.length > 0) return undefined;
   if (instance === undefined) {
     if (kind === 'writ' && name === 'server') return { kind: 'server' };
+    if (kind === 'writ' && name === 'ocsp') return { kind: 'responder' };
     return kind === 'operator' && isName(name) ? { kind, name } : undefined;
   }
   if ((kind !== 'agent' && kind !== 'service') || !isName(name) || !isId(instance)) return undefined;

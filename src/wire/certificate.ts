@@ -66,14 +66,14 @@ export const replaceCertificate: Schema<ReplaceCertificate> = schemaOf<ReplaceCe
   z.strictObject({ serial: pastedSerial.exactOptional(), ...wanted }),
 );
 
-export type SubjectKind = 'agent' | 'service' | 'operator' | 'server';
+export type SubjectKind = 'agent' | 'service' | 'operator' | 'server' | 'responder';
 
 /** The answer to a request for a certificate. */
 export interface IssuedCertificate {
   readonly serial: string;
   readonly spiffe_id: string;
   readonly kind: SubjectKind;
-  /** Of the agent, service or operator; `server` for Writ's own. */
+  /** Of the agent, service or operator; `server` and `responder` for Writ's own. */
   readonly name: string;
   readonly instance?: string;
   readonly profile: string;
@@ -93,7 +93,7 @@ export const issuedCertificate: Schema<IssuedCertificate> = schemaOf<IssuedCerti
   z.strictObject({
     serial,
     spiffe_id: spiffeId,
-    kind: z.enum(['agent', 'service', 'operator', 'server']),
+    kind: z.enum(['agent', 'service', 'operator', 'server', 'responder']),
     name,
     instance: id.exactOptional(),
     profile: name,
@@ -129,7 +129,7 @@ export interface CertificateStatus {
 const status = {
   serial,
   spiffe_id: spiffeId,
-  kind: z.enum(['agent', 'service', 'operator', 'server']),
+  kind: z.enum(['agent', 'service', 'operator', 'server', 'responder']),
   name,
   instance: id.exactOptional(),
   profile: name,

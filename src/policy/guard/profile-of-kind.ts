@@ -2,7 +2,7 @@ import type { AccessRequest } from '../../base/access.ts';
 import { CERTIFIES, type GuardRule, text } from './rule.ts';
 
 /** Profiles that are for one kind of holder alone. */
-const RESERVED: ReadonlySet<string> = new Set(['operator', 'server', 'root', 'intermediate', 'issuing']);
+const RESERVED: ReadonlySet<string> = new Set(['operator', 'server', 'responder', 'root', 'intermediate', 'issuing']);
 
 /** A certificate is what its holder is: no agent gets an operator's, and nobody an authority's. */
 export const profileOfKind: GuardRule = {
@@ -14,7 +14,7 @@ export const profileOfKind: GuardRule = {
       case 'Operator':
         return profile === 'operator' ? undefined : 'An operator’s certificate follows the profile operator.';
       case 'Installation':
-        if (request.caller.kind === 'system' && profile === 'server') return undefined;
+        if (request.caller.kind === 'system' && (profile === 'server' || profile === 'responder')) return undefined;
         return 'Certificates of the authority’s own servers are made by the authority alone.';
       default:
         return RESERVED.has(profile) ? 'The profile is not for agents and services.' : undefined;
