@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import type { Batch, Check, Write } from '../db/batch.ts';
 import { encodeLeaf, type Leaf } from './entry.ts';
+import { feedWrites } from './feed.ts';
 
 /** A batch whose events are already entries: what travels to the writer and what it commits. */
 export interface EncodedBatch {
@@ -12,11 +13,21 @@ export interface EncodedBatch {
   readonly anchored: boolean;
 }
 
-/** Done in the thread of the request, so that the one writer only appends. Throws as `encodeLeaf`. */
+/**
+ * Done in the thread of the request, so that the one writer only appends. What stops or releases something gets its row
+ * of the revocation feed here, so that no flow has to know of it, and moves the epoch. Throws as `encodeLeaf`.
+ */
 export function encodeBatch(batch: Batch, clock: Clock, random: Random): EncodedBatch {
   const { checks, writes, events, bumpsEpoch, anchored } = batch;
   const at = { time: clock.now(), random };
-  return { checks, writes, leaves: events.map((event) => encodeLeaf(event, at)), bumpsEpoch, anchored };
+  const feed = feedWrites(events, at.time);
+  return {
+    checks,
+    writes: feed.length === 0 ? writes : [...writes, ...feed],
+    leaves: events.map((event) => encodeLeaf(event, at)),
+    bumpsEpoch: bumpsEpoch || feed.length > 0,
+    anchored,
+  };
 }
 
 /** What a request that only wants the head cosigned carries. */

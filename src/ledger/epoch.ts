@@ -13,6 +13,8 @@ export interface EpochCell extends Epoch {
   confirmedAt(): number;
   /** Moves epoch and confirmation forward; what is smaller is ignored, because neither ever goes back. */
   publish(epoch: number, now: number): void;
+  /** Resolves as soon as the epoch is another than `seen`, or after `ms`. Keeps no process alive. */
+  moved(seen: number, ms: number): Promise<void>;
 }
 
 const EPOCH = 0;
@@ -27,6 +29,11 @@ export function epochCell(memory: SharedArrayBuffer = new SharedArrayBuffer(16))
     publish(epoch, now) {
       raise(cells, EPOCH, BigInt(epoch));
       raise(cells, CONFIRMED, BigInt(now));
+      Atomics.notify(cells, EPOCH);
+    },
+    async moved(seen, ms) {
+      const waiting = Atomics.waitAsync(cells, EPOCH, BigInt(seen), ms);
+      if (waiting.async) await waiting.value;
     },
   };
 }

@@ -21,6 +21,7 @@ async function goBack({ database }: TestLedger, head: Head): Promise<void> {
       'ledger_subject WHERE leaf',
       'state WHERE leaf',
       'revoked WHERE leaf',
+      'revocation_feed WHERE leaf',
     ]) {
       await tx.run(`DELETE FROM ${table} >= ?`, [size]);
     }

@@ -8,6 +8,7 @@ import type { Anchor } from './anchor.ts';
 import type { AnchoredBatch } from './anchor-record.ts';
 import type { EncodedBatch } from './encode.ts';
 import { decodeEntry, recordedLeaf } from './entry.ts';
+import { feedWrites } from './feed.ts';
 import { writeGroup } from './group.ts';
 import { lockHead } from './head.ts';
 import { logDomain, logNumber } from './log-signer.ts';
@@ -132,7 +133,14 @@ export async function replayedBatches(
     const events = entries.map((entry, i) => decodeEntry(first + i, entry));
     if (replay === undefined) throw new WritError('internal', 'there is an anchor, but nothing that replays from it');
     const { checks, writes } = await replay(events);
-    encoded.push({ checks, writes, leaves: entries.map(recordedLeaf), bumpsEpoch: true, anchored: true });
+    const feed = feedWrites(events, events[0]?.time ?? 0);
+    encoded.push({
+      checks,
+      writes: [...writes, ...feed],
+      leaves: entries.map(recordedLeaf),
+      bumpsEpoch: true,
+      anchored: true,
+    });
   }
   return encoded;
 }

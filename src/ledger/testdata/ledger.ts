@@ -41,7 +41,7 @@ export function testKeys(): LedgerKeys {
 
 /** The schema of the ledger, and two tables to write to: `state (name, value, leaf)` and `revoked (name, leaf)`. */
 export async function testSchema(database: Database): Promise<void> {
-  await migrate(database, { migrations: readMigrations().filter(({ name }) => /-(partition|ledger)$/.test(name)) });
+  await migrate(database, { migrations: readMigrations().filter(({ name }) => /-(partition|ledger|feed)$/.test(name)) });
   await database.transaction(async (tx) => {
     await tx.run('CREATE TABLE state (name TEXT NOT NULL PRIMARY KEY, value BIGINT NOT NULL, leaf BIGINT NOT NULL)');
     await tx.run('CREATE TABLE revoked (name TEXT NOT NULL PRIMARY KEY, leaf BIGINT NOT NULL)');
