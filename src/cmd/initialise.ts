@@ -25,8 +25,9 @@ import { type DataDirectory, prepareDirectory } from './data-directory.ts';
 import { openEngine } from './engine.ts';
 import { addLedgerKeys, ledgerSigners, openLedgerKeys } from './ledger-keys.ts';
 import { obtainPassphrase, withPassphrase } from './passphrase.ts';
+import { type Present, readPresent } from './present.ts';
 import { CLOCK_OFF_MS, openRecorder } from './recorder.ts';
-import { requirePermittedNames } from './server-names.ts';
+import { requirePermittedNames, requireVouchedNames } from './server-names.ts';
 
 /** What is decided once, when an installation is made. */
 export interface NewInstallation {
@@ -85,27 +86,19 @@ export async function initialise(wanted: NewInstallation, means: Means): Promise
       remedy: 'Give a host name of at least two labels, like agents.example.com; it need not exist in DNS.',
     });
   }
+  // To open a file that is not there would make it.
+  if (join === 'only' && config.database.engine === 'sqlite' && !existsSync(means.directory.database)) throw nothing();
   prepareDirectory(means.directory);
   const database = await openEngine(config, means.directory, { readOnly: false });
   try {
     await requireClock(database, means.clock, CLOCK_OFF_MS);
+    // A database that was named by mistake is left as it is.
+    requireWanted(wanted, await readPresent(database));
     await migrate(database);
     for (let conflicts = 0; ; conflicts++) {
       const present = await readHierarchy(database);
-      if (present !== undefined && join === 'no') {
-        throw new WritError('conflict', 'There is an installation here already', {
-          field: '--data',
-          remedy: 'Start it with "writ start", join it with --join, or name another directory.',
-        });
-      }
-      if (present === undefined && join === 'only') {
-        throw new WritError('not_found', 'There is no installation in this database', {
-          field: '--join',
-          remedy: 'Make it first, on one machine and without --join, or name the right database.',
-        });
-      }
-      if (present !== undefined) requireTrustDomain(config, present);
-      else requirePermittedNames(config.names, scopeOf(wanted, trustDomain));
+      requireWanted(wanted, present);
+      if (present === undefined) requirePermittedNames(config.names, scopeOf(wanted, trustDomain));
       writeConfig(means.directory, config);
       try {
         const { keyring, made } = await makeKeys(database, means);
@@ -121,8 +114,31 @@ export async function initialise(wanted: NewInstallation, means: Means): Promise
   }
 }
 
+/** Throws where there is an installation and should be none, the other way round, or one that these words do not fit. */
+function requireWanted({ config, join = 'no' }: NewInstallation, present: Present | undefined): void {
+  if (present === undefined) {
+    if (join === 'only') throw nothing();
+    return;
+  }
+  if (join === 'no') {
+    throw new WritError('conflict', 'There is an installation here already', {
+      field: '--data',
+      remedy: 'Start it with "writ start", join it with --join, or name another directory.',
+    });
+  }
+  requireTrustDomain(config, present);
+  requireVouchedNames(config.names, present);
+}
+
+function nothing(): WritError {
+  return new WritError('not_found', 'There is no installation in this database', {
+    field: '--join',
+    remedy: 'Make it first, on one machine and without --join, or name the right database.',
+  });
+}
+
 /** Throws `bad_config` where a configuration is not that of this installation: its identities would be no one's. */
-export function requireTrustDomain(config: Config, { trustDomain }: Hierarchy): void {
+export function requireTrustDomain(config: Config, { trustDomain }: Present): void {
   if (config.trustDomain === trustDomain) return;
   throw new WritError('bad_config', `The installation in the database is that of ${trustDomain}`, {
     field: 'trustDomain',

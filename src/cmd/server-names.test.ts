@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isWritError } from '../base/error.ts';
+import { nameConstraintsFor } from '../ca/name-constraints.ts';
 import { parseTrustDomain } from '../spiffe-id/trust-domain.ts';
-import { requirePermittedNames } from './server-names.ts';
+import { encodeNameConstraints } from '../x509/extensions/name-constraints.ts';
+import { requirePermittedNames, requireVouchedNames } from './server-names.ts';
 
 const trustDomain = parseTrustDomain('agents.example.com');
 const scope = { trustDomain, dns: ['corp.example'], networks: ['10.0.0.0/8', 'no network'], loopback: true };
@@ -30,4 +32,23 @@ for (const [name, how] of [
 
 test('without loopback names the usual ones are outside', () => {
   assert.throws(() => requirePermittedNames(['127.0.0.1'], { ...scope, loopback: false }), /vouch for 127\.0\.0\.1$/);
+});
+
+test('where the root is there, its name constraints decide', () => {
+  const made = { ...scope, networks: ['10.0.0.0/8'] };
+  const hierarchy = { trustDomain, nameConstraints: encodeNameConstraints(nameConstraintsFor(made)) };
+  requireVouchedNames(
+    ['writ.agents.example.com', 'corp.example', '10.1.2.3', 'localhost', '127.0.0.1', '::1'],
+    hierarchy,
+  );
+  for (const name of ['writ.example.com', '192.0.2.1', '2001:db8::1']) {
+    assert.throws(
+      () => requireVouchedNames(['localhost', name], hierarchy),
+      (error) =>
+        isWritError(error, 'bad_config') &&
+        error.message.endsWith(`vouch for ${name}`) &&
+        error.remedy!.includes('agents.example.com, corp.example, localhost, 10.0.0.0/8, 127.0.0.0/8'),
+      name,
+    );
+  }
 });

@@ -145,6 +145,25 @@ describe('a start', { concurrency: 3 }, () => {
     }
   });
 
+  it('refuses another name than those that are there', async () => {
+    const data = copy('names');
+    const refused = await refusal(data, ['--name', 'writ.writ.internal']);
+    assert.match(refused, /^conflict: The names of this server are localhost, 127\.0\.0\.1, ::1/);
+    const { server } = await run(data, { args: ['--name', 'localhost'] });
+    await server.stop();
+  });
+
+  it('does not join what is not there, and makes nothing', async () => {
+    const data = join(scratch, 'join');
+    const joined = await writ(['init', '--join', '--data', data]);
+    assert.equal(joined.code, 3);
+    assert.match(joined.stderr, /There is no installation in this database/);
+    assert.deepEqual(
+      readdirSync(scratch).filter((name) => name.startsWith('join')),
+      [],
+    );
+  });
+
   it('refuses a ledger that was altered', async () => {
     const data = copy('altered');
     await change(

@@ -1,6 +1,6 @@
 /** What a second machine needs to join an installation on PostgreSQL. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -69,6 +69,8 @@ test('a configuration that is not that of the installation is refused', { skip }
   const first = site.machine();
   const nothing = await first.cli(['init', '--config', first.config, '--join']);
   assert.deepEqual([nothing.code, /There is no installation in this database/.test(nothing.stderr)], [3, true]);
+  assert.deepEqual(await site.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"), []);
+  assert.deepEqual(readdirSync(first.data), [], 'nothing was made on this machine');
   assert.equal((await first.cli(['init', '--config', first.config])).code, 0);
   const again = await first.cli(['init', '--config', first.config]);
   assert.equal(again.code, 8);
@@ -76,8 +78,23 @@ test('a configuration that is not that of the installation is refused', { skip }
   const joining = site.machine();
   assert.equal((await joining.cli(['init', '--config', joining.config, '--join'])).code, 0);
 
+  const unvouched = ['--join', '--name', 'writ.example.org'];
+  const strange = site.machine();
+  const refused = await strange.cli(['init', '--config', strange.config, ...unvouched]);
+  assert.equal(refused.code, 2, refused.stderr);
+  assert.match(
+    refused.stderr,
+    /would not vouch for writ\.example\.org .*\nnext: Name the server within what was permitted/,
+  );
+  assert.deepEqual(readdirSync(strange.data), []);
+
+  // As if it were of an older version: what does not belong here must not bring it up to this one.
+  const [newest] = await site.query('SELECT * FROM migration ORDER BY number DESC LIMIT 1');
+  await site.query(`DELETE FROM migration WHERE number = ${newest!['number']}`);
   const other = site.machine({ trustDomain: 'other.example.com' });
   const fault = await faultOf(other.start());
+  const { number, name, digest, applied_at } = newest as Record<string, string>;
+  await site.query(`INSERT INTO migration VALUES (${number}, '${name}', '${digest}', ${applied_at})`);
   assert.deepEqual([fault.code, fault.field], ['bad_config', 'trustDomain']);
   assert.match(fault.message, /that of agents\.example\.com$/);
   assert.ok(!existsSync(join(other.data, 'config.json')), 'nothing was kept of it');

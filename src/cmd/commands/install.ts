@@ -160,6 +160,13 @@ export function requireSame(config: Config, input: Input): void {
       remedy: 'A trust domain is fixed for ever: leave the flag out, or name another directory with --data.',
     });
   }
+  const names = [...new Set(input.flags('name'))];
+  if (names.some((name, n) => config.names[n] !== name)) {
+    throw new WritError('conflict', `The names of this server are ${config.names.join(', ')}`, {
+      field: '--name',
+      remedy: 'Change "names" in config.json, the first being that of join tokens, and leave the flag out.',
+    });
+  }
   if (anchor !== undefined && resolve(anchor) !== resolve(config.anchor)) {
     throw new WritError('conflict', `The anchor of this installation is ${config.anchor}`, {
       field: '--anchor',

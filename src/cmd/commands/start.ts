@@ -29,6 +29,7 @@ import { withListenFlags } from '../listen-flags.ts';
 import { openLog } from '../log.ts';
 import { makeOperatorCredential, serverUrl, writeCredential } from '../operator-credential.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
+import { readPresent } from '../present.ts';
 import { CLOCK_OFF_MS } from '../recorder.ts';
 import { forgetRunning, noteRunning } from '../running.ts';
 import { FollowedKeyring } from '../server/followed-keyring.ts';
@@ -125,9 +126,11 @@ async function installIfEmpty(input: Input, terminal: Terminal, directory: DataD
     const database = await openEngine(config, directory, { readOnly: false });
     try {
       await requireClock(database, systemClock, CLOCK_OFF_MS);
+      // Before the migrations: a database of another installation is left as it is.
+      const present = await readPresent(database);
+      if (present !== undefined) requireTrustDomain(config, present);
       await migrate(database);
-      const present = await readHierarchy(database);
-      if (present !== undefined) return requireTrustDomain(config, present);
+      if (present !== undefined) return;
     } finally {
       await database.close();
     }
