@@ -44,6 +44,7 @@ import { insertDefaultPolicy } from '../src/policy/publish.ts';
 import type { Agent, AgentKind } from '../src/registry/agent.ts';
 import type { RegistryParts } from '../src/registry/flow.ts';
 import { createLookup } from '../src/registry/lookup.ts';
+import { readGroupsOfOperators } from '../src/registry/group.ts';
 import { registerAgent } from '../src/registry/register.ts';
 import { parseTrustDomain } from '../src/spiffe-id/trust-domain.ts';
 import { parseJoinToken } from '../src/wire/join-token.ts';
@@ -110,7 +111,14 @@ export async function createInstallation(database: Database, options: Installati
   await commit(batch);
 
   const guard = createGuard({ trustDomain, dnsSubtrees: ['localhost'], ipRanges: ['127.0.0.0/8', '::1/128'] });
-  const policy = new Policy({ reader: database, epoch, clock, guard, log: silentLog });
+  const policy = new Policy({
+    reader: database,
+    epoch,
+    clock,
+    guard,
+    log: silentLog,
+    groups: () => readGroupsOfOperators(database),
+  });
   const authority = new CurrentAuthority({
     reader: database,
     epoch,

@@ -15,6 +15,8 @@ export interface Caller {
   readonly instance?: string;
   /** Operator name, when the caller is an operator. */
   readonly operator?: string;
+  /** Groups that the operator's person is in, as `policy/` knows them when it decides. */
+  readonly groups?: readonly string[];
   /** Serial number (content octets) of the certificate presented, whose status was checked for this request. */
   readonly serial?: Uint8Array;
   /**
@@ -24,6 +26,20 @@ export interface Caller {
   readonly superseded?: true;
   /** SHA-256 of the SubjectPublicKeyInfo presented. */
   readonly spkiHash?: Uint8Array;
+  /** What this one request says of approvals; absent where it says nothing. */
+  readonly bound?: BoundRequest;
+}
+
+/** One request that names an approval or asks for one, told from every other by its parameters. */
+export interface BoundRequest {
+  /** RFC 8785: route and all parameters. */
+  readonly parameters: string;
+  /** Id of the approval that it rests on; absent where one is asked for. */
+  readonly approval?: string;
+  /** Told what policy wants an approval for. */
+  readonly needs: (request: AccessRequest, verdict: Extract<Verdict, { allowed: false }>) => void;
+  /** Whether this very request was carried out before, under the same idempotency key. */
+  readonly repeated: () => Promise<boolean>;
 }
 
 export const ACTIONS = [
@@ -49,6 +65,10 @@ export const ACTIONS = [
   'operator.add',
   'operator.remove',
   'operator.read',
+  'group.read',
+  'group.change',
+  'approval.read',
+  'approval.decide',
   'owner.remove',
   'owner.restore',
   'owner.read',
@@ -80,6 +100,7 @@ export type ResourceType =
   | 'Token'
   | 'Operator'
   | 'Owner'
+  | 'Group'
   | 'Installation';
 
 export type Verdict =

@@ -5,9 +5,10 @@ import { WritError } from '../base/error.ts';
 import { rootsOf } from '../ca/authority.ts';
 import type { OperatorCredential } from '../cli/credential.ts';
 import { encodePem } from '../der/pem.ts';
-import { addOperatorWithCertificate, issueOperatorCertificate } from '../issuance/operator.ts';
+import { addOperatorOf } from '../issuance/add-operator.ts';
+import { issueOperatorCertificate } from '../issuance/operator.ts';
+import { personOf } from '../registry/person.ts';
 import type { Name } from '../spiffe-id/name.ts';
-import { operatorId } from '../spiffe-id/subject.ts';
 import { type Config, hostAndPort, splitAddress } from './config.ts';
 import { makeOwnKey } from './own-key.ts';
 import type { ThreadParts } from './server/thread-parts.ts';
@@ -21,25 +22,23 @@ export const ADMINISTRATOR: Caller = { kind: 'system', id: 'system:administrator
  * `server` is where the command line will find the server.
  */
 export async function makeOperatorCredential(
-  request: { readonly name: Name; readonly server: string; readonly existing: boolean },
+  request: {
+    readonly name: Name;
+    readonly server: string;
+    readonly existing: boolean;
+    /** Of a new operator: whose credential it is; absent: somebody's by the same name. */
+    readonly person?: string | undefined;
+    readonly email?: string | undefined;
+  },
   parts: ThreadParts,
 ): Promise<{ readonly credential: OperatorCredential; readonly serial: Uint8Array }> {
   const { name, server, existing } = request;
   const { pem: key, csr } = await makeOwnKey(parts.hierarchy.algorithm);
   const issued = existing
     ? await issueOperatorCertificate(ADMINISTRATOR, { operator: name, csr }, parts.issuance)
-    : await addOperatorWithCertificate(
+    : await addOperatorOf(
         ADMINISTRATOR,
-        {
-          operator: name,
-          csr,
-          also: (batch) =>
-            batch.events.push({
-              type: 'operator.added',
-              subjects: [`operator:${name}`],
-              body: { caller: ADMINISTRATOR.id, operator: name, id: operatorId(parts.hierarchy.trustDomain, name).uri },
-            }),
-        },
+        { operator: name, csr, person: await personOf(parts.reader, name, request) },
         parts.issuance,
       );
   const pem = (der: Uint8Array): string => encodePem('CERTIFICATE', der);

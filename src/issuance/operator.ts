@@ -37,13 +37,18 @@ export function issueOperatorCertificate(
  */
 export function addOperatorWithCertificate(
   caller: Caller,
-  request: CertificateRequest & { readonly operator: Name; readonly also?: (batch: Batch) => void },
+  request: CertificateRequest & {
+    readonly operator: Name;
+    /** Whose credential it is; absent: by the operator's own name, and pushed by `also`. */
+    readonly person?: string;
+    readonly also?: (batch: Batch, now: number) => void;
+  },
   parts: IssuanceParts,
 ): Promise<IssuedCertificate> {
   return issue(caller, request, parts, async () =>
     holderOf(request.operator, parts, (batch, now) => {
-      insertOperator(batch, request.operator, now);
-      request.also?.(batch);
+      insertOperator(batch, request.operator, now, request.person);
+      request.also?.(batch, now);
     }),
   );
 }

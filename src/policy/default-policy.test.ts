@@ -80,6 +80,11 @@ const cases: [PolicyCase['expect'], Action, RequestParts?][] = [
   ['approval', 'operator.remove', { type: 'Operator', id: 'bob' }],
   ['approval', 'owner.restore', { id: 'research' }],
   ['approval', 'authority.rotate'],
+  ['approval', 'group.change', { id: 'security' }],
+  ['allow', 'group.read'],
+  ['allow', 'approval.read'],
+  ['allow', 'approval.decide'],
+  ['deny', 'approval.decide', { caller: INSTANCE }],
   ['allow', 'signal.read'],
   ['allow', 'signal.manage'],
   // newcomers

@@ -89,6 +89,11 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
   'operator.add': plain(['Operator']),
   'operator.remove': plain(['Operator']),
   'operator.read': plain(ALL),
+  'group.read': plain(ALL),
+  'group.change': plain(['Group']),
+  'approval.read': plain(ALL),
+  // The action that consent is asked for, and the group whose it is.
+  'approval.decide': { resources: ALL, context: { requested: 'text', group: 'text' }, guardOnly: {} },
   'authority.read': plain(ALL),
   'authority.rotate': plain(ALL),
   'signal.read': plain(ALL),

@@ -58,6 +58,8 @@ test('guard.operators-only: an agent never registers, publishes or runs the auth
     'profile.publish',
     'operator.add',
     'operator.remove',
+    'group.change',
+    'approval.decide',
     'operator.read',
     'authority.rotate',
   ];

@@ -24,6 +24,8 @@ export interface PolicyParts {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly log: Log;
+  /** Groups of the operators by name: `registry/` knows them, and a change of them bumps the epoch. Absent: there are none. */
+  readonly groups?: () => Promise<ReadonlyMap<string, readonly string[]>>;
   /** Told of every refusal, for the record. Never waited for. */
   readonly refused?: (request: AccessRequest, verdict: Extract<Verdict, { allowed: false }>) => void;
 }
@@ -51,6 +53,7 @@ export class Policy {
   #epoch = -1;
   #knownAt = Number.NEGATIVE_INFINITY;
   #loading: Promise<void> | undefined;
+  #groups: ReadonlyMap<string, readonly string[]> = new Map();
 
   constructor(parts: PolicyParts) {
     this.#parts = parts;
@@ -129,13 +132,19 @@ export class Policy {
     if (!fresh) void this.fresh();
     if (this.#decider === undefined) return refusal(NOT_KNOWN, 0);
     if (now - (fresh ? epoch.confirmedAt() : this.#knownAt) > STALE_AFTER) return refusal(NOT_KNOWN, this.version);
-    const { verdict, failure } = this.#decider.decide(request, now);
+    const { verdict, failure } = this.#decider.decide(this.#withGroups(request), now);
     if (failure !== undefined) {
       log.error('policy evaluation failed', { action: request.action, version: this.version });
     }
     // The next request finds the set loaded into another.
     if (this.#cedar?.broken === true) this.close();
     return verdict;
+  }
+
+  #withGroups(request: AccessRequest): AccessRequest {
+    const { caller } = request;
+    const groups = caller.operator === undefined ? undefined : this.#groups.get(caller.operator);
+    return groups === undefined ? request : { ...request, caller: { ...caller, groups } };
   }
 
   async #load(): Promise<void> {
@@ -145,6 +154,7 @@ export class Policy {
     try {
       const version = await readPolicyVersion(reader);
       if (version !== this.#loaded) await this.#replace();
+      this.#groups = (await this.#parts.groups?.()) ?? new Map();
       this.#epoch = under;
       this.#knownAt = clock.now();
     } catch (error) {

@@ -5,11 +5,18 @@ import type { Part, PrincipalType, Reads } from './reads.ts';
 
 type Uid = { readonly type: string; readonly id: string };
 
-/** Who asks, as the schema has it, and for an instance what it is a copy of. Not for `system`, which rules never see. */
-export function principalOf({ caller }: AccessRequest): { uid: Uid & { readonly type: PrincipalType }; parent?: Uid } {
+/**
+ * Who asks, as the schema has it; for an instance what it is a copy of, for an operator their groups. Not for `system`,
+ * which rules never see.
+ */
+export function principalOf({ caller }: AccessRequest): {
+  readonly uid: Uid & { readonly type: PrincipalType };
+  readonly parent?: Uid;
+  readonly groups?: readonly string[];
+} {
   switch (caller.kind) {
     case 'operator':
-      return { uid: { type: 'Operator', id: caller.operator ?? '' } };
+      return { uid: { type: 'Operator', id: caller.operator ?? '' }, groups: caller.groups ?? [] };
     case 'agent':
     case 'service': {
       const parent = { type: caller.kind === 'agent' ? 'Agent' : 'Service', id: caller.agent ?? '' };
@@ -24,9 +31,7 @@ export function principalOf({ caller }: AccessRequest): { uid: Uid & { readonly 
 export function cedarCall(request: AccessRequest, now: number): CedarCall {
   const principal = principalOf(request);
   const { type, id, facts } = request.resource;
-  const entities: CedarCall['entities'] = [
-    { uid: principal.uid, attrs: {}, parents: principal.parent === undefined ? [] : [principal.parent] },
-  ];
+  const entities: CedarCall['entities'] = [{ uid: principal.uid, attrs: {}, parents: parentsOf(principal) }];
   // Of the other types there is nothing to say, and a resource can be the principal itself.
   if (type === 'Agent' || type === 'Service')
     entities.push({ uid: { type, id }, attrs: { ...plain(facts) }, parents: [] });
@@ -42,6 +47,10 @@ export function cedarCall(request: AccessRequest, now: number): CedarCall {
     context,
     entities,
   };
+}
+
+function parentsOf({ parent, groups = [] }: ReturnType<typeof principalOf>): Uid[] {
+  return [...(parent === undefined ? [] : [parent]), ...groups.map((id) => ({ type: 'Group', id }))];
 }
 
 function plain(facts: Facts = {}): Record<string, string | number | boolean | string[]> {
@@ -64,6 +73,8 @@ export function requestKey(request: AccessRequest, reads: Reads): string {
     principal.parent === undefined || reads.principal.id ? principal.uid.id : 0,
     principal.parent?.type ?? 0,
     principal.parent?.id ?? 0,
+    ...(principal.groups ?? []),
+    0,
     type,
     reads.resource.id ? id : 0,
     ...partKey(facts, reads.resource),

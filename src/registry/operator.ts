@@ -5,6 +5,8 @@ import type { Name } from '../spiffe-id/name.ts';
 /** Somebody who runs the authority, with the serial numbers (content octets) of its unexpired certificates. */
 export interface Operator {
   readonly name: Name;
+  /** Whose credential it is; a person may be several operators. */
+  readonly person: string;
   readonly status: 'active' | 'removed';
   /** Milliseconds. */
   readonly createdAt: number;
@@ -12,7 +14,7 @@ export interface Operator {
   readonly serials: readonly Uint8Array[];
 }
 
-const READ = 'SELECT name, status, created_at, removed_at FROM operator';
+const READ = 'SELECT name, person, status, created_at, removed_at FROM operator';
 const SERIALS = 'SELECT serial FROM operator_certificate WHERE operator = ? AND expires_at > ? ORDER BY serial';
 
 export async function readOperator(reader: Reader, name: string, now: number): Promise<Operator | undefined> {
@@ -31,6 +33,7 @@ async function operatorOf(reader: Reader, row: Row, now: number): Promise<Operat
   const removedAt = row['removed_at'] as number | null;
   return {
     name: row['name'] as Name,
+    person: row['person'] as string,
     status: row['status'] as Operator['status'],
     createdAt: row['created_at'] as number,
     ...(removedAt === null ? {} : { removedAt }),
@@ -38,8 +41,11 @@ async function operatorOf(reader: Reader, row: Row, now: number): Promise<Operat
   };
 }
 
-/** Adds an operator under a name that nobody has or had. The certificate comes with `addOperatorCertificate`. */
-export function insertOperator(batch: Batch, name: Name, now: number): void {
+/**
+ * Adds an operator under a name that nobody has or had, as the credential of a person, who comes with `pushPerson`. The
+ * certificate comes with `addOperatorCertificate`.
+ */
+export function insertOperator(batch: Batch, name: Name, now: number, person: string = name): void {
   batch.checks.push({
     sql: 'SELECT 1 FROM operator WHERE name = ?',
     params: [name],
@@ -48,8 +54,8 @@ export function insertOperator(batch: Batch, name: Name, now: number): void {
     reason: 'The name is taken, or was once: names are never used twice.',
   });
   batch.writes.push({
-    sql: "INSERT INTO operator (name, status, created_at) VALUES (?, 'active', ?)",
-    params: [name, now],
+    sql: "INSERT INTO operator (name, person, status, created_at) VALUES (?, ?, 'active', ?)",
+    params: [name, person, now],
   });
 }
 

@@ -273,7 +273,13 @@ onBothEngines('operators come, carry certificates and go for ever', async (store
     const found = await readOperator(stores.database, 'ada', now);
     return found && { ...found, serials: found.serials.map((serial) => [...serial]) };
   };
-  assert.deepEqual(await read(NOW), { name: 'ada', status: 'active', createdAt: NOW, serials: [[1], [2]] });
+  assert.deepEqual(await read(NOW), {
+    name: 'ada',
+    person: 'ada',
+    status: 'active',
+    createdAt: NOW,
+    serials: [[1], [2]],
+  });
   assert.deepEqual((await read(NOW + 10))?.serials, [[2]]);
   assert.equal(await act(stores, (batch) => requireActiveOperator(batch, ada)), 'committed');
   assert.equal(await act(stores, (batch) => removeOperator(batch, ada, NOW + 5)), 'committed');

@@ -1,7 +1,7 @@
-import type { Authorize, Caller } from '../base/access.ts';
+import type { AccessRequest, Authorize, Caller, Verdict } from '../base/access.ts';
 import { requireUnrevoked } from '../ca/certificates.ts';
 import { formatSerial, readSerial } from '../ca/serial.ts';
-import { type Batch, type CommitBatch, newBatch } from '../db/batch.ts';
+import { type Batch, type CommitBatch, type LedgerEvent, newBatch } from '../db/batch.ts';
 import { inPartition } from '../db/partition.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
 import { requirePolicyVersion } from '../policy/store.ts';
@@ -14,7 +14,17 @@ export interface Acting {
   readonly commit: CommitBatch;
 }
 
+/** What one request brings of approvals (`approval/consent.ts`). */
+export interface Consent {
+  /** The verdict in place of one that asks for an approval. */
+  answer(request: AccessRequest, verdict: Extract<Verdict, { allowed: false }>): Verdict;
+  /** Pushes the use of the approval that has allowed something, and gives its id; undefined where none has. */
+  use(batch: Batch): string | undefined;
+}
+
 export interface ActingParts extends Acting {
+  /** Absent: no approval is known, and what needs one is refused. */
+  readonly consent?: (caller: Caller) => Promise<Consent | undefined>;
   /** Of the family `certificate`. */
   readonly certificates: PartitionMap;
 }
@@ -25,12 +35,15 @@ export interface ActingParts extends Acting {
  * `conflict`. With `policy` an act is discarded with `conflict`, too, when another policy set than the one that allowed
  * it is in force by then; flows that issue look at that by themselves, and stopping does not wait for a publication.
  *
+ * What policy allows with an approval alone, it allows where the request names one that holds: the first commit uses it up
+ * under that same policy set, or is discarded, and each event of that commit names it.
+ *
  * A flow may commit several times. Only until the first commit has succeeded is the caller looked at, since what an
  * instance does to stop itself must not end with its own standing.
  */
 export async function actingFor(
   caller: Caller,
-  { authorize, commit, certificates }: ActingParts,
+  { authorize, commit, certificates, consent }: ActingParts,
   looksAt: { readonly policy: boolean },
 ): Promise<Acting> {
   const { serial, operator, instance } = caller;
@@ -40,11 +53,14 @@ export async function actingFor(
     requireFree(certificates, standing, serial);
   }
   if (operator !== undefined) requireActiveOperator(standing, operator);
+  const consented = await consent?.(caller);
   let version: number | undefined;
   let begun = false;
   return {
     authorize(request) {
-      const verdict = authorize(request);
+      const asked = authorize(request);
+      const askable = !asked.allowed && asked.needsApproval !== undefined && consented !== undefined;
+      const verdict = askable ? consented.answer(request, asked) : asked;
       if (verdict.allowed) version = verdict.policyVersion;
       return verdict;
     },
@@ -52,11 +68,16 @@ export async function actingFor(
       // What records and changes nothing, and only waits for what is recorded, is no act of the caller.
       if (begun || (batch.writes.length === 0 && batch.events.length === 0)) return commit(batch);
       const again = newBatch();
-      if (looksAt.policy && version !== undefined) requirePolicyVersion(again, version);
+      const used = newBatch();
+      const approval = consented?.use(used);
+      const policy = looksAt.policy || approval !== undefined;
+      if (policy && version !== undefined) requirePolicyVersion(again, version);
       // A flow about the caller itself has its commit look at it already, and closer.
       if (instance !== undefined && !looksAtInstance(batch, instance)) requireInstanceActive(again, instance);
-      const checks = [...standing.checks, ...again.checks, ...batch.checks];
-      const outcome = await commit({ ...batch, checks });
+      const checks = [...standing.checks, ...again.checks, ...used.checks, ...batch.checks];
+      const writes = [...batch.writes, ...used.writes];
+      const events = [...naming(batch.events, approval), ...used.events];
+      const outcome = await commit({ ...batch, checks, writes, events });
       begun = outcome.committed;
       return outcome;
     },
@@ -79,4 +100,10 @@ function requireFree(map: PartitionMap, batch: Batch, serial: Uint8Array): void 
     refusal: 'inactive',
     reason: 'The certificate, or the authority that issued it, is quarantined.',
   });
+}
+
+/** The act's own events, each naming the approval that it rests on. */
+function naming(events: readonly LedgerEvent[], approval: string | undefined): readonly LedgerEvent[] {
+  if (approval === undefined) return events;
+  return events.map((event) => ({ ...event, body: { ...event.body, approval } }));
 }

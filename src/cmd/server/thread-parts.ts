@@ -18,6 +18,7 @@ import type { EpochCell } from '../../ledger/epoch.ts';
 import { createGuard } from '../../policy/guard.ts';
 import { Policy } from '../../policy/policy.ts';
 import { guardLimits } from './installation-limits.ts';
+import { readGroupsOfOperators } from '../../registry/group.ts';
 
 /** What one thread (or an administrator's command) is given to work with. */
 export interface ThreadMeans {
@@ -50,7 +51,8 @@ export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
   const { trustDomain } = hierarchy;
   const guard = createGuard(guardLimits(hierarchy, names));
   const refusals = new RefusalLog(commit, clock, log);
-  const policy = new Policy({ reader, epoch, clock, guard, log, refused: recordRefused(refusals) });
+  const groups = () => readGroupsOfOperators(reader);
+  const policy = new Policy({ reader, epoch, clock, guard, log, refused: recordRefused(refusals), groups });
   const open = (authority: Authority) =>
     openAuthority(reader, keyring, authority, trustDomain).catch((error: unknown) => {
       throw isWritError(error, 'conflict') ? behindPassphrase(error) : error;
@@ -96,6 +98,8 @@ function recordRefused(refusals: RefusalLog): NonNullable<ConstructorParameters<
     void refusals.record({
       type: 'access.refused',
       by: identityOf(caller),
+    // It rests on an approval, or becomes a request for one: that has entries of its own.
+    if (needsApproval !== undefined && caller.bound !== undefined) return;
       code: needsApproval === undefined ? 'denied' : 'needs_approval',
       subjects: [],
       body: { action, resource: `${resource.type}:${resource.id}`, rules },

@@ -57,6 +57,7 @@ const CONTEXTS: Partial<Record<Action, Facts>> = {
   'certificate.renew': CERTIFICATE,
   'certificate.replace': CERTIFICATE,
   'certificate.revoke': { reason: 'key_theft' },
+  'approval.decide': { requested: 'policy.publish', group: 'ca-officers' },
 };
 
 export interface RequestParts {

@@ -1,0 +1,78 @@
+import type { AccessRequest, Action, Facts, ResourceType } from '../base/access.ts';
+
+/** 'granted': enough people agreed, and it was not used yet. All after it are for ever. */
+export const STATUSES = ['pending', 'granted', 'denied', 'expired', 'withdrawn', 'used'] as const;
+
+export type ApprovalStatus = (typeof STATUSES)[number];
+
+/** What one person said. */
+export interface Decision {
+  readonly person: string;
+  /** As whom they said it, and with which certificate (content octets of the serial number). */
+  readonly operator: string;
+  readonly serial: Uint8Array;
+  readonly decision: 'approved' | 'denied';
+  /** Milliseconds. */
+  readonly at: number;
+}
+
+/** A request for the consent of several people to one exact act of one caller. */
+export interface Approval {
+  readonly id: string;
+  /** Caller id; the only one who can use it. */
+  readonly requester: string;
+  /** Who that is, where it is an operator; else empty. Never counts. */
+  readonly requesterPerson: string;
+  readonly action: Action;
+  readonly resource: { readonly type: ResourceType; readonly id: string };
+  /** What policy was told when it was asked for. For people to read; policy is asked anew when it is used. */
+  readonly facts: { readonly resource: Facts; readonly context: Facts };
+  /** RFC 8785: route and all parameters of the request that it allows. */
+  readonly parameters: string;
+  /** SHA-256(salt ‖ parameters): what the ledger has of them. */
+  readonly salt: Uint8Array;
+  readonly digest: Uint8Array;
+  /** Why, in the requester's words. */
+  readonly reason: string;
+  /** What the policy rule demanded when it was asked for: so many of this group. */
+  readonly rule: string;
+  readonly needed: number;
+  readonly group: string;
+  readonly policyVersion: number;
+  /** 'pending' and 'granted' end with `expiresAt`, whether that is recorded yet or not. */
+  readonly status: ApprovalStatus;
+  /** Counts changes from 1. */
+  readonly version: number;
+  /** Milliseconds. */
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly endedAt?: number;
+  /** In the order in which they came. */
+  readonly decisions: readonly Decision[];
+}
+
+/** True while people can still say something about it, or it can be used. */
+export function isOpen({ status }: Pick<Approval, 'status'>): boolean {
+  return status === 'pending' || status === 'granted';
+}
+
+/** People who agreed and are not the one who asked. */
+export function consents({ decisions, requesterPerson }: Approval): readonly Decision[] {
+  return decisions.filter(({ decision, person }) => decision === 'approved' && person !== requesterPerson);
+}
+
+/** A resource as one text, as the ledger has it. */
+export function resourceText({ type, id }: AccessRequest['resource']): string {
+  return `${type}:${id}`;
+}
+
+/** Seconds that an approval may be asked for, and what it is when nothing is said. */
+export const LIFETIME = { least: 60, default: 3600, most: 604_800 } as const;
+
+/** Requests of one caller that may be open at once. */
+export const MOST_OPEN = 50;
+
+/** Longest parameters that anybody could still judge, in characters. */
+export const LONGEST_PARAMETERS: number = 256 * 1024;
+
+export const LONGEST_REASON = 512;

@@ -1,0 +1,119 @@
+import type { AccessRequest, Caller, Verdict } from '../base/access.ts';
+import { WritError } from '../base/error.ts';
+import { newId } from '../base/id.ts';
+import { sha256 } from '../base/sha256.ts';
+import { newBatch } from '../db/batch.ts';
+import { committed } from '../db/committed.ts';
+import { readPersonOf } from '../registry/person.ts';
+import { type Approval, LIFETIME, LONGEST_PARAMETERS, LONGEST_REASON, resourceText } from './approval.ts';
+import { pushNotices } from './notice.ts';
+import type { ApprovalParts } from './parts.ts';
+import { insertApproval, readOpenOf } from './store.ts';
+
+/** What consent is asked for: the very request, as policy refused it for want of an approval. */
+export interface Wanted {
+  readonly request: AccessRequest;
+  readonly verdict: Extract<Verdict, { allowed: false }>;
+  /** RFC 8785: route and all parameters. */
+  readonly parameters: string;
+  /** Why, for those who are asked: one line. */
+  readonly reason: string;
+  /** Seconds until it ends; absent: an hour. */
+  readonly lifetime?: number | undefined;
+}
+
+/**
+ * Asks for the consent that policy demands for a request. The caller was authenticated, and the verdict is policy's own.
+ * Who has asked for the same already, and still may have it, is given that.
+ *
+ * Throws `bad_request`, `too_large`, `conflict` where the caller is gone, and `rate_limited` with too many requests open.
+ */
+export async function requestApproval(caller: Caller, wanted: Wanted, parts: ApprovalParts): Promise<Approval> {
+  const { request, verdict, parameters, reason, lifetime = LIFETIME.default } = wanted;
+  const { needsApproval } = verdict;
+  if (needsApproval === undefined || request.caller.id !== caller.id) {
+    throw new WritError('internal', 'What needs no approval was asked for.');
+  }
+  if (reason.length > LONGEST_REASON || !/^\S[^\p{Cc}\p{Cf}]*$/u.test(reason)) {
+    throw new WritError('bad_request', 'The reason is not one line.', {
+      field: 'reason',
+      remedy: `Say in at most ${LONGEST_REASON} characters why it is wanted: those who are asked read it.`,
+    });
+  }
+  if (!Number.isSafeInteger(lifetime) || lifetime < LIFETIME.least || lifetime > LIFETIME.most) {
+    throw new WritError('bad_request', 'The lifetime of the approval is out of range.', {
+      field: 'lifetime',
+      remedy: `Give seconds from ${LIFETIME.least} to ${LIFETIME.most}.`,
+    });
+  }
+  if (parameters.length > LONGEST_PARAMETERS) {
+    throw new WritError('too_large', 'Nobody could judge a request of this size.', {
+      remedy: `Ask for something that takes at most ${LONGEST_PARAMETERS} characters to say.`,
+    });
+  }
+  const now = parts.clock.now();
+  const { count: needed, group } = needsApproval;
+  const open = await readOpenOf(parts.reader, caller.id, now);
+  const same = open.find(
+    (one) =>
+      one.action === request.action && one.parameters === parameters && one.group === group && one.needed >= needed,
+  );
+  if (same !== undefined) return same;
+
+  const salt = parts.random(16);
+  const approval: Approval = {
+    id: newId(now, parts.random),
+    requester: caller.id,
+    requesterPerson: caller.operator === undefined ? '' : ((await readPersonOf(parts.reader, caller.operator)) ?? ''),
+    action: request.action,
+    resource: { type: request.resource.type, id: request.resource.id },
+    facts: { resource: request.resource.facts ?? {}, context: request.context ?? {} },
+    parameters,
+    salt,
+    digest: digestOf(salt, parameters),
+    reason,
+    rule: verdict.rules[0] ?? '',
+    needed,
+    group,
+    policyVersion: verdict.policyVersion,
+    status: 'pending',
+    version: 1,
+    createdAt: now,
+    expiresAt: now + lifetime * 1000,
+    decisions: [],
+  };
+  const batch = newBatch();
+  insertApproval(batch, approval);
+  batch.events.push({
+    type: 'approval.requested',
+    subjects: subjectsOf(approval),
+    body: {
+      caller: caller.id,
+      approval: approval.id,
+      action: approval.action,
+      resource: resourceText(approval.resource),
+      parameters_sha256: Buffer.from(approval.digest).toString('hex'),
+      rule: approval.rule,
+      needed,
+      group,
+      policy_version: approval.policyVersion,
+      expires_at: new Date(approval.expiresAt).toISOString(),
+    },
+  });
+  pushNotices(batch, 'requested', approval, parts);
+  committed(await parts.commit(batch));
+  return approval;
+}
+
+/** What the ledger has of parameters: the salt keeps what little they may hold of a person from being guessed. */
+export function digestOf(salt: Uint8Array, parameters: string): Uint8Array {
+  return sha256(Buffer.concat([salt, Buffer.from(parameters, 'utf8')]));
+}
+
+/** `writ trace` finds an approval under itself and under who asked. */
+export function subjectsOf({ id, requester, resource }: Approval): string[] {
+  const [kind, name, instance] = requester.split('/').slice(3);
+  const who = instance === undefined ? `${kind}:${name}` : `instance:${instance}`;
+  const about = resource.type === 'Installation' ? [] : [`${resource.type.toLowerCase()}:${resource.id}`];
+  return [...new Set([`approval:${id}`, who, ...about])];
+}

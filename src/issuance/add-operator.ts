@@ -1,0 +1,54 @@
+import type { Caller } from '../base/access.ts';
+import { OFFICERS, pushMember } from '../registry/group.ts';
+import { type OperatorPerson, pushPerson } from '../registry/person.ts';
+import type { Name } from '../spiffe-id/name.ts';
+import { operatorId } from '../spiffe-id/subject.ts';
+import type { IssuedCertificate } from './issued.ts';
+import { addOperatorWithCertificate } from './operator.ts';
+import type { IssuanceParts } from './parts.ts';
+import type { CertificateRequest } from './request.ts';
+
+/**
+ * Adds an operator as the credential of a person, in one act with the first certificate. Where there never was an
+ * operator the person becomes the first of the officers, since nobody else could make them one.
+ */
+export async function addOperatorOf(
+  caller: Caller,
+  request: CertificateRequest & { readonly operator: Name; readonly person: OperatorPerson },
+  parts: IssuanceParts,
+): Promise<IssuedCertificate> {
+  const { operator, person } = request;
+  const first = (await parts.reader.get('SELECT 1 AS found FROM operator')) === undefined;
+  return addOperatorWithCertificate(
+    caller,
+    {
+      ...request,
+      person: person.id,
+      also(batch, now) {
+        const said = pushPerson(batch, person, { now, random: parts.random });
+        if (first) {
+          batch.checks.push({
+            sql: 'SELECT 1 FROM operator',
+            params: [],
+            want: 'absent',
+            refusal: 'conflict',
+            reason: 'Another operator was added meanwhile.',
+          });
+          pushMember(batch, OFFICERS, person.id, now);
+        }
+        batch.events.push({
+          type: 'operator.added',
+          subjects: [`operator:${operator}`, `person:${person.id}`],
+          body: {
+            caller: caller.id,
+            operator,
+            id: operatorId(parts.trustDomain, operator).uri,
+            ...said,
+            ...(first ? { groups: [OFFICERS] } : {}),
+          },
+        });
+      },
+    },
+    parts,
+  );
+}
