@@ -8,6 +8,7 @@ import { readConfig } from '../src/cmd/config.ts';
 import { dataDirectory } from '../src/cmd/data-directory.ts';
 import { openEngine } from '../src/cmd/engine.ts';
 import { threadParts } from '../src/cmd/server/thread-parts.ts';
+import { statusUrlOf } from '../src/cmd/status-url.ts';
 import type { IssuedCertificate } from '../src/issuance/issued.ts';
 import { renewCertificate } from '../src/issuance/renew.ts';
 import type { Keyring } from '../src/keys/keyring.ts';
@@ -49,7 +50,19 @@ const [clock, epoch, random] = [sharedClock(clockMemory), epochCell(epochMemory)
 const client = commitClient(commitPort, { clock, random });
 const hierarchy = (await readHierarchy(reader))!;
 const { names } = config;
-const means = { reader, commit: client.commit, keyring, hierarchy, names, epoch, clock, random, log: silentLog };
+const statusUrl = statusUrlOf(config);
+const means = {
+  reader,
+  commit: client.commit,
+  keyring,
+  hierarchy,
+  names,
+  statusUrl,
+  epoch,
+  clock,
+  random,
+  log: silentLog,
+};
 const { issuance, policy } = await threadParts(means);
 
 const callers = [...given.callers];

@@ -11,6 +11,7 @@ import { ledgerSigners, openLedgerKeys } from '../src/cmd/ledger-keys.ts';
 import { withPassphrase } from '../src/cmd/passphrase.ts';
 import { openRecorder } from '../src/cmd/recorder.ts';
 import { type ThreadParts, threadParts } from '../src/cmd/server/thread-parts.ts';
+import { statusUrlOf } from '../src/cmd/status-url.ts';
 import type { Database } from '../src/db/database.ts';
 import { openKeyring } from '../src/keys/keyring.ts';
 import { type EpochCell, epochCell } from '../src/ledger/epoch.ts';
@@ -70,6 +71,7 @@ export async function openInstallation(path: string, clock: Clock): Promise<Inst
     keyring,
     hierarchy,
     names: config.names,
+    statusUrl: statusUrlOf(config),
     epoch,
     clock,
     random,

@@ -16,6 +16,7 @@ import { CERTIFICATES } from '../src/ca/certificates.ts';
 import { createHierarchy } from '../src/ca/create.ts';
 import { permittedNames } from '../src/ca/name-constraints.ts';
 import { openAuthority } from '../src/ca/open-authority.ts';
+import { OpenShards } from '../src/ca/open-shards.ts';
 import { builtInProfiles } from '../src/ca/profile.ts';
 import { type CommitBatch, newBatch } from '../src/db/batch.ts';
 import type { Database } from '../src/db/database.ts';
@@ -136,6 +137,7 @@ export async function createInstallation(database: Database, options: Installati
     reader: database,
     certificates: new PartitionMap(database, CERTIFICATES.name),
     authority,
+    shards: new OpenShards('http://status.agents.example.com', random),
     authorize,
     refresh,
     holders: new EpochCache(epoch, 10_000),

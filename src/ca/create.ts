@@ -24,6 +24,8 @@ export interface CreateOptions extends Act {
   /** Path of a file that does not exist yet: the root's key goes there and never into the database. */
   readonly rootKeyOut?: string;
   readonly random: Random;
+  /** Where the lists of authorities are served (`STATUS_PATHS`). */
+  readonly statusUrl?: string;
 }
 
 /** The first authorities of an installation: root, intermediate and issuing, all active. */
@@ -42,14 +44,14 @@ export interface Created {
  * when the key file exists.
  */
 export async function createHierarchy(batch: Batch, options: CreateOptions): Promise<Created> {
-  const { scope, algorithm, now, random, rootKeyOut } = options;
+  const { scope, algorithm, now, random, rootKeyOut, statusUrl } = options;
   const frame: Omit<Hierarchy, 'authorities' | 'crls'> = {
     trustDomain: scope.trustDomain,
     algorithm,
     root: rootKeyOut === undefined ? 'online' : 'offline',
     nameConstraints: encodeNameConstraints(nameConstraintsFor(scope)),
   };
-  const make = { state: 'active', now, random } as const;
+  const make = { state: 'active', now, random, ...(statusUrl === undefined ? {} : { statusUrl }) } as const;
   const root = await makeAuthority(frame, { ...make, kind: 'root', lifetime: LIFETIMES.root });
   const intermediate = await makeAuthority(frame, {
     ...make,

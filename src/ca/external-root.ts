@@ -63,6 +63,8 @@ export interface ImportOptions extends Act {
   readonly profiles: readonly Profile[];
   readonly keyring: Keyring;
   readonly random: Random;
+  /** Where the lists of authorities are served. */
+  readonly statusUrl?: string;
 }
 
 /**
@@ -125,11 +127,13 @@ async function issuingBelow(
   hierarchy: Hierarchy,
   above: Issuer,
   chain: readonly Authority[],
-  { profiles, now, random }: ImportOptions,
+  { profiles, now, random, statusUrl }: ImportOptions,
 ): Promise<MadeAuthority> {
   try {
     const lifetime = issuingLifetime(profiles);
-    const made = await makeAuthority(hierarchy, { kind: 'issuing', state: 'active', above, lifetime, now, random });
+    const pointers = statusUrl === undefined ? {} : { statusUrl };
+    const make = { kind: 'issuing', state: 'active', above, lifetime, now, random, ...pointers } as const;
+    const made = await makeAuthority(hierarchy, make);
     requireValidPath(made.authority, chain, now);
     return made;
   } catch (error) {

@@ -3,6 +3,7 @@ import { sameBytes } from '../der/bytes.ts';
 import type { Signer } from '../keys/signer.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import type { SignatureAlgorithm } from '../x509/algorithm.ts';
+import type { Extension } from '../x509/extension.ts';
 import { AUTHORITY_KEY_IDENTIFIER, encodeAuthorityKeyIdentifier } from '../x509/extensions/authority-key-identifier.ts';
 import { BASIC_CONSTRAINTS, encodeBasicConstraints } from '../x509/extensions/basic-constraints.ts';
 import {
@@ -12,7 +13,6 @@ import {
   SERVER_AUTH,
 } from '../x509/extensions/extended-key-usage.ts';
 import { encodeKeyUsage, KEY_USAGE } from '../x509/extensions/key-usage.ts';
-import { type LeafTemplate, leafTemplate } from '../x509/leaf-template.ts';
 import { type LintIssuer, lintIssuer } from '../x509/lint/expected.ts';
 import { keyIdentifier, parsePublicKey } from '../x509/public-key.ts';
 import type { Authority, AuthorityKind } from './authority.ts';
@@ -50,8 +50,8 @@ export class Issuer {
   readonly algorithm: SignatureAlgorithm;
   /** DER SubjectPublicKeyInfo. */
   readonly spki: Uint8Array;
-  /** What all its leaves have in common. Every profile of this release has the same extensions. */
-  readonly leaves: LeafTemplate;
+  /** The extensions that all its leaves have in common, but for the pointers to where their status is found. */
+  readonly leafExtensions: readonly Extension[];
   readonly #signer: Signer;
 
   constructor(facts: IssuerFacts, signer: Signer) {
@@ -66,7 +66,7 @@ export class Issuer {
     this.algorithm = signer.algorithm;
     this.spki = signer.spki;
     this.#signer = signer;
-    this.leaves = leafTemplate({ algorithm: signer.algorithm, issuer: facts.name, extensions: leafExtensions(facts) });
+    this.leafExtensions = leafExtensions(facts);
   }
 
   /** For `sign.ts` and `crl.ts` alone. */
@@ -121,7 +121,7 @@ export function rootIssuer(id: string, name: Uint8Array, trustDomain: TrustDomai
 export const LEAF_PURPOSES: readonly string[] = [SERVER_AUTH, CLIENT_AUTH];
 
 /** SPIFFE X.509-SVID §4.1, §4.3, §4.4: no authority; digital signatures; server and client alike. */
-function leafExtensions(issuer: IssuerFacts) {
+function leafExtensions(issuer: IssuerFacts): Extension[] {
   return [
     { oid: KEY_USAGE, critical: true, value: encodeKeyUsage(['digitalSignature']) },
     { oid: EXTENDED_KEY_USAGE, critical: false, value: encodeExtendedKeyUsage(LEAF_PURPOSES) },

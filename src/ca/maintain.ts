@@ -20,6 +20,8 @@ export interface MaintainParts {
   readonly keyring: Keyring;
   readonly clock: Clock;
   readonly random: Random;
+  /** Where the lists of authorities are served (`STATUS_PATHS`); absent: new ones say nothing about it. */
+  readonly statusUrl?: string;
   /** Id of the caller; `system:rotation` when nobody asked. */
   readonly caller?: string;
   /**
@@ -87,9 +89,9 @@ async function push(
   step: Step,
   hierarchy: Hierarchy,
   profiles: readonly Profile[],
-  { reader, keyring, clock, random, caller = 'system:rotation' }: MaintainParts,
+  { reader, keyring, statusUrl, clock, random, caller = 'system:rotation' }: MaintainParts,
 ): Promise<void> {
-  const act = { now: clock.now(), caller, keyring, random };
+  const act = { now: clock.now(), caller, keyring, random, ...(statusUrl === undefined ? {} : { statusUrl }) };
   const open = (authority: Authority) => openAuthority(reader, keyring, authority, hierarchy.trustDomain);
   switch (step.do) {
     case 'make-intermediate':

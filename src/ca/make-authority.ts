@@ -13,6 +13,7 @@ import type { Hierarchy } from './hierarchy.ts';
 import { type Issuer, openIssuer, rootIssuer } from './issuer.ts';
 import { prepareAuthority } from './prepare-authority.ts';
 import { signCertificate } from './sign.ts';
+import { authorityPointers } from './status-url.ts';
 
 /** An authority with its key, neither of them stored yet. */
 export interface MadeAuthority {
@@ -30,19 +31,22 @@ export interface MakeOptions {
   readonly lifetime: number;
   readonly now: number;
   readonly random: Random;
+  /** Where the lists of authorities are served. */
+  readonly statusUrl?: string;
 }
 
 /** Makes a key and has its certificate signed. Its id names both, and the key is to be sealed under that. */
 export async function makeAuthority(
   { trustDomain, algorithm, nameConstraints }: Pick<Hierarchy, 'trustDomain' | 'algorithm' | 'nameConstraints'>,
-  { kind, state, above, lifetime, now, random }: MakeOptions,
+  { kind, state, above, lifetime, now, random, statusUrl }: MakeOptions,
 ): Promise<MadeAuthority> {
   const id = newId(now, random);
   const key = await generateKey(algorithm);
   const signer = localSigner(key);
   const name = authorityName(kind, trustDomain, id);
   const signs = above ?? rootIssuer(id, name, trustDomain, signer);
-  const request = { kind, name, spki: signer.spki, lifetime, nameConstraints };
+  const pointers = above === undefined || statusUrl === undefined ? [] : authorityPointers(statusUrl, above.id);
+  const request = { kind, name, spki: signer.spki, lifetime, nameConstraints, pointers };
   const signed = await signCertificate(signs, prepareAuthority(signs, request, { now, random }));
   const certificate = parseCertificate(signed.der);
   const authority: Authority = {

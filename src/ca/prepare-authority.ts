@@ -25,6 +25,8 @@ export interface AuthorityRequest {
   readonly lifetime: number;
   /** DER of the NameConstraints. */
   readonly nameConstraints: Uint8Array;
+  /** To the list and the certificate of whoever signs, where those are served. */
+  readonly pointers?: readonly Extension[];
 }
 
 /** How many authorities may follow below: root, intermediate, issuing, and then leaves alone. */
@@ -66,6 +68,7 @@ export function prepareAuthority(
       { oid: SUBJECT_KEY_IDENTIFIER, critical: false, value: encodeSubjectKeyIdentifier(keyIdentifier(key)) },
       // A root could do without (RFC 5280 §4.2.1.1); tools that do not know its algorithm cannot tell that it is one.
       authorityKeyIdentifier(issuer),
+      ...(request.pointers ?? []),
     ],
   });
   return prepared(issuer, {

@@ -10,6 +10,7 @@ import { isHostName } from '../x509/path/host-name.ts';
 import { keyIdentifier, type PublicKey } from '../x509/public-key.ts';
 import { type Issuer, LEAF_PURPOSES } from './issuer.ts';
 import { isInNetwork, parseNetwork } from './network.ts';
+import type { LeafStatus } from './open-shards.ts';
 import type { Profile } from './profile.ts';
 import { makeSerial } from './serial.ts';
 import { type Prepared, prepared } from './token.ts';
@@ -34,7 +35,7 @@ export interface LeafRequest {
 
 /**
  * Prepares a leaf certificate: chooses its serial number, cuts its life to what it hangs on, encodes and lints what is
- * to be signed. `now` in milliseconds. Throws
+ * to be signed. `now` in milliseconds; `status` of this issuer, for the profile's mode. Throws
  *
  * - `bad_csr` for a kind of key that the profile does not take, `bad_request` for a lifetime outside its bounds;
  * - `denied` for a subject that the profile is not for, or a name that it does not allow;
@@ -45,7 +46,7 @@ export function prepareLeaf(
   issuer: Issuer,
   profile: Profile,
   request: LeafRequest,
-  { now, random }: { readonly now: number; readonly random: Random },
+  { now, random, status }: { readonly now: number; readonly random: Random; readonly status: LeafStatus },
 ): Prepared {
   const subject = subjectOf(request.id, issuer.trustDomain);
   if (issuer.kind !== 'issuing' || subject === undefined) {
@@ -62,7 +63,7 @@ export function prepareLeaf(
   const lifetime = lifetimeOf(issuer, profile, request, now);
   const serial = makeSerial(now, lifetime, random);
   const expiresAt = now + lifetime * 1000;
-  const tbs = encodeLeafTbs(issuer.leaves, {
+  const tbs = encodeLeafTbs(status.template, {
     serial,
     notBefore: Math.max(issuer.notBefore, wholeSecond(now - BACKDATING)),
     notAfter: wholeSecond(expiresAt),
@@ -86,6 +87,7 @@ function expectedOf(profile: Profile, issuer: Issuer): ExpectedProfile {
     keys: profile.keys,
     maxValidity: profile.lifetime.most * 1000 + BACKDATING,
     purposes: LEAF_PURPOSES,
+    revocation: profile.revocation,
   };
 }
 

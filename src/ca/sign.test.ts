@@ -25,6 +25,7 @@ import {
   random,
   START,
   scopeOf,
+  statusOf,
   TRUST_DOMAIN,
 } from './testdata/installation.ts';
 import type { Prepared } from './token.ts';
@@ -36,8 +37,9 @@ before(async () => {
 });
 
 const profileOf = (name: string): Profile => chain.profiles.find((profile) => profile.name === name)!;
+const status = () => statusOf(chain.issuer, { revocation: 'revocable' });
 const prepare = async (change = {}): Promise<Prepared> =>
-  prepareLeaf(chain.issuer, profileOf('agent'), await leafRequest(change), { now, random });
+  prepareLeaf(chain.issuer, profileOf('agent'), await leafRequest(change), { now, random, status: status() });
 const code = (code: Parameters<typeof isWritError>[1], field?: string) => (error: unknown) =>
   isWritError(error, code) && (field === undefined || error.field === field);
 
@@ -143,11 +145,14 @@ test('names are those that the profile allows, within the constraints of the aut
   ];
   for (const [change, field] of table) {
     const bad = await leafRequest({ id, ...change });
-    assert.throws(() => prepareLeaf(chain.issuer, profileOf('server'), bad, { now, random }), code('denied', field));
+    assert.throws(
+      () => prepareLeaf(chain.issuer, profileOf('server'), bad, { now, random, status: status() }),
+      code('denied', field),
+    );
   }
   const wide = { ...profileOf('server'), dns: ['example.org'] };
   const outside = await leafRequest({ id, dns: ['a.example.org'] });
-  assert.throws(() => prepareLeaf(chain.issuer, wide, outside, { now, random }), code('lint_failed'));
+  assert.throws(() => prepareLeaf(chain.issuer, wide, outside, { now, random, status: status() }), code('lint_failed'));
 });
 
 test('an agent gets no name but its id, and no extension where the profile has none', async () => {
@@ -163,7 +168,7 @@ test('an agent gets no name but its id, and no extension where the profile has n
 test('a profile is for its own subjects, and an authority for its own trust domain', async () => {
   const agent = await leafRequest();
   assert.throws(
-    () => prepareLeaf(chain.issuer, profileOf('server'), agent, { now, random }),
+    () => prepareLeaf(chain.issuer, profileOf('server'), agent, { now, random, status: status() }),
     code('denied', '/profile'),
   );
   const elsewhere = instanceId(
@@ -174,14 +179,20 @@ test('a profile is for its own subjects, and an authority for its own trust doma
   );
   await assert.rejects(prepare({ id: elsewhere }), code('internal'));
   for (const issuer of [chain.issuers.root, chain.issuers.intermediate]) {
-    assert.throws(() => prepareLeaf(issuer, profileOf('agent'), agent, { now, random }), code('internal'));
+    assert.throws(
+      () => prepareLeaf(issuer, profileOf('agent'), agent, { now, random, status: status() }),
+      code('internal'),
+    );
   }
 });
 
 test('kinds of key that the profile does not take, and lifetimes that it does not give', async () => {
   const p384 = await leafRequest({}, 'ecdsa-p384');
   const narrow = { ...profileOf('agent'), keys: ['ed25519'] as const };
-  assert.throws(() => prepareLeaf(chain.issuer, narrow, p384, { now, random }), code('bad_csr', '/csr'));
+  assert.throws(
+    () => prepareLeaf(chain.issuer, narrow, p384, { now, random, status: status() }),
+    code('bad_csr', '/csr'),
+  );
   for (const lifetime of [299, 86_401, 0, -1, 600.5, Number.NaN]) {
     await assert.rejects(prepare({ lifetime }), code('bad_request', '/lifetime'), String(lifetime));
   }
@@ -195,10 +206,15 @@ test('nothing outlives what it hangs on', async () => {
   await assert.rejects(prepare({ until: now + 999 }), code('expired'));
   await assert.rejects(prepare({ until: now - 1 }), code('expired'));
   const { notAfter } = chain.issuer;
-  const late = prepareLeaf(chain.issuer, profileOf('agent'), await leafRequest(), { now: notAfter - 60_000, random });
+  const late = prepareLeaf(chain.issuer, profileOf('agent'), await leafRequest(), {
+    now: notAfter - 60_000,
+    random,
+    status: status(),
+  });
   assert.equal(late.expiresAt, notAfter);
   const request = await leafRequest();
-  const at = (now: number) => () => prepareLeaf(chain.issuer, profileOf('agent'), request, { now, random });
+  const at = (now: number) => () =>
+    prepareLeaf(chain.issuer, profileOf('agent'), request, { now, random, status: status() });
   assert.throws(at(notAfter), code('expired'));
   assert.throws(at(chain.issuer.notBefore - 1), code('clock'));
 });

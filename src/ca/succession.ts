@@ -13,6 +13,8 @@ import { type Act, addAuthority, addCrl, addSuccessor, inState, noActive, noNext
 interface MakeParts extends Act {
   readonly keyring: Keyring;
   readonly random: Random;
+  /** Where the lists of authorities are served. */
+  readonly statusUrl?: string;
 }
 
 /**
@@ -30,8 +32,7 @@ export async function addIntermediate(
     state: 'active',
     above: root,
     lifetime: LIFETIMES.intermediate,
-    now: parts.now,
-    random: parts.random,
+    ...madeBy(parts),
   });
   requireValidPath(made.authority, hierarchy.authorities, parts.now);
   addSuccessor(batch, activeOf(hierarchy.authorities, 'intermediate'), made.authority, parts);
@@ -55,8 +56,7 @@ export async function addNextIssuing(
     state: 'next',
     above: intermediate,
     lifetime: issuingLifetime(profiles),
-    now: parts.now,
-    random: parts.random,
+    ...madeBy(parts),
   });
   requireValidPath(made.authority, hierarchy.authorities, parts.now);
   const above = chainOf(hierarchy.authorities, intermediate.id)[0];
@@ -88,6 +88,10 @@ async function addList(batch: Batch, hierarchy: Hierarchy, issuer: Issuer, lifet
   const last = hierarchy.crls.find(({ authority }) => authority === issuer.id)?.number;
   const number = nextCrlNumber(last, act.now);
   addCrl(batch, issuer.id, await signCrl(issuer, { number, lifetime, revoked: [], now: act.now }), act);
+}
+
+function madeBy({ now, random, statusUrl }: MakeParts): Pick<MakeParts, 'now' | 'random' | 'statusUrl'> {
+  return { now, random, ...(statusUrl === undefined ? {} : { statusUrl }) };
 }
 
 function keep(batch: Batch, { authority, key }: MadeAuthority, { keyring, now, random }: MakeParts): void {

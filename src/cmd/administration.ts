@@ -16,7 +16,9 @@ import { openEngine } from './engine.ts';
 import { ledgerSigners, openLedgerKeys } from './ledger-keys.ts';
 import { passphraseSource, withPassphrase } from './passphrase.ts';
 import { openRecorder } from './recorder.ts';
+import { listenOf } from './running.ts';
 import { type ThreadParts, threadParts } from './server/thread-parts.ts';
+import { statusUrlOf } from './status-url.ts';
 
 /** An installation that an administrator's command has opened with the passphrase, beside the server or without one. */
 export interface Administration {
@@ -57,7 +59,8 @@ export async function administer<T>(input: Input, log: Log, act: (opened: Admini
     try {
       const commit = recorder.commit.bind(recorder);
       const { names } = config;
-      const means = { reader: database, commit, keyring, hierarchy, names, epoch, clock, random, log };
+      const statusUrl = statusUrlOf({ ...config, listen: listenOf(config, directory) });
+      const means = { reader: database, commit, keyring, hierarchy, names, statusUrl, epoch, clock, random, log };
       const parts = await threadParts(means);
       const before = epoch.current();
       try {

@@ -13,6 +13,11 @@ export interface Config {
   readonly names: readonly string[];
   /** `host:port` of each listener; port 0 takes a free one. */
   readonly listen: { readonly api: string; readonly public: string; readonly plain: string };
+  /**
+   * Where relying parties reach the plain listener, if not under the first of `names` and its port: behind a proxy. It
+   * stands in every certificate, so it is `http:` and should never change. Without a slash at the end.
+   */
+  readonly statusUrl?: string;
   readonly database: DatabaseConfig;
   /** Directory for what must survive the loss of the database. Best on other storage. */
   readonly anchor: string;
@@ -86,6 +91,7 @@ export function parseConfig(value: unknown): Config {
     'trustDomain',
     'names',
     'listen',
+    'statusUrl',
     'database',
     'anchor',
     'requestThreads',
@@ -104,6 +110,7 @@ export function parseConfig(value: unknown): Config {
       public: parseAddress(listen['public'] ?? base.listen.public, 'listen.public'),
       plain: parseAddress(listen['plain'] ?? base.listen.plain, 'listen.plain'),
     },
+    ...(given['statusUrl'] === undefined ? {} : { statusUrl: parseStatusUrl(given['statusUrl']) }),
     database: given['database'] === undefined ? base.database : parseDatabase(given['database']),
     requestThreads: whole(given['requestThreads'] ?? base.requestThreads, 'requestThreads', 1, 64),
     retentionDays: whole(given['retentionDays'] ?? base.retentionDays, 'retentionDays', 0, 36_500),
@@ -170,6 +177,15 @@ export function parseAddress(value: unknown, field: string): string {
     fail(field, 'is not host:port', 'Write it like 127.0.0.1:8443 or [::1]:8443.');
   }
   return checked;
+}
+
+/** RFC 5280 §8: what is fetched in order to judge a certificate is not fetched over TLS. */
+function parseStatusUrl(value: unknown): string {
+  const url = text(value, 'statusUrl');
+  if (!/^http:\/\/[^\s/?#@]+(\/[^\s?#]*[^\s?#/])?$/.test(url) || !URL.canParse(url)) {
+    fail('statusUrl', 'is not an http: URL without a slash at the end', 'Write it like http://ca.example.com.');
+  }
+  return url;
 }
 
 function keysOf(value: unknown, field: string, known: readonly string[]): Record<string, unknown> {

@@ -28,6 +28,7 @@ import { obtainPassphrase, withPassphrase } from './passphrase.ts';
 import { type Present, readPresent } from './present.ts';
 import { CLOCK_OFF_MS, openRecorder } from './recorder.ts';
 import { requirePermittedNames, requireVouchedNames } from './server-names.ts';
+import { statusUrlOf } from './status-url.ts';
 
 /** What is decided once, when an installation is made. */
 export interface NewInstallation {
@@ -42,6 +43,8 @@ export interface NewInstallation {
   readonly rootKeyOut?: string;
   /** True to put Writ under somebody else's root. */
   readonly externalRoot: boolean;
+  /** Where relying parties will find lists and issuers' certificates. Default: what the configuration says. */
+  readonly statusUrl?: string;
   /**
    * Whether an installation that is there, or that another machine makes meanwhile, is gone on with as one more replica:
    * never (the default), where there is one, or that and nothing else.
@@ -165,7 +168,9 @@ async function makeHierarchy(
     const batch = newBatch();
     const scope = scopeOf(wanted, trustDomain);
     const profiles = builtInProfiles(permittedNames(scope));
-    const options = { scope, algorithm: wanted.algorithm, profiles, keyring, random, now, caller: 'system:init' };
+    const statusUrl = wanted.statusUrl ?? statusUrlOf(wanted.config);
+    const { algorithm } = wanted;
+    const options = { scope, algorithm, profiles, keyring, statusUrl, random, now, caller: 'system:init' };
     const request = wanted.externalRoot ? await createBelowExternalRoot(batch, options) : undefined;
     if (request === undefined) {
       await createHierarchy(batch, { ...options, ...(rootKeyOut === undefined ? {} : { rootKeyOut }) });

@@ -86,7 +86,7 @@ async function certify(
     if (!fresh && (await idempotency?.first()) !== undefined) return undefined;
     throw prepared.error;
   }
-  const { context, issuer, now, token } = prepared;
+  const { context, issuer, now, token, status } = prepared;
 
   // 5. Sign. From here on a certificate exists in memory, and nobody has seen it.
   const certificate = await signCertificate(issuer, token);
@@ -103,7 +103,8 @@ async function certify(
   const spkiHash = sha256(csr.publicKey.spki);
   holdKey(batch, spkiHash, holder.keyHolder, { now, keepUntil: certificate.expiresAt + KEY_KEPT });
   const event = batch.events.push(issueEvent(order, holder, verdict, { certificate, serial })) - 1;
-  const row = newRow(holder, certificate, spkiHash);
+  const row = newRow(holder, certificate, spkiHash, status.shard?.id);
+  parts.shards.push(batch, status);
   insertCertificate(batch, row, event);
   if (row.previous !== undefined) setLatestSerial(batch, holder.keyHolder, certificate.serial);
   await order.also?.(batch, certificate);
@@ -113,6 +114,8 @@ async function certify(
     if (commit.refusal === 'conflict' || byItself) return undefined;
     throw new WritError(commit.refusal, commit.reason, REMEDIES[commit.refusal] ?? {});
   }
+
+  parts.shards.recorded(status);
 
   // 7. Answer: it is durable.
   const chain = parts.authority.chain(issuer.id);
@@ -125,8 +128,9 @@ function prepare({ wish }: Order, holder: Holder, csr: Csr, parts: IssuanceParts
   const issuer = parts.authority.issuer();
   const now = parts.clock.now();
   const wanted = leafRequest(holder, context, wish, csr);
-  const token = prepareLeaf(issuer, holder.profile, wanted, { now, random: parts.random });
-  return { context, issuer, now, token };
+  const status = parts.shards.next(issuer, holder.profile.revocation, now);
+  const token = prepareLeaf(issuer, holder.profile, wanted, { now, random: parts.random, status });
+  return { context, issuer, now, token, status };
 }
 
 function attemptTo<T extends object>(act: () => T): T | { readonly error: unknown } {

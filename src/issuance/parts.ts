@@ -2,6 +2,7 @@ import type { Authorize } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import type { Issuer } from '../ca/issuer.ts';
+import type { OpenShards } from '../ca/open-shards.ts';
 import type { StoredProfile } from '../ca/profile-store.ts';
 import type { CommitBatch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
@@ -18,6 +19,8 @@ export interface IssuanceParts {
   /** Of the family `certificate`. */
   readonly certificates: PartitionMap;
   readonly authority: SigningAuthority;
+  /** Which certificates go into which shard of the revocation lists. */
+  readonly shards: OpenShards;
   readonly authorize: Authorize;
   /** Brings what the flow decides on up to what is committed: policy set, authorities. Waits for nothing when it is. */
   readonly refresh: () => Promise<void>;

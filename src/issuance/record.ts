@@ -13,7 +13,12 @@ import { identityOf, type Refusal } from './refusals.ts';
 type Mutable<T> = { -readonly [member in keyof T]: T[member] };
 
 /** The row of the index. */
-export function newRow(holder: Holder, certificate: SignedCertificate, spkiHash: Uint8Array): NewCertificate {
+export function newRow(
+  holder: Holder,
+  certificate: SignedCertificate,
+  spkiHash: Uint8Array,
+  shard: string | undefined,
+): NewCertificate {
   const { serial, issuedAt, expiresAt, issuer } = certificate;
   const { kind, name, instance, profile, hasPrevious } = holder;
   const row: Mutable<NewCertificate> = {
@@ -26,6 +31,7 @@ export function newRow(holder: Holder, certificate: SignedCertificate, spkiHash:
     spkiHash,
     issuer,
   };
+  if (shard !== undefined) row.shard = shard;
   if (instance !== undefined) row.instance = instance;
   if (instance !== undefined && hasPrevious) row.previous = { subquery: LATEST_SERIAL, param: instance };
   return row;

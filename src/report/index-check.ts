@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { CERTIFICATES, type CertificateRow, readCertificate } from '../ca/certificates.ts';
 import { readSerial } from '../ca/serial.ts';
+import { shardOfUrl } from '../ca/status-url.ts';
 import type { Reader } from '../db/database.ts';
 import { PartitionMap } from '../db/partition-map.ts';
 import { sameBytes } from '../der/bytes.ts';
@@ -10,6 +11,7 @@ import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
 import { subjectOf } from '../spiffe-id/subject.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import { findExtension } from '../x509/extension.ts';
+import { CRL_DISTRIBUTION_POINTS, decodeCrlDistributionPoints } from '../x509/extensions/crl-distribution-points.ts';
 import { decodeSubjectAltName, SUBJECT_ALT_NAME } from '../x509/extensions/subject-alt-name.ts';
 
 const ISSUES: ReadonlySet<string> = new Set(['certificate.issued', 'certificate.renewed', 'certificate.replaced']);
@@ -83,6 +85,8 @@ function rowOf({ leaf, body }: RecordedEvent): Omit<CertificateRow, 'previous' |
     const uri = names === undefined ? undefined : decodeSubjectAltName(names.value).find(({ kind }) => kind === 'uri');
     const id = parseSpiffeId(String(uri?.value));
     const subject = subjectOf(id, id.trustDomain);
+    const points = findExtension(certificate.extensions, CRL_DISTRIBUTION_POINTS);
+    const shard = points === undefined ? undefined : shardOf(points.value);
     if (times === undefined || subject === undefined) return 'issues a certificate that is none of ours';
     return {
       leaf,
@@ -95,10 +99,18 @@ function rowOf({ leaf, body }: RecordedEvent): Omit<CertificateRow, 'previous' |
       expiresAt: times.expiresAt,
       spkiHash: hash('sha256', certificate.spki, 'buffer'),
       issuer,
+      ...(shard === undefined ? {} : { shard }),
     };
   } catch {
     return 'issues a certificate that cannot be read';
   }
+}
+
+/** The shard that a certificate names. */
+function shardOf(points: Uint8Array): string | undefined {
+  const [point] = decodeCrlDistributionPoints(points);
+  const [name] = point?.name !== undefined && 'fullName' in point.name ? point.name.fullName : [];
+  return name?.kind === 'uri' ? shardOfUrl(name.value) : undefined;
 }
 
 function differenceOf(row: CertificateRow, expected: Omit<CertificateRow, 'previous' | 'revoked'>): string | undefined {
@@ -107,6 +119,7 @@ function differenceOf(row: CertificateRow, expected: Omit<CertificateRow, 'previ
     if (row[name as keyof CertificateRow] !== value) return name;
   }
   if (row.instance !== expected.instance) return 'instance';
+  if (row.shard !== expected.shard) return 'shard';
   return sameBytes(row.spkiHash, spkiHash) ? undefined : 'key';
 }
 

@@ -10,8 +10,8 @@ import { encodeSubjectKeyIdentifier, SUBJECT_KEY_IDENTIFIER } from './extensions
 import type { GeneralName } from './general-name.ts';
 
 /**
- * What the leaves of one issuer under one profile have in common, encoded once; a leaf's TBSCertificate is then little
- * more than copying. Make one for each (issuer, profile) and keep it as long as both stand.
+ * What the leaves of one issuer that name one shard have in common, encoded once; a leaf's TBSCertificate is then little
+ * more than copying. Make one for each (issuer, shard of its revocation lists) and keep it as long as both stand.
  */
 export interface LeafTemplate {
   /** The issuer's; `assembleCertificate` needs it again. */

@@ -14,6 +14,7 @@ import {
   makeChain,
   random,
   scopeOf,
+  statusOf,
   TRUST_DOMAIN,
 } from '../../src/ca/testdata/installation.ts';
 import { encodePem } from '../../src/der/pem.ts';
@@ -158,7 +159,7 @@ export async function forge(
   const { issuer, issuingKey } = chain;
   const { spki } = localSigner(await generateKey('ecdsa-p256'));
   const second = Math.floor(now / 1000) * 1000;
-  const tbs = encodeLeafTbs(issuer.leaves, {
+  const tbs = encodeLeafTbs(statusOf(issuer, { revocation: 'revocable' }).template, {
     serial: makeSerial(now, 3600, random),
     notBefore: issuer.notBefore,
     notAfter: second + 3_600_000,

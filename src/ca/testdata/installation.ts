@@ -18,6 +18,7 @@ import type { Issuer } from '../issuer.ts';
 import { issuingLifetime, LIFETIMES } from '../lifetime.ts';
 import { makeAuthority } from '../make-authority.ts';
 import { type NameScope, nameConstraintsFor, permittedNames } from '../name-constraints.ts';
+import { type LeafStatus, OpenShards } from '../open-shards.ts';
 import { type LeafRequest, prepareLeaf } from '../prepare.ts';
 import { builtInProfiles, type Profile } from '../profile.ts';
 import { type SignedCertificate, signCertificate } from '../sign.ts';
@@ -90,7 +91,12 @@ export async function issueLeaf(
   { profile = 'agent', now = START }: { profile?: string; now?: number } = {},
 ): Promise<SignedCertificate> {
   const found = chain.profiles.find(({ name }) => name === profile)!;
-  return signCertificate(chain.issuer, prepareLeaf(chain.issuer, found, request, { now, random }));
+  return signCertificate(chain.issuer, prepareLeaf(chain.issuer, found, request, { now, random, status: statusOf(chain.issuer, found) }));
+}
+
+/** What a leaf of this issuer says of its status, in a shard of its own. */
+export function statusOf(issuer: Issuer, { revocation }: Pick<Profile, 'revocation'>): LeafStatus {
+  return new OpenShards('http://status.agents.example.com', random).next(issuer, revocation, START);
 }
 
 /** An installation in a database, as `writ init` makes it, but with a key derivation that costs nothing. */

@@ -53,10 +53,10 @@ export function acceptClockCommand(log: () => Log): Command {
 
 /** Gives the id of the authority that signs instead; undefined when the one there is has begun. */
 async function replaceFutureAuthority({ database, parts }: Administration): Promise<string | undefined> {
-  const { commit, keyring, clock, random } = parts;
+  const { commit, keyring, statusUrl, clock, random } = parts;
   const issuing = activeOf((await readHierarchy(database))!.authorities, 'issuing');
   if (issuing === undefined || issuing.certificate.notBefore <= clock.now()) return undefined;
-  const means = { reader: database, commit, keyring, clock, random, learned: issuingLearned };
+  const means = { reader: database, commit, keyring, statusUrl, clock, random, learned: issuingLearned };
   return (await rotateIssuing({ ...means, caller: ADMINISTRATOR.id })).id;
 }
 

@@ -83,10 +83,10 @@ export function authorityCommands(log: () => Log): readonly Command[] {
           return EXIT.ok;
         }
         const made = await administer(input, log(), ({ database, parts }) => {
-          const { commit, keyring, clock, random } = parts;
+          const { commit, keyring, statusUrl, clock, random } = parts;
           terminal.progress('making the next issuing authority known to every server');
           return rotateIssuing({
-            ...{ reader: database, commit, keyring, clock, random, learned: issuingLearned },
+            ...{ reader: database, commit, keyring, statusUrl, clock, random, learned: issuingLearned },
             caller: ADMINISTRATOR.id,
           });
         });
@@ -128,9 +128,9 @@ export function authorityCommands(log: () => Log): readonly Command[] {
           return EXIT.ok;
         }
         await change(input, async (batch, { parts }, hierarchy) => {
-          const { clock, random, keyring } = parts;
+          const { clock, random, keyring, statusUrl } = parts;
           const root = await offlineRoot(input, hierarchy, keyring);
-          const act = { now: clock.now(), caller: ADMINISTRATOR.id, keyring, random };
+          const act = { now: clock.now(), caller: ADMINISTRATOR.id, keyring, random, statusUrl };
           await addIntermediate(batch, hierarchy, root, act);
         });
         terminal.result({ signed: 'intermediate' }, 'The next intermediate is in force. Put the key file away again.');
@@ -205,9 +205,10 @@ export function authorityCommands(log: () => Log): readonly Command[] {
           return EXIT.ok;
         }
         await change(input, async (batch, { database, parts }, hierarchy) => {
-          const { clock, random, keyring } = parts;
+          const { clock, random, keyring, statusUrl } = parts;
           const profiles = (await readProfiles(database)).map(({ profile }) => profile);
-          const act = { now: clock.now(), caller: ADMINISTRATOR.id, keyring, random, profiles, certificates };
+          const means = { keyring, random, statusUrl, profiles, certificates };
+          const act = { now: clock.now(), caller: ADMINISTRATOR.id, ...means };
           await importIntermediate(batch, database, hierarchy, act);
         });
         terminal.result({ imported: certificates.length }, 'The intermediate is in force.');

@@ -122,7 +122,7 @@ export function install(
   input: Input,
   directory: DataDirectory,
   log: Log,
-  { join = 'no' }: Pick<NewInstallation, 'join'> = {},
+  { join = 'no', statusUrl }: Pick<NewInstallation, 'join' | 'statusUrl'> = {},
 ): Promise<Initialised> {
   const algorithm = input.flag('algorithm')!;
   if (!isKeyAlgorithm(algorithm)) throw new TypeError('the flag has been checked against the same list');
@@ -137,6 +137,7 @@ export function install(
       ...(rootKeyOut === undefined ? {} : { rootKeyOut }),
       externalRoot: input.flag('csr') !== undefined,
       join,
+      ...(statusUrl === undefined ? {} : { statusUrl }),
     },
     {
       directory,

@@ -35,6 +35,7 @@ import { forgetRunning, noteRunning } from '../running.ts';
 import { FollowedKeyring } from '../server/followed-keyring.ts';
 import { requireFree } from '../server/port-probe.ts';
 import { loadThreads, startServer } from '../server/server.ts';
+import { settlePlain, statusUrlOf } from '../status-url.ts';
 import { configOf, INSTALL_FLAGS, install, requireSame, requireSameConfig } from './install.ts';
 
 /** The operator that the first start makes. */
@@ -65,10 +66,13 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
   const log = openLog(isInitialised(directory) ? readConfig(directory.config).logLevel : 'info', 'main');
   requireSameConfig(input, directory);
   const loaded = loadThreads();
-  await installIfEmpty(input, terminal, directory, log);
+  // Known before anything is issued: certificates name it.
+  const planned = withListenFlags(configOf(input, directory), input);
+  const listen = await settlePlain(planned.listen);
+  await installIfEmpty(input, terminal, directory, log, statusUrlOf({ ...planned, listen }));
   const kept = readConfig(directory.config);
   requireSame(kept, input);
-  const config = withListenFlags(kept, input);
+  const config = { ...withListenFlags(kept, input), listen };
   const { reader, keyring, hierarchy } = await open(config, directory, input);
   let lost: Error | undefined;
   let wake: (() => void) | undefined;
@@ -114,7 +118,13 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
 }
 
 /** Makes the installation where there is none, goes on with one that was interrupted, or joins one in the database. */
-async function installIfEmpty(input: Input, terminal: Terminal, directory: DataDirectory, log: Log): Promise<void> {
+async function installIfEmpty(
+  input: Input,
+  terminal: Terminal,
+  directory: DataDirectory,
+  log: Log,
+  statusUrl: string,
+): Promise<void> {
   if (isInitialised(directory)) {
     const config = readConfig(directory.config);
     if (config.database.engine === 'sqlite' && !existsSync(directory.database)) {
@@ -136,7 +146,7 @@ async function installIfEmpty(input: Input, terminal: Terminal, directory: DataD
     }
   }
   terminal.progress('making keys and authorities');
-  await install(input, directory, log, { join: 'may' });
+  await install(input, directory, log, { join: 'may', statusUrl });
 }
 
 async function open(

@@ -191,7 +191,14 @@ export function governanceOperations(parts: ThreadParts): Operation[] {
       async rotate(caller) {
         const acting = await forCaller(profiles, parts, { policy: true })(caller);
         return requestRotation(caller, acting, (id) =>
-          rotateIssuing({ ...acting, keyring, random, caller: id, learned: issuingLearned }),
+          rotateIssuing({
+            ...acting,
+            keyring,
+            random,
+            statusUrl: parts.statusUrl,
+            caller: id,
+            learned: issuingLearned,
+          }),
         );
       },
     }),

@@ -22,6 +22,7 @@ import { routeTables } from '../../rest/tables.ts';
 import { type Config, splitAddress } from '../config.ts';
 import { openEngine } from '../engine.ts';
 import { openLog } from '../log.ts';
+import { statusUrlOf } from '../status-url.ts';
 import { VERSION } from '../version.ts';
 import { FollowedKeyring } from './followed-keyring.ts';
 import { ledgerOperations } from './ledger-operations.ts';
@@ -59,7 +60,9 @@ async function serve(): Promise<void> {
   const client = commitClient(commitPort, { clock, random });
   const hierarchy = (await readHierarchy(reader))!;
   const epoch = epochCell(data.epochMemory);
-  const means = { reader, commit: client.commit, keyring, hierarchy, names: config.names, epoch, clock, random, log };
+  const { names } = config;
+  const statusUrl = statusUrlOf(config);
+  const means = { reader, commit: client.commit, keyring, hierarchy, names, statusUrl, epoch, clock, random, log };
   const parts = await threadParts(means);
   let apiPort = 0;
   const servers = openServers(parts, reader);

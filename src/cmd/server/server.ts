@@ -11,6 +11,7 @@ import { commitClient } from '../../ledger/port.ts';
 import { finishStops } from '../../revocation/finish.ts';
 import { type Config, hostAndPort, splitAddress } from '../config.ts';
 import type { LedgerKeyPair } from '../ledger-keys.ts';
+import { settlePlain, statusUrlOf } from '../status-url.ts';
 import type { FollowedKeyring } from './followed-keyring.ts';
 import { METRICS } from './metrics.ts';
 import { requireFree } from './port-probe.ts';
@@ -61,8 +62,10 @@ const GRACE_MS = 10_000;
 
 /** Starts the threads of a server, and what it does by itself. */
 export async function startServer(means: ServerMeans): Promise<RunningServer> {
-  const { config, databasePath, reader, keyring, ledgerKeys, hierarchy, clock, random, log, onLoss } = means;
-  await requireFree(config.listen);
+  const { databasePath, reader, keyring, ledgerKeys, hierarchy, clock, random, log, onLoss } = means;
+  await requireFree(means.config.listen);
+  const config = { ...means.config, listen: await settlePlain(means.config.listen) };
+  const statusUrl = statusUrlOf(config);
   const epoch = epochCell();
   const { loaded } = means;
   const others = Array.from({ length: config.requestThreads - 1 }, () => loadThread('request-thread'));
@@ -79,7 +82,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
     onLoss,
   );
   const client = commitClient(ports.at(-1)!.port1, { clock, random });
-  const parts = { reader, commit: client.commit, keyring, clock, random };
+  const parts = { reader, commit: client.commit, keyring, statusUrl, clock, random };
   await maintain(parts);
   await requireIssuer(reader, clock.now());
   const own = await threadParts({ ...parts, hierarchy, names: config.names, epoch, log });

@@ -6,6 +6,7 @@ import type { Authority } from '../../ca/authority.ts';
 import { CERTIFICATES } from '../../ca/certificates.ts';
 import type { Hierarchy } from '../../ca/hierarchy.ts';
 import { openAuthority } from '../../ca/open-authority.ts';
+import { OpenShards } from '../../ca/open-shards.ts';
 import type { CommitBatch } from '../../db/batch.ts';
 import type { Reader } from '../../db/database.ts';
 import { EpochCache } from '../../db/epoch-cache.ts';
@@ -28,6 +29,8 @@ export interface ThreadMeans {
   readonly hierarchy: Pick<Hierarchy, 'trustDomain' | 'nameConstraints' | 'algorithm'>;
   /** Names and addresses under which clients reach this server. */
   readonly names: readonly string[];
+  /** Where relying parties find what the plain listener serves: `http://ca.example.com:8480`. */
+  readonly statusUrl: string;
   readonly epoch: EpochCell;
   readonly clock: Clock;
   readonly random: Random;
@@ -69,6 +72,7 @@ export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
     reader,
     certificates,
     authority,
+    shards: new OpenShards(means.statusUrl, random),
     authorize: policy.authorize,
     refresh,
     holders: new EpochCache(epoch, HOLDERS),

@@ -100,7 +100,7 @@ export function startUpkeep(means: UpkeepMeans): () => void {
   };
 
   const keepUp = async (): Promise<void> => {
-    const done = await maintain({ reader, commit, keyring, clock, random });
+    const done = await maintain({ reader, commit, keyring, statusUrl: own.statusUrl, clock, random });
     for (const step of done) log.info('authorities maintained', { step: step.do });
     await follow();
     if (clock.now() - announced < DAY_MS) return;

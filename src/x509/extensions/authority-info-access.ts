@@ -6,6 +6,7 @@ import { encodeGeneralName, type GeneralName, readGeneralName } from '../general
 export const AUTHORITY_INFO_ACCESS = '1.3.6.1.5.5.7.1.1';
 
 export const ACCESS_OCSP = '1.3.6.1.5.5.7.48.1';
+export const ACCESS_CA_ISSUERS = '1.3.6.1.5.5.7.48.2';
 
 /** RFC 5280 §4.2.2.1. */
 export interface AccessDescription {
