@@ -8,6 +8,8 @@ export interface CertificateFilter {
   readonly agent?: string;
   readonly operator?: string;
   readonly instance?: string;
+  /** Of any of these, at most a hundred. */
+  readonly instances?: readonly string[];
   readonly profile?: string;
   /** As of `now`: `active` is neither expired nor revoked, `expired` was never revoked. */
   readonly state?: 'active' | 'expired' | 'revoked';
@@ -60,11 +62,14 @@ export async function listCertificates(
   limit: number,
   from?: CertificatePosition,
 ): Promise<CertificatePage> {
-  const { agent, operator, instance, profile, state, since = 0, before = Number.MAX_SAFE_INTEGER } = filter;
+  const { agent, operator, instance, instances, profile, state, since = 0, before = Number.MAX_SAFE_INTEGER } = filter;
   let where = new Conditions();
   if (agent !== undefined) where = where.and("name = ? AND instance <> ''", agent);
   if (operator !== undefined) where = where.and("name = ? AND kind = 'operator'", operator);
   if (instance !== undefined) where = where.and("instance = ? AND instance <> ''", instance);
+  if (instances !== undefined) {
+    where = where.and(`instance IN (${instances.map(() => '?').join(', ')}) AND instance <> ''`, ...instances);
+  }
   if (profile !== undefined) where = where.and('profile = ?', profile);
   if (since > 0) where = where.and('issued_at >= ?', since);
   if (before < Number.MAX_SAFE_INTEGER) where = where.and('issued_at < ?', before);
@@ -72,7 +77,7 @@ export async function listCertificates(
   if (state === 'active') where = where.and('revoked_at IS NULL');
   if (state === 'active') where = where.and('serial > ?', endsAfter(now));
   if (state === 'expired') where = where.and('expires_at <= ? AND revoked_at IS NULL', now);
-  const held = agent !== undefined || operator !== undefined || instance !== undefined;
+  const held = [agent, operator, instance, instances].some((holder) => holder !== undefined);
   const found = held || state === 'active' || state === 'revoked';
   const partitions = await map.overlapping(since, before - 1, state === 'active' ? now : undefined);
   const scanned = !held && (profile !== undefined || state === 'expired');

@@ -199,7 +199,7 @@ export async function requireUnrevoked(map: PartitionMap, batch: Batch, serial: 
 const UNREVOKED = 'SELECT 1 FROM {partition} WHERE serial = ? AND revoked_at IS NULL';
 
 /** Whom a certificate is about, for the ledger. Agents and services have one space of names. */
-function holderSubjects({ kind, name, instance }: Pick<CertificateRow, 'kind' | 'name' | 'instance'>): string[] {
+export function holderSubjects({ kind, name, instance }: Pick<CertificateRow, 'kind' | 'name' | 'instance'>): string[] {
   if (instance !== undefined) return [`agent:${name}`, `instance:${instance}`];
   return [`${kind}:${name}`];
 }

@@ -100,3 +100,17 @@ export function revokedOf(row: Row): RevokedRow {
     sequence: row['sequence'] as number,
   };
 }
+
+/** Which of these certificates are held, as serial numbers in hex. */
+export async function heldOf(
+  reader: Reader,
+  certificates: readonly Pick<ListedCertificate, 'serial'>[],
+): Promise<Set<string>> {
+  if (certificates.length === 0) return new Set();
+  const marks = certificates.map(() => '?').join(', ');
+  const rows = await reader.all(
+    `SELECT serial FROM revoked WHERE serial IN (${marks}) AND reason = ${HELD}`,
+    certificates.map(({ serial }) => serial),
+  );
+  return new Set(rows.map((row) => Buffer.from(row['serial'] as Uint8Array).toString('hex')));
+}

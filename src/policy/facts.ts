@@ -81,6 +81,17 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
     guardOnly: { lineage: 'texts?' },
   },
   'certificate.read': plain(ANYBODY),
+  // kind: of what is stopped (`revocation/stop-target.ts`); instance: the one that it is about.
+  'stop.quarantine': {
+    resources: [...ANYBODY, 'Owner'],
+    context: { kind: 'text', cause: 'text', instance: 'text?' },
+    guardOnly: { lineage: 'texts?' },
+  },
+  'stop.revoke': { resources: ['Owner', 'Installation'], context: { kind: 'text', cause: 'text' }, guardOnly: {} },
+  // askedBy: caller id of who asked that it be for ever.
+  'stop.confirm': { resources: ALL, context: { kind: 'text', cause: 'text' }, guardOnly: { askedBy: 'text' } },
+  'stop.release': { resources: ALL, context: { kind: 'text', cause: 'text' }, guardOnly: {} },
+  'stop.read': plain(ALL),
   'ledger.read': plain(ANYBODY),
   'policy.read': plain(ALL),
   'policy.publish': plain(ALL),
@@ -96,6 +107,7 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
   'approval.decide': { resources: ALL, context: { requested: 'text', group: 'text' }, guardOnly: {} },
   'authority.read': plain(ALL),
   'authority.rotate': plain(ALL),
+  'authority.revoke': plain(ALL),
   'signal.read': plain(ALL),
   'signal.manage': plain(ALL),
 };

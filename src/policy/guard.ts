@@ -10,6 +10,8 @@ import { operatorsOnly } from './guard/operators-only.ts';
 import { ownAffairs } from './guard/own-affairs.ts';
 import { profileOfKind } from './guard/profile-of-kind.ts';
 import type { GuardLimits, GuardRule } from './guard/rule.ts';
+import { secondPerson } from './guard/second-person.ts';
+import { signals } from './guard/signals.ts';
 
 interface Refusal {
   readonly rule: string;
@@ -24,9 +26,11 @@ export function createGuard(limits: GuardLimits): Guard {
   const rules: readonly GuardRule[] = [
     complete,
     identified,
+    signals,
     operatorsOnly,
     ownAffairs,
     downward,
+    secondPerson,
     narrower,
     active,
     profileOfKind,

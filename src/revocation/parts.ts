@@ -1,5 +1,6 @@
 import type { Authorize } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
 import type { CommitBatch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
@@ -19,6 +20,13 @@ export interface RevocationParts extends MarkingParts {
   readonly authorize: Authorize;
   /** Brings the policy set up to what is committed. Waits for nothing when it is. */
   readonly refresh: () => Promise<void>;
+}
+
+/** What the cord needs besides (`stop.ts`, `quarantine.ts`). */
+export interface CordParts extends RevocationParts {
+  readonly random: Random;
+  /** Instances that one person may stop for ever alone; beyond that a second confirms it. */
+  readonly massStop: number;
 }
 
 /** Why something is stopped, as it came from outside: `ca/revocation-cause.ts` has the lists. */

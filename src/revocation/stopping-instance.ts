@@ -40,7 +40,11 @@ export function stoppingInstance(
 }
 
 /** Pushes that an instance is stopped, and the event. */
-export function pushStopped(batch: Batch, { id, agent }: Instance, { at, cause, caller }: StopFacts): void {
+export function pushStopped(
+  batch: Batch,
+  { id, agent }: Pick<Instance, 'id' | 'agent'>,
+  { at, cause, caller }: StopFacts,
+): void {
   pushStop(batch, id, at);
   batch.events.push({
     type: 'instance.stopped',

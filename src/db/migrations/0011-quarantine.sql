@@ -26,8 +26,6 @@ CREATE TABLE stop (
   descend BIGINT NOT NULL,
   -- 'quarantined', 'revoking', 'revoked' or 'released'.
   state TEXT NOT NULL,
-  -- 1 when it was asked for as a revocation and waits for a second person.
-  unconfirmed BIGINT NOT NULL,
   -- 1 while certificates are yet to be held, released or revoked in bounded steps.
   unmarked BIGINT NOT NULL,
   cause TEXT NOT NULL,
@@ -38,6 +36,8 @@ CREATE TABLE stop (
   -- URL, or empty.
   evidence TEXT NOT NULL,
   stopped_at BIGINT NOT NULL,
+  -- Who asked that it be a revocation; while it is 'quarantined' it waits for another person to confirm that.
+  revocation_by TEXT,
   confirmed_by TEXT,
   confirmed_at BIGINT,
   released_by TEXT,
@@ -45,6 +45,9 @@ CREATE TABLE stop (
 ) WITHOUT ROWID;
 
 CREATE INDEX stop_unmarked ON stop (id) WHERE unmarked = 1;
+
+-- For answering a repeat of what is stopped already.
+CREATE INDEX stop_by_target ON stop (kind, target, id);
 
 -- For finding what a label of join tokens covers: most instances have none and are not in it.
 CREATE INDEX instance_labelled ON instance (id) WHERE labels <> '{}';

@@ -15,6 +15,7 @@ const OPEN: ReadonlySet<Action> = new Set([
   'certificate.read',
   'profile.read',
   'authority.read',
+  'stop.quarantine',
   'signal.read',
   'signal.manage',
 ]);

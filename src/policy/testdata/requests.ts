@@ -57,6 +57,10 @@ const CONTEXTS: Partial<Record<Action, Facts>> = {
   'certificate.renew': CERTIFICATE,
   'certificate.replace': CERTIFICATE,
   'certificate.revoke': { reason: 'key_theft' },
+  'stop.quarantine': { kind: 'agent', cause: 'key_theft' },
+  'stop.revoke': { kind: 'owner', cause: 'owner_withdrawn' },
+  'stop.confirm': { kind: 'owner', cause: 'owner_withdrawn', askedBy: 'spiffe://example.com/operator/bob' },
+  'stop.release': { kind: 'agent', cause: 'key_theft' },
   'approval.decide': { requested: 'policy.publish', group: 'ca-officers' },
 };
 

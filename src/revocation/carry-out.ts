@@ -1,0 +1,123 @@
+import type { Cause } from '../ca/revocation-cause.ts';
+import { type Batch, newBatch } from '../db/batch.ts';
+import { committed } from '../db/committed.ts';
+import { readAgent } from '../registry/agent-store.ts';
+import { type CoveredInstance, coveredAgents, coveredInstances, unstoppedAmong } from '../registry/covered.ts';
+import { deleteHold } from '../registry/hold.ts';
+import { pushRetirement } from '../registry/retire.ts';
+import { coveredCertificates, unexpiredOf } from './hold-certificates.ts';
+import type { MarkingParts } from './parts.ts';
+import { pushRevocation } from './revoke.ts';
+import { changedEvent } from './stop-event.ts';
+import { finishMarking, readStop, type StopRecord } from './stop-store.ts';
+import { pushStopped, type StopFacts } from './stopping-instance.ts';
+
+/** How often a step is begun again because somebody else changed what it is about. */
+const TRIES = 50;
+
+/**
+ * Stops for ever all that a stop covers, in bounded commits: agents are retired, instances stopped, certificates revoked
+ * and their keys blocked. Since the stop began all of it is held, so nothing new comes under it meanwhile. What falls only
+ * because of what it hangs on has the cause `cascade`. In the end nothing is left to hold. Beside another that is at it,
+ * and after one that was cut off, this completes the same.
+ */
+export async function carryOut(stop: StopRecord, parts: MarkingParts): Promise<StopRecord> {
+  const { reader } = parts;
+  const direct: StopFacts = {
+    at: stop.confirmedAt ?? stop.stoppedAt,
+    cause: stop.cause,
+    caller: stop.confirmedBy ?? stop.stoppedBy,
+  };
+  const derived: StopFacts = { ...direct, cause: 'cascade' satisfies Cause };
+  const fallen = { agents: 0, instances: 0, certificates: 0 };
+
+  for await (const names of coveredAgents(reader, stop)) {
+    fallen.agents += await step((batch) => retire(batch, names, direct, parts), parts);
+  }
+  for await (const page of coveredInstances(reader, stop)) {
+    const factsOf = new Map(page.map((one) => [one.id, one.derived ? derived : direct]));
+    fallen.instances += await step((batch) => stopAll(batch, page, factsOf, parts), parts);
+    // What is stopped gets no certificate any more, so these are all there are.
+    fallen.certificates += await step(async (batch) => {
+      let count = 0;
+      for await (const rows of unexpiredOf([...factsOf.keys()], parts)) {
+        for (const row of rows) await pushRevocation(batch, row, factsOf.get(row.instance!) ?? direct, parts);
+        count += rows.length;
+        break;
+      }
+      return count;
+    }, parts);
+  }
+  if (stop.kind === 'certificate') {
+    fallen.certificates += await step(async (batch) => {
+      let count = 0;
+      for await (const [row] of coveredCertificates(stop, parts)) {
+        await pushRevocation(batch, row!, direct, parts);
+        count++;
+      }
+      return count;
+    }, parts);
+  }
+  return finish(stop, direct, fallen, parts);
+}
+
+/** Commits what `fill` pushes, again and again until that is nothing, and gives how many things it was in all. */
+async function step(fill: (batch: Batch) => Promise<number>, parts: MarkingParts): Promise<number> {
+  for (let [count, tries] = [0, 0]; ; ) {
+    const batch = newBatch();
+    const pushed = await fill(batch);
+    if (pushed === 0) return count;
+    batch.bumpsEpoch = true;
+    batch.anchored = true;
+    const commit = await parts.commit(batch);
+    if (commit.committed) count += pushed;
+    else if (commit.refusal !== 'conflict' || ++tries === TRIES) committed(commit);
+  }
+}
+
+async function retire(
+  batch: Batch,
+  names: readonly string[],
+  { at, cause, caller }: StopFacts,
+  { reader }: MarkingParts,
+): Promise<number> {
+  let count = 0;
+  for (const name of names) {
+    const agent = await readAgent(reader, name);
+    if (agent === undefined || agent.status === 'retired') continue;
+    pushRetirement(batch, { kind: 'system', id: caller }, agent, at, cause);
+    count++;
+  }
+  return count;
+}
+
+async function stopAll(
+  batch: Batch,
+  page: readonly CoveredInstance[],
+  factsOf: ReadonlyMap<string, StopFacts>,
+  { reader }: MarkingParts,
+): Promise<number> {
+  const left = await unstoppedAmong(reader, [...factsOf.keys()]);
+  for (const one of page) if (left.has(one.id)) pushStopped(batch, one, factsOf.get(one.id)!);
+  return left.size;
+}
+
+async function finish(
+  stop: StopRecord,
+  { at, caller }: StopFacts,
+  fallen: { readonly agents: number; readonly instances: number; readonly certificates: number },
+  { reader, clock, commit }: MarkingParts,
+): Promise<StopRecord> {
+  const now = (await readStop(reader, stop.id)) ?? stop;
+  if (now.state !== 'revoking') return now;
+  const batch = newBatch();
+  finishMarking(batch, now, 'revoked');
+  deleteHold(batch, stop.id);
+  const milliseconds = Math.max(0, clock.now() - at);
+  batch.events.push(changedEvent('stop.completed', stop, caller, { ...fallen, milliseconds }));
+  batch.anchored = true;
+  const outcome = await commit(batch);
+  // Somebody else was at it, too, and was quicker.
+  if (!outcome.committed && outcome.refusal !== 'conflict') committed(outcome);
+  return (await readStop(reader, stop.id)) ?? now;
+}

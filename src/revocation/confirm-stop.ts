@@ -1,0 +1,52 @@
+import type { Caller } from '../base/access.ts';
+import { demand } from '../base/demand.ts';
+import { WritError } from '../base/error.ts';
+import type { CordParts, StopOptions } from './parts.ts';
+import { firstStop } from './quarantine.ts';
+import { goOn, makeForEver } from './stop.ts';
+import { readStop, type StopRecord } from './stop-store.ts';
+
+const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
+
+/**
+ * Confirms that a quarantine is to be for ever, as another person than the one who asked for that. What is for ever
+ * already is answered with it. Throws `denied`, `not_found`, and `conflict` where nobody asked or it was released.
+ */
+export async function confirmStop(
+  caller: Caller,
+  id: string,
+  parts: CordParts,
+  options: StopOptions = {},
+): Promise<StopRecord> {
+  await parts.refresh();
+  const stop = await findStop(caller, id, parts);
+  demand(parts.authorize, {
+    caller,
+    action: 'stop.confirm',
+    resource: INSTALLATION,
+    context: { kind: stop.kind, cause: stop.cause, askedBy: stop.revocationBy ?? '' },
+  });
+  const first = await firstStop(parts, options);
+  if (first !== undefined) return goOn(first, parts);
+  if (stop.state === 'revoking' || stop.state === 'revoked') return goOn(stop, parts);
+  if (stop.state === 'released' || stop.revocationBy === undefined) {
+    throw new WritError('conflict', stop.state === 'released' ? 'The stop was released.' : 'Nobody asked for that.', {
+      remedy: 'Stop it for ever with "writ stop"; then another person confirms that.',
+    });
+  }
+  if (stop.kind === 'authority') {
+    demand(parts.authorize, { caller, action: 'authority.revoke', resource: INSTALLATION });
+  }
+  return goOn(await makeForEver(stop, caller, stop.cause, parts), parts);
+}
+
+/** Reads a stop for somebody who wants to do something with it. */
+export async function findStop(caller: Caller, id: string, { reader, authorize }: CordParts): Promise<StopRecord> {
+  const stop = await readStop(reader, id);
+  if (stop !== undefined) return stop;
+  demand(authorize, { caller, action: 'stop.read', resource: INSTALLATION });
+  throw new WritError('not_found', 'There is no stop of that id.', {
+    field: '/id',
+    remedy: 'List them with "writ stop list".',
+  });
+}

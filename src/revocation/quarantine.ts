@@ -1,0 +1,152 @@
+import type { Caller } from '../base/access.ts';
+import { demand } from '../base/demand.ts';
+import { WritError } from '../base/error.ts';
+import { newId } from '../base/id.ts';
+import { type Cause, parseCause } from '../ca/revocation-cause.ts';
+import { newBatch } from '../db/batch.ts';
+import { committed } from '../db/committed.ts';
+import { whenAnchored } from '../db/when-anchored.ts';
+import { insertHold, readHold } from '../registry/hold.ts';
+import { holdCertificates } from './hold-certificates.ts';
+import type { CordParts, StopOptions, Why } from './parts.ts';
+import { quarantinedEvent } from './stop-event.ts';
+import { countStopsBy, insertStop, readStop, type StopRecord } from './stop-store.ts';
+import { type FoundTarget, findTarget, type StopTarget } from './stop-target.ts';
+
+/** What somebody wants held or stopped. */
+export interface StopRequest extends Why {
+  readonly target: StopTarget;
+  /** Where somebody can read why: an http(s) URL, without anything secret in it. It goes to the ledger. */
+  readonly evidence?: string | undefined;
+}
+
+/**
+ * Quarantines, which can be lifted again: from the first commit on nothing is issued for what is covered, nothing that it
+ * asks for is done, and its join tokens let nobody in; then its certificates are put on the revocation lists as held. What
+ * is quarantined already is answered with that stop.
+ *
+ * Throws `bad_request`, `not_found`, `denied`, `rate_limited`, and `revoked` for what is stopped for ever.
+ */
+export async function quarantine(
+  caller: Caller,
+  request: StopRequest,
+  parts: CordParts,
+  options: StopOptions = {},
+): Promise<StopRecord> {
+  const cause = parseCause(request);
+  const evidence = parseEvidence(request.evidence);
+  await parts.refresh();
+  const found = await findTarget(caller, request.target, cause, parts);
+  const { rules } = demandQuarantine(caller, request.target, found, cause, parts);
+  const first = await firstStop(parts, options);
+  if (first !== undefined) return first;
+  if (found.ended) {
+    throw new WritError('revoked', 'It is stopped for ever already.', { remedy: 'There is nothing left to hold.' });
+  }
+  const stop = await putHold(caller, found, { cause, evidence, rules, state: 'quarantined' }, parts, options);
+  if (stop.state === 'quarantined' && stop.unmarked) await holdCertificates(stop, parts);
+  return (await readStop(parts.reader, stop.id)) ?? stop;
+}
+
+/** Asks policy whether this caller may quarantine this. */
+export function demandQuarantine(
+  caller: Caller,
+  { kind }: StopTarget,
+  { resource, facts }: FoundTarget,
+  cause: Cause,
+  { authorize }: CordParts,
+): { readonly rules: readonly string[] } {
+  return demand(authorize, { caller, action: 'stop.quarantine', resource, context: { kind, cause, ...facts } });
+}
+
+/** The stop that this very request made before, under its idempotency key. */
+export async function firstStop(parts: CordParts, { idempotency }: StopOptions): Promise<StopRecord | undefined> {
+  const first = await idempotency?.first();
+  if (first?.kind !== 'reference') return undefined;
+  await whenAnchored(parts.commit);
+  return readStop(parts.reader, first.reference);
+}
+
+interface NewStop extends Pick<StopRecord, 'cause'> {
+  readonly rules: readonly string[];
+  readonly evidence: string | undefined;
+  readonly state: 'quarantined' | 'revoking';
+  /** Who asked for a revocation that another has to confirm. */
+  readonly revocationBy?: string;
+}
+
+const TRIES = 8;
+
+/**
+ * The commit by which a stop takes effect on all that it covers, however much that is: one row. Of two at once one is
+ * recorded, and both get that.
+ */
+export async function putHold(
+  caller: Caller,
+  { hold, subjects }: FoundTarget,
+  { cause, evidence, rules, state, revocationBy }: NewStop,
+  parts: CordParts,
+  { idempotency }: StopOptions,
+): Promise<StopRecord> {
+  const { reader, clock, random, commit } = parts;
+  for (let tries = 0; tries < TRIES; tries++) {
+    const batch = newBatch();
+    batch.anchored = true;
+    const existing = await readHold(reader, hold);
+    const before = existing === undefined ? undefined : await readStop(reader, existing.stop);
+    const at = clock.now();
+    const stop: StopRecord = before ?? {
+      ...hold,
+      id: newId(at, random),
+      state,
+      unmarked: true,
+      cause,
+      stoppedBy: caller.id,
+      authority: rules,
+      ...(evidence === undefined ? {} : { evidence }),
+      stoppedAt: at,
+      ...(revocationBy === undefined ? {} : { revocationBy }),
+    };
+    if (before === undefined) {
+      await demandRate(caller, at, parts);
+      insertStop(batch, stop);
+      insertHold(batch, { ...hold, stop: stop.id });
+      batch.events.push(quarantinedEvent(stop, subjects));
+    }
+    idempotency?.keep(batch, { kind: 'reference', reference: stop.id });
+    const outcome = await commit(batch);
+    if (outcome.committed) return stop;
+    // An equal request was quicker: the door asks again, and finds its answer.
+    if (outcome.refusal !== 'conflict' || (await idempotency?.first()) !== undefined) committed(outcome);
+  }
+  throw new WritError('conflict', 'What is to be stopped keeps changing.', { remedy: 'Repeat the request.' });
+}
+
+/** Stops that one caller makes in a minute. Who wants more stops more at once: by team, label or parent. */
+export const STOPS_A_MINUTE = 60;
+
+async function demandRate(caller: Caller, now: number, { reader }: CordParts): Promise<void> {
+  // The administrator on the server's machine has the passphrase: no limit keeps them from anything.
+  if (caller.kind === 'system' && caller.id !== SIGNAL) return;
+  const since = newId(now - 60_000, (size) => new Uint8Array(size));
+  if ((await countStopsBy(reader, caller.id, since)) < STOPS_A_MINUTE) return;
+  throw new WritError('rate_limited', `There were ${STOPS_A_MINUTE} stops by this caller within a minute.`, {
+    remedy: 'Stop all of it at once, by team, label or parent; or have somebody else do it.',
+  });
+}
+
+/** Id of the caller that automated signals come as: they quarantine, and do nothing else. */
+export const SIGNAL = 'system:signal';
+
+const LONGEST_EVIDENCE = 1024;
+
+export function parseEvidence(evidence: string | undefined): string | undefined {
+  if (evidence === undefined) return undefined;
+  const url = evidence.length <= LONGEST_EVIDENCE && URL.canParse(evidence) ? new URL(evidence) : undefined;
+  if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '')
+    return evidence;
+  throw new WritError('bad_request', 'The evidence is not a link.', {
+    field: '/evidence',
+    remedy: `Give an http or https URL of at most ${LONGEST_EVIDENCE} characters, without a password.`,
+  });
+}

@@ -1,0 +1,140 @@
+import type { AccessRequest, Caller, Facts } from '../base/access.ts';
+import { WritError } from '../base/error.ts';
+import { isId } from '../base/id.ts';
+import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
+import { readHierarchy } from '../ca/hierarchy.ts';
+import { CAUSES, type Cause } from '../ca/revocation-cause.ts';
+import { formatSerial } from '../ca/serial.ts';
+import { agentResource } from '../registry/agent.ts';
+import { readAgent } from '../registry/agent-store.ts';
+import type { Hold } from '../registry/hold.ts';
+import { readOwner } from '../registry/owner.ts';
+import { readStanding } from '../registry/standing.ts';
+import { isName } from '../spiffe-id/name.ts';
+import type { RevocationParts } from './parts.ts';
+import { absent, lineageFacts, resourceOf } from './target.ts';
+
+/**
+ * What the cord stops, with the name that belongs to it: a serial number in hex, an instance id (`parent`: it and all
+ * that it let in, full depth), an agent's or service's name, a team, `key=value`, the id of an issuing authority.
+ */
+export const STOP_KINDS = ['certificate', 'instance', 'parent', 'agent', 'owner', 'label', 'authority'] as const;
+
+export interface StopTarget {
+  readonly kind: (typeof STOP_KINDS)[number];
+  readonly name: string;
+}
+
+/** A target that was found. */
+export interface FoundTarget {
+  readonly hold: Omit<Hold, 'stop'>;
+  /** What policy is asked about, and what the guard is told. */
+  readonly resource: AccessRequest['resource'];
+  readonly facts: Facts;
+  /** For the ledger. */
+  readonly subjects: readonly string[];
+  /** Stopped for ever already. */
+  readonly ended: boolean;
+  readonly certificate?: CertificateRow;
+}
+
+const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
+
+/**
+ * Finds what is to be stopped. Where somebody else has its keys, whatever it let in goes with it: they can have let in
+ * whom they liked. Throws `bad_request` for a name that cannot be one, and `not_found` or `denied` where there is none.
+ */
+export async function findTarget(
+  caller: Caller,
+  { kind, name }: StopTarget,
+  cause: Cause,
+  parts: RevocationParts,
+): Promise<FoundTarget> {
+  const { reader } = parts;
+  const stolen = CAUSES[cause] === 'keyCompromise';
+  switch (kind) {
+    case 'certificate': {
+      if (!/^[0-9a-f]{40}$/.test(name)) throw malformed('the serial number as 40 lower-case hex digits');
+      const row = await readCertificate(parts.certificates, new Uint8Array(Buffer.from(name, 'hex')));
+      if (row === undefined) throw absent(caller, 'certificate', '/name', parts);
+      const of =
+        row.instance === undefined ? [`${row.kind}:${row.name}`] : [`agent:${row.name}`, `instance:${row.instance}`];
+      return {
+        hold: { kind, target: formatSerial(row.serial), descend: false },
+        resource: await resourceOf(row, parts),
+        facts: await lineageFacts(caller, row.instance, parts),
+        subjects: [...of, `serial:${name}`],
+        ended: row.revoked !== undefined,
+        certificate: row,
+      };
+    }
+    case 'instance':
+    case 'parent': {
+      if (!isId(name)) throw malformed('the id of an instance');
+      const standing = await readStanding(reader, name);
+      if (standing === undefined) throw absent(caller, 'instance', '/name', parts);
+      const { agent, instance } = standing;
+      const descend = kind === 'parent' || stolen;
+      return {
+        hold: { kind: 'instance', target: instance.id, descend },
+        resource: agentResource(agent),
+        facts: await lineageFacts(caller, instance.id, parts),
+        subjects: [`agent:${agent.name}`, `instance:${instance.id}`],
+        // What it let in may go on.
+        ended: instance.status === 'stopped' && !descend,
+      };
+    }
+    case 'agent': {
+      const agent = isName(name) ? await readAgent(reader, name) : undefined;
+      if (agent === undefined) throw absent(caller, 'agent or service', '/name', parts);
+      return {
+        hold: { kind, target: agent.name, descend: stolen },
+        resource: agentResource(agent),
+        facts: {},
+        subjects: [`agent:${agent.name}`, `registration:${agent.name}`, `owner:${agent.team}`],
+        ended: agent.status === 'retired' && !stolen,
+      };
+    }
+    case 'owner': {
+      const owner = isName(name) ? await readOwner(reader, name) : undefined;
+      if (owner === undefined) throw absent(caller, 'team', '/name', parts);
+      return {
+        hold: { kind, target: owner.team, descend: stolen },
+        resource: { type: 'Owner', id: owner.team },
+        facts: {},
+        subjects: [`owner:${owner.team}`],
+        ended: false,
+      };
+    }
+    case 'label': {
+      if (!/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}=./.test(name) || name.length > 320)
+        throw malformed('a label as key=value');
+      return {
+        hold: { kind, target: name, descend: stolen },
+        resource: INSTALLATION,
+        facts: {},
+        subjects: [`label:${name}`],
+        ended: false,
+      };
+    }
+    case 'authority': {
+      const authorities = (await readHierarchy(reader))?.authorities ?? [];
+      const found = authorities.find(({ id, kind: level }) => id === name && level === 'issuing');
+      if (found === undefined) throw absent(caller, 'issuing authority', '/name', parts);
+      return {
+        hold: { kind, target: found.id, descend: false },
+        resource: INSTALLATION,
+        facts: {},
+        subjects: [`authority:${found.id}`],
+        ended: false,
+      };
+    }
+  }
+}
+
+function malformed(what: string): WritError {
+  return new WritError('bad_request', 'The name cannot be one of its kind.', {
+    field: '/name',
+    remedy: `Give ${what}, as the listings show it.`,
+  });
+}

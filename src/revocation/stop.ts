@@ -1,0 +1,144 @@
+import type { AccessRequest, Caller } from '../base/access.ts';
+import { demand } from '../base/demand.ts';
+import { WritError } from '../base/error.ts';
+import { type Cause, parseCause } from '../ca/revocation-cause.ts';
+import { newBatch } from '../db/batch.ts';
+import { committed } from '../db/committed.ts';
+import { whenAnchored } from '../db/when-anchored.ts';
+import { coveredInstances } from '../registry/covered.ts';
+import { carryOut } from './carry-out.ts';
+import { holdCertificates } from './hold-certificates.ts';
+import type { CordParts, StopOptions } from './parts.ts';
+import { demandQuarantine, firstStop, parseEvidence, putHold, type StopRequest } from './quarantine.ts';
+import { changedEvent } from './stop-event.ts';
+import { askForRevocation, beginRevocation, readRevocationOf, readStop, type StopRecord } from './stop-store.ts';
+import { type FoundTarget, findTarget, type StopTarget } from './stop-target.ts';
+
+/**
+ * Stops for ever. The first commit holds all that is covered, from where on nothing of it has any force; the rest follows
+ * in bounded commits before this resolves. Beyond `massStop` instances it stays a quarantine until another person confirms
+ * it (`confirmStop`); an authority is quarantined at once and revoked by approval alone. What is stopped already is
+ * answered with that stop, and what is quarantined is made a revocation.
+ *
+ * Throws as `quarantine` does, and `needs_approval` for an authority, which is held by then.
+ */
+export async function stopForEver(
+  caller: Caller,
+  request: StopRequest,
+  parts: CordParts,
+  options: StopOptions = {},
+): Promise<StopRecord> {
+  const cause = parseCause(request);
+  const evidence = parseEvidence(request.evidence);
+  await parts.refresh();
+  const { target } = request;
+  const found = await findTarget(caller, target, cause, parts);
+  const mass = await isMass(caller, found, parts);
+  const { rules } =
+    target.kind === 'authority'
+      ? demandQuarantine(caller, target, found, cause, parts)
+      : demandRevocation(caller, target, found, cause, parts);
+  const first = await firstStop(parts, options);
+  if (first !== undefined && target.kind !== 'authority') return goOn(first, parts);
+  const before = found.ended ? await readRevocationOf(parts.reader, found.hold) : undefined;
+  if (found.ended) {
+    await whenAnchored(parts.commit);
+    if (before !== undefined) return before;
+    throw new WritError('revoked', 'It is stopped for ever already.', { remedy: 'There is nothing left to stop.' });
+  }
+
+  const waits = mass || target.kind === 'authority';
+  const stop =
+    first ??
+    (await putHold(
+      caller,
+      found,
+      {
+        cause,
+        evidence,
+        rules,
+        state: waits ? 'quarantined' : 'revoking',
+        ...(waits ? { revocationBy: caller.id } : {}),
+      },
+      parts,
+      options,
+    ));
+  if (target.kind === 'authority') {
+    demand(parts.authorize, { caller, action: 'authority.revoke', resource: found.resource });
+  }
+  if (stop.state !== 'quarantined') return goOn(stop, parts);
+  if (!waits) return goOn(await makeForEver(stop, caller, cause, parts), parts);
+  if (stop.revocationBy === undefined) {
+    const batch = newBatch();
+    askForRevocation(batch, stop, caller.id, cause);
+    batch.events.push(changedEvent('stop.revocation_asked', stop, caller.id, { cause }));
+    batch.anchored = true;
+    committed(await parts.commit(batch));
+  }
+  return goOn((await readStop(parts.reader, stop.id)) ?? stop, parts);
+}
+
+/** Completes what of a stop is not complete. */
+export async function goOn(
+  stop: StopRecord,
+  parts: Pick<CordParts, 'reader' | 'certificates' | 'commit' | 'clock'>,
+): Promise<StopRecord> {
+  await whenAnchored(parts.commit);
+  if (!stop.unmarked) return stop;
+  if (stop.state === 'revoking') return carryOut(stop, parts);
+  if (stop.state === 'quarantined') await holdCertificates(stop, parts);
+  return (await readStop(parts.reader, stop.id)) ?? stop;
+}
+
+/** Makes a revocation of a quarantine. */
+export async function makeForEver(
+  stop: StopRecord,
+  caller: Caller,
+  cause: Cause,
+  { reader, commit, clock }: CordParts,
+): Promise<StopRecord> {
+  const at = clock.now();
+  const batch = newBatch();
+  beginRevocation(batch, stop, { by: caller.id, at, cause });
+  batch.events.push(changedEvent('stop.confirmed', stop, caller.id, { cause, at: new Date(at).toISOString() }));
+  batch.bumpsEpoch = true;
+  batch.anchored = true;
+  const outcome = await commit(batch);
+  const after = (await readStop(reader, stop.id)) ?? stop;
+  if (!outcome.committed && after.state === 'quarantined') committed(outcome);
+  return after;
+}
+
+/** Whether this is more than one person stops for ever alone. The administrator on the server's machine does. */
+async function isMass({ kind }: Caller, { hold }: FoundTarget, { reader, massStop }: CordParts): Promise<boolean> {
+  if (kind === 'system') return false;
+  let count = 0;
+  for await (const page of coveredInstances(reader, hold)) {
+    for (const { stopped } of page) if (!stopped) count++;
+    if (count > massStop) return true;
+  }
+  return false;
+}
+
+function demandRevocation(
+  caller: Caller,
+  { kind }: StopTarget,
+  { resource, facts }: FoundTarget,
+  cause: Cause,
+  { authorize }: CordParts,
+): { readonly rules: readonly string[] } {
+  const request = ((): AccessRequest => {
+    switch (kind) {
+      case 'certificate':
+        return { caller, action: 'certificate.revoke', resource, context: { reason: cause, ...facts } };
+      case 'instance':
+      case 'parent':
+        return { caller, action: 'instance.stop', resource, context: facts };
+      case 'agent':
+        return { caller, action: 'agent.retire', resource };
+      default:
+        return { caller, action: 'stop.revoke', resource, context: { kind, cause } };
+    }
+  })();
+  return demand(authorize, request);
+}
