@@ -17,6 +17,11 @@ export interface Limits {
   readonly inWork: number;
   /** The same without, who have no part in the number above. */
   readonly inWorkStrangers: number;
+  /** Answers that go on, of one caller and in all. They take no part in the numbers of requests in work. */
+  readonly streamsPerCaller: number;
+  readonly streams: number;
+  /** Octets that may wait for the slow reader of one. */
+  readonly streamWaiting: number;
   readonly connections: number;
   /** Of one address (IPv6: /64): each takes some 60 KiB, whether it asks for anything or not. */
   readonly connectionsPerAddress: number;
@@ -44,6 +49,9 @@ export const DEFAULT_LIMITS: Limits = {
   inWorkPerCaller: 256,
   inWork: 2048,
   inWorkStrangers: 1024,
+  streamsPerCaller: 64,
+  streams: 12_288,
+  streamWaiting: 256 * 1024,
   connections: 16_384,
   connectionsPerAddress: 2048,
   target: 4096,

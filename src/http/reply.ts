@@ -31,6 +31,12 @@ export function sendReply(
     response.end();
     return;
   }
+  if (reply.stream !== undefined) {
+    response.writeHead(reply.status, [...headers, 'Content-Type', reply.type ?? JSON_TYPE]);
+    if (request.method === 'HEAD') response.end();
+    else response.flushHeaders();
+    return;
+  }
   headers.push('Content-Type', reply.type ?? JSON_TYPE, 'Content-Length', `${Buffer.byteLength(reply.body)}`);
   response.writeHead(reply.status, headers);
   if (request.method === 'HEAD') response.end();

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Caller } from '../base/access.ts';
+import type { ReplyStream } from './stream.ts';
 
 /** One request as a handler sees it: authenticated, within the limits, its body whole. */
 export interface Exchange {
@@ -31,6 +32,8 @@ export interface Reply {
   readonly etag?: string;
   /** Further headers: name, value, name, value. */
   readonly headers?: readonly string[];
+  /** Takes over behind the headers, on a route for callers; `body` is not sent then. */
+  readonly stream?: (stream: ReplyStream) => void;
 }
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -49,6 +52,8 @@ export interface Route {
    * with `Caller.superseded`; the handler gives it the first answer or refuses.
    */
   readonly repeats?: boolean;
+  /** A request here leaves no entry in the ledger, and does not count among those that do. */
+  readonly recordsNothing?: boolean;
   /** Largest body in octets. Absent: 64 KiB; a GET takes none. */
   readonly bodyLimit?: number;
   handle(exchange: Exchange): Reply | Promise<Reply>;

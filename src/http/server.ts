@@ -17,6 +17,7 @@ import { cannotListen, MethodNotAllowed, notFound, TargetTooLong, TooMany, unava
 import { sendReply } from './reply.ts';
 import { DEFAULT_BODY_LIMIT, type Reply, type Route } from './route.ts';
 import { createRouter, type Router } from './router.ts';
+import { openStream, type ReplyStream } from './stream.ts';
 import { secureContext, type TlsIdentity, tlsServerOptions } from './tls.ts';
 
 interface Clients {
@@ -76,6 +77,9 @@ export class HttpServer {
   readonly #work: Concurrency;
   /** Of their own, so that strangers who dawdle take no room from callers. */
   readonly #strangersWork: Concurrency;
+  /** Of answers that go on. */
+  readonly #streaming: Concurrency;
+  readonly #streams = new Set<ReplyStream>();
   readonly #connections = new WeakMap<object, Connection>();
   /** How many of them come from each address. */
   readonly #perAddress = new Map<string, number>();
@@ -93,6 +97,7 @@ export class HttpServer {
     this.#writes = createRateLimit({ ...limits.writes, callers: limits.remembered });
     this.#work = createConcurrency({ perCaller: limits.inWorkPerCaller, all: limits.inWork });
     this.#strangersWork = createConcurrency({ perCaller: limits.inWorkPerCaller, all: limits.inWorkStrangers });
+    this.#streaming = createConcurrency({ perCaller: limits.streamsPerCaller, all: limits.streams });
     const http = {
       maxHeaderSize: limits.headers,
       headersTimeout: limits.headersTimeout,
@@ -151,6 +156,7 @@ export class HttpServer {
    */
   async close(graceMs: number): Promise<void> {
     this.#draining = true;
+    for (const stream of this.#streams) stream.end();
     const server = this.#server;
     // Not the HTTP server's own: that cuts connections off whose next request is on its way.
     const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
@@ -192,7 +198,7 @@ export class HttpServer {
           connection.countedAs = `${caller.id} superseded`;
           entered = this.#enter(connection);
         }
-        if (route.method !== 'GET') this.#admitWrite(connection, started);
+        if (route.method !== 'GET' && route.recordsNothing !== true) this.#admitWrite(connection, started);
       }
       const body = await this.#body(request, route, connection);
       await nextTurn();
@@ -205,14 +211,42 @@ export class HttpServer {
       const query = mark === -1 ? '' : target.slice(mark + 1);
       const answer = route.handle({ id, method, target, query, params, headers: request.headers, body, caller });
       reply = answer instanceof Promise ? await answer : answer;
+      if (reply.stream !== undefined && request.method === 'GET') this.#enterStream(connection);
     } catch (error) {
       reply = this.#problem(error, id);
     }
     if (entered !== undefined) connection.work.leave(entered);
     connection.inWork -= 1;
-    if (response.destroyed) return;
-    sendReply(request, response, reply, { id, close: this.#draining || leavesMuchUnread(request) });
+    const stream = request.method === 'GET' ? reply.stream : undefined;
+    if (response.destroyed) {
+      if (stream !== undefined) this.#streaming.leave(connection.countedAs);
+      return;
+    }
+    const close = this.#draining || stream !== undefined || leavesMuchUnread(request);
+    sendReply(request, response, reply, { id, close });
+    if (stream !== undefined) this.#stream(response, connection, stream);
     this.#options.observe?.(route, reply.status, performance.now() - started);
+  }
+
+  #enterStream({ countedAs }: Connection): void {
+    const room = this.#streaming.enter(countedAs);
+    if (room === 'caller') throw new TooMany('This caller has too many streams open.', 1000);
+    if (room === 'all' || this.#draining) {
+      if (room === 'ok') this.#streaming.leave(countedAs);
+      throw unavailable('Too many streams are open here, or the server is stopping.');
+    }
+  }
+
+  /** Hands an answer that goes on to whoever writes it, for as long as the caller is good and the server runs. */
+  #stream(response: ServerResponse, connection: Connection, begin: (stream: ReplyStream) => void): void {
+    const stream = openStream(response, {
+      waiting: this.#limits.streamWaiting,
+      authenticate: () => authenticate(connection.identity, this.#options.clock.now(), this.#standing),
+      counted: { among: this.#streaming, as: connection.countedAs },
+    });
+    this.#streams.add(stream);
+    stream.onEnd(() => this.#streams.delete(stream));
+    begin(stream);
   }
 
   /** Who calls, as of now. Throws why nobody does. */

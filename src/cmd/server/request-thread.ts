@@ -2,6 +2,7 @@
  * A request thread: its own listeners on the shared ports, a reading connection, the issuing key. It does everything
  * for its requests but the commit.
  */
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.ts';
@@ -24,6 +25,7 @@ import { openEngine } from '../engine.ts';
 import { openLog } from '../log.ts';
 import { statusUrlOf } from '../status-url.ts';
 import { VERSION } from '../version.ts';
+import { openFeed } from './feed.ts';
 import { FollowedKeyring } from './followed-keyring.ts';
 import { ledgerOperations } from './ledger-operations.ts';
 import type { FromRequest, RequestData, ToRequest } from './messages.ts';
@@ -64,6 +66,8 @@ async function serve(): Promise<void> {
   const statusUrl = statusUrlOf(config);
   const means = { reader, commit: client.commit, keyring, hierarchy, names, statusUrl, epoch, clock, random, log };
   const parts = await threadParts(means);
+  const sameServer = createHash('sha256').update(identity.chain).digest('hex');
+  const feed = await openFeed(parts, { process: sameServer, number: data.number, threads: config.requestThreads });
   let apiPort = 0;
   const servers = openServers(parts, reader);
   const ports = await listen(servers, data.listen);
@@ -83,6 +87,7 @@ async function serve(): Promise<void> {
   async function stop(graceMs: number): Promise<void> {
     clearInterval(flushing);
     await Promise.all(Object.values(servers).map((server) => server.close(graceMs)));
+    await feed.close();
     await parts.refusals.flush(true);
     await client.close();
     parts.policy.close();
@@ -114,7 +119,7 @@ async function serve(): Promise<void> {
     });
     const clients = { identify, standing: certificateStanding(built), standingAsOf: epoch.current };
     return {
-      api: new HttpServer({ ...common, routes: tables.api, tls: identity, clients }),
+      api: new HttpServer({ ...common, routes: [...tables.api, ...feed.routes], tls: identity, clients }),
       public: new HttpServer({ ...common, routes: tables.open, tls: withoutClients(identity) }),
       plain: new HttpServer({ ...common, routes: plainRoutes(authorityDocuments(database, clock)) }),
     };
