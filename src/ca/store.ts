@@ -222,6 +222,20 @@ export function issuerCheck(
   };
 }
 
+/**
+ * What the batch checks that records the certificate of an OCSP responder: its authority's key is still there. One that
+ * signs leaves no more goes on answering for those that it signed.
+ */
+export function responderIssuerCheck(issuer: string): Check {
+  return {
+    sql: "SELECT 1 AS found FROM authority WHERE id = ? AND state <> 'next' AND key_id IS NOT NULL",
+    params: [issuer],
+    want: 'present',
+    refusal: 'conflict',
+    reason: 'The key of the authority that the responder would answer for is gone.',
+  };
+}
+
 /** Refuses a batch that makes a next authority when there is one. */
 export function noNext(kind: Authority['kind']): Check {
   return {

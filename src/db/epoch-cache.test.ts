@@ -42,3 +42,15 @@ test('the oldest goes first, and a forgotten one is read again', async () => {
   await read('c');
   assert.equal(reads(), 4);
 });
+
+test('what is put is kept under the epoch that it was made under, and replaces what was there', () => {
+  const { cache, move } = setUp(2);
+  cache.put('a', 'early', 7);
+  assert.equal(cache.get('a'), undefined, 'the epoch is another');
+  const under = move();
+  cache.put('a', 'one', under);
+  cache.put('b', 'two', under);
+  cache.put('a', 'three', under);
+  cache.put('c', 'four', under);
+  assert.deepEqual([cache.get('a'), cache.get('b'), cache.get('c')], ['three', undefined, 'four']);
+});

@@ -27,12 +27,19 @@ export class EpochCache<V> {
     if (kept !== undefined) return kept;
     const under = this.#under;
     const value = await read();
-    this.#follow();
-    if (this.#under === under) {
-      if (this.#values.size >= this.#limit) this.#values.delete(this.#values.keys().next().value!);
-      this.#values.set(key, value);
-    }
+    this.put(key, value, under);
     return value;
+  }
+
+  /** Keeps a value that was made of what was read since the epoch was `under`, unless it moved since. */
+  put(key: string, value: V, under: number): void {
+    this.#follow();
+    if (this.#under !== under) return;
+    // Also what is replaced: those that came last are those that stay.
+    if (!this.#values.delete(key) && this.#values.size >= this.#limit) {
+      this.#values.delete(this.#values.keys().next().value!);
+    }
+    this.#values.set(key, value);
   }
 
   /** Reads it afresh next time. */

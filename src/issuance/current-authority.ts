@@ -55,6 +55,11 @@ export class CurrentAuthority implements SigningAuthority {
     return this.#authorities;
   }
 
+  /** Opens the key of any authority that has one here, and keeps it as those that sign. Rejects with `not_found` for another. */
+  opened(authority: Authority): Promise<Issuer> {
+    return this.#open(authority);
+  }
+
   chain(issuer: string): readonly Uint8Array[] {
     let chain = this.#chains.get(issuer);
     if (chain === undefined) {

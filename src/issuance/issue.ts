@@ -2,9 +2,10 @@ import { WritError } from '../base/error.ts';
 import { sha256 } from '../base/sha256.ts';
 import { insertCertificate } from '../ca/certificates.ts';
 import { prepareLeaf } from '../ca/prepare.ts';
+import { prepareResponder } from '../ca/prepare-responder.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { signCertificate } from '../ca/sign.ts';
-import { issuerCheck } from '../ca/store.ts';
+import { issuerCheck, responderIssuerCheck } from '../ca/store.ts';
 import { newBatch } from '../db/batch.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { requirePolicyVersion } from '../policy/store.ts';
@@ -97,8 +98,10 @@ async function certify(
   idempotency?.keep(batch, { kind: 'reference', reference: serial });
   holder.record(batch, { certificate, context, now });
   const profile = { name: holder.profile.name, version: holder.profileVersion };
-  batch.checks.push(issuerCheck(issuer.id, certificate.issuedAt, profile));
-  requireAuthorityFree(batch, issuer.id);
+  if (order.responderOf === undefined) {
+    batch.checks.push(issuerCheck(issuer.id, certificate.issuedAt, profile));
+    requireAuthorityFree(batch, issuer.id);
+  } else batch.checks.push(responderIssuerCheck(issuer.id));
   requirePolicyVersion(batch, verdict.policyVersion);
   const spkiHash = sha256(csr.publicKey.spki);
   holdKey(batch, spkiHash, holder.keyHolder, { now, keepUntil: certificate.expiresAt + KEY_KEPT });
@@ -123,10 +126,14 @@ async function certify(
 }
 
 /** Steps 3, as far as it is about what the certificate says, and 4. */
-function prepare({ wish }: Order, holder: Holder, csr: Csr, parts: IssuanceParts) {
+function prepare({ wish, responderOf }: Order, holder: Holder, csr: Csr, parts: IssuanceParts) {
   const context = narrow(holder.context, wish.scopes);
-  const issuer = parts.authority.issuer();
+  const issuer = responderOf ?? parts.authority.issuer();
   const now = parts.clock.now();
+  if (responderOf !== undefined) {
+    const token = prepareResponder(issuer, csr.publicKey, { now, random: parts.random });
+    return { context, issuer, now, token, status: parts.shards.next(issuer, 'ephemeral', now) };
+  }
   const wanted = leafRequest(holder, context, wish, csr);
   const status = parts.shards.next(issuer, holder.profile.revocation, now);
   const token = prepareLeaf(issuer, holder.profile, wanted, { now, random: parts.random, status });

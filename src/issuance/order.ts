@@ -1,5 +1,6 @@
 import type { Action, Caller } from '../base/access.ts';
 import type { WritError } from '../base/error.ts';
+import type { Issuer } from '../ca/issuer.ts';
 import type { SignedCertificate } from '../ca/sign.ts';
 import type { Batch } from '../db/batch.ts';
 import type { Idempotency } from '../http/idempotency.ts';
@@ -25,6 +26,8 @@ export interface Order {
   readonly revokesOwn?: boolean;
   /** The certificate on the strength of which this one is asked for. */
   readonly previous?: Uint8Array | undefined;
+  /** The certificate is that of the OCSP responder for what this authority signed; absent: a leaf of the one that signs now. */
+  readonly responderOf?: Issuer;
   /** Step 2. `fresh`: what is remembered may be out of date. Throws what the caller may be told. */
   holder(fresh: boolean): Promise<Holder>;
   /** After step 2: why the act cannot be done, or not again. A repeat of one that was done is not asked. */

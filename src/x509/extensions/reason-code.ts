@@ -31,6 +31,11 @@ export function decodeReasonCode(value: Uint8Array): RevocationReason {
   return reason;
 }
 
+/** The reason with this number; undefined for 7 and what is beyond. */
+export function reasonOfCode(code: number): RevocationReason | undefined {
+  return REASONS.get(code);
+}
+
 export function encodeReasonCode(reason: RevocationReason): Uint8Array {
   return enumerated(CODES[reason]);
 }
