@@ -20,6 +20,7 @@ import { identifyClients } from '../../rest/identify.ts';
 import { plainRoutes } from '../../rest/plain.ts';
 import { problemReplies } from '../../rest/problems.ts';
 import { routeTables } from '../../rest/tables.ts';
+import { ocspRoutes } from '../../status/ocsp-routes.ts';
 import { type Config, splitAddress } from '../config.ts';
 import { openEngine } from '../engine.ts';
 import { openLog } from '../log.ts';
@@ -32,6 +33,7 @@ import type { FromRequest, RequestData, ToRequest } from './messages.ts';
 import { METRICS, requestObserver } from './metrics.ts';
 import { governanceOperations, issuanceOperations, registryOperations, reportOperations } from './operations.ts';
 import { authorityDocuments } from './plain-documents.ts';
+import { ocspAnswers } from './ocsp.ts';
 import { serverAddress } from './server-address.ts';
 import { certificateStanding } from './standing.ts';
 import { serverStatus } from './status.ts';
@@ -121,7 +123,10 @@ async function serve(): Promise<void> {
     return {
       api: new HttpServer({ ...common, routes: [...tables.api, ...feed.routes], tls: identity, clients }),
       public: new HttpServer({ ...common, routes: tables.open, tls: withoutClients(identity) }),
-      plain: new HttpServer({ ...common, routes: plainRoutes(authorityDocuments(database, clock)) }),
+      plain: new HttpServer({
+        ...common,
+        routes: [...plainRoutes(authorityDocuments(database, clock)), ...ocspRoutes(ocspAnswers(built), clock)],
+      }),
     };
   }
 }

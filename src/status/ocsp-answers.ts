@@ -1,0 +1,203 @@
+import { hash } from 'node:crypto';
+import type { Clock } from '../base/clock.ts';
+import { isWritError, type WritError } from '../base/error.ts';
+import type { Log } from '../base/log.ts';
+import type { Authority } from '../ca/authority.ts';
+import { type SignedOcsp, signOcsp } from '../ca/sign-ocsp.ts';
+import type { Epoch } from '../db/batch.ts';
+import { EpochCache } from '../db/epoch-cache.ts';
+import { type CertId, type IssuerHashes, isIssuedBy, issuerHashes } from '../x509/ocsp-cert-id.ts';
+import { type OcspRequest, parseOcspRequest } from '../x509/ocsp-request.ts';
+import { encodeOcspFault, type OcspFault, type OcspStatus } from '../x509/ocsp-response.ts';
+import type { OcspResponders } from './ocsp-responders.ts';
+import { type OcspStatusParts, readOcspStatus } from './ocsp-status.ts';
+
+export interface OcspParts extends OcspStatusParts {
+  /** And when it was last known to be the stored one (milliseconds). */
+  readonly epoch: Epoch & { confirmedAt(): number };
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly responders: OcspResponders;
+  /** Brings `authorities` up to what is committed. */
+  refresh(): Promise<void>;
+}
+
+/** The answer to one question. */
+export interface OcspReply {
+  /** DER OCSPResponse. */
+  readonly der: Uint8Array;
+  /** Where others may keep it for a while: without a nonce, and no refusal. */
+  readonly keep?: {
+    /** Strong entity tag, with its quotes. */
+    readonly tag: string;
+    /** Milliseconds. */
+    readonly thisUpdate: number;
+    readonly nextUpdate: number;
+    /** Milliseconds: from then on this process gives a newer one. */
+    readonly freshUntil: number;
+  };
+}
+
+type KeptReply = Required<OcspReply>;
+
+/** Milliseconds for which a signed answer is given again: half of its validity, so that nobody gets one that is nearly over. */
+const FRESH = 30_000;
+/** For so long, in milliseconds, an answer is given though the epoch could not be looked at: the hard bound of revocation. */
+const STALE_AFTER = 5000;
+/** Answers and statuses that are remembered; together some 25 MB. */
+const ANSWERS = 10_000;
+const STATUSES = 20_000;
+/** A status that keeps changing while it is read is read so often. */
+const ATTEMPTS = 5;
+
+/**
+ * Answers OCSP questions, DER in and DER out (RFC 6960). What was signed without a nonce is given again for half a minute.
+ * All that is remembered goes when the epoch moves, and what was read is signed only if the epoch did not move meanwhile:
+ * after a revocation was acknowledged by this process nobody is told `good`.
+ */
+export class OcspAnswers {
+  readonly #parts: OcspParts;
+  readonly #statuses: EpochCache<OcspStatus>;
+  readonly #answers: EpochCache<KeptReply>;
+  #authorities: readonly Authority[] = [];
+  #issuers: readonly { readonly authority: Authority; readonly hashes: IssuerHashes }[] = [];
+
+  constructor(parts: OcspParts) {
+    this.#parts = parts;
+    this.#statuses = new EpochCache(parts.epoch, STATUSES);
+    this.#answers = new EpochCache(parts.epoch, ANSWERS);
+  }
+
+  /** Never throws: what goes wrong is an answer, too (§2.3). A promise only where something has to be read or made. */
+  answer(der: Uint8Array): OcspReply | Promise<OcspReply> {
+    let request: OcspRequest;
+    try {
+      request = parseOcspRequest(der);
+    } catch {
+      return FAULTS.malformedRequest;
+    }
+    const { clock, epoch } = this.#parts;
+    const now = clock.now();
+    if (now - epoch.confirmedAt() > STALE_AFTER) return FAULTS.tryLater;
+    const [first, ...more] = request.certificates;
+    if (request.nonce === undefined && more.length === 0) {
+      const kept = this.#answers.get(keyOf(first!));
+      if (kept !== undefined && now < kept.keep.freshUntil && now >= kept.keep.thisUpdate) return kept;
+    }
+    return this.#make(request).catch((error: unknown) => this.#fault(error));
+  }
+
+  async #make(request: OcspRequest): Promise<OcspReply> {
+    const { epoch, clock, responders, refresh } = this.#parts;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const under = epoch.current();
+      await refresh();
+      const authority = this.#issuerOf(request.certificates);
+      if (authority === undefined) return FAULTS.unauthorized;
+      const made = responders.of(authority);
+      const responder = made instanceof Promise ? await made : made;
+      const answers: { id: Uint8Array; status: OcspStatus }[] = [];
+      for (const { raw, serial } of request.certificates) {
+        answers.push({ id: raw, status: await this.#status(serial, authority) });
+      }
+      if ((await this.#status(responder.serial, authority)).kind === 'revoked') {
+        responders.forget(authority);
+        continue;
+      }
+      const now = clock.now();
+      // From here on nothing waits.
+      if (epoch.current() !== under) continue;
+      const reply = replyOf(signOcsp(responder, { answers, nonce: request.nonce, now }), request);
+      const [only, ...more] = answers;
+      // Whoever makes up serial numbers takes no room from what was issued.
+      if (isKept(reply) && more.length === 0 && only!.status.kind !== 'unknown') {
+        this.#answers.put(keyOf(request.certificates[0]!), reply, under);
+      }
+      return reply;
+    }
+    return FAULTS.tryLater;
+  }
+
+  #status(serial: Uint8Array, authority: Authority): OcspStatus | Promise<OcspStatus> {
+    const key = authority.id + latin1(serial);
+    return this.#statuses.get(key) ?? this.#readStatus(key, serial, authority);
+  }
+
+  async #readStatus(key: string, serial: Uint8Array, authority: Authority): Promise<OcspStatus> {
+    const status = await this.#statuses.read(key, () => readOcspStatus(serial, authority, this.#parts));
+    // What is not there may be there in a moment: an issue moves no epoch.
+    if (status.kind === 'unknown') this.#statuses.forget(key);
+    return status;
+  }
+
+  /**
+   * The one authority that signed everything that is asked about, and whose key is here: nobody else may certify who
+   * answers (§4.2.2.2).
+   */
+  #issuerOf(certificates: readonly CertId[]): Authority | undefined {
+    const authorities = this.#parts.authorities();
+    if (authorities !== this.#authorities) {
+      this.#authorities = authorities;
+      this.#issuers = authorities
+        .filter(({ state, keyId }) => state !== 'next' && keyId !== undefined)
+        .map((authority) => {
+          const { subject, spki } = authority.certificate;
+          return { authority, hashes: issuerHashes(subject.raw, spki) };
+        });
+    }
+    const found = this.#issuers.find(({ hashes }) => isIssuedBy(certificates[0]!, hashes));
+    return found !== undefined && certificates.every((id) => isIssuedBy(id, found.hashes))
+      ? found.authority
+      : undefined;
+  }
+
+  #fault(error: unknown): OcspReply {
+    const refused = isWritError(error) ? REFUSALS[error.code] : undefined;
+    if (refused === 'unauthorized') return FAULTS.unauthorized;
+    this.#parts.log.error('no OCSP answer', { error: (error as Error).message });
+    return FAULTS[refused ?? 'internalError'];
+  }
+}
+
+const fault = (kind: OcspFault): OcspReply => ({ der: encodeOcspFault(kind) });
+
+const FAULTS = {
+  malformedRequest: fault('malformedRequest'),
+  internalError: fault('internalError'),
+  tryLater: fault('tryLater'),
+  unauthorized: fault('unauthorized'),
+} as const;
+
+/** What keeps the responder from being certified or the store from being read. The rest is a defect. */
+const REFUSALS: { readonly [code in WritError['code']]?: 'tryLater' | 'unauthorized' } = {
+  // The key is not on this machine, or the authority has ended.
+  not_found: 'unauthorized',
+  expired: 'unauthorized',
+  conflict: 'tryLater',
+  unavailable: 'tryLater',
+  storage_failed: 'tryLater',
+  signer_failed: 'tryLater',
+  clock: 'tryLater',
+  denied: 'tryLater',
+  inactive: 'tryLater',
+  behind_anchor: 'tryLater',
+};
+
+function replyOf({ der, thisUpdate, nextUpdate }: SignedOcsp, { nonce }: OcspRequest): OcspReply {
+  if (nonce !== undefined) return { der };
+  const tag = `"${hash('sha256', der, 'base64url')}"`;
+  return { der, keep: { tag, thisUpdate, nextUpdate, freshUntil: Math.min(thisUpdate + FRESH, nextUpdate) } };
+}
+
+function isKept(reply: OcspReply): reply is KeptReply {
+  return reply.keep !== undefined;
+}
+
+/** By all of the CertID, since an answer repeats it. */
+function keyOf({ raw }: CertId): string {
+  return latin1(raw);
+}
+
+function latin1(octets: Uint8Array): string {
+  return Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString('latin1');
+}
