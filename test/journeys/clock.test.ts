@@ -88,22 +88,26 @@ test('after a clock that was far ahead there is a way back, on record', async ()
   const first = await run(data, clock.options);
   const { instance, serial: before } = await first.letIn('planner');
   await first.server.stop();
+  const administer = (...argv: string[]) => writ([...argv, '--data', data], { ...clock.options, cwd: scratch });
+  const serialIn = (credential: string): string => {
+    const { chain } = JSON.parse(readFileSync(credential, 'utf8')) as { chain: readonly string[] };
+    return new X509Certificate(chain[0]!).serialNumber.toLowerCase();
+  };
+  const eve = join(scratch, 'eve.json');
+  assert.equal((await administer('operator', 'add', 'eve', '--out', eve)).code, 0);
   await clock.set(ahead);
   const second = await run(data, clock.options);
+  const removed = await administer('operator', 'remove', 'eve');
+  assert.equal(removed.code, 0, removed.stderr);
   const bea = join(scratch, 'bea.json');
-  const added = await writ(['operator', 'add', 'bea', '--out', bea, '--data', data], {
-    ...clock.options,
-    cwd: scratch,
-  });
+  const added = await administer('operator', 'add', 'bea', '--out', bea);
   assert.equal(added.code, 0, added.stderr);
-  const { chain } = JSON.parse(readFileSync(bea, 'utf8')) as { chain: readonly string[] };
-  const early = new X509Certificate(chain[0]!).serialNumber.toLowerCase();
+  const early = serialIn(bea);
   await second.server.stop();
   await clock.set(0);
   assert.match(refusalOf(await failureOf(run(data, clock.options))), /^clock: /);
 
-  const acceptClock = (...flags: string[]) =>
-    writ(['ledger', 'accept-clock', '--data', data, ...flags], { ...clock.options, cwd: scratch });
+  const acceptClock = (flag: string) => administer('ledger', 'accept-clock', flag);
   const dry = await acceptClock('--dry-run');
   assert.equal(dry.code, 0, dry.stderr);
   assert.match(refusalOf(await failureOf(run(data, clock.options))), /^clock: /, 'a dry run changes nothing');
@@ -115,6 +119,9 @@ test('after a clock that was far ahead there is a way back, on record', async ()
   const third = await run(data, clock.options);
   const status = async (serial: string) => (await third.get(`/v1/certificates/${serial}`))['status'];
   assert.deepEqual([await status(before), await status(early)], ['active', 'revoked']);
+  // It had expired by the wrong clock when its holder was removed.
+  const left = await third.get(`/v1/certificates/${serialIn(eve)}`);
+  assert.equal(left['status'], 'revoked');
   await third.issue(instance);
   const { items } = await third.get<{ items: { type: string; body: Record<string, string> }[] }>(
     '/v1/ledger/entries?limit=200',

@@ -7,7 +7,8 @@ import { type Command, EXIT } from '../../cli/command.ts';
 import { confirmed, YES_FLAG } from '../../cli/confirm.ts';
 import { committed } from '../../db/committed.ts';
 import { readHead } from '../../ledger/head.ts';
-import { clockSetBack, revokeFutureCertificates } from '../../revocation/undo-future.ts';
+import { finishStops } from '../../revocation/finish.ts';
+import { clockSetBack, revokeFutureCertificates, stopsMadeAfter } from '../../revocation/undo-future.ts';
 import { type Administration, administer, DATA_FLAG } from '../administration.ts';
 import { ADMINISTRATOR } from '../operator-credential.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
@@ -20,7 +21,7 @@ export function acceptClockCommand(log: () => Log): Command {
     path: 'ledger accept-clock',
     summary: 'Go on with the right time after the clock of a server had been far ahead',
     details:
-      'For when commits are refused because the clock is behind what is recorded, and the clock is right. Records that the time goes back; entries keep the times they have. Revokes certificates and withdraws join tokens that were made in the future, and replaces an issuing authority that begins there.',
+      'For when commits are refused because the clock is behind what is recorded, and the clock is right. Records that the time goes back; entries keep the times they have. Revokes certificates and withdraws join tokens that were made in the future, completes stops that were, and replaces an issuing authority that begins there.',
     flags: [DATA_FLAG, YES_FLAG, ...PASSPHRASE_FLAGS],
     changes: true,
     run: (input, terminal) =>
@@ -36,10 +37,15 @@ export function acceptClockCommand(log: () => Log): Command {
         }
         const behind = from - to > CLOCK_OFF_MS;
         if (behind && !(await confirmed(input, terminal, { what, name: now!.slice(0, 10) }))) return EXIT.failed;
-        if (behind) committed(await opened.acceptClock(clockSetBack(ADMINISTRATOR, { from, to })));
+        if (behind) {
+          const stops = await stopsMadeAfter(database, to);
+          committed(await opened.acceptClock(clockSetBack(ADMINISTRATOR, { from, to, stops })));
+        }
         // Also when only these were left, by an earlier run that was cut off.
         const authority = await replaceFutureAuthority(opened);
-        const revoked = await revokeFutureCertificates(ADMINISTRATOR, { ...parts, reader: database });
+        const marking = { ...parts, reader: database };
+        await finishStops(marking);
+        const revoked = await revokeFutureCertificates(ADMINISTRATOR, marking);
         if (!behind && revoked === 0 && authority === undefined) throw notBehind();
         terminal.result(
           { from: recorded, to: now, revoked, ...(authority === undefined ? {} : { authority }) },
