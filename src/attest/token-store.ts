@@ -149,6 +149,22 @@ export function withdrawTokensOf(batch: Batch, operator: string, now: number): v
   });
 }
 
+/** Ids of the tokens of these agents, or made by these instances, that have uses and time left. */
+export async function usableTokens(
+  reader: Reader,
+  of: { readonly agents: readonly string[] } | { readonly parents: readonly string[] },
+  now: number,
+): Promise<string[]> {
+  const [column, names] = 'agents' in of ? (['agent', of.agents] as const) : (['parent', of.parents] as const);
+  if (names.length === 0) return [];
+  const rows = await reader.all(
+    `SELECT id FROM join_token WHERE ${column} IN (${names.map(() => '?').join(', ')}) ` +
+      'AND used < uses AND revoked_at IS NULL AND expires_at > ? ORDER BY id',
+    [...names, now],
+  );
+  return rows.map((row) => row['id'] as string);
+}
+
 /** How many tokens that an operator made have let somebody in. */
 export async function countUsedTokensOf(reader: Reader, operator: string): Promise<number> {
   const row = await reader.get('SELECT COUNT(*) AS n FROM join_token WHERE created_by LIKE ? AND used > 0', [

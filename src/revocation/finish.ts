@@ -3,7 +3,9 @@ import { readAgent } from '../registry/agent-store.ts';
 import { DESCENDANTS, stopDescendants } from './descendants.ts';
 import type { MarkingParts } from './parts.ts';
 import { markRest } from './steps.ts';
+import { goOn } from './stop.ts';
 import { stoppingOf } from './stop-agent.ts';
+import { readUnmarkedStops } from './stop-store.ts';
 
 /**
  * Marks what stops have left unmarked because a process ended in between. Called at start, and now and then; beside one
@@ -26,5 +28,7 @@ export async function finishStops(parts: MarkingParts): Promise<number> {
       parts,
     );
   }
-  return unfinished.length;
+  const unmarked = await readUnmarkedStops(parts.reader);
+  for (const stop of unmarked) await goOn(stop, parts);
+  return unfinished.length + unmarked.length;
 }

@@ -40,7 +40,7 @@ export async function quarantine(
   const { rules } = demandQuarantine(caller, request.target, found, cause, parts);
   const first = await firstStop(parts, options);
   if (first !== undefined) return first;
-  if (found.ended) {
+  if (found.ended && !found.hold.descend) {
     throw new WritError('revoked', 'It is stopped for ever already.', { remedy: 'There is nothing left to hold.' });
   }
   const stop = await putHold(caller, found, { cause, evidence, rules, state: 'quarantined' }, parts, options);

@@ -1,7 +1,7 @@
 import { withdrawTokensOf } from '../attest/token-store.ts';
 import { CERTIFICATES, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
 import { blocksKey, type Cause, reasonCode } from '../ca/revocation-cause.ts';
-import { pushRevoked } from '../ca/revoked.ts';
+import { pushHeld, pushReleased, pushRevoked } from '../ca/revoked.ts';
 import { readSerial } from '../ca/serial.ts';
 import { insertShard } from '../ca/shard.ts';
 import { beginStop } from '../ca/unfinished-stop.ts';
@@ -10,6 +10,7 @@ import type { Reader } from '../db/database.ts';
 import { PartitionMap } from '../db/partition-map.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
 import { readAgent, setAgentStatus } from '../registry/agent-store.ts';
+import { deleteHold, labelFragment } from '../registry/hold.ts';
 import { readInstance, stopInstance } from '../registry/instance.ts';
 import { blockKey } from '../registry/key-in-use.ts';
 import { readOperator, removeOperator } from '../registry/operator.ts';
@@ -72,11 +73,92 @@ async function replay(event: RecordedEvent, batch: Batch, reader: Reader, map: P
       const stop = { stoppedAt: at, cause: text(event, 'cause') as Cause, stoppedBy: text(event, 'caller') };
       return beginStop(batch, { subject: `operator:${operator.name}`, ...stop });
     }
+    case 'certificate.quarantined':
+    case 'instance.quarantined':
+    case 'agent.quarantined':
+    case 'owner.quarantined':
+    case 'label.quarantined':
+    case 'authority.quarantined':
+      return replayQuarantine(event, at, batch, map);
+    case 'certificate.released':
+    case 'instance.released':
+    case 'agent.released':
+    case 'owner.released':
+    case 'label.released':
+    case 'authority.released':
+      return replayRelease(event, at, batch);
+    case 'stop.revocation_asked':
+      batch.writes.push({
+        sql: "UPDATE stop SET revocation_by = ?, cause = ? WHERE id = ? AND state = 'quarantined'",
+        params: [text(event, 'caller'), text(event, 'cause'), text(event, 'stop')],
+      });
+      return;
+    case 'stop.confirmed':
+      // The rest of it, as far as other events do not say it, is carried out at the next start.
+      batch.writes.push({
+        sql:
+          "UPDATE stop SET state = 'revoking', unmarked = 1, confirmed_by = ?, confirmed_at = ?, cause = ? " +
+          "WHERE id = ? AND state = 'quarantined'",
+        params: [text(event, 'caller'), at, text(event, 'cause'), text(event, 'stop')],
+      });
+      return;
     case 'operator.replaced':
       return withdrawTokensOf(batch, text(event, 'operator'), at);
     default:
       return;
   }
+}
+
+/** Makes the hold again. Whether all that it covers was marked nobody knows here: that is done at the next start. */
+async function replayQuarantine(event: RecordedEvent, at: number, batch: Batch, map: PartitionMap): Promise<void> {
+  const { body } = event;
+  if (body['stop'] === undefined) {
+    // Held because of another stop, which is in an event of its own.
+    const row = await readCertificate(map, new Uint8Array(Buffer.from(text(event, 'serial'), 'hex')));
+    if (row !== undefined) pushHeld(batch, row, { at });
+    return;
+  }
+  const [id, descend] = [text(event, 'stop'), body['descend'] === true ? 1 : 0];
+  const target = [text(event, 'kind'), text(event, 'target'), descend] as const;
+  batch.writes.push({
+    sql:
+      'INSERT INTO stop (id, kind, target, descend, state, unmarked, cause, stopped_by, authority, evidence, stopped_at, ' +
+      'revocation_by) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    params: [
+      id,
+      ...target,
+      body['mode'] === 'revocation' ? 'revoking' : 'quarantined',
+      text(event, 'cause'),
+      text(event, 'caller'),
+      JSON.stringify(body['authority'] ?? []),
+      text(event, 'evidence'),
+      at,
+      body['revocation_by'] === undefined ? null : text(event, 'revocation_by'),
+    ],
+  });
+  const fragment = target[0] === 'label' ? labelFragment(target[1]) : '';
+  batch.writes.push({
+    sql:
+      'INSERT INTO hold (kind, target, descend, fragment, stop) ' +
+      "SELECT kind, target, descend, ?, id FROM stop WHERE id = ? AND state IN ('quarantined', 'revoking') ON CONFLICT DO NOTHING",
+    params: [fragment, id],
+  });
+}
+
+/** What was let go, on whose consent the event says, stays so: the older backup knows of the hold alone. */
+function replayRelease(event: RecordedEvent, at: number, batch: Batch): void {
+  const { body } = event;
+  if (body['stop'] === undefined) {
+    pushReleased(batch, { serial: new Uint8Array(Buffer.from(text(event, 'serial'), 'hex')) }, { at });
+    return;
+  }
+  deleteHold(batch, text(event, 'stop'));
+  batch.writes.push({
+    sql:
+      "UPDATE stop SET state = 'released', unmarked = 1, released_by = ?, released_at = ? " +
+      "WHERE id = ? AND state = 'quarantined'",
+    params: [text(event, 'caller'), at, text(event, 'stop')],
+  });
 }
 
 async function replayCertificate(event: RecordedEvent, at: number, batch: Batch, map: PartitionMap): Promise<void> {

@@ -65,14 +65,14 @@ export async function readStop(reader: Reader, id: string): Promise<StopRecord |
   return row === undefined ? undefined : stopOf(row);
 }
 
-/** The newest stop of a target that was for ever, for whoever stops it again. */
+/** The newest stop of a target that was for ever and reached as far, for whoever stops it again. */
 export async function readRevocationOf(
   reader: Reader,
-  { kind, target }: Pick<Hold, 'kind' | 'target'>,
+  { kind, target, descend }: Omit<Hold, 'stop'>,
 ): Promise<StopRecord | undefined> {
   const row = await reader.get(
-    `SELECT ${COLUMNS} FROM stop WHERE kind = ? AND target = ? AND state IN ('revoking', 'revoked') ORDER BY id DESC LIMIT 1`,
-    [kind, target],
+    `SELECT ${COLUMNS} FROM stop WHERE kind = ? AND target = ? AND descend >= ? AND state IN ('revoking', 'revoked') ORDER BY id DESC LIMIT 1`,
+    [kind, target, descend ? 1 : 0],
   );
   return row === undefined ? undefined : stopOf(row);
 }

@@ -33,7 +33,7 @@ export interface FoundTarget {
   readonly facts: Facts;
   /** For the ledger. */
   readonly subjects: readonly string[];
-  /** Stopped for ever already. */
+  /** It is stopped for ever already; what it let in, where the hold descends, may go on. */
   readonly ended: boolean;
   readonly certificate?: CertificateRow;
 }
@@ -80,8 +80,7 @@ export async function findTarget(
         resource: agentResource(agent),
         facts: await lineageFacts(caller, instance.id, parts),
         subjects: [`agent:${agent.name}`, `instance:${instance.id}`],
-        // What it let in may go on.
-        ended: instance.status === 'stopped' && !descend,
+        ended: instance.status === 'stopped',
       };
     }
     case 'agent': {
@@ -92,7 +91,7 @@ export async function findTarget(
         resource: agentResource(agent),
         facts: {},
         subjects: [`agent:${agent.name}`, `registration:${agent.name}`, `owner:${agent.team}`],
-        ended: agent.status === 'retired' && !stolen,
+        ended: agent.status === 'retired',
       };
     }
     case 'owner': {

@@ -7,8 +7,8 @@ import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { coveredInstances } from '../registry/covered.ts';
 import { carryOut } from './carry-out.ts';
-import { holdCertificates } from './hold-certificates.ts';
-import type { CordParts, StopOptions } from './parts.ts';
+import { holdCertificates, releaseCertificates } from './hold-certificates.ts';
+import type { CordParts, MarkingParts, StopOptions } from './parts.ts';
 import { demandQuarantine, firstStop, parseEvidence, putHold, type StopRequest } from './quarantine.ts';
 import { changedEvent } from './stop-event.ts';
 import { askForRevocation, beginRevocation, readRevocationOf, readStop, type StopRecord } from './stop-store.ts';
@@ -41,9 +41,8 @@ export async function stopForEver(
   const first = await firstStop(parts, options);
   if (first !== undefined && target.kind !== 'authority') return goOn(first, parts);
   const before = found.ended ? await readRevocationOf(parts.reader, found.hold) : undefined;
-  if (found.ended) {
-    await whenAnchored(parts.commit);
-    if (before !== undefined) return before;
+  if (before !== undefined) return goOn(before, parts);
+  if (found.ended && !found.hold.descend) {
     throw new WritError('revoked', 'It is stopped for ever already.', { remedy: 'There is nothing left to stop.' });
   }
 
@@ -79,14 +78,12 @@ export async function stopForEver(
 }
 
 /** Completes what of a stop is not complete. */
-export async function goOn(
-  stop: StopRecord,
-  parts: Pick<CordParts, 'reader' | 'certificates' | 'commit' | 'clock'>,
-): Promise<StopRecord> {
+export async function goOn(stop: StopRecord, parts: MarkingParts): Promise<StopRecord> {
   await whenAnchored(parts.commit);
   if (!stop.unmarked) return stop;
   if (stop.state === 'revoking') return carryOut(stop, parts);
   if (stop.state === 'quarantined') await holdCertificates(stop, parts);
+  if (stop.state === 'released') await releaseCertificates(stop, parts);
   return (await readStop(parts.reader, stop.id)) ?? stop;
 }
 
@@ -120,7 +117,7 @@ async function isMass({ kind }: Caller, { hold }: FoundTarget, { reader, massSto
   return false;
 }
 
-function demandRevocation(
+export function demandRevocation(
   caller: Caller,
   { kind }: StopTarget,
   { resource, facts }: FoundTarget,

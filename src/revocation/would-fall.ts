@@ -1,0 +1,79 @@
+import { usableTokens } from '../attest/token-store.ts';
+import type { Caller } from '../base/access.ts';
+import { parseCause } from '../ca/revocation-cause.ts';
+import { formatSerial } from '../ca/serial.ts';
+import { readAgent } from '../registry/agent-store.ts';
+import { coveredAgents, coveredInstances } from '../registry/covered.ts';
+import { coveredCertificates } from './hold-certificates.ts';
+import type { CordParts } from './parts.ts';
+import { demandQuarantine, parseEvidence, type StopRequest } from './quarantine.ts';
+import { demandRevocation } from './stop.ts';
+import { type FoundTarget, findTarget } from './stop-target.ts';
+
+/** What a stop would reach at this moment, by name, each in order. Of an authority: it alone; its leaves are not listed. */
+export interface Falls {
+  /** Agents and services, by name. */
+  readonly agents: readonly string[];
+  /** Instances, by id. */
+  readonly instances: readonly string[];
+  /** Unexpired certificates, by serial number in hex. */
+  readonly certificates: readonly string[];
+  /** Join tokens that let somebody in and would not any more, by id. */
+  readonly tokens: readonly string[];
+  /** Beyond what one person stops for ever alone. */
+  readonly needsSecond: boolean;
+}
+
+/** What a stop or quarantine would do, with nothing done. Throws as they do. */
+export async function wouldFall(
+  caller: Caller,
+  request: StopRequest & { readonly mode: 'quarantine' | 'revocation' },
+  parts: CordParts,
+): Promise<Falls> {
+  const cause = parseCause(request);
+  parseEvidence(request.evidence);
+  await parts.refresh();
+  const { target, mode } = request;
+  const found = await findTarget(caller, target, cause, parts);
+  const asks = mode === 'quarantine' || target.kind === 'authority' ? demandQuarantine : demandRevocation;
+  asks(caller, target, found, cause, parts);
+  return fallsOf(caller, found, mode, parts);
+}
+
+async function fallsOf(
+  caller: Caller,
+  { hold, certificate }: FoundTarget,
+  mode: 'quarantine' | 'revocation',
+  parts: CordParts,
+): Promise<Falls> {
+  const { reader, clock, massStop } = parts;
+  const [agents, instances, certificates, tokens]: [string[], string[], string[], Set<string>] = [
+    [],
+    [],
+    [],
+    new Set(),
+  ];
+  for await (const names of coveredAgents(reader, hold)) {
+    for (const name of names) {
+      if ((await readAgent(reader, name))?.status !== 'retired') agents.push(name);
+    }
+    for (const id of await usableTokens(reader, { agents: names }, clock.now())) tokens.add(id);
+  }
+  for await (const page of coveredInstances(reader, hold)) {
+    const ids = page.filter(({ stopped }) => !stopped).map(({ id }) => id);
+    instances.push(...ids);
+    for (const id of await usableTokens(reader, { parents: ids }, clock.now())) tokens.add(id);
+  }
+  if (hold.kind !== 'certificate' || certificate?.revoked === undefined) {
+    for await (const rows of coveredCertificates(hold, parts)) {
+      certificates.push(...rows.map(({ serial }) => formatSerial(serial)));
+    }
+  }
+  return {
+    agents: agents.sort(),
+    instances: instances.sort(),
+    certificates: certificates.sort(),
+    tokens: [...tokens].sort(),
+    needsSecond: mode === 'revocation' && caller.kind !== 'system' && instances.length > massStop,
+  };
+}
