@@ -22,7 +22,10 @@ export function refusal(request: AccessRequest, verdict: Refused): WritError {
   }
   const { count, group } = needsApproval;
   return new WritError('needs_approval', `${request.action} needs ${count} of ${group} to agree.`, {
-    remedy: 'An administrator can run the command on the server’s machine, with the passphrase.',
+    remedy:
+      'Ask for it: send the same request with Writ-Request-Approval: reason=… (command line: --request-approval ' +
+      'REASON). Or run the command on the server’s machine, with the passphrase.',
     reasons,
+    approval: { needed: count, group },
   });
 }

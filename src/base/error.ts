@@ -53,6 +53,16 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+/** The consent that something waits for. */
+export interface WantedApproval {
+  /** So many people of this group. */
+  readonly needed: number;
+  readonly group: string;
+  /** Of the request for it, and until when it stands (RFC 3339). */
+  readonly id?: string;
+  readonly expires_at?: string;
+}
+
 /** What an error can say beyond its message, all of it fit for the caller's eyes. */
 export interface ErrorDetail {
   /** Where: a JSON pointer, flag, header or byte offset, e.g. `/csr`, `--trust-domain`, `offset 17`. */
@@ -61,6 +71,8 @@ export interface ErrorDetail {
   readonly remedy?: string;
   /** For `denied` and `needs_approval`: which rules said so. */
   readonly reasons?: readonly string[];
+  /** For `needs_approval`: whose consent, and the request for it where there is one. */
+  readonly approval?: WantedApproval;
   readonly cause?: unknown;
 }
 
@@ -74,6 +86,7 @@ export class WritError extends Error {
   readonly field: string | undefined;
   readonly remedy: string | undefined;
   readonly reasons: readonly string[];
+  readonly approval: WantedApproval | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
@@ -81,6 +94,7 @@ export class WritError extends Error {
     this.field = detail.field;
     this.remedy = detail.remedy;
     this.reasons = detail.reasons ?? [];
+    this.approval = detail.approval;
   }
 }
 

@@ -6,6 +6,7 @@ import { type AnswerReader, type Idempotency, idempotencyOf, parseIdempotencyKey
 import { DEFAULT_BODY_LIMIT, type Exchange, type Method, type Reply, type Route } from '../http/route.ts';
 import { parseJsonObject } from '../wire/json.ts';
 import { parse, type Schema } from '../wire/schema.ts';
+import { type AskApproval, type Binding, bindingOf } from './bound-request.ts';
 
 /** What a handler gets: everything parsed, the caller authenticated, nothing authorised yet. */
 interface Input<P, Q, B> {
@@ -73,6 +74,8 @@ export interface OperationParts {
    * what is committed. Waits for nothing while the epoch stays.
    */
   readonly refresh: () => Promise<void>;
+  /** Absent: nothing can be asked for. */
+  readonly askApproval?: AskApproval;
 }
 
 /** Makes the route that parses, calls the handler and writes the answer. */
@@ -92,14 +95,38 @@ export function routeOf(given: Operation, parts: OperationParts): Route {
         given.query === undefined ? noQuery(exchange.query) : parse(given.query, parseQuery(exchange.query), 'query');
       const body = writes ? parseBody(given, exchange) : NOTHING;
       const idempotency = writes ? keyOf(given, exchange, body, parts) : undefined;
-      const input = { caller: exchange.caller, params, query, body, idempotency };
+      const binding = writes
+        ? bindingOf(
+            exchange,
+            { method, path, params, query, body },
+            {
+              repeated: async () => (await idempotency?.first()) !== undefined,
+              ask: parts.askApproval,
+            },
+          )
+        : undefined;
+      const caller = binding === undefined ? exchange.caller : { ...exchange.caller, bound: binding.bound };
+      const input = { caller, params, query, body, idempotency };
       if (given.action !== undefined) await parts.refresh();
-      return replyOf(given, await handleOnce(given, input));
+      return replyOf(given, await handleBound(given, input, binding));
     },
   };
 }
 
 const NOTHING: Nothing = {};
+
+async function handleBound(
+  given: Operation,
+  input: Input<unknown, unknown, unknown>,
+  binding: Binding | undefined,
+): Promise<unknown> {
+  if (binding === undefined) return handleOnce(given, input);
+  try {
+    return await handleOnce(given, input);
+  } catch (error) {
+    throw await binding.translate(error, input.caller);
+  }
+}
 
 /**
  * Runs the handler; once more when it was refused because an equal request under the same key was committed meanwhile.

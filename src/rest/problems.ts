@@ -78,6 +78,7 @@ function document(error: WritError, status: number, requestId: string): Problem 
     ...(error.field === undefined || error.field === '' ? {} : { field: error.field }),
     ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
     ...(error.reasons.length === 0 ? {} : { reasons: error.reasons }),
+    ...(error.approval === undefined ? {} : { approval: error.approval }),
     request_id: requestId,
   };
 }

@@ -1,4 +1,5 @@
 import { agent, agentPage, changeAgent, registerAgent } from './agent.ts';
+import { approval, approvalPage } from './approval.ts';
 import { authority, authorityList, rotateAuthority } from './authority.ts';
 import { stop } from './cause.ts';
 import {
@@ -11,9 +12,10 @@ import {
   renewCertificate,
   replaceCertificate,
 } from './certificate.ts';
+import { group, groupList } from './group.ts';
 import { instance, instancePage } from './instance.ts';
 import { ledgerEntry, ledgerPage } from './ledger.ts';
-import { operator, operatorList } from './operator.ts';
+import { addOperator, operator, operatorList } from './operator.ts';
 import { owningTeam, owningTeamPage } from './owner.ts';
 import { checkPolicies, policyFindings, policySet, publishPolicies } from './policy.ts';
 import { problem } from './problem.ts';
@@ -25,8 +27,11 @@ import { trust } from './trust.ts';
 
 /** The schemas of all bodies and answers by their names in the OpenAPI document. Names are stable. */
 export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
+  AddOperator: addOperator,
   Agent: agent,
   AgentPage: agentPage,
+  Approval: approval,
+  ApprovalPage: approvalPage,
   Authority: authority,
   AuthorityList: authorityList,
   Certificate: certificate,
@@ -37,6 +42,8 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   CreateToken: createToken,
   CreatedToken: createdToken,
   Enrol: enrol,
+  Group: group,
+  GroupList: groupList,
   Health: health,
   Instance: instance,
   InstancePage: instancePage,

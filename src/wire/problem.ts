@@ -1,6 +1,7 @@
 import * as z from 'zod';
-import { ERROR_CODES, type ErrorCode } from '../base/error.ts';
+import { ERROR_CODES, type ErrorCode, type WantedApproval } from '../base/error.ts';
 import { type Schema, schemaOf } from './schema.ts';
+import { id, name, time } from './text.ts';
 
 /** A problem document (RFC 9457): what every error is. */
 export interface Problem {
@@ -16,6 +17,8 @@ export interface Problem {
   readonly field?: string;
   readonly remedy?: string;
   readonly reasons?: readonly string[];
+  /** With `needs_approval`: whose consent, and the request for it where there is one. */
+  readonly approval?: WantedApproval;
   readonly request_id: string;
 }
 
@@ -29,6 +32,14 @@ export const problem: Schema<Problem> = schemaOf<Problem>()(
     field: z.string().max(1000).exactOptional(),
     remedy: z.string().max(4000).exactOptional(),
     reasons: z.array(z.string().max(4000)).max(100).exactOptional(),
+    approval: z
+      .strictObject({
+        needed: z.int().min(1).max(99),
+        group: name,
+        id: id.exactOptional(),
+        expires_at: time.exactOptional(),
+      })
+      .exactOptional(),
     request_id: z.string().max(100),
   }),
 );

@@ -2,7 +2,6 @@ import { createToken } from '../../attest/create.ts';
 import type { TokenParts } from '../../attest/flow.ts';
 import { attestJoinToken } from '../../attest/join-token.ts';
 import { revokeToken, showToken, showTokens } from '../../attest/manage.ts';
-import type { Caller } from '../../base/access.ts';
 import { demand } from '../../base/demand.ts';
 import { rootsOf } from '../../ca/authority.ts';
 import { rotateIssuing } from '../../ca/maintain.ts';
@@ -19,7 +18,7 @@ import type { RegistryParts } from '../../registry/flow.ts';
 import { createLookup } from '../../registry/lookup.ts';
 import { changeOwner, showOwners } from '../../registry/owners.ts';
 import { registerAgent } from '../../registry/register.ts';
-import { showAgent, showAgents, showInstance, showInstances, showOperators } from '../../registry/show.ts';
+import { showAgent, showAgents, showInstance, showInstances } from '../../registry/show.ts';
 import { changeAgent } from '../../registry/update.ts';
 import { certificateList, certificatesAt } from '../../report/certificates.ts';
 import type { ReportParts } from '../../report/parts.ts';
@@ -31,19 +30,19 @@ import { certificateReportOperations } from '../../rest/certificate-reports.ts';
 import { certificateOperations } from '../../rest/certificates.ts';
 import { instanceOperations } from '../../rest/instances.ts';
 import type { Operation } from '../../rest/operation.ts';
-import { operatorOperations } from '../../rest/operators.ts';
 import { ownerOperations } from '../../rest/owners.ts';
 import { policyOperations } from '../../rest/policy.ts';
 import { profileOperations } from '../../rest/profiles.ts';
 import { tokenOperations } from '../../rest/tokens.ts';
 import { trustOperations } from '../../rest/trust.ts';
-import { type Acting, actingFor } from '../../revocation/acting.ts';
 import type { RevocationParts } from '../../revocation/parts.ts';
 import { revokeCertificate } from '../../revocation/revoke.ts';
 import { stopAgent } from '../../revocation/stop-agent.ts';
 import { stopInstance } from '../../revocation/stop-instance.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
 import { isWithinSubtrees } from '../../x509/path/host-name.ts';
+import { approvalOperations } from './approval-operations.ts';
+import { forCaller } from './for-caller.ts';
 import { issuingLearned } from './issuing-learned.ts';
 import { PolicyChecker } from './policy-checker.ts';
 import type { ThreadParts } from './thread-parts.ts';
@@ -52,16 +51,6 @@ import type { ThreadParts } from './thread-parts.ts';
 export type ServerAddress = TokenParts['server'];
 
 const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
-
-/** Gives a flow's parts with what it asks and commits with for this caller, at whom the commit looks again. */
-function forCaller<P extends Acting>(
-  parts: P,
-  { certificates }: Pick<ThreadParts, 'certificates'>,
-  looksAt: { readonly policy: boolean },
-): (caller: Caller) => Promise<P> {
-  const { authorize, commit } = parts;
-  return async (caller) => ({ ...parts, ...(await actingFor(caller, { authorize, commit, certificates }, looksAt)) });
-}
 
 /** The operations that change and show what exists: each a thin line from a route to its flow. */
 export function registryOperations(parts: ThreadParts, server: ServerAddress): Operation[] {
@@ -106,7 +95,7 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
       list: (caller, page) => showOwners(caller, page, registry),
       change: async (caller, target, options) => changeOwner(caller, target, await changing(caller), options),
     }),
-    ...operatorOperations({ list: (caller) => showOperators(caller, registry) }),
+    ...approvalOperations(parts),
     ...tokenOperations({
       create: async (caller, input, options) => createToken(caller, input, await letting(caller), options),
       list: (caller, filter, page) => showTokens(caller, filter, page, tokens),

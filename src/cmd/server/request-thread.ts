@@ -113,7 +113,12 @@ async function serve(): Promise<void> {
       ...ledgerOperations(built),
       ...serverStatus(built, metrics),
     ];
-    const tables = routeTables(operations, VERSION, { answers: database, clock, refresh: built.issuance.refresh });
+    const tables = routeTables(operations, VERSION, {
+      answers: database,
+      clock,
+      refresh: built.issuance.refresh,
+      askApproval: askApproval(built),
+    });
     const common = { limits: limitsOf(config), clock, problem: problemReplies(log), observe: requestObserver(metrics) };
     const identify = identifyClients({
       trustDomain: hierarchy.trustDomain,

@@ -18,8 +18,8 @@ import type { Keyring } from '../../keys/keyring.ts';
 import type { EpochCell } from '../../ledger/epoch.ts';
 import { createGuard } from '../../policy/guard.ts';
 import { Policy } from '../../policy/policy.ts';
-import { guardLimits } from './installation-limits.ts';
 import { readGroupsOfOperators } from '../../registry/group.ts';
+import { guardLimits } from './installation-limits.ts';
 
 /** What one thread (or an administrator's command) is given to work with. */
 export interface ThreadMeans {
@@ -31,6 +31,8 @@ export interface ThreadMeans {
   readonly names: readonly string[];
   /** Where relying parties find what the plain listener serves: `http://ca.example.com:8480`. */
   readonly statusUrl: string;
+  /** URLs that are told of approvals. Absent: none. */
+  readonly webhooks?: readonly string[];
   readonly epoch: EpochCell;
   readonly clock: Clock;
   readonly random: Random;
@@ -98,12 +100,12 @@ function behindPassphrase(cause: unknown): WritError {
  */
 function recordRefused(refusals: RefusalLog): NonNullable<ConstructorParameters<typeof Policy>[0]['refused']> {
   return ({ caller, action, resource }, { rules, needsApproval }) => {
+    // It rests on an approval, or becomes a request for one: that has entries of its own.
+    if (needsApproval !== undefined && caller.bound !== undefined) return;
     if (action === 'instance.enrol' || action.startsWith('certificate.') || action.endsWith('.read')) return;
     void refusals.record({
       type: 'access.refused',
       by: identityOf(caller),
-    // It rests on an approval, or becomes a request for one: that has entries of its own.
-    if (needsApproval !== undefined && caller.bound !== undefined) return;
       code: needsApproval === undefined ? 'denied' : 'needs_approval',
       subjects: [],
       body: { action, resource: `${resource.type}:${resource.id}`, rules },

@@ -41,6 +41,7 @@ import { changeAgent } from '../../registry/update.ts';
 import { certificateList, certificatesAt } from '../../report/certificates.ts';
 import { showCertificate } from '../../report/show.ts';
 import { trace } from '../../report/trace.ts';
+import { removeOperator } from '../../revocation/remove-operator.ts';
 import { revokeCertificate } from '../../revocation/revoke.ts';
 import { stopAgent } from '../../revocation/stop-agent.ts';
 import { stopInstance } from '../../revocation/stop-instance.ts';
@@ -153,7 +154,15 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
       list: (caller, page) => showOwners(caller, page, registry),
       change: (caller, target, how) => changeOwner(caller, target, registry, how),
     }),
-    ...operatorOperations({ list: (caller) => showOperators(caller, registry) }),
+    ...operatorOperations({
+      list: (caller) => showOperators(caller, registry),
+      // With an approval: `test/journeys/approvals.test.ts`.
+      async add(caller, { name }) {
+        demand(issuance.authorize, { caller, action: 'operator.add', resource: { type: 'Operator', id: name } });
+        throw new WritError('unavailable', 'Not wired here.');
+      },
+      remove: (caller, target, how) => removeOperator(caller, target, issuance, how),
+    }),
     ...tokenOperations({
       create: (caller, input, how) => createToken(caller, input, tokenParts, how),
       list: (caller, filter, page) => showTokens(caller, filter, page, tokenParts),

@@ -1,7 +1,9 @@
 import { agentOperations } from '../agents.ts';
+import { approvalOperations } from '../approvals.ts';
 import { authorityOperations } from '../authorities.ts';
 import { certificateReportOperations } from '../certificate-reports.ts';
 import { certificateOperations } from '../certificates.ts';
+import { groupOperations } from '../groups.ts';
 import { instanceOperations } from '../instances.ts';
 import { ledgerDocumentOperations } from '../ledger-documents.ts';
 import { ledgerEntryOperations } from '../ledger-entries.ts';
@@ -10,6 +12,7 @@ import { operatorOperations } from '../operators.ts';
 import { ownerOperations } from '../owners.ts';
 import { policyOperations } from '../policy.ts';
 import { profileOperations } from '../profiles.ts';
+import { signalOperations } from '../signals.ts';
 import { statusOperations } from '../status.ts';
 import { tokenOperations } from '../tokens.ts';
 import { trustOperations } from '../trust.ts';
@@ -29,10 +32,13 @@ export function idleOperations(): Operation[] {
     ...agentOperations(nothing),
     ...instanceOperations(nothing),
     ...ownerOperations(nothing),
+    ...groupOperations(nothing),
+    ...approvalOperations(nothing),
     ...operatorOperations(nothing),
     ...tokenOperations(nothing),
     ...authorityOperations(nothing),
     ...profileOperations(nothing),
+    ...signalOperations(nothing),
     ...policyOperations(nothing),
     ...ledgerEntryOperations(nothing),
     ...ledgerDocumentOperations(nothing),

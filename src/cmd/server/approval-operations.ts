@@ -1,0 +1,71 @@
+import type { Approval } from '../../approval/approval.ts';
+import { decideApproval } from '../../approval/decide.ts';
+import { withdrawApproval } from '../../approval/end.ts';
+import type { ApprovalParts } from '../../approval/parts.ts';
+import { requestApproval } from '../../approval/request.ts';
+import { showApproval, showApprovals } from '../../approval/show.ts';
+import type { Caller } from '../../base/access.ts';
+import { demand } from '../../base/demand.ts';
+import { addOperatorOf } from '../../issuance/add-operator.ts';
+import { changeGroup, showGroups } from '../../registry/group.ts';
+import { personOf } from '../../registry/person.ts';
+import { showOperators } from '../../registry/show.ts';
+import { approvalOperations as approvalRoutes } from '../../rest/approvals.ts';
+import type { AskApproval } from '../../rest/bound-request.ts';
+import { groupOperations } from '../../rest/groups.ts';
+import type { Operation } from '../../rest/operation.ts';
+import { operatorOperations } from '../../rest/operators.ts';
+import { removeOperator } from '../../revocation/remove-operator.ts';
+import { parseName } from '../../spiffe-id/name.ts';
+import { forCaller } from './for-caller.ts';
+import type { ThreadParts } from './thread-parts.ts';
+
+/** Consent, the groups whose people give it, and the operators that they are. */
+export function approvalOperations(parts: ThreadParts): Operation[] {
+  const { reader, clock, certificates, policy } = parts;
+  const { authorize } = policy;
+  const approvals = approvalParts(parts);
+  const acting = forCaller(approvals, parts, { policy: true });
+  const removing = { reader, clock, certificates, commit: parts.commit, authorize, refresh: () => policy.fresh() };
+  return [
+    ...approvalRoutes({
+      list: (caller, filter, page) => showApprovals(caller, filter, page, approvals),
+      show: (caller, id) => showApproval(caller, id, approvals),
+      decide: async (caller, target): Promise<Approval> => decideApproval(caller, target, await acting(caller)),
+      withdraw: async (caller, id) => withdrawApproval(caller, id, await acting(caller)),
+    }),
+    ...groupOperations({
+      list: (caller) => showGroups(caller, { reader, authorize }),
+      change: async (caller, change, options) => changeGroup(caller, change, await acting(caller), options),
+    }),
+    ...operatorOperations({
+      list: (caller) => showOperators(caller, { reader, authorize, clock }),
+      async add(caller, { name, csr, person, email }, { idempotency }) {
+        const { authorize: ask, commit } = await acting(caller);
+        const operator = parseName(name, '/name');
+        demand(ask, { caller, action: 'operator.add', resource: { type: 'Operator', id: operator } });
+        // Whoever may add an operator certifies them: policy was asked about the one act that both are.
+        const issuer: Caller = { kind: 'system', id: caller.id };
+        // A repeat finds the person that it brought about, and gets its answer.
+        const repeated = (await idempotency?.first()) !== undefined;
+        const whose = repeated ? { id: operator, known: true } : await personOf(reader, operator, { person, email });
+        return addOperatorOf(issuer, { operator, csr, person: whose, idempotency }, { ...parts.issuance, commit });
+      },
+      remove: async (caller, target, options) =>
+        removeOperator(caller, target, await forCaller(removing, parts, { policy: true })(caller), options),
+    }),
+  ];
+}
+
+/** Opens requests for approval, for every route. */
+export function askApproval(parts: ThreadParts): AskApproval {
+  const acting = forCaller(approvalParts(parts), parts, { policy: true });
+  return async (caller, wanted) => {
+    const { bound: _, ...alone } = caller;
+    return requestApproval(alone, wanted, await acting(alone));
+  };
+}
+
+function approvalParts({ reader, commit, clock, random, policy, webhooks = [] }: ThreadParts): ApprovalParts {
+  return { reader, commit, clock, random, authorize: policy.authorize, webhooks };
+}
