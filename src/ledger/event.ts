@@ -33,7 +33,6 @@ const EVENT_TYPES = {
   'certificate.replaced': 'An authorised person had a certificate replaced. Holds the DER.',
   'certificate.revoked': 'A certificate was revoked, for ever, with reason and cause.',
   'revocation.effective': 'How fast a stop took effect at the enforcement points that were connected here.',
-  'revocation.effective': 'How fast a stop took effect at the enforcement points that were connected here.',
   'certificate.refused': 'A request for a certificate was refused by guard or policy.',
   'key.reuse_refused': 'A key that is in use for another instance was refused.',
   // the cord

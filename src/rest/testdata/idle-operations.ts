@@ -12,7 +12,6 @@ import { operatorOperations } from '../operators.ts';
 import { ownerOperations } from '../owners.ts';
 import { policyOperations } from '../policy.ts';
 import { profileOperations } from '../profiles.ts';
-import { signalOperations } from '../signals.ts';
 import { statusOperations } from '../status.ts';
 import { tokenOperations } from '../tokens.ts';
 import { trustOperations } from '../trust.ts';
@@ -38,7 +37,6 @@ export function idleOperations(): Operation[] {
     ...tokenOperations(nothing),
     ...authorityOperations(nothing),
     ...profileOperations(nothing),
-    ...signalOperations(nothing),
     ...policyOperations(nothing),
     ...ledgerEntryOperations(nothing),
     ...ledgerDocumentOperations(nothing),
