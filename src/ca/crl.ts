@@ -1,7 +1,14 @@
 import { WritError } from '../base/error.ts';
 import { encodeTbsCertList, type RevokedCertificate } from '../x509/crl.ts';
+import type { Extension } from '../x509/extension.ts';
 import { AUTHORITY_KEY_IDENTIFIER, encodeAuthorityKeyIdentifier } from '../x509/extensions/authority-key-identifier.ts';
-import { CRL_NUMBER, encodeCrlNumber } from '../x509/extensions/crl-number.ts';
+import { encodeCrlDistributionPoints } from '../x509/extensions/crl-distribution-points.ts';
+import { CRL_NUMBER, DELTA_CRL_INDICATOR, encodeCrlNumber } from '../x509/extensions/crl-number.ts';
+import { FRESHEST_CRL } from '../x509/extensions/freshest-crl.ts';
+import {
+  encodeIssuingDistributionPoint,
+  ISSUING_DISTRIBUTION_POINT,
+} from '../x509/extensions/issuing-distribution-point.ts';
 import { assembleSigned } from '../x509/signed.ts';
 import { Issuer } from './issuer.ts';
 import { BACKDATING, wholeSecond } from './prepare.ts';
@@ -11,10 +18,21 @@ export interface CrlRequest {
   readonly number: number;
   /** Seconds for which the list is good. */
   readonly lifetime: number;
-  /** What this issuer signed and is revoked, expired ones not needed. */
-  readonly revoked: Iterable<RevokedCertificate>;
+  /** What this issuer signed and is revoked; entries, or their encodings one after the other. */
+  readonly revoked: Iterable<RevokedCertificate> | Uint8Array;
+  /** Absent: the list is about everything that the issuer signed. */
+  readonly shard?: ShardScope;
   /** Milliseconds. */
   readonly now: number;
+}
+
+/** What makes a list one of a shard: the URL that its certificates name, and nothing of it is about any other. */
+export interface ShardScope {
+  readonly url: string;
+  /** In a complete list: where its delta lies. */
+  readonly deltaUrl?: string;
+  /** Makes it a delta: the number of the complete list that it adds to. */
+  readonly base?: number;
 }
 
 export interface SignedCrl {
@@ -31,7 +49,7 @@ export interface SignedCrl {
  * validator would take its list.
  */
 export async function signCrl(issuer: Issuer, request: CrlRequest): Promise<SignedCrl> {
-  const { number, lifetime, revoked, now } = request;
+  const { number, lifetime, revoked, shard, now } = request;
   if (now > issuer.notAfter) {
     throw new WritError('expired', 'The authority whose list was to be signed has expired.');
   }
@@ -50,11 +68,26 @@ export async function signCrl(issuer: Issuer, request: CrlRequest): Promise<Sign
         value: encodeAuthorityKeyIdentifier(issuer.keyIdentifier),
       },
       { oid: CRL_NUMBER, critical: false, value: encodeCrlNumber(number) },
+      ...(shard === undefined ? [] : shardExtensions(shard)),
     ],
   });
   const [signature] = await Issuer.signerOf(issuer).sign([tbs]);
   if (signature === undefined) throw new WritError('signer_failed', 'The signer gave no signature.');
   return { der: assembleSigned(tbs, issuer.algorithm, signature), number, thisUpdate, nextUpdate };
+}
+
+/** RFC 5280 §5.2.4 to §5.2.6: a delta has the scope of its base, and only the base says where the delta is. */
+function shardExtensions({ url, deltaUrl, base }: ShardScope): Extension[] {
+  const point = { name: { fullName: [{ kind: 'uri', value: url }] } } as const;
+  const extensions: Extension[] = [
+    { oid: ISSUING_DISTRIBUTION_POINT, critical: true, value: encodeIssuingDistributionPoint(point) },
+  ];
+  if (base !== undefined) extensions.push({ oid: DELTA_CRL_INDICATOR, critical: true, value: encodeCrlNumber(base) });
+  else if (deltaUrl !== undefined) {
+    const value = encodeCrlDistributionPoints([{ kind: 'uri', value: deltaUrl }]);
+    extensions.push({ oid: FRESHEST_CRL, critical: false, value });
+  }
+  return extensions;
 }
 
 /**

@@ -18,6 +18,8 @@ export interface Lifetimes {
   readonly overlap: number;
   readonly rootCrl: number;
   readonly intermediateCrl: number;
+  /** Lists about leaves; signed again at the half of it, and whenever something is revoked. */
+  readonly leafCrl: number;
 }
 
 export const LIFETIMES: Lifetimes = {
@@ -30,6 +32,7 @@ export const LIFETIMES: Lifetimes = {
   overlap: 300,
   rootCrl: 365 * DAY,
   intermediateCrl: 30 * DAY,
+  leafCrl: DAY,
 };
 
 /** The life of a new issuing authority. */

@@ -114,3 +114,25 @@ export async function heldOf(
   );
   return new Set(rows.map((row) => Buffer.from(row['serial'] as Uint8Array).toString('hex')));
 }
+
+/** Milliseconds after its expiry, within which a certificate has been on a list that was signed after that. */
+const LEFT_AFTER = 7 * 24 * 3600 * 1000;
+
+/**
+ * Pushes that at most `limit` rows go whose certificates have left all lists; refused where there are none. The newest
+ * change stays: numbers would be given out again.
+ */
+export function pushRevokedPurge(batch: Batch, now: number, limit: number): void {
+  const left = 'FROM revoked WHERE expires_at < ? AND sequence < (SELECT MAX(sequence) FROM revoked)';
+  batch.checks.push({
+    sql: `SELECT 1 ${left}`,
+    params: [now - LEFT_AFTER],
+    want: 'present',
+    refusal: 'not_found',
+    reason: 'Nothing has left the lists.',
+  });
+  batch.writes.push({
+    sql: `DELETE FROM revoked WHERE serial IN (SELECT serial ${left} LIMIT ${limit})`,
+    params: [now - LEFT_AFTER],
+  });
+}

@@ -27,3 +27,24 @@ export async function readShard(reader: Reader, id: string): Promise<Shard | und
   if (row === undefined) return undefined;
   return { id, issuer: row['issuer'] as string, createdAt: row['created_at'] as number };
 }
+
+/**
+ * Pushes that shards whose authority has expired go with their lists, at most `limit` of them; refused where there are
+ * none. No certificate of theirs is valid any more.
+ */
+export function pushShardPurge(batch: Batch, now: number, limit: number): void {
+  const over =
+    'SELECT s.id FROM crl_shard s WHERE s.issuer IN (SELECT id FROM authority WHERE not_after < ?) ' + `LIMIT ${limit}`;
+  batch.checks.push({
+    sql: 'SELECT 1 FROM crl_shard s WHERE s.issuer IN (SELECT id FROM authority WHERE not_after < ?)',
+    params: [now],
+    want: 'present',
+    refusal: 'not_found',
+    reason: 'No shard is past its time.',
+  });
+  batch.writes.push(
+    { sql: 'DELETE FROM crl_list WHERE id IN (SELECT id FROM authority WHERE not_after < ?)', params: [now] },
+    { sql: `DELETE FROM crl_list WHERE id IN (${over})`, params: [now] },
+    { sql: `DELETE FROM crl_shard WHERE id IN (${over})`, params: [now] },
+  );
+}

@@ -107,7 +107,8 @@ export interface CrlFields {
   /** Milliseconds since the Unix epoch, whole seconds. */
   readonly thisUpdate: number;
   readonly nextUpdate: number;
-  readonly revoked: Iterable<RevokedCertificate>;
+  /** Entries, or the encodings of some (`encodeCrlEntry`) one after the other. */
+  readonly revoked: Iterable<RevokedCertificate> | Uint8Array;
   /** AuthorityKeyIdentifier and CRLNumber are a must (RFC 5280 §5.2). */
   readonly extensions: readonly Extension[];
 }
@@ -123,20 +124,28 @@ export interface RevokedCertificate {
 
 /** Encodes a TBSCertList, version 2. `assembleSigned` makes the list of it. */
 export function encodeTbsCertList(fields: CrlFields): Uint8Array {
-  const entries: Uint8Array[] = [];
-  for (const revoked of fields.revoked) entries.push(encodeEntry(revoked));
+  const entries = encodeEntries(fields.revoked);
   return sequence(
     integer(1),
     encodeSignatureAlgorithm(fields.algorithm),
     fields.issuer,
     encodeTime(fields.thisUpdate),
     encodeTime(fields.nextUpdate),
-    ...(entries.length === 0 ? [] : [encodeList(SEQUENCE, entries)]),
+    ...(entries === undefined ? [] : [entries]),
     encode(contextConstructed(0), encodeExtensions(fields.extensions)),
   );
 }
 
-function encodeEntry({ serial, revokedAt, reason }: RevokedCertificate): Uint8Array {
+/** Undefined when there are none: the list is left out then. */
+function encodeEntries(revoked: CrlFields['revoked']): Uint8Array | undefined {
+  if (revoked instanceof Uint8Array) return revoked.length === 0 ? undefined : encode(SEQUENCE, revoked);
+  const entries: Uint8Array[] = [];
+  for (const one of revoked) entries.push(encodeCrlEntry(one));
+  return entries.length === 0 ? undefined : encodeList(SEQUENCE, entries);
+}
+
+/** One entry of a list. */
+export function encodeCrlEntry({ serial, revokedAt, reason }: RevokedCertificate): Uint8Array {
   const fields = [unsignedInteger(serial), encodeTime(revokedAt)];
   if (reason !== undefined && reason !== 'unspecified') {
     const extension = { oid: REASON_CODE, critical: false, value: encodeReasonCode(reason) };

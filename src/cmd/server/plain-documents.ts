@@ -1,20 +1,37 @@
-import type { Clock } from '../../base/clock.ts';
-import type { Reader } from '../../db/database.ts';
-import type { AuthorityDocuments } from '../../rest/plain.ts';
+import { ServedLists } from '../../ca/served-lists.ts';
+import type { AuthorityDocuments, ListDocument } from '../../rest/plain.ts';
+import { listParts } from './list-upkeep.ts';
+import type { ThreadParts } from './thread-parts.ts';
 
-/** Certificates and revocation lists of authorities, as the plain listener serves them. */
-export function authorityDocuments(reader: Reader, clock: Clock): AuthorityDocuments {
+/** Seconds that others may keep a list that can be signed anew at any time, and one that is signed once a month. */
+const SOON = 60;
+const SELDOM = 3600;
+
+/** Certificates of authorities and revocation lists, as the plain listener serves them. */
+export function authorityDocuments(parts: ThreadParts): AuthorityDocuments {
+  const { reader, clock } = parts;
+  const lists = new ServedLists(listParts(parts));
   return {
     async certificate(authority) {
       const row = await reader.get('SELECT certificate FROM authority WHERE id = ?', [authority]);
       return row?.['certificate'] as Uint8Array | undefined;
     },
     async crl(authority) {
-      const row = await reader.get('SELECT crl, next_update FROM authority_crl WHERE authority = ?', [authority]);
-      return row === undefined
-        ? undefined
-        : { der: row['crl'] as Uint8Array, nextUpdate: row['next_update'] as number };
+      const row = await reader.get('SELECT crl, number, next_update FROM authority_crl WHERE authority = ?', [
+        authority,
+      ]);
+      if (row === undefined) return documentOf(await lists.authority(authority), 'crl');
+      const [number, nextUpdate] = [row['number'] as number, row['next_update'] as number];
+      return { der: row['crl'] as Uint8Array, number, nextUpdate, keep: SELDOM };
     },
+    shard: async (id) => documentOf(await lists.shard(id), 'crl'),
+    delta: async (id) => documentOf(await lists.shard(id), 'delta'),
     now: clock.now,
   };
+}
+
+function documentOf(list: Awaited<ReturnType<ServedLists['shard']>>, which: 'crl' | 'delta'): ListDocument | undefined {
+  const der = list?.[which];
+  if (list === undefined || der === undefined) return undefined;
+  return { der, number: list.number, nextUpdate: list.nextUpdate, keep: SOON };
 }

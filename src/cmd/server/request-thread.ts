@@ -131,7 +131,7 @@ async function serve(): Promise<void> {
       public: new HttpServer({ ...common, routes: tables.open, tls: withoutClients(identity) }),
       plain: new HttpServer({
         ...common,
-        routes: [...plainRoutes(authorityDocuments(database, clock)), ...ocspRoutes(ocspAnswers(built), clock)],
+        routes: [...plainRoutes(authorityDocuments(built)), ...ocspRoutes(ocspAnswers(built), clock)],
       }),
     };
   }

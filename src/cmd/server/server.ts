@@ -13,6 +13,7 @@ import { type Config, hostAndPort, splitAddress } from '../config.ts';
 import type { LedgerKeyPair } from '../ledger-keys.ts';
 import { settlePlain, statusUrlOf } from '../status-url.ts';
 import type { FollowedKeyring } from './followed-keyring.ts';
+import { startListUpkeep } from './list-upkeep.ts';
 import { METRICS } from './metrics.ts';
 import { requireFree } from './port-probe.ts';
 import { requireIssuer } from './require-issuer.ts';
@@ -112,6 +113,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
     listening = taken(config.listen, thread.ports);
   }
 
+  const endLists = startListUpkeep(own, log);
   const endUpkeep = startUpkeep({
     ...parts,
     log,
@@ -132,6 +134,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
   return {
     listening,
     async stop() {
+      endLists();
       endUpkeep();
       for (const thread of threads) thread.tell({ kind: 'stop', graceMs: GRACE_MS });
       await Promise.all(threads.map(({ ended }) => ended));

@@ -2,6 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { pushTokenPurge } from '../../attest/token-store.ts';
 import type { Clock } from '../../base/clock.ts';
 import { newId } from '../../base/id.ts';
+import { pushRevokedPurge } from '../../ca/revoked.ts';
+import { pushShardPurge } from '../../ca/shard.ts';
 import { type Batch, type CommitBatch, newBatch } from '../../db/batch.ts';
 import type { Reader } from '../../db/database.ts';
 import { hasExpiredAnswers, purgeExpiredAnswers } from '../../http/idempotency.ts';
@@ -25,7 +27,7 @@ const DAY_MS = 86_400_000;
 /** The longest life of a join token. */
 const TOKEN_MS = 30 * DAY_MS;
 
-/** Takes out what is past its time and lies in tables that are not partitioned: keys, first answers, join tokens. */
+/** Takes out what is past its time and lies in tables that are not partitioned: lists, keys, first answers, join tokens. */
 export async function sweep({ reader, commit, clock, retentionDays }: SweepParts): Promise<void> {
   const tokensBefore = clock.now() - retentionDays * DAY_MS - TOKEN_MS;
   const step = async (fill: (batch: Batch) => void): Promise<boolean> => {
@@ -34,6 +36,8 @@ export async function sweep({ reader, commit, clock, retentionDays }: SweepParts
     return (await commit(batch)).committed;
   };
   const kinds: readonly (() => Promise<boolean>)[] = [
+    () => step((batch) => pushRevokedPurge(batch, clock.now(), STEP)),
+    () => step((batch) => pushShardPurge(batch, clock.now(), STEP)),
     () => step((batch) => pushKeyPurge(batch, clock.now(), STEP)),
     async () =>
       (await hasExpiredAnswers(reader, clock.now())) &&
