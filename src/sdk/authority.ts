@@ -8,6 +8,7 @@ import { type Credential, csrFor, newKey, pemOf } from './credential.ts';
 import type { Authority } from './identity.ts';
 import { spiffeIdOf } from './peer.ts';
 import { fetchPinnedRoot } from './pinned-root.ts';
+import { nextRoots } from './roots.ts';
 import { checkUnknownWritServer, checkWritServer } from './writ-server.ts';
 
 /** What the server answers to an enrolment or a renewal (`docs/REST.md`). */
@@ -16,7 +17,7 @@ interface CertificateAnswer {
   readonly spiffe_id: string;
   readonly certificate: string;
   readonly chain: readonly string[];
-  /** The roots: with an enrolment, and with a renewal where there are several. */
+  /** The roots, with an enrolment and a renewal; beside them perhaps cross-certificates that vouch for new ones. */
   readonly bundle?: readonly string[];
   readonly not_before: string;
   readonly not_after: string;
@@ -49,7 +50,7 @@ export async function enrol(tokenText: string): Promise<{ credential: Credential
       body: { token: tokenText.trim(), csr: await csrFor(key) },
     });
     // The one that the token pins stays, whatever the answer says.
-    const credential = toCredential(answer, key, [...new Set([root, ...(rootsIn(answer) ?? [])])]);
+    const credential = toCredential(answer, key, [...new Set([root, ...rootsAfter([root], answer)])]);
     return { credential, home: { server, roots: credential.roots } };
   } finally {
     client.close();
@@ -68,8 +69,7 @@ export function openAuthority(home: Home, spiffeId: string): Authority {
         path: '/v1/certificates/renew',
         body: { csr: await csrFor(key) },
       });
-      // The list is whole: a root that is not in it any more is not trusted any more.
-      const next = toCredential(answer, key, rootsIn(answer) ?? current.roots);
+      const next = toCredential(answer, key, rootsAfter(current.roots, answer));
       if (next.spiffeId !== current.spiffeId) throw broken('for somebody else');
       return next;
     },
@@ -127,13 +127,10 @@ function toCredential(answer: CertificateAnswer, key: KeyObject, roots: readonly
   };
 }
 
-/** The roots of an answer; undefined where it names none. Throws when one of them is no certificate. */
-function rootsIn({ bundle }: CertificateAnswer): readonly string[] | undefined {
-  if (bundle === undefined || bundle.length === 0) return undefined;
-  for (const root of bundle) {
-    if (!isCertificate(root)) throw broken('and roots that are none');
-  }
-  return bundle;
+/** The roots after an answer. Throws when what it names is no certificate. */
+function rootsAfter(held: readonly string[], { bundle = [], chain }: CertificateAnswer): readonly string[] {
+  if (!bundle.every(isCertificate)) throw broken('and roots that are none');
+  return nextRoots(held, { offered: bundle, others: chain }, Date.now());
 }
 
 function isCertificate(pem: string): boolean {

@@ -80,7 +80,7 @@ export interface IssuedCertificate {
   readonly certificate: string;
   /** What is sent after the certificate: issuing authority first, without the root. */
   readonly chain: readonly string[];
-  /** The roots. With an enrolment, and with a renewal where there are several, so that nothing else needs to be fetched. */
+  /** The roots, all of them. With an enrolment and a renewal, so that nothing else needs to be fetched. */
   readonly bundle?: readonly string[];
   readonly not_before: string;
   readonly not_after: string;

@@ -28,6 +28,10 @@ interface Made {
 export interface TestAuthority extends Made {
   /** An authority below this one. */
   authority(name: string): TestAuthority;
+  /** A certificate of another authority's name and key, by this one. */
+  cross(other: Pick<TestAuthority, 'key' | 'subject'>, options?: { readonly pathLength?: number }): Made;
+  /** DER. */
+  readonly subject: Uint8Array;
   /** A leaf with one URI and perhaps DNS names and loopback; good from an hour ago for `lifetime` ms from now. */
   leaf(options: LeafOptions): Made;
 }
@@ -50,21 +54,32 @@ export function testAuthority(name = 'Test Root'): TestAuthority {
   return makeAuthority(name, undefined);
 }
 
-function makeAuthority(name: string, above: { key: KeyObject; name: string } | undefined): TestAuthority {
-  const key = newKey('p256');
-  const issuer = above ?? { key, name };
-  const made = certify(issuer, key, encodeName([['CN', name]]), HOUR * 24, [
-    { oid: BASIC_CONSTRAINTS, critical: true, value: encodeBasicConstraints({ ca: true }) },
-    { oid: KEY_USAGE, critical: true, value: encodeKeyUsage(['keyCertSign', 'cRLSign']) },
-  ]);
+function makeAuthority(name: string, above: Issuer | undefined): TestAuthority {
+  const self = { key: newKey('p256'), subject: encodeName([['CN', name]]) };
   return {
-    ...made,
-    authority: (below) => makeAuthority(below, { key, name }),
-    leaf: (options) => makeLeaf({ key, name }, options),
+    ...certifyAuthority(above ?? self, self),
+    subject: self.subject,
+    authority: (below) => makeAuthority(below, self),
+    cross: (other, options) => certifyAuthority(self, other, options),
+    leaf: (options) => makeLeaf(self, options),
   };
 }
 
-function makeLeaf(issuer: { key: KeyObject; name: string }, options: LeafOptions): Made {
+interface Issuer {
+  readonly key: KeyObject;
+  /** DER. */
+  readonly subject: Uint8Array;
+}
+
+/** A certificate of an authority, by itself or by another. */
+export function certifyAuthority(issuer: Issuer, { key, subject }: Issuer, options: { readonly pathLength?: number } = {}): Made {
+  return certify(issuer, key, subject, HOUR * 24, [
+    { oid: BASIC_CONSTRAINTS, critical: true, value: encodeBasicConstraints({ ca: true, ...options }) },
+    { oid: KEY_USAGE, critical: true, value: encodeKeyUsage(['keyCertSign', 'cRLSign']) },
+  ]);
+}
+
+function makeLeaf(issuer: Issuer, options: LeafOptions): Made {
   const names = [
     { kind: 'uri', value: options.uri } as const,
     ...(options.dns ?? []).map((value) => ({ kind: 'dns', value }) as const),
@@ -83,7 +98,7 @@ function makeLeaf(issuer: { key: KeyObject; name: string }, options: LeafOptions
 }
 
 function certify(
-  issuer: { key: KeyObject; name: string },
+  issuer: Issuer,
   key: KeyObject,
   subject: Uint8Array,
   lifetime: number,
@@ -97,7 +112,7 @@ function certify(
   const tbs = encodeTbsCertificate({
     serial,
     algorithm,
-    issuer: encodeName([['CN', issuer.name]]),
+    issuer: issuer.subject,
     notBefore: now - 24 * HOUR,
     notAfter: now + lifetime,
     subject,
