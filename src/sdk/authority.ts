@@ -79,6 +79,7 @@ export function openAuthority(home: Home, spiffeId: string): Authority {
       await client.json({ method: 'POST', path: `/v1/instances/${instance}/stop`, body: { cause } });
     },
     close: () => client.close(),
+    server: home.server,
   };
 }
 

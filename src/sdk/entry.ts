@@ -6,3 +6,11 @@ export type { Credential } from './credential.ts';
 export type { Fetch } from './fetch.ts';
 export type { Identity, IdentityEvents } from './identity.ts';
 export { type PeerRule, peerOf, spiffeIdOf } from './peer.ts';
+export {
+  createVerifier,
+  type Decision,
+  type Refusal,
+  type Verifier,
+  type VerifierEvents,
+  type VerifierOptions,
+} from './verifier.ts';

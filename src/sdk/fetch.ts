@@ -1,5 +1,6 @@
 import { Agent, type AgentOptions, request } from 'node:https';
 import { Readable } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { WritError } from '../base/error.ts';
 import type { Credential } from './credential.ts';
 import type { PeerRule } from './peer.ts';
@@ -10,6 +11,8 @@ export type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>
 export interface FetchIdentity {
   readonly credential: Credential;
   clientOptions(options: { readonly allow?: PeerRule }): AgentOptions;
+  /** Told of each connection as it is opened. */
+  readonly opened?: (socket: TLSSocket) => void;
 }
 
 /** Statuses that carry no body (Fetch §2.2.3); `Response` refuses one for them. */
@@ -52,7 +55,17 @@ export function identityFetch(identity: FetchIdentity, rule: { readonly allow?: 
 
 function openAgent(identity: FetchIdentity, rule: { readonly allow?: PeerRule }): Agent {
   // A server of another make may hand out sessions, and a resumed one skips the check of who answers.
-  return new Agent({ ...identity.clientOptions(rule), keepAlive: true, maxCachedSessions: 0 });
+  const agent = new Agent({ ...identity.clientOptions(rule), keepAlive: true, maxCachedSessions: 0 });
+  const { opened } = identity;
+  if (opened !== undefined) {
+    const open = agent.createConnection.bind(agent);
+    agent.createConnection = (options, done) => {
+      const socket = open(options, done);
+      if (socket !== null && socket !== undefined) opened(socket as TLSSocket);
+      return socket;
+    };
+  }
+  return agent;
 }
 
 /** Lets calls under way end, and keeps no connection after. */

@@ -16,6 +16,8 @@ export interface Authority {
   /** Burns the instance that holds `current` and revokes its certificates. */
   stop(current: Credential, cause: string): Promise<void>;
   close(): void;
+  /** `https://host:port`, where there is one. */
+  readonly server?: string;
 }
 
 export interface IdentityEvents {
@@ -67,6 +69,11 @@ export class Identity extends EventEmitter<IdentityEvents> {
     this.spiffeId = credential.spiffeId;
     this.trustDomain = parseSpiffeId(credential.spiffeId).trustDomain;
     this.#schedule(firstTry(credential, this.#random));
+  }
+
+  /** Where its authority is, `https://host:port`; undefined where that is no server. */
+  get server(): string | undefined {
+    return this.#authority.server;
   }
 
   /** What is in use now. */
