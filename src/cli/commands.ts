@@ -8,6 +8,7 @@ import { instanceCommands } from './commands/instance.ts';
 import { ledgerCommands } from './commands/ledger.ts';
 import { ownerCommands } from './commands/owner.ts';
 import { runCommands } from './commands/run.ts';
+import { stopCommands } from './commands/stop.ts';
 import { tokenCommands } from './commands/token.ts';
 import { traceCommand } from './commands/trace.ts';
 import { asOperator, CONNECTION_FLAGS } from './connection.ts';
@@ -22,6 +23,7 @@ export function clientCommands(): readonly Command[] {
     ...tokenCommands(withApi, now),
     ...instanceCommands(withApi, now),
     ...certCommands(withApi, now),
+    ...stopCommands(withApi),
     traceCommand(withApi),
     ...runCommands(withApi),
     ...ledgerCommands(withApi),

@@ -58,9 +58,21 @@ export async function administer<T>(input: Input, log: Log, act: (opened: Admini
     const recorder = await openRecorder({ config, database, ledgerKeys, clock, random, log, epoch });
     try {
       const commit = recorder.commit.bind(recorder);
-      const { names } = config;
+      const { names, massStop } = config;
       const statusUrl = statusUrlOf({ ...config, listen: listenOf(config, directory) });
-      const means = { reader: database, commit, keyring, hierarchy, names, statusUrl, epoch, clock, random, log };
+      const means = {
+        reader: database,
+        commit,
+        keyring,
+        hierarchy,
+        names,
+        massStop,
+        statusUrl,
+        epoch,
+        clock,
+        random,
+        log,
+      };
       const parts = await threadParts(means);
       const before = epoch.current();
       try {

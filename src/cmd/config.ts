@@ -25,6 +25,8 @@ export interface Config {
   readonly requestThreads: number;
   /** Days that index rows stay past the expiry of what they describe. The ledger keeps everything. */
   readonly retentionDays: number;
+  /** Instances that one person may stop for ever alone; more are quarantined until a second person confirms it. */
+  readonly massStop: number;
   /** Requests a second that one caller may make, and how many may come at once. */
   readonly rateLimit: { readonly perSecond: number; readonly burst: number };
   /**
@@ -63,6 +65,7 @@ export function defaultConfig(trustDomain: string, anchor: string): Config {
     anchor,
     requestThreads: Math.max(1, Math.min(8, availableParallelism() - 1)),
     retentionDays: 400,
+    massStop: 100,
     rateLimit: { perSecond: 2000, burst: 4000 },
     writeLimit: { perSecond: 20, burst: 200 },
     logLevel: 'info',
@@ -96,6 +99,7 @@ export function parseConfig(value: unknown): Config {
     'anchor',
     'requestThreads',
     'retentionDays',
+    'massStop',
     'rateLimit',
     'writeLimit',
     'logLevel',
@@ -114,6 +118,7 @@ export function parseConfig(value: unknown): Config {
     database: given['database'] === undefined ? base.database : parseDatabase(given['database']),
     requestThreads: whole(given['requestThreads'] ?? base.requestThreads, 'requestThreads', 1, 64),
     retentionDays: whole(given['retentionDays'] ?? base.retentionDays, 'retentionDays', 0, 36_500),
+    massStop: whole(given['massStop'] ?? base.massStop, 'massStop', 0, 1_000_000),
     rateLimit: parseRate(given['rateLimit'], 'rateLimit', base.rateLimit),
     writeLimit: parseRate(given['writeLimit'], 'writeLimit', base.writeLimit),
     logLevel: oneOf(given['logLevel'] ?? base.logLevel, 'logLevel', ['debug', 'info', 'warn', 'error']),

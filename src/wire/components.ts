@@ -22,6 +22,7 @@ import { problem } from './problem.ts';
 import { profile, profileList, profileRules } from './profile.ts';
 import type { Schema } from './schema.ts';
 import { health, readiness, version, whoami } from './status.ts';
+import { createStop, stopPage, stopRecord } from './stop.ts';
 import { createdToken, createToken, token, tokenPage } from './token.ts';
 import { trust } from './trust.ts';
 
@@ -39,6 +40,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   CertificateStatus: certificateStatus,
   ChangeAgent: changeAgent,
   CheckPolicies: checkPolicies,
+  CreateStop: createStop,
   CreateToken: createToken,
   CreatedToken: createdToken,
   Enrol: enrol,
@@ -68,6 +70,8 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   ReplaceCertificate: replaceCertificate,
   RotateAuthority: rotateAuthority,
   Stop: stop,
+  StopPage: stopPage,
+  StopRecord: stopRecord,
   Token: token,
   TokenPage: tokenPage,
   Trust: trust,

@@ -23,6 +23,7 @@ type Answer = Record<string, unknown> & { readonly items?: readonly Record<strin
 /** What earlier commands said, by their path. */
 const said = new Map<string, Answer>();
 const of = (path: string, member: string): string => String(said.get(path)?.[member]);
+const issuing = (): string => String(said.get('ca list')?.items?.find(({ kind }) => kind === 'issuing')?.['id']);
 const first = (path: string, member: string): string => String(said.get(path)?.items?.[0]?.[member]);
 const owner = ['--team', 'tests', '--sponsor', 'ada@example.com', '--purpose', 'tests'];
 
@@ -57,6 +58,17 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   enrol: () => ['--agent', 'planner', '--out', at('enrolled')],
   'instance list': () => ['planner'],
   'instance show': () => [first('instance list', 'id')],
+  'stop instance': () => [first('instance list', 'id'), '--cause', 'session_replay', '--dry-run'],
+  'stop parent': () => [first('instance list', 'id'), '--cause', 'task_cancelled', '--dry-run'],
+  'stop agent': () => ['planner', '--cause', 'policy_change', '--dry-run'],
+  'stop owner': () => ['tests', '--cause', 'owner_withdrawn', '--dry-run'],
+  'stop label': () => ['tier=gold', '--cause', 'policy_change', '--quarantine'],
+  'stop list': () => [],
+  'stop show': () => [of('stop label', 'id')],
+  // Nobody asked that it be for ever.
+  'stop confirm': { argv: () => [of('stop label', 'id'), '--yes'], code: 8 },
+  // Needs an approval.
+  release: { argv: () => [of('stop label', 'id')], code: 6 },
   'cert issue': async () => {
     csr = file('csr', await csrFor(newKey()));
     return [first('instance list', 'id'), '--csr', csr];
@@ -64,6 +76,7 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   'cert replace': async () => [of('cert issue', 'serial'), '--csr', file('csr-2', await csrFor(newKey()))],
   'cert list': () => [],
   'cert at': () => ['--time', 'now'],
+  'stop certificate': () => [of('cert issue', 'serial'), '--cause', 'key_theft', '--dry-run'],
   'cert show': () => [of('cert replace', 'serial')],
   trace: () => [of('cert replace', 'serial'), '--receipts'],
   'cert revoke': () => [of('cert replace', 'serial'), '--cause', 'key_theft'],
@@ -78,6 +91,7 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
     return [file('1.tlog-proof', receipt.stdout), '--keys', file('keys', keys.stdout)];
   },
   'ca list': () => [],
+  'stop authority': () => [issuing(), '--cause', 'authority_compromise', '--dry-run'],
   'ca show': () => [first('ca list', 'id')],
   'ca due': () => [],
   'ca rotate': () => [],

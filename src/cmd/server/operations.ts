@@ -42,6 +42,7 @@ import { stopInstance } from '../../revocation/stop-instance.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
 import { isWithinSubtrees } from '../../x509/path/host-name.ts';
 import { approvalOperations } from './approval-operations.ts';
+import { cordOperations } from './cord-operations.ts';
 import { forCaller } from './for-caller.ts';
 import { issuingLearned } from './issuing-learned.ts';
 import { PolicyChecker } from './policy-checker.ts';
@@ -96,6 +97,7 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
       change: async (caller, target, options) => changeOwner(caller, target, await changing(caller), options),
     }),
     ...approvalOperations(parts),
+    ...cordOperations(parts),
     ...tokenOperations({
       create: async (caller, input, options) => createToken(caller, input, await letting(caller), options),
       list: (caller, filter, page) => showTokens(caller, filter, page, tokens),

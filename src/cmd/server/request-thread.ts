@@ -65,9 +65,21 @@ async function serve(): Promise<void> {
   const client = commitClient(commitPort, { clock, random });
   const hierarchy = (await readHierarchy(reader))!;
   const epoch = epochCell(data.epochMemory);
-  const { names } = config;
+  const { names, massStop } = config;
   const statusUrl = statusUrlOf(config);
-  const means = { reader, commit: client.commit, keyring, hierarchy, names, statusUrl, epoch, clock, random, log };
+  const means = {
+    reader,
+    commit: client.commit,
+    keyring,
+    hierarchy,
+    names,
+    massStop,
+    statusUrl,
+    epoch,
+    clock,
+    random,
+    log,
+  };
   const parts = await threadParts(means);
   const sameServer = createHash('sha256').update(identity.chain).digest('hex');
   const feed = await openFeed(parts, { process: sameServer, number: data.number, threads: config.requestThreads });

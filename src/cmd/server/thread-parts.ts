@@ -33,6 +33,8 @@ export interface ThreadMeans {
   readonly statusUrl: string;
   /** URLs that are told of approvals. Absent: none. */
   readonly webhooks?: readonly string[];
+  /** Instances that one person may stop for ever alone. Absent: as the configuration has it by default. */
+  readonly massStop?: number;
   readonly epoch: EpochCell;
   readonly clock: Clock;
   readonly random: Random;

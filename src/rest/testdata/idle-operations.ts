@@ -13,6 +13,7 @@ import { ownerOperations } from '../owners.ts';
 import { policyOperations } from '../policy.ts';
 import { profileOperations } from '../profiles.ts';
 import { statusOperations } from '../status.ts';
+import { stopOperations } from '../stops.ts';
 import { tokenOperations } from '../tokens.ts';
 import { trustOperations } from '../trust.ts';
 
@@ -31,6 +32,7 @@ export function idleOperations(): Operation[] {
     ...agentOperations(nothing),
     ...instanceOperations(nothing),
     ...ownerOperations(nothing),
+    ...stopOperations(nothing),
     ...groupOperations(nothing),
     ...approvalOperations(nothing),
     ...operatorOperations(nothing),

@@ -1,0 +1,200 @@
+import { type Item, itemOf, textOf, type WithApi } from '../api.ts';
+import { type Command, EXIT, type Flag, type Input, type Terminal } from '../command.ts';
+import { confirmed, YES_FLAG } from '../confirm.ts';
+import { needed } from '../input.ts';
+import { listCommand } from '../listing.ts';
+import { list } from '../table.ts';
+import { CAUSES } from './causes.ts';
+
+/** Each kind of target: how its name is called, and what falls with it. */
+const KINDS = {
+  certificate: ['serial', 'serial number in hex', 'one certificate'],
+  instance: ['id', 'id of the instance', 'an instance; where its key is stolen, also all that it let in'],
+  parent: ['id', 'id of the instance at the top', 'an instance and all that it let in, full depth'],
+  agent: ['name', 'name of the agent or service', 'an agent or service with all its instances'],
+  owner: ['team', 'name of the team', 'everything of a team'],
+  label: ['label', 'label as key=value', 'everything with a label'],
+  authority: ['id', 'id of the issuing authority', 'an issuing authority with all that it issued'],
+} as const;
+
+type Kind = keyof typeof KINDS;
+
+const FLAGS: readonly Flag[] = [
+  { name: 'cause', value: 'cause', summary: 'why', choices: [...CAUSES, 'authority_compromise'], required: true },
+  { name: 'quarantine', summary: 'hold it, which can be lifted again; stop nothing for ever' },
+  { name: 'evidence', value: 'url', summary: 'link to what this rests on; it stands in the ledger' },
+  YES_FLAG,
+];
+
+const ID = { name: 'id', summary: 'id of the stop', required: true } as const;
+
+/** `writ stop …` and `writ release`: the cord. */
+export function stopCommands(withApi: WithApi): readonly Command[] {
+  return [
+    ...(Object.keys(KINDS) as Kind[]).map((kind) => pull(withApi, kind)),
+    listCommand(withApi, {
+      path: 'stop list',
+      summary: 'List stops and quarantines, newest first',
+      flags: [
+        {
+          name: 'state',
+          value: 'state',
+          summary: 'in this state only',
+          choices: ['quarantined', 'revoking', 'revoked', 'released'],
+        },
+      ],
+      request: (input) => ({ path: '/v1/stops', query: { state: input.flag('state') } }),
+      columns: [
+        ['STOP', (item) => textOf(item, 'id')],
+        ['WHAT', what],
+        ['STATE', stateOf],
+        ['CAUSE', (item) => textOf(item, 'cause')],
+        ['BY', (item) => textOf(item, 'stopped_by')],
+        ['AT', (item) => textOf(item, 'stopped_at')],
+      ],
+      empty: 'Nothing was stopped with the cord.',
+    }),
+    {
+      path: 'stop show',
+      summary: 'Show a stop or quarantine',
+      parameters: [ID],
+      async run(input, terminal) {
+        const stop = await withApi(input, (api) => api.get(at(input)));
+        terminal.result(stop, describe(stop));
+        return EXIT.ok;
+      },
+    },
+    {
+      path: 'stop confirm',
+      summary: 'Confirm, as a second person, that a quarantine is to be for ever',
+      parameters: [ID],
+      flags: [YES_FLAG],
+      changes: true,
+      run: (input, terminal) =>
+        change(input, terminal, withApi, {
+          verb: 'confirm',
+          would: 'Would stop for ever',
+          question: (stop) => `This stops ${what(stop)} for ever.`,
+        }),
+    },
+    {
+      path: 'release',
+      summary: 'Lift a quarantine',
+      details: 'Letting go takes more than stopping: by default two of the group ca-officers agree to it.',
+      parameters: [ID],
+      changes: true,
+      run: (input, terminal) =>
+        change(input, terminal, withApi, { verb: 'release', would: 'Would lift the quarantine of' }),
+    },
+  ];
+}
+
+function pull(withApi: WithApi, kind: Kind): Command {
+  const [parameter, summary, reach] = KINDS[kind];
+  return {
+    path: `stop ${kind}`,
+    summary: `Stop ${reach}`,
+    details:
+      kind === 'authority'
+        ? 'It is quarantined at once; for ever only by approval.'
+        : 'For ever, or with --quarantine until it is released. --dry-run names exactly what would fall. What is more than one person may stop for ever is quarantined until another confirms it.',
+    parameters: [{ name: parameter, summary, required: true }],
+    flags: FLAGS,
+    changes: true,
+    run: (input, terminal) =>
+      withApi(input, async (api) => {
+        const given = needed(input, parameter);
+        const name = kind === 'certificate' ? given.toLowerCase().replaceAll(':', '') : given;
+        const [quarantine, evidence] = [input.has('quarantine'), input.flag('evidence')];
+        const body = {
+          target: { kind, name },
+          cause: input.flag('cause')!,
+          mode: quarantine ? 'quarantine' : 'revocation',
+          ...(evidence === undefined ? {} : { evidence }),
+        };
+        if (input.dryRun) {
+          const planned = await api.post('/v1/stops', { ...body, dry_run: true });
+          terminal.result(planned, falls(planned, quarantine));
+          return EXIT.ok;
+        }
+        if (
+          !quarantine &&
+          !(await confirmed(input, terminal, { what: `This stops ${kind} ${name} for ever.`, name }))
+        ) {
+          return EXIT.failed;
+        }
+        const stop = await api.post('/v1/stops', body);
+        terminal.result(stop, describe(stop));
+        next(stop, terminal);
+        return EXIT.ok;
+      }),
+  };
+}
+
+async function change(
+  input: Input,
+  terminal: Terminal,
+  withApi: WithApi,
+  how: { readonly verb: string; readonly would: string; readonly question?: (stop: Item) => string },
+): Promise<number> {
+  return withApi(input, async (api) => {
+    if (input.dryRun || (how.question !== undefined && terminal.interactive && !input.has('yes'))) {
+      const stop = await api.get(at(input));
+      if (input.dryRun) {
+        terminal.result({ would: how.verb, stop }, `${how.would} ${what(stop)}.`);
+        return EXIT.ok;
+      }
+      const { name } = itemOf(stop, 'target') as { name?: string };
+      const asked = { what: how.question!(stop), name: name ?? '' };
+      if (!(await confirmed(input, terminal, asked))) return EXIT.failed;
+    }
+    const stop = await api.post(`${at(input)}/${how.verb}`, {});
+    terminal.result(stop, describe(stop));
+    return EXIT.ok;
+  });
+}
+
+const at = (input: Input): string => `/v1/stops/${encodeURIComponent(needed(input, 'id'))}`;
+
+function what(stop: Item): string {
+  const target = itemOf(stop, 'target');
+  return `${textOf(target, 'kind')} ${textOf(target, 'name')}`;
+}
+
+function stateOf(stop: Item): string {
+  const state = textOf(stop, 'state');
+  return stop['awaits_second_person'] === true ? `${state}, awaits a second person` : state;
+}
+
+function next(stop: Item, terminal: Terminal): void {
+  const id = textOf(stop, 'id');
+  if (stop['awaits_second_person'] === true) terminal.say(`Next, as another person: writ stop confirm ${id}`);
+  else if (textOf(stop, 'state') === 'quarantined') terminal.say(`To lift it: writ release ${id}`);
+}
+
+function describe(stop: Item): string {
+  return list([
+    ['stop', textOf(stop, 'id')],
+    ['what', what(stop)],
+    ['state', stateOf(stop)],
+    ['cause', textOf(stop, 'cause')],
+    ['by', textOf(stop, 'stopped_by')],
+    ['allowed by', (stop['authority'] as string[] | undefined)?.join(', ')],
+    ['evidence', textOf(stop, 'evidence')],
+    ['at', textOf(stop, 'stopped_at')],
+    ['for ever asked by', textOf(stop, 'revocation_by')],
+    ['confirmed by', textOf(stop, 'confirmed_by')],
+    ['released by', textOf(stop, 'released_by')],
+  ]);
+}
+
+function falls(planned: Item, quarantine: boolean): string {
+  const found = itemOf(planned, 'falls');
+  const names = (member: string): string[] => (found[member] as string[] | undefined) ?? [];
+  const lines = (['agents', 'instances', 'certificates', 'tokens'] as const).flatMap((member) => [
+    `${names(member).length} ${member}`,
+    ...names(member).map((name) => `  ${name}`),
+  ]);
+  const second = found['needs_second_person'] === true ? ['Another person would have to confirm it.'] : [];
+  return [`Would ${quarantine ? 'quarantine' : 'stop for ever'} ${what(planned)}:`, ...lines, ...second].join('\n');
+}
