@@ -47,7 +47,7 @@ const IDEMPOTENCY_KEY = {
 };
 
 function operationObject(one: Operation): object {
-  const { id, summary, action, access, method, body, example } = one;
+  const { id, summary, action, access, method, body, rawBody, example } = one;
   const status = String(one.status ?? 200);
   return {
     operationId: id,
@@ -59,12 +59,14 @@ function operationObject(one: Operation): object {
       ...parametersOf(one.query, 'query'),
       ...(method === 'GET' ? [] : [{ $ref: '#/components/parameters/IdempotencyKey' }]),
     ],
+    ...(rawBody === undefined ? {} : { requestBody: { required: true, content: { [rawBody]: {} } } }),
     ...(body === undefined ? {} : { requestBody: { required: true, content: jsonContent(body, example?.body) } }),
     responses: { [status]: answerObject(one), default: { $ref: '#/components/responses/Problem' } },
   };
 }
 
-function answerObject({ raw, answer, summary, example }: Operation): object {
+function answerObject({ raw, status, answer, summary, example }: Operation): object {
+  if (status === 202 || status === 204) return { description: summary };
   if (raw !== undefined) return { description: summary, content: { [raw]: {} } };
   return { description: summary, content: jsonContent(answer!, example?.answer) };
 }

@@ -43,9 +43,11 @@ export interface Operation<P = unknown, Q = unknown, B = unknown, A = unknown> {
   readonly query?: Schema<Q>;
   readonly body?: Schema<B>;
   readonly bodyLimit?: number;
+  /** Media type of a body that is no JSON; the handler gets it as a `RawBody`. */
+  readonly rawBody?: string;
   /** Whose idempotency key it is where there is no caller yet; absent: the caller's. */
   readonly keyOwner?: (body: B) => string;
-  readonly status?: 200 | 201;
+  readonly status?: 200 | 201 | 202 | 204;
   /** Where the status depends on the answer. */
   readonly statusOf?: (answer: A) => number;
   /** Shape of the answer; absent where `raw` says what it is. */
@@ -61,6 +63,14 @@ export interface Operation<P = unknown, Q = unknown, B = unknown, A = unknown> {
 /** Checks an operation's parts against one another, then forgets their types, so that many fit in one table. */
 export function operation<P = Nothing, Q = Nothing, B = Nothing, A = Nothing>(given: Operation<P, Q, B, A>): Operation {
   return given as unknown as Operation;
+}
+
+/** A body as it came, for what has a syntax of its own, with the header that such senders authenticate by. */
+export interface RawBody {
+  /** One character an octet. */
+  readonly text: string;
+  /** Value of the Authorization header; empty where there is none. */
+  readonly authorization: string;
 }
 
 /** The type of a part that an operation does not have. */
@@ -156,6 +166,7 @@ export function entityTag(body: string): string {
 }
 
 function parseBody(given: Operation, exchange: Exchange): unknown {
+  if (given.rawBody !== undefined) return rawBody(given.rawBody, exchange);
   if (given.body === undefined) {
     // Many clients cannot send nothing; an empty object says as much.
     if (exchange.body.length === 0) return NOTHING;
@@ -166,6 +177,16 @@ function parseBody(given: Operation, exchange: Exchange): unknown {
   }
   demandJson(exchange);
   return parse(given.body, parseJsonObject(exchange.body), 'body');
+}
+
+function rawBody(type: string, { headers, body }: Exchange): RawBody {
+  if (headers['content-type']?.toLowerCase() !== type) {
+    throw new WritError('unsupported_media_type', 'The body is not declared as what this operation takes.', {
+      field: 'Content-Type',
+      remedy: `Send Content-Type: ${type}.`,
+    });
+  }
+  return { text: Buffer.from(body).toString('latin1'), authorization: headers.authorization ?? '' };
 }
 
 function demandJson(exchange: Exchange): void {

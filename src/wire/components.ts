@@ -21,6 +21,17 @@ import { checkPolicies, policyFindings, policySet, publishPolicies } from './pol
 import { problem } from './problem.ts';
 import { profile, profileList, profileRules } from './profile.ts';
 import type { Schema } from './schema.ts';
+import {
+  changeSignalStream,
+  createSignalStream,
+  deadSignals,
+  polledSignals,
+  pollSignals,
+  signalStatus,
+  signalStream,
+  signalStreams,
+  verifySignalStream,
+} from './signal.ts';
 import { health, readiness, version, whoami } from './status.ts';
 import { createStop, stopPage, stopRecord } from './stop.ts';
 import { createdToken, createToken, token, tokenPage } from './token.ts';
@@ -39,10 +50,13 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   CertificatePage: certificatePage,
   CertificateStatus: certificateStatus,
   ChangeAgent: changeAgent,
+  ChangeSignalStream: changeSignalStream,
   CheckPolicies: checkPolicies,
   CreateStop: createStop,
+  CreateSignalStream: createSignalStream,
   CreateToken: createToken,
   CreatedToken: createdToken,
+  DeadSignals: deadSignals,
   Enrol: enrol,
   Group: group,
   GroupList: groupList,
@@ -57,6 +71,8 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   OperatorList: operatorList,
   OwningTeam: owningTeam,
   OwningTeamPage: owningTeamPage,
+  PollSignals: pollSignals,
+  PolledSignals: polledSignals,
   PolicyFindings: policyFindings,
   PolicySet: policySet,
   Problem: problem,
@@ -69,12 +85,16 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   RenewCertificate: renewCertificate,
   ReplaceCertificate: replaceCertificate,
   RotateAuthority: rotateAuthority,
+  SignalStatus: signalStatus,
+  SignalStream: signalStream,
+  SignalStreams: signalStreams,
   Stop: stop,
   StopPage: stopPage,
   StopRecord: stopRecord,
   Token: token,
   TokenPage: tokenPage,
   Trust: trust,
+  VerifySignalStream: verifySignalStream,
   Version: version,
   Whoami: whoami,
 };

@@ -12,6 +12,7 @@ import { operatorOperations } from '../operators.ts';
 import { ownerOperations } from '../owners.ts';
 import { policyOperations } from '../policy.ts';
 import { profileOperations } from '../profiles.ts';
+import { signalOperations } from '../signals.ts';
 import { statusOperations } from '../status.ts';
 import { stopOperations } from '../stops.ts';
 import { tokenOperations } from '../tokens.ts';
@@ -39,6 +40,7 @@ export function idleOperations(): Operation[] {
     ...tokenOperations(nothing),
     ...authorityOperations(nothing),
     ...profileOperations(nothing),
+    ...signalOperations(nothing),
     ...policyOperations(nothing),
     ...ledgerEntryOperations(nothing),
     ...ledgerDocumentOperations(nothing),
