@@ -14,6 +14,9 @@ export interface Api {
   /** Writes carry an idempotency key of their own and are repeated under it when the connection breaks. */
   post(path: string, body: Item): Promise<Item>;
   patch(path: string, body: Item): Promise<Item>;
+  put(path: string, body: Item): Promise<Item>;
+  /** DELETE. */
+  remove(path: string): Promise<Item>;
   /** `https://host:port`. */
   readonly server: string;
 }

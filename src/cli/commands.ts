@@ -1,6 +1,8 @@
 import { systemClock } from '../base/clock.ts';
+import { APPROVAL_FLAGS } from './approval-flags.ts';
 import type { Command } from './command.ts';
 import { agentCommands } from './commands/agent.ts';
+import { approvalCommands } from './commands/approval.ts';
 import { certCommands } from './commands/cert.ts';
 import { checkReceiptCommand } from './commands/check-receipt.ts';
 import { installationCommands } from './commands/installation.ts';
@@ -25,9 +27,18 @@ export function clientCommands(): readonly Command[] {
     ...certCommands(withApi, now),
     ...stopCommands(withApi),
     traceCommand(withApi),
+    ...approvalCommands(withApi, now),
     ...runCommands(withApi),
     ...ledgerCommands(withApi),
     ...installationCommands(withApi, now),
-  ].map((command) => ({ ...command, flags: [...(command.flags ?? []), ...CONNECTION_FLAGS] }));
+  ].map((command) => ({
+    ...command,
+    flags: [...(command.flags ?? []), ...(takesApproval(command) ? APPROVAL_FLAGS : []), ...CONNECTION_FLAGS],
+  }));
   return [...connected, checkReceiptCommand()];
+}
+
+/** What changes something that policy may put behind an approval; not the approvals themselves. */
+function takesApproval({ path, changes }: Command): boolean {
+  return changes === true && !path.startsWith('approval ');
 }

@@ -8,6 +8,7 @@ import { spiffeIdOf } from '../sdk/peer.ts';
 import { checkWritServer } from '../sdk/writ-server.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import type { Api, Item, WithApi } from './api.ts';
+import { approvalHeaders } from './approval-flags.ts';
 import type { Flag } from './command.ts';
 import { credentialFile, type OperatorCredential, readCredential } from './credential.ts';
 
@@ -30,7 +31,7 @@ export function asOperator(clock: Clock): WithApi {
     const client = openClient(credential, input.flag('server'), clock);
     try {
       await keepFresh(file, credential, client, clock);
-      return await act(apiOf(client, input.flag('server') ?? credential.server));
+      return await act(apiOf(client, input.flag('server') ?? credential.server, approvalHeaders(input)));
     } finally {
       client.close();
     }
@@ -76,14 +77,16 @@ async function keepFresh(file: string, credential: OperatorCredential, client: C
   }
 }
 
-function apiOf(client: Client, server: string): Api {
-  const send = (method: NonNullable<ClientRequest['method']>, path: string, body: Item): Promise<Item> =>
-    client.json<Item>({ method, path, body });
+function apiOf(client: Client, server: string, headers: Readonly<Record<string, string>>): Api {
+  const send = (method: NonNullable<ClientRequest['method']>, path: string, body?: Item): Promise<Item> =>
+    client.json<Item>({ method, path, headers, ...(body === undefined ? {} : { body }) });
   return {
     server,
     get: (path, query) => client.json<Item>({ path, ...(query === undefined ? {} : { query }) }),
     text: async (path) => (await client.send({ path })).body.toString('utf8'),
     post: (path, body) => send('POST', path, body),
     patch: (path, body) => send('PATCH', path, body),
+    put: (path, body) => send('PUT', path, body),
+    remove: (path) => send('DELETE', path),
   };
 }

@@ -73,5 +73,6 @@ function toJson(error: WritError): Record<string, unknown> {
     ...(error.field === undefined ? {} : { field: error.field }),
     ...(error.remedy === undefined ? {} : { next: error.remedy }),
     ...(error.reasons.length === 0 ? {} : { reasons: error.reasons }),
+    ...(error.approval === undefined ? {} : { approval: error.approval }),
   };
 }

@@ -1,10 +1,13 @@
+import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Command } from '../cli/command.ts';
 import { clientCommands } from '../cli/commands.ts';
 import { completionCommand } from '../cli/completion.ts';
+import { asOperator } from '../cli/connection.ts';
 import { authorityCommands } from './commands/authority.ts';
 import { backupCommands } from './commands/backup.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { groupCommands } from './commands/group.ts';
 import { initCommand } from './commands/install.ts';
 import { ledgerCommands } from './commands/ledger.ts';
 import { operatorCommands } from './commands/operator.ts';
@@ -18,13 +21,15 @@ import { openLog } from './log.ts';
 /** Every command there is, in the order of help and reference. */
 export function commandTable(): readonly Command[] {
   const log = (): Log => openLog('warn', 'main');
+  const withApi = asOperator(systemClock);
   const commands = [
     startCommand(),
     initCommand(),
     statusCommand(),
     ...clientCommands(),
-    ...operatorCommands(log),
-    ...ruleCommands(log),
+    ...operatorCommands(log, withApi),
+    ...groupCommands(log, withApi),
+    ...ruleCommands(log, withApi),
     ...authorityCommands(log),
     ...ledgerCommands(log),
     passphraseCommand(log),

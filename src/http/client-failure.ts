@@ -1,4 +1,4 @@
-import { ERROR_CODES, type ErrorCode, isWritError, WritError } from '../base/error.ts';
+import { ERROR_CODES, type ErrorCode, isWritError, type WantedApproval, WritError } from '../base/error.ts';
 
 /** The part of an answer that tells a failure. */
 interface Failed {
@@ -87,11 +87,26 @@ export function problemError(answer: Failed): WritError {
   const remedy =
     textOf(problem['remedy']) ?? (id === undefined ? undefined : `Look for request ${id} in the server's log.`);
   const reasons = Array.isArray(problem['reasons']) ? problem['reasons'].filter((one) => typeof one === 'string') : [];
+  const approval = approvalOf(problem['approval']);
   return new WritError(code as ErrorCode, textOf(problem['detail']) ?? ERROR_CODES[code as ErrorCode], {
     ...(field === undefined ? {} : { field }),
     ...(remedy === undefined ? {} : { remedy }),
     reasons,
+    ...(approval === undefined ? {} : { approval }),
   });
+}
+
+/** The member of a problem that says whose consent is wanted. */
+function approvalOf(value: unknown): WantedApproval | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { needed, group, id, expires_at } = value as Record<string, unknown>;
+  if (typeof needed !== 'number' || typeof group !== 'string') return undefined;
+  return {
+    needed,
+    group,
+    ...(typeof id === 'string' ? { id } : {}),
+    ...(typeof expires_at === 'string' ? { expires_at } : {}),
+  };
 }
 
 /** The error for a request that got no answer. */

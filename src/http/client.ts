@@ -42,6 +42,8 @@ export interface ClientRequest {
   /** For writes; absent: a fresh one. Every attempt carries the same. */
   readonly idempotencyKey?: string;
   readonly signal?: AbortSignal;
+  /** Beside those that every request has. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface ClientAnswer {
@@ -119,7 +121,10 @@ export class Client {
   #once(asked: ClientRequest, key: string | undefined): Promise<ClientAnswer | WritError> {
     asked.signal?.throwIfAborted();
     const payload = asked.body === undefined ? undefined : Buffer.from(JSON.stringify(asked.body), 'utf8');
-    const headers: Record<string, string | number> = { Accept: 'application/json, application/problem+json, */*' };
+    const headers: Record<string, string | number> = {
+      Accept: 'application/json, application/problem+json, */*',
+      ...asked.headers,
+    };
     if (payload !== undefined) headers['Content-Type'] = 'application/json';
     if (key !== undefined) {
       headers['Idempotency-Key'] = key;

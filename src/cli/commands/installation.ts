@@ -20,8 +20,26 @@ export function installationCommands(withApi: WithApi, now: () => number): reado
         ['STATUS', (item) => textOf(item, 'status')],
         ['ADDED', (item) => relative(Date.parse(textOf(item, 'created_at')), now())],
         ['CERTIFICATES', (item) => String((item['serials'] as string[] | undefined)?.length ?? 0)],
+        ['PERSON', (item) => textOf(item, 'person')],
       ],
       empty: 'No operators.',
+    }),
+    listCommand(withApi, {
+      path: 'group list',
+      summary: 'List the groups whose people are asked for approvals',
+      whole: true,
+      request: () => ({ path: '/v1/groups' }),
+      columns: [
+        ['GROUP', (item) => textOf(item, 'name')],
+        [
+          'PEOPLE',
+          (item) =>
+            itemsOf(item, 'members')
+              .map((member) => textOf(member, 'person'))
+              .join(', '),
+        ],
+      ],
+      empty: 'No groups.',
     }),
     {
       path: 'whoami',

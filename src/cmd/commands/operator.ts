@@ -2,7 +2,10 @@ import { join, resolve } from 'node:path';
 import { countUsedTokensOf } from '../../attest/token-store.ts';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
+import type { WithApi } from '../../cli/api.ts';
+import { APPROVAL_FLAGS, goesByApproval } from '../../cli/approval-flags.ts';
 import { type Command, EXIT } from '../../cli/command.ts';
+import { CONNECTION_FLAGS } from '../../cli/connection.ts';
 import { needed } from '../../cli/input.ts';
 import { type Operator, readOperator } from '../../registry/operator.ts';
 import type { RevocationParts } from '../../revocation/parts.ts';
@@ -18,7 +21,7 @@ import type { ThreadParts } from '../server/thread-parts.ts';
 const NAME = { name: 'name', summary: 'name of the operator', required: true } as const;
 
 /** Operators come and go on the server's machine, with the passphrase; a running server notices at once. */
-export function operatorCommands(log: () => Log): readonly Command[] {
+export function operatorCommands(log: () => Log, withApi: WithApi): readonly Command[] {
   return [
     {
       path: 'operator add',
@@ -28,6 +31,12 @@ export function operatorCommands(log: () => Log): readonly Command[] {
       flags: [
         DATA_FLAG,
         { name: 'out', value: 'file', summary: 'new file for the credential (default NAME-operator.json)' },
+        {
+          name: 'person',
+          value: 'person',
+          summary: 'whose credential it is, when they have one already; otherwise somebody new by the same name',
+        },
+        { name: 'email', value: 'address', summary: 'of somebody new; the ledger has a salted hash of it alone' },
         {
           name: 'replace',
           summary: 'the operator lost their credential: certificates and join tokens of before are void',
@@ -52,7 +61,8 @@ export function operatorCommands(log: () => Log): readonly Command[] {
           const before = await readOperator(parts.reader, name, parts.clock.now());
           if (before !== undefined && !existing) throw taken(before);
           const server = input.flag('server') ?? serverUrl({ ...config, listen: listenOf(config, directory) });
-          const { credential, serial } = await makeOperatorCredential({ name, server, existing }, parts);
+          const whose = { person: input.flag('person'), email: input.flag('email') };
+          const { credential, serial } = await makeOperatorCredential({ name, server, existing, ...whose }, parts);
           writeCredential(out, credential, false);
           // Whoever finds what was lost is to find it worthless.
           if (!existing) return 0;
@@ -68,14 +78,27 @@ export function operatorCommands(log: () => Log): readonly Command[] {
     {
       path: 'operator remove',
       summary: 'Remove an operator, revoke their certificates and withdraw the join tokens they made',
-      details: 'On the server’s machine, with the passphrase; also while the server runs.',
+      details:
+        'On the server’s machine, with the passphrase, also while the server runs; or from anywhere with an approval.',
       parameters: [NAME],
-      flags: [DATA_FLAG, { name: 'force', summary: 'also when no operator is left afterwards' }, ...PASSPHRASE_FLAGS],
+      flags: [
+        DATA_FLAG,
+        { name: 'force', summary: 'also when no operator is left afterwards' },
+        ...PASSPHRASE_FLAGS,
+        ...APPROVAL_FLAGS,
+        ...CONNECTION_FLAGS,
+      ],
       changes: true,
       async run(input, terminal) {
         const name = parseName(needed(input, 'name'), 'name');
         if (input.dryRun) {
           terminal.result({ would: 'remove', operator: name }, `Would remove operator ${name}.`);
+          return EXIT.ok;
+        }
+        if (goesByApproval(input)) {
+          const path = `/v1/operators/${encodeURIComponent(name)}/remove`;
+          const answer = await withApi(input, (api) => api.post(path, { cause: 'owner_withdrawn' }));
+          terminal.result(answer, `Operator ${name} is removed; their certificates and join tokens are void.`);
           return EXIT.ok;
         }
         await administer(input, log(), async ({ database, parts }) => {

@@ -1,7 +1,10 @@
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { publishProfile } from '../../ca/publish-profile.ts';
+import { textOf, type WithApi } from '../../cli/api.ts';
+import { APPROVAL_FLAGS, goesByApproval } from '../../cli/approval-flags.ts';
 import { type Command, EXIT } from '../../cli/command.ts';
+import { CONNECTION_FLAGS } from '../../cli/connection.ts';
 import { needed } from '../../cli/input.ts';
 import { readInput } from '../../cli/values.ts';
 import { publishPolicy } from '../../policy/publish.ts';
@@ -11,8 +14,11 @@ import { PASSPHRASE_FLAGS } from '../passphrase.ts';
 
 const FILE = { name: 'file', summary: 'the file; - for standard input', required: true } as const;
 
-/** What loosens or tightens everything: policy sets and profiles, on the server's machine, with the passphrase. */
-export function ruleCommands(log: () => Log): readonly Command[] {
+/**
+ * What loosens or tightens everything: policy sets and profiles, on the server's machine with the passphrase, or by
+ * approval from anywhere.
+ */
+export function ruleCommands(log: () => Log, withApi: WithApi): readonly Command[] {
   return [
     {
       path: 'policy publish',
@@ -20,11 +26,17 @@ export function ruleCommands(log: () => Log): readonly Command[] {
       details:
         'The file is the whole set: a rule that it leaves out holds no longer, and what no rule permits is refused.',
       parameters: [FILE],
-      flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
+      flags: [DATA_FLAG, ...PASSPHRASE_FLAGS, ...APPROVAL_FLAGS, ...CONNECTION_FLAGS],
       changes: true,
       examples: [{ line: 'writ policy show > rules.cedar', does: 'begin with the set in force' }],
       async run(input, terminal) {
         const text = readInput(needed(input, 'file'), 'file');
+        if (goesByApproval(input) && !input.dryRun) {
+          const answer = await withApi(input, (api) => api.put('/v1/policy', { text }));
+          const { version, digest } = answer;
+          terminal.result({ version, digest, published: true }, `In force: policy set ${version}, sha256:${digest}`);
+          return EXIT.ok;
+        }
         const set = await administer(input, log(), ({ parts }) => {
           const { reader, commit, clock, policy } = parts;
           const publishing = { reader, commit, clock, authorize: policy.authorize, cedar: policy.cedar };
@@ -43,10 +55,18 @@ export function ruleCommands(log: () => Log): readonly Command[] {
       summary: 'Put a certificate profile in force',
       details: 'JSON, as "writ profile show NAME --json" prints it.',
       parameters: [FILE],
-      flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
+      flags: [DATA_FLAG, ...PASSPHRASE_FLAGS, ...APPROVAL_FLAGS, ...CONNECTION_FLAGS],
       changes: true,
       async run(input, terminal) {
         const value = withoutHistory(parseJson(readInput(needed(input, 'file'), 'file')));
+        if (goesByApproval(input) && !input.dryRun) {
+          const { name, ...rules } = value as Record<string, unknown>;
+          const path = `/v1/profiles/${encodeURIComponent(String(name))}`;
+          const answer = await withApi(input, (api) => api.put(path, rules));
+          const said = `In force: profile ${String(name)}, version ${textOf(answer, 'version')}`;
+          terminal.result({ ...answer, published: true }, said);
+          return EXIT.ok;
+        }
         const stored = await administer(input, log(), ({ parts }) => {
           const { reader, commit, clock, policy } = parts;
           const publishing = { reader, commit, clock, authorize: policy.authorize };

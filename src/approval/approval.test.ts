@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict';
+import { onEachEngine } from '../../test/engines.ts';
+import { callerOf, createInstallation, letIn, newKey, register, SYSTEM } from '../../test/installation.ts';
+import { type ErrorCode, isWritError } from '../base/error.ts';
+import { replaceCertificate } from '../issuance/replace.ts';
+import { readOwner } from '../registry/owner.ts';
+import { removeOperator } from '../revocation/remove-operator.ts';
+import { revokeCertificate } from '../revocation/revoke.ts';
+import { expireApprovals, withdrawApproval } from './end.ts';
+import { showApproval, showApprovals } from './show.ts';
+import { readApproval } from './store.ts';
+import {
+  ask,
+  decide,
+  gone,
+  member,
+  officers,
+  operator,
+  parametersOf,
+  partsOf,
+  publish,
+  restore,
+} from './testdata/people.ts';
+
+const code = (wanted: ErrorCode, text?: RegExp) => (error: unknown) =>
+  isWritError(error, wanted) && (text === undefined || text.test([error.message, ...error.reasons].join(' ')));
+
+onEachEngine('two of the group agree, and the very request succeeds once', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { ada, bob, grace } = await officers(installation);
+  await register(installation, 'planner');
+  await gone(installation);
+  const since = (await installation.events()).length;
+
+  await assert.rejects(restore(installation, ada, undefined), code('needs_approval'));
+  const approval = await ask(installation, ada);
+  assert.equal((await ask(installation, ada)).id, approval.id, 'asking again is the same request');
+  await assert.rejects(restore(installation, ada, approval.id), code('needs_approval', /0 of 2 consents/));
+  assert.equal((await decide(installation, bob, approval)).status, 'pending');
+  await assert.rejects(restore(installation, ada, approval.id), code('needs_approval', /1 of 2 consents/));
+  assert.equal((await decide(installation, grace, approval)).status, 'granted');
+
+  for (const [caller, how] of [
+    [bob, {}],
+    [ada, { team: 'sales' }],
+    [ada, { parameters: parametersOf('sales') }],
+  ] as const) {
+    await assert.rejects(restore(installation, caller, approval.id, how), code('needs_approval'));
+  }
+  assert.equal((await restore(installation, ada, approval.id)).status, 'active');
+  await gone(installation);
+  await assert.rejects(restore(installation, ada, approval.id), code('needs_approval', /holds once/));
+  assert.equal((await readOwner(installation.database, 'research'))?.status, 'gone');
+
+  const events = (await installation.events(since)).filter(({ body }) => body['approval'] === approval.id);
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    [
+      'approval.requested',
+      'approval.decided',
+      'approval.decided',
+      'approval.granted',
+      'owner.updated',
+      'approval.used',
+    ],
+    'and the act itself names it',
+  );
+  const text = JSON.stringify(events);
+  assert.ok(
+    !text.includes('they are back') && !text.includes('/v1/owners'),
+    'words and parameters stay out of the ledger',
+  );
+});
+
+onEachEngine('who asked, agents and others do not decide; a person counts once', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { ada, grace, graceToo, bob } = await officers(installation);
+  await register(installation, 'planner');
+  const agent = callerOf(await letIn(installation, { agent: 'planner' }));
+  const adaToo = await operator(installation, 'ada-laptop', 'ada');
+  const mallory = await operator(installation, 'mallory');
+  const approval = await ask(installation, ada);
+  for (const caller of [ada, adaToo, mallory, agent]) {
+    await assert.rejects(decide(installation, caller, approval), code('denied'), caller.id);
+  }
+  await decide(installation, grace, approval);
+  const twice = await decide(installation, graceToo, approval);
+  assert.deepEqual([twice.status, twice.decisions.length], ['pending', 1]);
+  await Promise.all([decide(installation, grace, approval), decide(installation, graceToo, approval)]);
+  assert.equal((await readApproval(installation.database, approval.id, installation.clock.now()))?.status, 'pending');
+  assert.equal((await decide(installation, bob, approval)).status, 'granted');
+});
+
+onEachEngine('two who agree at once grant it together, and it is granted once', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { ada, bob, grace, linus } = await officers(installation);
+  await gone_(installation);
+  const approval = await ask(installation, ada);
+  await Promise.all([bob, grace, linus].map((one) => decide(installation, one, approval)));
+  const after = await readApproval(installation.database, approval.id, installation.clock.now());
+  assert.deepEqual([after?.status, after?.decisions.length], ['granted', 3]);
+  const granted = (await installation.events()).filter(({ type }) => type === 'approval.granted');
+  assert.equal(granted.length, 1);
+  const both = await Promise.allSettled([
+    restore(installation, ada, approval.id),
+    restore(installation, ada, approval.id),
+  ]);
+  assert.equal(both.filter(({ status }) => status === 'fulfilled').length, 1, 'and used once');
+  assert.equal((await installation.events()).filter(({ type }) => type === 'approval.used').length, 1);
+});
+
+/** A team that is gone. */
+async function gone_(installation: Parameters<typeof gone>[0]): Promise<void> {
+  await register(installation, 'planner');
+  await gone(installation);
+}
+
+onEachEngine('a denial ends it, before and after it is granted; so does who asked', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { ada, bob, grace, linus } = await officers(installation);
+  await gone_(installation);
+  const first = await ask(installation, ada);
+  assert.equal((await decide(installation, bob, first, 'denied')).status, 'denied');
+  assert.equal((await decide(installation, bob, first, 'denied')).status, 'denied', 'said twice');
+  await assert.rejects(decide(installation, grace, first), code('conflict', /was denied/));
+
+  const second = await ask(installation, ada);
+  assert.notEqual(second.id, first.id);
+  for (const one of [bob, grace]) await decide(installation, one, second);
+  const deny = () => decide(installation, linus, second, 'denied');
+  await assert.rejects(restore(installation, ada, second.id, { meanwhile: deny }), code('conflict'));
+  await assert.rejects(restore(installation, ada, second.id), code('needs_approval', /is denied/));
+
+  const third = await ask(installation, ada);
+  await assert.rejects(withdrawApproval(bob, third.id, partsOf(installation)), code('denied'));
+  assert.equal((await withdrawApproval(ada, third.id, partsOf(installation))).status, 'withdrawn');
+  await assert.rejects(decide(installation, grace, third), code('conflict', /withdrawn/));
+});
+
+onEachEngine('it ends by time, and that is recorded', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { ada, bob, grace } = await officers(installation);
+  await gone_(installation);
+  await assert.rejects(ask(installation, ada, 'research', 59), code('bad_request'));
+  await assert.rejects(ask(installation, ada, 'research', 604_801), code('bad_request'));
+  const approval = await ask(installation, ada, 'research', 60);
+  for (const one of [bob, grace]) await decide(installation, one, approval);
+  const late = async () => installation.advance(60_000);
+  await assert.rejects(restore(installation, ada, approval.id, { meanwhile: late }), isWritError);
+  await installation.policy.fresh();
+  await assert.rejects(restore(installation, ada, approval.id), code('needs_approval', /is expired/));
+  assert.equal(await expireApprovals(partsOf(installation)), 1);
+  assert.equal(await expireApprovals(partsOf(installation)), 0);
+  assert.equal((await installation.events()).at(-1)?.type, 'approval.expired');
+  assert.equal((await showApproval(ada, approval.id, partsOf(installation))).status, 'expired');
+});
+
+onEachEngine(
+  'whoever leaves, is removed or loses the certificate before it is used has agreed to nothing',
+  async ({ open }) => {
+    const installation = await createInstallation(await open());
+    const { ada, bob, grace, linus } = await officers(installation);
+    await gone_(installation);
+    const { issuance } = installation;
+    const leave = () => member(installation, 'ca-officers', 'grace', 'remove');
+    const lose = () => revokeCertificate(SYSTEM, { serial: bob.serial!, cause: 'key_theft' }, issuance);
+    const go = () => removeOperator(SYSTEM, { operator: 'linus', cause: 'owner_withdrawn' }, issuance);
+    for (const [one, other, meanwhile] of [
+      [bob, grace, leave],
+      [bob, linus, lose],
+    ] as const) {
+      const approval = await ask(installation, ada);
+      for (const caller of [one, other]) await decide(installation, caller, approval);
+      await assert.rejects(restore(installation, ada, approval.id, { meanwhile }), code('needs_approval'));
+      await assert.rejects(restore(installation, ada, approval.id), code('needs_approval'));
+      await withdrawApproval(ada, approval.id, partsOf(installation));
+    }
+    const dennis = await operator(installation, 'dennis');
+    await member(installation, 'ca-officers', 'dennis');
+    const last = await ask(installation, ada);
+    for (const caller of [linus, dennis]) await decide(installation, caller, last);
+    await assert.rejects(restore(installation, ada, last.id, { meanwhile: go }), isWritError);
+    await assert.rejects(restore(installation, ada, last.id), code('needs_approval'));
+    assert.equal((await readOwner(installation.database, 'research'))?.status, 'gone');
+  },
+);
+
+onEachEngine('a rule that asks for more, or for others, is the one that counts', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { ada, bob, grace, linus } = await officers(installation);
+  await gone_(installation);
+  const approval = await ask(installation, ada);
+  for (const one of [bob, grace]) await decide(installation, one, approval);
+  const raise = () => publish(installation, (text) => text.replaceAll('2 of ca-officers', '3 of ca-officers'));
+  await assert.rejects(restore(installation, ada, approval.id, { meanwhile: raise }), code('conflict'));
+  await installation.policy.fresh();
+  await assert.rejects(restore(installation, ada, approval.id), code('needs_approval', /fewer than 3/));
+  await decide(installation, linus, approval);
+  const others = () => publish(installation, (text) => text.replaceAll('2 of ca-officers', '1 of security'));
+  await others();
+  await installation.policy.fresh();
+  await assert.rejects(restore(installation, ada, approval.id), code('needs_approval', /security/));
+  await member(installation, 'security', 'bob');
+  assert.equal((await restore(installation, ada, approval.id)).status, 'active');
+});
+
+onEachEngine('a repeat under the key of the act is answered, and acts no more', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { ada, bob, grace } = await officers(installation);
+  await gone_(installation);
+  const approval = await ask(installation, ada);
+  for (const one of [bob, grace]) await decide(installation, one, approval);
+  await restore(installation, ada, approval.id);
+  assert.equal((await restore(installation, ada, approval.id, { repeated: true })).status, 'active');
+  await gone(installation);
+  await assert.rejects(restore(installation, ada, approval.id, { repeated: true }), code('conflict'));
+});
+
+onEachEngine('an agent asks under a rule of its own, sees its own, and is bound to one request', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { bob, ada } = await officers(installation);
+  await register(installation, 'planner');
+  await publish(installation, (text) =>
+    text.replace('@id("instances-renew")', '@id("instances-renew")\n@needs_approval("1 of ca-officers")'),
+  );
+  await installation.policy.fresh();
+  const agent = callerOf(await letIn(installation, { agent: 'planner' }));
+  const replacing = await newKey().csr();
+  await assert.rejects(replaceCertificate(agent, { csr: replacing }, installation.issuance), code('needs_approval'));
+  const own = await ask(installation, ada);
+  assert.deepEqual((await showApprovals(agent, {}, {}, partsOf(installation))).items, []);
+  await assert.rejects(showApproval(agent, own.id, partsOf(installation)), code('not_found'));
+  assert.equal((await showApprovals(bob, {}, {}, partsOf(installation))).items.length, 1);
+});
