@@ -20,6 +20,8 @@ export interface CrlRequest {
   readonly lifetime: number;
   /** What this issuer signed and is revoked; entries, or their encodings one after the other. */
   readonly revoked: Iterable<RevokedCertificate> | Uint8Array;
+  /** Milliseconds: the time of the latest entry. A list is never older than what is in it. Default: there is none. */
+  readonly latest?: number;
   /** Absent: the list is about everything that the issuer signed. */
   readonly shard?: ShardScope;
   /** Milliseconds. */
@@ -49,11 +51,11 @@ export interface SignedCrl {
  * validator would take its list.
  */
 export async function signCrl(issuer: Issuer, request: CrlRequest): Promise<SignedCrl> {
-  const { number, lifetime, revoked, shard, now } = request;
+  const { number, lifetime, revoked, latest = 0, shard, now } = request;
   if (now > issuer.notAfter) {
     throw new WritError('expired', 'The authority whose list was to be signed has expired.');
   }
-  const thisUpdate = Math.max(issuer.notBefore, wholeSecond(now - BACKDATING));
+  const thisUpdate = Math.max(issuer.notBefore, wholeSecond(now - BACKDATING), wholeSecond(latest));
   const nextUpdate = Math.min(wholeSecond(now + lifetime * 1000), issuer.notAfter);
   const tbs = encodeTbsCertList({
     algorithm: issuer.algorithm,

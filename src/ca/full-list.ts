@@ -59,7 +59,8 @@ export class FullList {
     await this.#follow();
     const sequence = Math.max(latest, this.#sequence);
     const number = nextCrlNumber(state?.number, now);
-    const crl = await signCrl(issuer, { number, lifetime: LIFETIMES.leafCrl, revoked: this.#entries.encoded(), now });
+    const entries = { revoked: this.#entries.encoded(), latest: this.#entries.latest };
+    const crl = await signCrl(issuer, { number, lifetime: LIFETIMES.leafCrl, ...entries, now });
     const marks = nextMarks(state, { number, sequence, at: crl.thisUpdate, onSchedule });
     const batch = newBatch();
     const refreshAt = marks.scheduled.at + SCHEDULE;
@@ -96,6 +97,8 @@ export class FullList {
 
 /** Encoded entries, one after the other. Only what is held can ever be taken out again. */
 class Entries {
+  /** Milliseconds: the time of the latest. */
+  latest = 0;
   #octets = new Uint8Array(4096);
   #length = 0;
   readonly #held = new Map<string, { readonly at: number; readonly length: number }>();
@@ -104,6 +107,7 @@ class Entries {
     const serial = Buffer.from(row.serial).toString('latin1');
     this.#remove(serial);
     if (row.reason === RELEASED) return;
+    this.latest = Math.max(this.latest, row.at);
     const entry = encodeCrlEntry(entryOf(row));
     if (row.reason === HELD) this.#held.set(serial, { at: this.#length, length: entry.length });
     if (this.#length + entry.length > this.#octets.length) {

@@ -16,7 +16,7 @@ import {
 } from './crl-list.ts';
 import type { Issuer } from './issuer.ts';
 import { LIFETIMES } from './lifetime.ts';
-import { BACKDATING, wholeSecond } from './prepare.ts';
+import { wholeSecond } from './prepare.ts';
 import { RELEASED, REVOKED_COLUMNS, type RevokedRow, revokedOf } from './revoked.ts';
 import { readShard, type Shard } from './shard.ts';
 import { STATUS_PATHS } from './status-url.ts';
@@ -46,13 +46,13 @@ export async function shardList(id: string, parts: ListParts, kept?: ServedList)
   if (shard === undefined) return undefined;
   for (let tries = 0; tries < TRIES; tries++) {
     const state = await readListState(reader, id);
-    const latest = await latestOf(reader, id);
-    if (state !== undefined && latest <= state.sequence && !isDue(state, clock.now())) {
+    const changed = await lastChange(reader, id);
+    if (state !== undefined && changed <= state.sequence && !isDue(state, clock.now())) {
       return kept?.number === state.number ? kept : readServedList(reader, id);
     }
     const issuer = await parts.issuer(shard.issuer);
     if (issuer === undefined) return undefined;
-    const list = await publish(shard, issuer, { state, latest }, parts);
+    const list = await publish(shard, issuer, { state, changed }, parts);
     if (list !== undefined) return list;
   }
   throw new WritError('unavailable', 'The list keeps changing.', { remedy: 'Ask again in a moment.' });
@@ -62,31 +62,29 @@ export async function shardList(id: string, parts: ListParts, kept?: ServedList)
 async function publish(
   { id }: Shard,
   issuer: Issuer,
-  { state, latest }: { readonly state: ListState | undefined; readonly latest: number },
+  { state, changed }: { readonly state: ListState | undefined; readonly changed: number },
   { reader, commit, clock, statusUrl }: ListParts,
 ): Promise<ServedList | undefined> {
   const now = clock.now();
   const onSchedule = state === undefined || isDue(state, now);
   // RFC 5280 §3.3: what expired leaves once it was on a list of the schedule that was signed after that.
   const rows = await listed(reader, id, state?.scheduled.at ?? 0);
-  const sequence = Math.max(latest, ...rows.map((row) => row.sequence));
+  const sequence = Math.max(changed, ...rows.map((row) => row.sequence));
   const number = nextCrlNumber(state?.number, now);
-  const marks = nextMarks(state, { number, sequence, at: wholeSecond(now - BACKDATING), onSchedule });
   const url = statusUrl + STATUS_PATHS.shard(id);
-  const common = { number, lifetime: LIFETIMES.leafCrl, now };
-  const revoked = rows.filter(({ reason }) => reason !== RELEASED);
-  const [crl, delta] = await Promise.all([
-    signCrl(issuer, {
-      ...common,
-      revoked: revoked.map(entryOf),
-      shard: { url, deltaUrl: statusUrl + STATUS_PATHS.delta(id) },
-    }),
-    signCrl(issuer, {
-      ...common,
-      revoked: rows.filter((row) => row.sequence > marks.base.sequence).map(entryOf),
-      shard: { url, base: marks.base.number },
-    }),
-  ]);
+  const latest = Math.max(0, ...rows.map(({ at }) => at));
+  const common = { number, lifetime: LIFETIMES.leafCrl, latest, now };
+  const crl = await signCrl(issuer, {
+    ...common,
+    revoked: rows.filter(({ reason }) => reason !== RELEASED).map(entryOf),
+    shard: { url, deltaUrl: statusUrl + STATUS_PATHS.delta(id) },
+  });
+  const marks = nextMarks(state, { number, sequence, at: crl.thisUpdate, onSchedule });
+  const delta = await signCrl(issuer, {
+    ...common,
+    revoked: rows.filter((row) => row.sequence > marks.base.sequence).map(entryOf),
+    shard: { url, base: marks.base.number },
+  });
   const batch = newBatch();
   const refreshAt = rows.length === 0 ? undefined : marks.scheduled.at + SCHEDULE;
   pushList(batch, state, {
@@ -103,7 +101,7 @@ async function publish(
 }
 
 /** The last change in a shard; 0 where nothing ever changed. */
-async function latestOf(reader: Reader, shard: string): Promise<number> {
+async function lastChange(reader: Reader, shard: string): Promise<number> {
   const row = await reader.get('SELECT MAX(sequence) AS latest FROM revoked WHERE shard = ?', [shard]);
   return (row?.['latest'] as number | null) ?? 0;
 }

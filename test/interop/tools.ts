@@ -35,6 +35,20 @@ export function go(): Tool {
   return command('go', ['version'], 'Go: no go command found (Debian: apt-get install golang-go)');
 }
 
+export function ocsptool(): Tool {
+  return command('ocsptool', ['--version'], 'GnuTLS: no ocsptool command found (Debian: apt-get install gnutls-bin)');
+}
+
+export function nginx(): Tool {
+  // Debian keeps it out of the path of ordinary users.
+  const path = existsSync('/usr/sbin/nginx') ? '/usr/sbin/nginx' : 'nginx';
+  return command(path, ['-v'], 'nginx: no nginx command found (Debian: apt-get install nginx-light)');
+}
+
+export function certtool(): Tool {
+  return command('certtool', ['--version'], 'GnuTLS: no certtool command found (Debian: apt-get install gnutls-bin)');
+}
+
 /** The Python of a virtual environment with `cryptography`. */
 export function python(): Tool {
   return pythonTool('python', 'Python: no cryptography package');

@@ -1,0 +1,3 @@
+module writ.example/interop/crl
+
+go 1.19
