@@ -1,6 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
+import { parseCertificate } from '../x509/certificate.ts';
+import { findExtension } from '../x509/extension.ts';
+import { AUTHORITY_KEY_IDENTIFIER, decodeAuthorityKeyIdentifier } from '../x509/extensions/authority-key-identifier.ts';
 import { spiffeIdOf } from './peer.ts';
 
 /** What a decision about a peer needs, read once for a connection. */
@@ -21,7 +24,8 @@ export function factsOf(socket: TLSSocket): PeerFacts | undefined {
   try {
     const certificate = socket.getPeerX509Certificate();
     if (certificate === undefined || !socket.authorized) return undefined;
-    const facts = factsOfCertificate(certificate);
+    const { subjects, ...rest } = factsOfCertificate(certificate);
+    const facts = { ...rest, subjects: [...subjects, ...issuersOf(certificate)] };
     known.set(socket, facts);
     return facts;
   } catch {
@@ -29,9 +33,25 @@ export function factsOf(socket: TLSSocket): PeerFacts | undefined {
   }
 }
 
+/** The keys that the certificate and those sent with it are signed with, up to the root. */
+function issuersOf(certificate: X509Certificate): string[] {
+  const issuers: string[] = [];
+  let next: X509Certificate | undefined = certificate;
+  for (let depth = 0; next !== undefined && depth < LONGEST_CHAIN; depth++) {
+    const extension = findExtension(parseCertificate(next.raw).extensions, AUTHORITY_KEY_IDENTIFIER);
+    const key = extension === undefined ? undefined : decodeAuthorityKeyIdentifier(extension.value).keyIdentifier;
+    if (key !== undefined) issuers.push(`issuer:${Buffer.from(key).toString('hex')}`);
+    next = next.issuerCertificate;
+  }
+  return issuers;
+}
+
+const LONGEST_CHAIN = 8;
+
 /** As `PeerFacts.subjects`. Throws `bad_spiffe_id` when the certificate names nobody. */
 export function subjectsOfCertificate(der: Uint8Array): readonly string[] {
-  return factsOfCertificate(new X509Certificate(der)).subjects;
+  const certificate = new X509Certificate(der);
+  return [...factsOfCertificate(certificate).subjects, ...issuersOf(certificate)];
 }
 
 function factsOfCertificate(certificate: X509Certificate): PeerFacts {

@@ -20,6 +20,9 @@ const TURN_MS = 1000 / TURNS;
 /** Heartbeats after which a subscriber's standing is looked at, whatever the feed said. */
 const LOOKS_EVERY = 15;
 
+/** Subjects that a member is known by; others may reach anybody. */
+const NARROW = /^(?:serial|instance|agent|operator):/;
+
 interface Member extends Subscriber {
   readonly subjects: readonly string[];
   beats: number;
@@ -97,7 +100,10 @@ export class FeedHub {
     for (const turn of this.#turns) for (const { stream } of turn) stream.write(text);
     const hit = new Set<Member>();
     for (const { subjects } of entries) {
-      for (const subject of subjects) for (const member of this.#bySubject.get(subject) ?? []) hit.add(member);
+      for (const subject of subjects) {
+        for (const member of this.#bySubject.get(subject) ?? []) hit.add(member);
+        if (!NARROW.test(subject)) for (const turn of this.#turns) for (const member of turn) hit.add(member);
+      }
     }
     for (const { stream } of hit) void stream.look();
   }

@@ -3,6 +3,9 @@ import type { Reader, Row } from '../db/database.ts';
 import type { EpochCell } from '../ledger/epoch.ts';
 import { feedEffect } from '../ledger/feed.ts';
 import type { FeedEntry } from '../wire/feed.ts';
+import { parseCertificate } from '../x509/certificate.ts';
+import { findExtension } from '../x509/extension.ts';
+import { decodeSubjectKeyIdentifier, SUBJECT_KEY_IDENTIFIER } from '../x509/extensions/subject-key-identifier.ts';
 
 /** Entries that stay in memory for who comes back. */
 const KEPT = 8192;
@@ -53,7 +56,7 @@ export class FeedTail {
     const seen = epoch.current();
     const [place, rows] = await Promise.all([reader.get(PLACE), reader.all(LATEST, [KEPT])]);
     tail.#log = place?.['log'] as number;
-    tail.#kept = rows.map(entryOf).reverse();
+    tail.#kept = (await entriesOf(reader, rows)).reverse();
     tail.#from = rows.length < KEPT ? ((place?.['floor'] as number) ?? 0) : tail.#kept[0]!.position - 1;
     tail.#position = tail.#kept.at(-1)?.position ?? 0;
     tail.#epoch = seen;
@@ -103,7 +106,7 @@ export class FeedTail {
     const rows = await reader.all(AFTER, [position, limit]);
     // Read after the rows: what has left meanwhile may be missing from them.
     const place = await reader.get(PLACE);
-    return { floor: place?.['floor'] as number, entries: rows.map(entryOf), complete: rows.length < limit };
+    return { floor: place?.['floor'] as number, entries: await entriesOf(reader, rows), complete: rows.length < limit };
   }
 
   async close(): Promise<void> {
@@ -132,7 +135,7 @@ export class FeedTail {
     for (;;) {
       const rows = await reader.all(AFTER, [this.#position, PAGE]);
       if (rows.length > 0) {
-        const entries = rows.map(entryOf);
+        const entries = await entriesOf(reader, rows);
         this.#position = entries.at(-1)!.position;
         this.#kept.push(...entries);
         if (this.#kept.length > 2 * KEPT) {
@@ -145,6 +148,31 @@ export class FeedTail {
     }
     this.#epoch = seen;
   }
+}
+
+const AUTHORITY = 'authority:';
+
+/** Relying parties know an authority by its key, which the certificates below it name. */
+async function entriesOf(reader: Reader, rows: readonly Row[]): Promise<FeedEntry[]> {
+  const entries: FeedEntry[] = [];
+  for (const row of rows) {
+    const entry = entryOf(row);
+    const issuers: string[] = [];
+    for (const subject of entry.subjects) {
+      if (!subject.startsWith(AUTHORITY)) continue;
+      const id = subject.slice(AUTHORITY.length);
+      const found = await reader.get('SELECT certificate FROM authority WHERE id = ?', [id]);
+      const key = found === undefined ? undefined : keyOf(found['certificate'] as Uint8Array);
+      if (key !== undefined) issuers.push(`issuer:${Buffer.from(key).toString('hex')}`);
+    }
+    entries.push(issuers.length === 0 ? entry : { ...entry, subjects: [...entry.subjects, ...issuers] });
+  }
+  return entries;
+}
+
+function keyOf(certificate: Uint8Array): Uint8Array | undefined {
+  const extension = findExtension(parseCertificate(certificate).extensions, SUBJECT_KEY_IDENTIFIER);
+  return extension === undefined ? undefined : decodeSubjectKeyIdentifier(extension.value);
 }
 
 function entryOf(row: Row): FeedEntry {

@@ -14,7 +14,10 @@ export interface FeedEntry {
   readonly at: number;
   /** When it may be forgotten, milliseconds. */
   readonly expires_at: number;
-  /** `serial:<hex>`, `instance:<id>`, `agent:<name>`, `operator:<name>`, `authority:<id>`. */
+  /**
+   * `serial:<hex>`, `instance:<id>`, `agent:<name>`, `operator:<name>`; with `authority:<id>` comes `issuer:<hex>`, the key
+   * identifier in the certificates below it. What else may be stopped is named by what falls with it, in further entries.
+   */
   readonly subjects: readonly string[];
 }
 

@@ -1,5 +1,6 @@
 import { type Item, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Flag, type Input } from '../command.ts';
+import { WAIT_FLAG, watchEffect } from '../effect.ts';
 import { needed } from '../input.ts';
 import { type Listing, listCommand } from '../listing.ts';
 import { list, relative } from '../table.ts';
@@ -89,7 +90,7 @@ export function certCommands(withApi: WithApi, now: () => number): readonly Comm
       summary: 'Revoke a certificate for good',
       details: 'The instance may go on with another certificate; to end all of it use "writ instance stop".',
       parameters: [SERIAL],
-      flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, required: true }],
+      flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, required: true }, WAIT_FLAG],
       changes: true,
       run: (input, terminal) =>
         withApi(input, async (api) => {
@@ -98,7 +99,9 @@ export function certCommands(withApi: WithApi, now: () => number): readonly Comm
             terminal.result({ would: 'revoke', certificate }, `Would revoke for good:\n${describe(certificate)}`);
             return EXIT.ok;
           }
-          const answer = await api.post(`${certificatePath(input)}/revoke`, { cause: input.flag('cause')! });
+          const revoked = await api.post(`${certificatePath(input)}/revoke`, { cause: input.flag('cause')! });
+          const subject = `serial:${textOf(revoked, 'serial')}`;
+          const answer = await watchEffect(revoked, { input, terminal, api, subject });
           terminal.result(answer, `${textOf(answer, 'serial')} is revoked for good.\n${describe(answer)}`);
           return EXIT.ok;
         }),

@@ -1,6 +1,7 @@
 import { type Item, itemOf, kindOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input } from '../command.ts';
 import { confirmed, YES_FLAG } from '../confirm.ts';
+import { WAIT_FLAG, watchEffect } from '../effect.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { list, relative } from '../table.ts';
@@ -51,7 +52,11 @@ export function instanceCommands(withApi: WithApi, now: () => number): readonly 
       path: 'instance stop',
       summary: 'Stop an instance for good: its certificates are revoked, its id is burnt',
       parameters: [ID],
-      flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' }, YES_FLAG],
+      flags: [
+        { name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' },
+        WAIT_FLAG,
+        YES_FLAG,
+      ],
       changes: true,
       run: (input, terminal) =>
         withApi(input, async (api) => {
@@ -64,7 +69,9 @@ export function instanceCommands(withApi: WithApi, now: () => number): readonly 
           const name = textOf(instance, 'name');
           const what = `This stops one instance of ${name} and revokes its certificates.`;
           if (!(await confirmed(input, terminal, { what, name }))) return EXIT.failed;
-          const answer = await api.post(`${at(input)}/stop`, { cause: input.flag('cause')! });
+          const stopped = await api.post(`${at(input)}/stop`, { cause: input.flag('cause')! });
+          const subject = `instance:${textOf(stopped, 'id')}`;
+          const answer = await watchEffect(stopped, { input, terminal, api, subject });
           terminal.result(answer, `${textOf(answer, 'id')} (${name}) is stopped for good.`);
           return EXIT.ok;
         }),

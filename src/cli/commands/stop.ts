@@ -1,6 +1,7 @@
 import { type Item, itemOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Flag, type Input, type Terminal } from '../command.ts';
 import { confirmed, YES_FLAG } from '../confirm.ts';
+import { WAIT_FLAG, watchEffect } from '../effect.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { list } from '../table.ts';
@@ -23,6 +24,7 @@ const FLAGS: readonly Flag[] = [
   { name: 'cause', value: 'cause', summary: 'why', choices: [...CAUSES, 'authority_compromise'], required: true },
   { name: 'quarantine', summary: 'hold it, which can be lifted again; stop nothing for ever' },
   { name: 'evidence', value: 'url', summary: 'link to what this rests on; it stands in the ledger' },
+  WAIT_FLAG,
   YES_FLAG,
 ];
 
@@ -123,12 +125,18 @@ function pull(withApi: WithApi, kind: Kind): Command {
         ) {
           return EXIT.failed;
         }
-        const stop = await api.post('/v1/stops', body);
+        const made = await api.post('/v1/stops', body);
+        const stop = await watchEffect(made, { input, terminal, api, subject: toldAs(kind, name) });
         terminal.result(stop, describe(stop));
         next(stop, terminal);
         return EXIT.ok;
       }),
   };
+}
+
+/** How the feed names a target. */
+function toldAs(kind: Kind, name: string): string {
+  return `${kind === 'certificate' ? 'serial' : kind === 'parent' ? 'instance' : kind}:${name}`;
 }
 
 async function change(

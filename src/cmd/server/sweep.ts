@@ -7,6 +7,7 @@ import { pushShardPurge } from '../../ca/shard.ts';
 import { type Batch, type CommitBatch, newBatch } from '../../db/batch.ts';
 import type { Reader } from '../../db/database.ts';
 import { hasExpiredAnswers, purgeExpiredAnswers } from '../../http/idempotency.ts';
+import { pushFeedPurge } from '../../ledger/feed.ts';
 import { pushKeyPurge } from '../../registry/key-in-use.ts';
 
 export interface SweepParts {
@@ -39,6 +40,7 @@ export async function sweep({ reader, commit, clock, retentionDays }: SweepParts
     () => step((batch) => pushRevokedPurge(batch, clock.now(), STEP)),
     () => step((batch) => pushShardPurge(batch, clock.now(), STEP)),
     () => step((batch) => pushKeyPurge(batch, clock.now(), STEP)),
+    () => step((batch) => pushFeedPurge(batch, clock.now(), STEP)),
     async () =>
       (await hasExpiredAnswers(reader, clock.now())) &&
       (await step((batch) => batch.writes.push(purgeExpiredAnswers(clock.now(), STEP)))),
