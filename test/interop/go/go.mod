@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/cloudflare/circl v1.6.5
+	golang.org/x/crypto v0.54.0
 	golang.org/x/mod v0.42.0
 )
 
