@@ -6,6 +6,7 @@ import type { Files } from './make/files.ts';
 import { bodies } from './make/json.ts';
 import { tokens } from './make/jwt.ts';
 import { log } from './make/merkle.ts';
+import { ocsp } from './make/ocsp.ts';
 import { texts } from './make/text.ts';
 import { certificates } from './make/x509.ts';
 
@@ -13,6 +14,7 @@ import { certificates } from './make/x509.ts';
 export async function makeCorpus(): Promise<void> {
   const corpus: Readonly<Record<string, Files>> = {
     ...certificates(),
+    ...ocsp(),
     ...(await requests()),
     ...texts(),
     ...bodies(),

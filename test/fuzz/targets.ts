@@ -13,6 +13,7 @@ import {
 import { jwks, jws } from './targets/jwt.ts';
 import { sealedKey } from './targets/keys.ts';
 import { bundle, checkpoint, note, proof, tile, verifierKey } from './targets/merkle.ts';
+import { ocspRequest, ocspResponse } from './targets/ocsp.ts';
 import {
   csrText,
   cursor,
@@ -37,6 +38,8 @@ export const TARGETS: readonly Target[] = [
   path,
   csr,
   crl,
+  ocspRequest,
+  ocspResponse,
   csrText,
   joinToken,
   spiffe,

@@ -33,6 +33,8 @@ import {
   NAME_CONSTRAINTS,
 } from '../../../src/x509/extensions/name-constraints.ts';
 import { checkNoRevAvail, NO_REV_AVAIL } from '../../../src/x509/extensions/no-rev-avail.ts';
+import { checkOcspNoCheck, OCSP_NO_CHECK } from '../../../src/x509/extensions/ocsp-no-check.ts';
+import { decodeOcspNonce, OCSP_NONCE } from '../../../src/x509/extensions/ocsp-nonce.ts';
 import { decodeReasonCode, REASON_CODE } from '../../../src/x509/extensions/reason-code.ts';
 import {
   decodeSubjectAltName,
@@ -79,6 +81,8 @@ const DECODERS: Readonly<Record<string, (value: Uint8Array) => unknown>> = {
       'name constraints have two encodings',
     ),
   [NO_REV_AVAIL]: checkNoRevAvail,
+  [OCSP_NO_CHECK]: checkOcspNoCheck,
+  [OCSP_NONCE]: decodeOcspNonce,
   [POLICY_CONSTRAINTS]: decodePolicyConstraints,
   [POLICY_MAPPINGS]: decodePolicyMappings,
   [REASON_CODE]: decodeReasonCode,
