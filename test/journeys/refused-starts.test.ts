@@ -153,6 +153,19 @@ describe('a start', { concurrency: 3 }, () => {
     await server.stop();
   });
 
+  it('refuses flags that were for the first start, where they say something else', async () => {
+    const data = copy('root');
+    for (const [flags, said] of [
+      [['--root-key-out', join(scratch, 'root.key')], /^conflict: The root of this installation was made without/],
+      [['--permit-dns', 'corp.example'], /^conflict: The root of this installation permits other names/],
+      [['--permit-ip', '10.0.0.0/8'], /^conflict: The root of this installation permits other names/],
+    ] as const) {
+      assert.match(await refusal(data, flags), said);
+    }
+    const { server } = await run(data, { args: ['--permit-dns', 'localhost', '--permit-ip', '127.0.0.0/8'] });
+    await server.stop();
+  });
+
   it('does not join what is not there, and makes nothing', async () => {
     const data = join(scratch, 'join');
     const joined = await writ(['init', '--join', '--data', data]);

@@ -37,6 +37,7 @@ import { requireFree } from '../server/port-probe.ts';
 import { loadThreads, startServer } from '../server/server.ts';
 import { settlePlain, statusUrlOf } from '../status-url.ts';
 import { configOf, INSTALL_FLAGS, install, requireSame, requireSameConfig } from './install.ts';
+import { requireSameRoot } from './same-root.ts';
 
 /** The operator that the first start makes. */
 const FIRST_OPERATOR = 'admin' as Name;
@@ -74,6 +75,7 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
   requireSame(kept, input);
   const config = { ...withListenFlags(kept, input), listen };
   const { reader, keyring, hierarchy } = await open(config, directory, input);
+  requireSameRoot(hierarchy, input);
   let lost: Error | undefined;
   let wake: (() => void) | undefined;
   const server = await startServer({
