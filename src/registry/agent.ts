@@ -52,7 +52,7 @@ function agentFacts(agent: Omit<Agent, 'dnsNames' | 'version' | 'createdAt' | 'u
     team: agent.team,
     environment: agent.environment,
     profile: agent.profile,
-    status: agent.status === 'active' && agent.ownerStatus === 'gone' ? 'orphaned' : agent.status,
+    status: agent.status !== 'retired' && agent.ownerStatus === 'gone' ? 'orphaned' : agent.status,
     labels: Object.entries(agent.labels).map(([label, value]) => `${label}=${value}`),
     ...(agent.model === undefined ? {} : { modelProvider: agent.model.provider, modelName: agent.model.name }),
   };
@@ -61,7 +61,7 @@ function agentFacts(agent: Omit<Agent, 'dnsNames' | 'version' | 'createdAt' | 'u
 /** Why nothing is issued for an agent, as a sentence; undefined when it is active and owned. */
 export function agentFault(agent: Agent): string | undefined {
   if (agent.status === 'retired') return `The ${agent.kind} was retired, which is for ever.`;
-  if (agent.status === 'quarantined') return `The ${agent.kind} is quarantined.`;
   if (agent.ownerStatus === 'gone') return `The team that owns the ${agent.kind} is gone; another has to take it over.`;
+  if (agent.status === 'quarantined') return `The ${agent.kind} is quarantined.`;
   return undefined;
 }

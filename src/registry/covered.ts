@@ -50,10 +50,10 @@ export async function* coveredInstances(reader: Reader, target: Target): AsyncGe
 /** The agents and services that a hold covers, in the order of their names; retired ones, too. */
 export async function* coveredAgents(reader: Reader, { kind, target }: Target): AsyncGenerator<readonly string[]> {
   if (kind === 'agent') yield [target];
-  if (kind !== 'owner' && kind !== 'label') return;
+  if (kind !== 'owner' && kind !== 'orphan' && kind !== 'label') return;
   const mark = target.indexOf('=');
   const [sql, params] =
-    kind === 'owner'
+    kind !== 'label'
       ? ['SELECT name FROM agent WHERE team = ? AND name > ? ORDER BY name', [target]]
       : [
           'SELECT agent AS name FROM agent_label WHERE label = ? AND value = ? AND agent > ? ORDER BY agent',

@@ -1,8 +1,11 @@
 import type { Batch } from '../db/batch.ts';
 import type { Reader, Row } from '../db/database.ts';
 
-/** What can be held as a whole. Agents and services have one space of names. */
-export type HoldKind = 'certificate' | 'instance' | 'agent' | 'owner' | 'label' | 'authority';
+/**
+ * What can be held as a whole. Agents and services have one space of names. `orphan`: what a team owned that is gone, for
+ * as long as it is that team's.
+ */
+export type HoldKind = 'certificate' | 'instance' | 'agent' | 'owner' | 'orphan' | 'label' | 'authority';
 
 /**
  * A quarantine in force: one row, from whose commit on all that it covers is held, also what comes under it later, and
@@ -49,6 +52,29 @@ export async function readHold(reader: Reader, hold: Omit<Hold, 'stop'>): Promis
   return row === undefined ? undefined : { ...hold, stop: row['stop'] as string };
 }
 
+/**
+ * The commit looks again: whoever takes an agent over, or gives it other labels, does not lead it out of a quarantine.
+ * What is held only because its team is gone may be taken over: that is how somebody answers for it.
+ */
+export function requireNoEscape(
+  batch: Batch,
+  leaving: { readonly team?: string; readonly labels: readonly string[] },
+): void {
+  const targets = [
+    ...(leaving.team === undefined ? [] : [['owner', leaving.team]]),
+    ...leaving.labels.map((label) => ['label', label]),
+  ];
+  for (const [kind, target] of targets) {
+    batch.checks.push({
+      sql: 'SELECT 1 FROM hold WHERE kind = ? AND target = ?',
+      params: [kind!, target!],
+      want: 'absent',
+      refusal: 'inactive',
+      reason: `The ${kind === 'owner' ? 'team' : 'label'} that it would leave is quarantined; that is released first.`,
+    });
+  }
+}
+
 /** How `key=value` reads in labels as they are stored, where it can stand for nothing else: quotes in values are escaped. */
 export function labelFragment(label: string): string {
   const mark = label.indexOf('=');
@@ -60,6 +86,7 @@ const held = (kind: HoldKind, target: string, reaches: string): string =>
 
 const agentHeld = (agent: string, reaches: string): string =>
   `${held('agent', `${agent}.name`, reaches)} OR ${held('owner', `${agent}.team`, reaches)} OR ` +
+  `${held('orphan', `${agent}.team`, reaches)} OR ` +
   `EXISTS (SELECT 1 FROM agent_label l JOIN hold h ON h.kind = 'label' AND h.target = l.label || '=' || l.value ` +
   `WHERE l.agent = ${agent}.name${reaches})`;
 

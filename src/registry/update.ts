@@ -9,6 +9,7 @@ import { type AgentChange, type AgentData, applyChange } from './agent-input.ts'
 import { saltSponsor, updateAgent } from './agent-store.ts';
 import { findAgent } from './find.ts';
 import type { ChangeOptions, RegistryParts } from './flow.ts';
+import { requireNoEscape } from './hold.ts';
 import { readOwner, requireOwner } from './owner.ts';
 import { ownerGone, requireNames, requireProfile } from './register.ts';
 import { retired } from './retire.ts';
@@ -51,6 +52,11 @@ export async function changeAgent(
   const sponsor = saltSponsor(data.sponsor, parts.random);
   const batch = newBatch();
   requireOwner(batch, data.team, now);
+  const labels = Object.entries(before.labels).filter(([label, value]) => data.labels[label] !== value);
+  requireNoEscape(batch, {
+    ...(data.team === before.team ? {} : { team: before.team }),
+    labels: labels.map(([label, value]) => `${label}=${value}`),
+  });
   updateAgent(batch, before, data, { now, sponsor });
   batch.events.push(updatedEvent(caller, before, data, sponsor));
   options.idempotency?.keep(batch, { kind: 'value', value: after as unknown as Json });

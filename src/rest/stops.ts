@@ -104,7 +104,7 @@ function stopAnswer(stop: StopRecord, asked?: wire.StopTarget): wire.Stop {
   const { kind, target, descend } = stop;
   return {
     id: stop.id,
-    target: asked ?? { kind: kind === 'instance' && descend ? 'parent' : kind, name: target },
+    target: asked ?? { kind: shownKind(kind, descend), name: target },
     state: stop.state,
     cause: stop.cause,
     stopped_by: stop.stoppedBy,
@@ -119,6 +119,11 @@ function stopAnswer(stop: StopRecord, asked?: wire.StopTarget): wire.Stop {
     ...given('released_by', stop.releasedBy),
     ...givenTime('released_at', stop.releasedAt),
   };
+}
+
+function shownKind(kind: StopRecord['kind'], descend: boolean): wire.StopTarget['kind'] {
+  if (kind === 'orphan') return 'owner';
+  return kind === 'instance' && descend ? 'parent' : kind;
 }
 
 function plannedAnswer(

@@ -1,11 +1,12 @@
-import type { Cause } from '../ca/revocation-cause.ts';
+import { type Cause, reasonCode } from '../ca/revocation-cause.ts';
+import { pushRevoked } from '../ca/revoked.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { type CoveredInstance, coveredAgents, coveredInstances, unstoppedAmong } from '../registry/covered.ts';
 import { deleteHold } from '../registry/hold.ts';
 import { pushRetirement } from '../registry/retire.ts';
-import { coveredCertificates, unexpiredOf } from './hold-certificates.ts';
+import { authorityListed, coveredCertificates, unexpiredOf } from './hold-certificates.ts';
 import type { MarkingParts } from './parts.ts';
 import { pushRevocation } from './revoke.ts';
 import { changedEvent } from './stop-event.ts';
@@ -104,7 +105,7 @@ async function stopAll(
 
 async function finish(
   stop: StopRecord,
-  { at, caller }: StopFacts,
+  { at, caller, cause }: StopFacts,
   fallen: { readonly agents: number; readonly instances: number; readonly certificates: number },
   { reader, clock, commit }: MarkingParts,
 ): Promise<StopRecord> {
@@ -112,7 +113,15 @@ async function finish(
   if (now.state !== 'revoking') return now;
   const batch = newBatch();
   finishMarking(batch, now, 'revoked');
-  deleteHold(batch, stop.id);
+  if (stop.kind === 'authority') {
+    // What it signed has no force as long as it is held, which is for ever.
+    const listed = await authorityListed(stop, { reader });
+    if (listed !== undefined) pushRevoked(batch, listed, { at, reason: reasonCode(cause) });
+    batch.events.push(changedEvent('authority.stopped', stop, caller, { at: new Date(at).toISOString(), cause }));
+    batch.bumpsEpoch = true;
+  } else {
+    deleteHold(batch, stop.id);
+  }
   const milliseconds = Math.max(0, clock.now() - at);
   batch.events.push(changedEvent('stop.completed', stop, caller, { ...fallen, milliseconds }));
   batch.anchored = true;

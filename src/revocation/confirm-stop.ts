@@ -1,6 +1,7 @@
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
+import { readOperator } from '../registry/operator.ts';
 import type { CordParts, StopOptions } from './parts.ts';
 import { firstStop } from './quarantine.ts';
 import { goOn, makeForEver } from './stop.ts';
@@ -24,7 +25,7 @@ export async function confirmStop(
     caller,
     action: 'stop.confirm',
     resource: INSTALLATION,
-    context: { kind: stop.kind, cause: stop.cause, askedBy: stop.revocationBy ?? '' },
+    context: { kind: stop.kind, cause: stop.cause, askedBy: await askedBy(caller, stop, parts) },
   });
   const first = await firstStop(parts, options);
   if (first !== undefined) return goOn(first, parts);
@@ -38,6 +39,21 @@ export async function confirmStop(
     demand(parts.authorize, { caller, action: 'authority.revoke', resource: INSTALLATION });
   }
   return goOn(await makeForEver(stop, caller, stop.cause, parts), parts);
+}
+
+/** Who asked, as the caller where it is the same person by whichever credential. */
+async function askedBy(
+  caller: Caller,
+  { revocationBy = '' }: StopRecord,
+  { reader, clock }: CordParts,
+): Promise<string> {
+  const asker = /^spiffe:\/\/[^/]+\/operator\/([^/]+)$/.exec(revocationBy)?.[1];
+  if (asker === undefined || caller.operator === undefined) return revocationBy;
+  const [one, other] = [
+    await readOperator(reader, asker, clock.now()),
+    await readOperator(reader, caller.operator, clock.now()),
+  ];
+  return one !== undefined && one.person === other?.person ? caller.id : revocationBy;
 }
 
 /** Reads a stop for somebody who wants to do something with it. */

@@ -1,6 +1,7 @@
 import { readUnfinishedStops } from '../ca/unfinished-stop.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { DESCENDANTS, stopDescendants } from './descendants.ts';
+import { settleOrphans } from './orphans.ts';
 import type { MarkingParts } from './parts.ts';
 import { markRest } from './steps.ts';
 import { goOn } from './stop.ts';
@@ -30,5 +31,5 @@ export async function finishStops(parts: MarkingParts): Promise<number> {
   }
   const unmarked = await readUnmarkedStops(parts.reader);
   for (const stop of unmarked) await goOn(stop, parts);
-  return unfinished.length + unmarked.length;
+  return unfinished.length + unmarked.length + (await settleOrphans(parts));
 }

@@ -1,7 +1,8 @@
 import { listCertificates } from '../ca/certificate-pages.ts';
 import type { CertificatePosition } from '../ca/certificate-walk.ts';
 import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
-import { heldOf, pushHeld, pushReleased } from '../ca/revoked.ts';
+import { readAuthorities } from '../ca/hierarchy.ts';
+import { heldOf, type ListedCertificate, pushHeld, pushReleased } from '../ca/revoked.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
@@ -37,6 +38,11 @@ export async function holdCertificates(stop: StopRecord, parts: MarkingParts): P
     committed(commit);
   }
   const batch = newBatch();
+  if (stop.kind === 'authority') {
+    const authority = await authorityListed(stop, parts);
+    if (authority !== undefined) pushHeld(batch, authority, { at: stop.stoppedAt });
+    batch.bumpsEpoch = true;
+  }
   finishMarking(batch, stop);
   const commit = await parts.commit(batch);
   if (!commit.committed && commit.refusal !== 'conflict') committed(commit);
@@ -44,58 +50,90 @@ export async function holdCertificates(stop: StopRecord, parts: MarkingParts): P
 
 /** Takes the certificates of a released stop off the lists again, but for those that another stop holds. */
 export async function releaseCertificates(stop: StopRecord, parts: MarkingParts): Promise<void> {
-  for await (const rows of coveredCertificates(stop, parts)) {
-    for (let tries = 0; ; tries++) {
-      const held = await heldOf(parts.reader, rows);
-      const instances = [...new Set(rows.map(({ instance }) => instance).filter((id) => id !== undefined))];
-      const others = await heldAmong(parts.reader, instances);
-      const free = [];
-      for (const row of rows) {
-        const serial = formatSerial(row.serial);
-        if (!held.has(serial) || (row.instance !== undefined && others.has(row.instance))) continue;
-        if ((await readHold(parts.reader, { kind: 'certificate', target: serial, descend: false })) === undefined) {
-          free.push(row);
-        }
-      }
-      const batch = newBatch();
-      for (const row of free) {
-        const serial = formatSerial(row.serial);
-        batch.checks.push({
-          sql: "SELECT 1 FROM hold WHERE kind = 'certificate' AND target = ?",
-          params: [serial],
-          want: 'absent',
-          refusal: 'conflict',
-          reason: 'The certificate was quarantined by itself meanwhile.',
-        });
-      }
-      const going = [...new Set(free.map(({ instance }) => instance).filter((id) => id !== undefined))];
-      if (going.length > 0) {
-        const { sql, params } = anyHeld(going);
-        batch.checks.push({
-          sql,
-          params,
-          want: 'absent',
-          refusal: 'conflict',
-          reason: 'It was quarantined meanwhile.',
-        });
-      }
-      for (const row of free) {
-        pushReleased(batch, row, { at: parts.clock.now() });
-        batch.events.push(certificateEvent('released', row, stop));
-      }
-      if (free.length === 0) break;
-      batch.bumpsEpoch = true;
-      batch.anchored = true;
-      const commit = await parts.commit(batch);
-      if (commit.committed) break;
-      if (commit.refusal !== 'conflict' || tries === TRIES) committed(commit);
-    }
-  }
+  for await (const rows of coveredCertificates(stop, parts)) await releaseFree(rows, stop, parts);
   const again = (await readStop(parts.reader, stop.id)) ?? stop;
   const batch = newBatch();
+  if (stop.kind === 'authority') {
+    const authority = await authorityListed(stop, parts);
+    if (authority !== undefined) pushReleased(batch, authority, { at: parts.clock.now() });
+    batch.bumpsEpoch = true;
+  }
   finishMarking(batch, again);
   const commit = await parts.commit(batch);
   if (!commit.committed && commit.refusal !== 'conflict') committed(commit);
+}
+
+/**
+ * Brings the lists in line with what holds the instances of an agent that was taken over by another team: what is free
+ * now comes off, what is held by its new place goes on.
+ */
+export async function settleCertificates(agent: string, parts: MarkingParts): Promise<void> {
+  for await (const rows of coveredCertificates({ kind: 'agent', target: agent, descend: true }, parts)) {
+    await releaseFree(rows, undefined, parts);
+    const listed = await heldOf(parts.reader, rows);
+    const others = await heldAmong(parts.reader, instancesOf(rows));
+    const batch = newBatch();
+    for (const row of rows) {
+      if (row.instance === undefined || !others.has(row.instance) || listed.has(formatSerial(row.serial))) continue;
+      pushHeld(batch, row, { at: parts.clock.now() });
+      batch.events.push(certificateEvent('quarantined', row, undefined));
+    }
+    if (batch.events.length === 0) continue;
+    batch.bumpsEpoch = true;
+    batch.anchored = true;
+    committed(await parts.commit(batch));
+  }
+}
+
+/** Takes those of these certificates off the lists that nothing holds any more. */
+async function releaseFree(
+  rows: readonly CertificateRow[],
+  origin: Pick<StopRecord, 'id'> | undefined,
+  parts: MarkingParts,
+): Promise<void> {
+  const { reader, clock } = parts;
+  for (let tries = 0; ; tries++) {
+    const listed = await heldOf(reader, rows);
+    const others = await heldAmong(reader, instancesOf(rows));
+    const free: CertificateRow[] = [];
+    for (const row of rows) {
+      const serial = formatSerial(row.serial);
+      if (!listed.has(serial) || (row.instance !== undefined && others.has(row.instance))) continue;
+      const own = await readHold(reader, { kind: 'certificate', target: serial, descend: false });
+      if (own === undefined) free.push(row);
+    }
+    if (free.length === 0) return;
+    const batch = newBatch();
+    const again = { want: 'absent', refusal: 'conflict', reason: 'It was quarantined meanwhile.' } as const;
+    const instances = instancesOf(free);
+    if (instances.length > 0) batch.checks.push({ ...anyHeld(instances), ...again });
+    for (const row of free) {
+      const sql = "SELECT 1 FROM hold WHERE kind = 'certificate' AND target = ?";
+      batch.checks.push({ sql, params: [formatSerial(row.serial)], ...again });
+      pushReleased(batch, row, { at: clock.now() });
+      batch.events.push(certificateEvent('released', row, origin));
+    }
+    batch.bumpsEpoch = true;
+    batch.anchored = true;
+    const commit = await parts.commit(batch);
+    if (commit.committed) return;
+    if (commit.refusal !== 'conflict' || tries === TRIES) committed(commit);
+  }
+}
+
+function instancesOf(rows: readonly CertificateRow[]): string[] {
+  return [...new Set(rows.map(({ instance }) => instance).filter((id) => id !== undefined))];
+}
+
+/** The certificate of an authority that is stopped, for the lists of the one above it; of a root there is none. */
+export async function authorityListed(
+  { target }: Pick<StopRecord, 'target'>,
+  { reader }: Pick<MarkingParts, 'reader'>,
+): Promise<ListedCertificate | undefined> {
+  const authority = (await readAuthorities(reader)).find(({ id }) => id === target);
+  if (authority?.issuer === undefined) return undefined;
+  const { serial, notAfter } = authority.certificate;
+  return { serial, issuer: authority.issuer, expiresAt: notAfter };
 }
 
 /** The unexpired and unrevoked certificates of what a stop covers, at most `STEP` at once. */

@@ -15,17 +15,24 @@ import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
 import { heldOf, readRevoked } from '../ca/revoked.ts';
 import { formatSerial } from '../ca/serial.ts';
+import { newBatch } from '../db/batch.ts';
 import { EpochCache } from '../db/epoch-cache.ts';
 import { enrol } from '../issuance/enrol.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
 import { renewCertificate } from '../issuance/renew.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { readInstance } from '../registry/instance.ts';
+import { changeOwner } from '../registry/owners.ts';
+import { changeAgent } from '../registry/update.ts';
 import { actingFor } from './acting.ts';
 import { confirmStop } from './confirm-stop.ts';
+import { finishStops } from './finish.ts';
+import { settleCertificates } from './hold-certificates.ts';
+import { settleOrphans } from './orphans.ts';
 import type { CordParts } from './parts.ts';
 import { quarantine, SIGNAL, STOPS_A_MINUTE } from './quarantine.ts';
 import { releaseStop } from './release.ts';
+import { replayRevocations } from './replay.ts';
 import { CertificateStatus } from './status.ts';
 import { stopForEver } from './stop.ts';
 import type { StopTarget } from './stop-target.ts';
@@ -339,5 +346,158 @@ onEachEngine('an authority is held by one, and for ever by several', async ({ op
   const [{ id }] = (await installation.database.all('SELECT id FROM stop')) as [{ id: string }];
   await releaseStop(ADMINISTRATOR, id, parts);
   await renewWith(installation, issued);
+  await installation.close();
+});
+
+onEachEngine('with whom several must agree, an authority is for ever held', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { database, issuance } = installation;
+  const parts = cordOf(installation);
+  await register(installation, 'planner');
+  const issued = await letIn(installation, { agent: 'planner' });
+  const target = { kind: 'authority', name: issuance.authority.issuer().id } as const;
+  const stop = await stopForEver(ADMINISTRATOR, { target, cause: 'authority_compromise' }, parts);
+  assert.equal(stop.state, 'revoked');
+  assert.equal((await statusOf(installation).of(issued.serial)).state, 'inactive');
+  await assert.rejects(letIn(installation, { agent: 'planner' }), code('inactive'));
+  await assert.rejects(releaseStop(ADMINISTRATOR, stop.id, parts), code('revoked'));
+  const listed = await database.get('SELECT reason FROM revoked WHERE issuer <> ?', [target.name]);
+  assert.equal(listed?.['reason'], 2, 'on the list of the one above it, as compromised');
+  const types = (await installation.events()).map(({ type }) => type);
+  assert.ok(types.includes('authority.stopped'));
+  await installation.close();
+});
+
+onEachEngine('what a team leaves behind is held until somebody answers for it', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { database, registry, issuance } = installation;
+  const { parent, other } = await family(installation);
+  const parts = { ...issuance, reader: database };
+  await changeOwner(ADA, { team: 'research', status: 'gone' }, registry);
+  assert.equal(await settleOrphans(parts), 1);
+  for (const { serial } of [parent, other]) assert.equal((await readRevoked(database, serial))?.reason, 6);
+  await assert.rejects(renewWith(installation, parent), code('inactive'));
+  const [stop] = (await database.all("SELECT id FROM stop WHERE kind = 'orphan'")) as [{ id: string }];
+  await assert.rejects(releaseStop(ADMINISTRATOR, stop.id, cordOf(installation)), code('inactive'));
+
+  // Another team takes one of them over: that one goes on.
+  const change = { owner: { team: 'operations', sponsor: 'carol@example.com' } };
+  await changeAgent(ADA, { name: 'writer', change }, registry);
+  await settleCertificates('writer', parts);
+  assert.equal(await readRevoked(database, other.serial), undefined);
+  await renewWith(installation, other);
+  assert.equal((await readRevoked(database, parent.serial))?.reason, 6);
+
+  await changeOwner(ADMINISTRATOR, { team: 'research', status: 'active' }, registry);
+  assert.equal(await settleOrphans(parts), 1);
+  assert.equal(await readRevoked(database, parent.serial), undefined);
+  await renewWith(installation, parent);
+  assert.equal(await settleOrphans(parts), 0);
+  await installation.close();
+});
+
+onEachEngine('nobody leads an agent out of its quarantine by the side door', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { registry } = installation;
+  const parts = cordOf(installation);
+  await register(installation, 'planner');
+  const labelled = { name: 'planner', change: { labels: { tier: 'gold' } } };
+  await changeAgent(ADA, labelled, registry);
+  await quarantine(ADA, { target: { kind: 'owner', name: 'research' }, cause: 'owner_withdrawn' }, parts);
+  const away = { name: 'planner', change: { owner: { team: 'operations', sponsor: 'carol@example.com' } } };
+  await assert.rejects(changeAgent(ADA, away, registry), code('inactive'));
+  await quarantine(ADA, { target: { kind: 'label', name: 'tier=gold' }, cause: 'policy_change' }, parts);
+  await assert.rejects(changeAgent(ADA, { name: 'planner', change: { labels: {} } }, registry), code('inactive'));
+  await changeAgent(ADA, { name: 'planner', change: { purpose: 'is looked at' } }, registry);
+  await installation.close();
+});
+
+onEachEngine('whatever ends in between, the rest of a stop follows', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance, database } = installation;
+  const all = await family(installation);
+  const status = statusOf(installation);
+  const request = { target: { kind: 'owner', name: 'research' }, cause: 'owner_withdrawn' } as const;
+  for (const pull of [quarantine, stopForEver]) {
+    let commits = 0;
+    const dying: CordParts = {
+      ...cordOf(installation),
+      async commit(batch) {
+        if (batch.writes.length > 0 && ++commits === 2) throw new Error('killed');
+        return issuance.commit(batch);
+      },
+    };
+    await assert.rejects(pull(ADA, request, dying), /killed/);
+    for (const member of everybody) {
+      assert.notEqual((await status.of(all[member].serial)).state, 'good', 'held from the first commit on');
+    }
+    await finishStops({ ...issuance, reader: database });
+    const reasons = await Promise.all(
+      everybody.map(async (one) => (await readRevoked(database, all[one].serial))?.reason),
+    );
+    assert.deepEqual(new Set(reasons), new Set([pull === quarantine ? 6 : 9]));
+  }
+  assert.deepEqual(await database.all('SELECT 1 FROM hold'), []);
+  await installation.close();
+});
+
+onEachEngine('an older backup un-holds and un-revokes nothing', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance, database } = installation;
+  const parts = cordOf(installation, 3);
+  const all = await family(installation);
+  const from = (await installation.events()).length;
+  await quarantine(ADA, { target: { kind: 'label', name: 'fleet=blue' }, cause: 'policy_change' }, parts);
+  const lifted = await quarantine(
+    ADA,
+    { target: { kind: 'instance', name: all.beside.instance! }, cause: 'policy_change' },
+    parts,
+  );
+  await releaseStop(ADMINISTRATOR, lifted.id, parts);
+  const below = { target: { kind: 'parent', name: all.child.instance! }, cause: 'task_cancelled' } as const;
+  await stopForEver(ADA, below, parts);
+  const mass = await stopForEver(
+    ADA,
+    { target: { kind: 'agent', name: 'planner' }, cause: 'policy_change' },
+    cordOf(installation, 1),
+  );
+  assert.equal(mass.state, 'quarantined');
+  await confirmStop(BOB, mass.id, cordOf(installation, 1));
+  const recorded = await installation.events(from);
+
+  // The same, in a database that knows the instances and nothing of all that.
+  const rows = await database.all('SELECT id, state FROM stop ORDER BY id');
+  const older = newBatch();
+  const [partition] = await issuance.certificates.overlapping(installation.clock.now(), installation.clock.now());
+  for (const sql of [
+    'DELETE FROM stop',
+    'DELETE FROM hold',
+    'DELETE FROM revoked',
+    "UPDATE instance SET status = 'active', stopped_at = NULL",
+    "UPDATE agent SET status = 'active'",
+  ]) {
+    older.writes.push({ sql, params: [] });
+  }
+  older.writes.push({
+    sql: 'UPDATE {partition} SET revoked_at = NULL, reason = NULL, cause = NULL',
+    params: [],
+    partition: { family: 'certificate', at: partition!.startsAt, expires: 0 },
+  });
+  older.bumpsEpoch = true;
+  await issuance.commit(older);
+  assert.equal((await statusOf(installation).of(all.parent.serial)).state, 'good', 'or this shows nothing');
+
+  for (const event of recorded) {
+    const { writes } = await replayRevocations(database)([event]);
+    await issuance.commit({ ...newBatch(), writes: [...writes], bumpsEpoch: true });
+  }
+  await finishStops({ ...issuance, reader: database });
+  const status = statusOf(installation);
+  for (const member of ['parent', 'child', 'below', 'beside'] as const) {
+    assert.equal((await status.of(all[member].serial)).state, 'revoked', member);
+  }
+  assert.equal((await status.of(all.other.serial)).state, 'inactive');
+  assert.equal((await readRevoked(database, all.other.serial))?.reason, 6);
+  assert.deepEqual(await database.all('SELECT id, state FROM stop ORDER BY id'), rows);
   await installation.close();
 });

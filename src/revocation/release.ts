@@ -6,9 +6,9 @@ import { committed } from '../db/committed.ts';
 import { deleteHold } from '../registry/hold.ts';
 import { findStop } from './confirm-stop.ts';
 import { releaseCertificates } from './hold-certificates.ts';
-import type { CordParts, StopOptions } from './parts.ts';
+import type { CordParts, MarkingParts, StopOptions } from './parts.ts';
 import { firstStop } from './quarantine.ts';
-import { changedEvent } from './stop-event.ts';
+import { changedEvent, eventKind } from './stop-event.ts';
 import { beginRelease, readStop, type StopRecord } from './stop-store.ts';
 
 const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
@@ -35,6 +35,12 @@ export async function releaseStop(
       remedy: 'Enrol a new instance, or register another agent.',
     });
   }
+  if (stop.kind === 'orphan') {
+    throw new WritError('inactive', 'The team is gone, and nobody answers for what it owned.', {
+      remedy:
+        'Hand its agents to another team with "writ agent update", or say that it is back with "writ owner restore".',
+    });
+  }
   return release(stop, caller, rules, parts, options);
 }
 
@@ -43,7 +49,7 @@ export async function release(
   stop: StopRecord,
   caller: Caller,
   rules: readonly string[],
-  parts: CordParts,
+  parts: MarkingParts,
   { idempotency }: StopOptions = {},
 ): Promise<StopRecord> {
   if (stop.state === 'quarantined') {
@@ -53,7 +59,7 @@ export async function release(
     deleteHold(batch, stop.id);
     idempotency?.keep(batch, { kind: 'reference', reference: stop.id });
     const body = { at: new Date(at).toISOString(), cause: stop.cause, authority: rules };
-    batch.events.push(changedEvent(`${stop.kind}.released`, stop, caller.id, body));
+    batch.events.push(changedEvent(`${eventKind(stop.kind)}.released`, stop, caller.id, body));
     batch.anchored = true;
     committed(await parts.commit(batch));
   }

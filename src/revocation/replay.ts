@@ -136,6 +136,7 @@ async function replayQuarantine(event: RecordedEvent, at: number, batch: Batch, 
       body['revocation_by'] === undefined ? null : text(event, 'revocation_by'),
     ],
   });
+  if (target[0] === 'orphan') batch.writes.push(ownerIs('gone', target[1], at));
   const fragment = target[0] === 'label' ? labelFragment(target[1]) : '';
   batch.writes.push({
     sql:
@@ -143,6 +144,11 @@ async function replayQuarantine(event: RecordedEvent, at: number, batch: Batch, 
       "SELECT kind, target, descend, ?, id FROM stop WHERE id = ? AND state IN ('quarantined', 'revoking') ON CONFLICT DO NOTHING",
     params: [fragment, id],
   });
+}
+
+/** That a team is gone is in no anchor by itself. */
+function ownerIs(status: 'active' | 'gone', team: string, at: number): Batch['writes'][number] {
+  return { sql: 'UPDATE owner SET status = ?, updated_at = ? WHERE team = ?', params: [status, at, team] };
 }
 
 /** What was let go, on whose consent the event says, stays so: the older backup knows of the hold alone. */
@@ -153,6 +159,7 @@ function replayRelease(event: RecordedEvent, at: number, batch: Batch): void {
     return;
   }
   deleteHold(batch, text(event, 'stop'));
+  if (body['kind'] === 'orphan') batch.writes.push(ownerIs('active', text(event, 'target'), at));
   batch.writes.push({
     sql:
       "UPDATE stop SET state = 'released', unmarked = 1, released_by = ?, released_at = ? " +

@@ -1,4 +1,3 @@
-import type { Caller } from '../base/access.ts';
 import { type CertificateRow, holderSubjects } from '../ca/certificates.ts';
 import { formatSerial } from '../ca/serial.ts';
 import type { JsonValue, LedgerEvent } from '../db/batch.ts';
@@ -8,7 +7,7 @@ import type { StopRecord } from './stop-store.ts';
 export function quarantinedEvent(stop: StopRecord, subjects: readonly string[]): LedgerEvent {
   const { id, kind, target, descend, state, cause, stoppedBy, authority, evidence, stoppedAt, revocationBy } = stop;
   return {
-    type: `${kind}.quarantined`,
+    type: `${eventKind(kind)}.quarantined`,
     subjects: [...subjects, `stop:${id}`],
     body: {
       caller: stoppedBy,
@@ -26,6 +25,11 @@ export function quarantinedEvent(stop: StopRecord, subjects: readonly string[]):
   };
 }
 
+/** A team that is gone and one that is quarantined are the same to whoever follows the log. */
+export function eventKind(kind: StopRecord['kind']): string {
+  return kind === 'orphan' ? 'owner' : kind;
+}
+
 /** That a stop is lifted, is to be for ever, or has come to its end. */
 export function changedEvent(
   type: string,
@@ -41,22 +45,17 @@ export function changedEvent(
 export function certificateEvent(
   change: 'quarantined' | 'released',
   row: CertificateRow,
-  stop: StopRecord,
+  stop: Pick<StopRecord, 'id'> | undefined,
 ): LedgerEvent {
   const serial = formatSerial(row.serial);
   return {
     type: `certificate.${change}`,
     subjects: [...holderSubjects(row), `serial:${serial}`],
-    body: { serial, cascade_origin: stop.id },
+    body: { serial, ...(stop === undefined ? {} : { cascade_origin: stop.id }) },
   };
 }
 
 /** What a stop is about, for the ledger. */
 export function subjectOf({ kind, target }: Pick<StopRecord, 'kind' | 'target'>): string {
-  return `${kind === 'certificate' ? 'serial' : kind}:${target}`;
-}
-
-/** A person or Writ itself, in words for an answer. */
-export function isPerson({ kind }: Caller): boolean {
-  return kind === 'operator';
+  return `${kind === 'certificate' ? 'serial' : eventKind(kind)}:${target}`;
 }

@@ -1,5 +1,5 @@
 import type { AccessRequest, Caller } from '../base/access.ts';
-import { demand } from '../base/demand.ts';
+import { demand, refusal } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
 import { type Cause, parseCause } from '../ca/revocation-cause.ts';
 import { newBatch } from '../db/batch.ts';
@@ -38,15 +38,18 @@ export async function stopForEver(
     target.kind === 'authority'
       ? demandQuarantine(caller, target, found, cause, parts)
       : demandRevocation(caller, target, found, cause, parts);
+  const { kind } = target;
+  // Held at once all the same, and refused afterwards.
+  const refused = kind === 'authority' ? withoutApproval(caller, found, parts) : undefined;
   const first = await firstStop(parts, options);
-  if (first !== undefined && target.kind !== 'authority') return goOn(first, parts);
+  if (first !== undefined && refused === undefined) return goOn(first, parts);
   const before = found.ended ? await readRevocationOf(parts.reader, found.hold) : undefined;
   if (before !== undefined) return goOn(before, parts);
   if (found.ended && !found.hold.descend) {
     throw new WritError('revoked', 'It is stopped for ever already.', { remedy: 'There is nothing left to stop.' });
   }
 
-  const waits = mass || target.kind === 'authority';
+  const waits = mass || refused !== undefined;
   const stop =
     first ??
     (await putHold(
@@ -62,8 +65,9 @@ export async function stopForEver(
       parts,
       options,
     ));
-  if (target.kind === 'authority') {
-    demand(parts.authorize, { caller, action: 'authority.revoke', resource: found.resource });
+  if (refused !== undefined) {
+    await goOn(stop, parts);
+    throw refused;
   }
   if (stop.state !== 'quarantined') return goOn(stop, parts);
   if (!waits) return goOn(await makeForEver(stop, caller, cause, parts), parts);
@@ -75,6 +79,13 @@ export async function stopForEver(
     committed(await parts.commit(batch));
   }
   return goOn((await readStop(parts.reader, stop.id)) ?? stop, parts);
+}
+
+/** Why an authority is not revoked by this request; undefined when it is. */
+function withoutApproval(caller: Caller, { resource }: FoundTarget, { authorize }: CordParts): WritError | undefined {
+  const request = { caller, action: 'authority.revoke', resource } as const;
+  const verdict = authorize(request);
+  return verdict.allowed ? undefined : refusal(request, verdict);
 }
 
 /** Completes what of a stop is not complete. */

@@ -35,6 +35,8 @@ import { policyOperations } from '../../rest/policy.ts';
 import { profileOperations } from '../../rest/profiles.ts';
 import { tokenOperations } from '../../rest/tokens.ts';
 import { trustOperations } from '../../rest/trust.ts';
+import { settleCertificates } from '../../revocation/hold-certificates.ts';
+import { settleOrphans } from '../../revocation/orphans.ts';
 import type { RevocationParts } from '../../revocation/parts.ts';
 import { revokeCertificate } from '../../revocation/revoke.ts';
 import { stopAgent } from '../../revocation/stop-agent.ts';
@@ -80,8 +82,12 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
   return [
     ...agentOperations({
       register: async (caller, input, options) => registerAgent(caller, input, await changing(caller), options),
-      change: async (caller, { name, change }, options) =>
-        changeAgent(caller, { name, change }, await changing(caller), options),
+      async change(caller, { name, change }, options) {
+        const agent = await changeAgent(caller, { name, change }, await changing(caller), options);
+        // Another team answers for it now, or what it is marked with is held.
+        if (change.owner !== undefined || change.labels !== undefined) await settleCertificates(name, revocation);
+        return agent;
+      },
       retire: async (caller, target, options) => stopAgent(caller, target, await stopping(caller), options),
       show: (caller, { name, kind }) => showAgent(caller, name, registry, kind),
       list: (caller, filter, page) => showAgents(caller, filter, page, registry),
@@ -94,7 +100,11 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
     }),
     ...ownerOperations({
       list: (caller, page) => showOwners(caller, page, registry),
-      change: async (caller, target, options) => changeOwner(caller, target, await changing(caller), options),
+      async change(caller, target, options) {
+        const owner = await changeOwner(caller, target, await changing(caller), options);
+        await settleOrphans(revocation);
+        return owner;
+      },
     }),
     ...approvalOperations(parts),
     ...cordOperations(parts),
