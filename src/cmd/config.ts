@@ -34,8 +34,20 @@ export interface Config {
    * ledger, which stays.
    */
   readonly writeLimit: { readonly perSecond: number; readonly burst: number };
+  /** URLs that are told of requests for approval and what becomes of them (`docs/APPROVALS.md`). */
+  readonly webhooks: readonly WebhookConfig[];
   /** Least severe kind of message that is logged. */
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+/** A receiver of notices. */
+export interface WebhookConfig {
+  /** `https:`, or `http:` on loopback. */
+  readonly url: string;
+  /** File with the secret that signs, owner-only. */
+  readonly keyFile: string;
+  /** File with the authority that signed the receiver's certificate. Absent: those that Node knows. */
+  readonly caFile?: string;
 }
 
 type DatabaseConfig =
@@ -68,6 +80,7 @@ export function defaultConfig(trustDomain: string, anchor: string): Config {
     massStop: 100,
     rateLimit: { perSecond: 2000, burst: 4000 },
     writeLimit: { perSecond: 20, burst: 200 },
+    webhooks: [],
     logLevel: 'info',
   };
 }
@@ -102,6 +115,7 @@ export function parseConfig(value: unknown): Config {
     'massStop',
     'rateLimit',
     'writeLimit',
+    'webhooks',
     'logLevel',
   ]);
   const base = defaultConfig(text(given['trustDomain'], 'trustDomain'), text(given['anchor'], 'anchor'));
@@ -121,6 +135,7 @@ export function parseConfig(value: unknown): Config {
     massStop: whole(given['massStop'] ?? base.massStop, 'massStop', 0, 1_000_000),
     rateLimit: parseRate(given['rateLimit'], 'rateLimit', base.rateLimit),
     writeLimit: parseRate(given['writeLimit'], 'writeLimit', base.writeLimit),
+    webhooks: parseWebhooks(given['webhooks']),
     logLevel: oneOf(given['logLevel'] ?? base.logLevel, 'logLevel', ['debug', 'info', 'warn', 'error']),
   };
 }
@@ -191,6 +206,30 @@ function parseStatusUrl(value: unknown): string {
     fail('statusUrl', 'is not an http: URL without a slash at the end', 'Write it like http://ca.example.com.');
   }
   return url;
+}
+
+function parseWebhooks(value: unknown): readonly WebhookConfig[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value) || value.length > 8) fail('webhooks', 'is not a list of at most eight', 'Give a list.');
+  return value.map((one, index) => {
+    const field = `webhooks.${index}`;
+    const given = keysOf(one, field, ['url', 'keyFile', 'caFile']);
+    const url = URL.parse(text(given['url'], `${field}.url`));
+    const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url?.hostname ?? '');
+    const safe = url?.protocol === 'https:' || (url?.protocol === 'http:' && loopback);
+    if (url === null || !safe || url.username + url.password + url.hash !== '') {
+      fail(
+        `${field}.url`,
+        'is no URL to tell things to',
+        'Write it like https://hooks.example.com/writ, without a password.',
+      );
+    }
+    return {
+      url: url.href,
+      keyFile: text(given['keyFile'], `${field}.keyFile`),
+      ...(given['caFile'] === undefined ? {} : { caFile: text(given['caFile'], `${field}.caFile`) }),
+    };
+  });
 }
 
 function keysOf(value: unknown, field: string, known: readonly string[]): Record<string, unknown> {

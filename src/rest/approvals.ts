@@ -1,9 +1,10 @@
 import { type Approval, consents } from '../approval/approval.ts';
+import type { Delivery, DeliveryState } from '../approval/deliver.ts';
 import type { ApprovalFilter } from '../approval/store.ts';
 import type { Caller } from '../base/access.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';
 import type * as wire from '../wire/approval.ts';
-import { approval, approvalPage, approvalQuery } from '../wire/approval.ts';
+import { approval, approvalPage, approvalQuery, deliveryQuery, webhookDeliveryPage } from '../wire/approval.ts';
 import { byId } from '../wire/path.ts';
 import { type Operation, operation } from './operation.ts';
 import { given, givenTime, hexText, pageAnswer, timeText } from './render.ts';
@@ -14,6 +15,8 @@ export interface Approvals {
   show(caller: Caller, id: string): Promise<Approval>;
   decide(caller: Caller, target: { readonly id: string; readonly decision: 'approved' | 'denied' }): Promise<Approval>;
   withdraw(caller: Caller, id: string): Promise<Approval>;
+  /** What webhooks were told. */
+  deliveries(caller: Caller, filter: { readonly state?: DeliveryState }, page: PageRequest): Promise<Page<Delivery>>;
 }
 
 export function approvalOperations(approvals: Approvals): Operation[] {
@@ -70,6 +73,20 @@ export function approvalOperations(approvals: Approvals): Operation[] {
       example: { answer: EXAMPLE },
       handle: async ({ caller, params: { id } }) => approvalAnswer(await approvals.withdraw(caller, id)),
     }),
+    operation({
+      id: 'listWebhookDeliveries',
+      method: 'GET',
+      path: '/v1/webhook-deliveries',
+      access: 'caller',
+      action: 'approval.read',
+      summary: 'Messages to webhooks, the newest first; those given up are dead.',
+      query: deliveryQuery,
+      answer: webhookDeliveryPage,
+      example: { answer: { items: [EXAMPLE_DELIVERY] } },
+      async handle({ caller, query: { state, ...page } }) {
+        return pageAnswer(await approvals.deliveries(caller, given('state', state), page), deliveryAnswer);
+      },
+    }),
   ];
 }
 
@@ -103,6 +120,29 @@ export function approvalAnswer(one: Approval): wire.Approval {
     ...givenTime('ended_at', one.endedAt),
   };
 }
+
+function deliveryAnswer(one: Delivery): wire.WebhookDelivery {
+  return {
+    id: one.id,
+    approval: one.approval,
+    url: one.url,
+    state: one.state,
+    attempts: one.attempts,
+    ...given('last_error', one.lastError === '' ? undefined : one.lastError),
+    created_at: timeText(one.createdAt),
+    ...givenTime('next_at', one.state === 'waiting' ? one.nextAt : undefined),
+  };
+}
+
+const EXAMPLE_DELIVERY: wire.WebhookDelivery = {
+  id: '01kaj8x5y7zq4m2n6p8r0t2v4w',
+  approval: '01kaj8x5y7zq4m2n6p8r0t2v4w',
+  url: 'https://hooks.example.com/writ',
+  state: 'dead',
+  attempts: 12,
+  last_error: 'status 500',
+  created_at: '2026-11-22T14:03:22.000Z',
+};
 
 const EXAMPLE: wire.Approval = {
   id: '01kaj8x5y7zq4m2n6p8r0t2v4w',

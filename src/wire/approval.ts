@@ -92,3 +92,43 @@ export interface ApprovalQuery extends PageQuery {
 export const approvalQuery: Schema<ApprovalQuery> = schemaOf<ApprovalQuery>()(
   z.strictObject({ status: z.enum(STATUSES).exactOptional(), ...PAGE_MEMBERS }),
 );
+
+/** A message to a webhook, and what became of it. */
+export interface WebhookDelivery {
+  readonly id: string;
+  readonly approval: string;
+  readonly url: string;
+  /** `dead`: given up. */
+  readonly state: 'waiting' | 'delivered' | 'dead';
+  readonly attempts: number;
+  /** Of the last attempt, where it failed. */
+  readonly last_error?: string;
+  readonly created_at: string;
+  /** Not before then, where it is waiting. */
+  readonly next_at?: string;
+}
+
+const STATES = ['waiting', 'delivered', 'dead'] as const;
+
+export const webhookDelivery: Schema<WebhookDelivery> = schemaOf<WebhookDelivery>()(
+  z.strictObject({
+    id,
+    approval: id,
+    url: z.string().max(4096),
+    state: z.enum(STATES),
+    attempts: z.int().min(0).max(1000),
+    last_error: z.string().max(200).exactOptional(),
+    created_at: time,
+    next_at: time.exactOptional(),
+  }),
+);
+
+export const webhookDeliveryPage: Schema<Page<WebhookDelivery>> = pageOf(webhookDelivery);
+
+export interface DeliveryQuery extends PageQuery {
+  readonly state?: WebhookDelivery['state'];
+}
+
+export const deliveryQuery: Schema<DeliveryQuery> = schemaOf<DeliveryQuery>()(
+  z.strictObject({ state: z.enum(STATES).exactOptional(), ...PAGE_MEMBERS }),
+);

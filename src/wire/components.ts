@@ -1,5 +1,5 @@
 import { agent, agentPage, changeAgent, registerAgent } from './agent.ts';
-import { approval, approvalPage } from './approval.ts';
+import { approval, approvalPage, webhookDelivery, webhookDeliveryPage } from './approval.ts';
 import { authority, authorityList, rotateAuthority } from './authority.ts';
 import { stop } from './cause.ts';
 import {
@@ -96,5 +96,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   Trust: trust,
   VerifySignalStream: verifySignalStream,
   Version: version,
+  WebhookDelivery: webhookDelivery,
+  WebhookDeliveryPage: webhookDeliveryPage,
   Whoami: whoami,
 };

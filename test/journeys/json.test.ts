@@ -114,6 +114,7 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   // Needs an approval, which is for others to give.
   'owner restore': { argv: () => ['tests', '--request-approval', 'they are back'], code: 6 },
   'approval list': () => [],
+  'approval deliveries': () => [],
   'approval show': () => [first('approval list', 'id')],
   'approval approve': { argv: () => [first('approval list', 'id')], code: 5 },
   'approval deny': { argv: () => [first('approval list', 'id')], code: 5 },

@@ -76,6 +76,21 @@ export function approvalCommands(withApi: WithApi, now: () => number): readonly 
         return EXIT.ok;
       },
     },
+    listCommand(withApi, {
+      path: 'approval deliveries',
+      summary: 'List what webhooks were told, and what could not be delivered',
+      flags: [{ name: 'state', value: 'state', summary: 'only those', choices: ['waiting', 'delivered', 'dead'] }],
+      request: (input) => ({ path: '/v1/webhook-deliveries', query: { state: input.flag('state') } }),
+      columns: [
+        ['ID', (item) => textOf(item, 'id')],
+        ['STATE', (item) => textOf(item, 'state')],
+        ['APPROVAL', (item) => textOf(item, 'approval')],
+        ['URL', (item) => textOf(item, 'url')],
+        ['ATTEMPTS', (item) => textOf(item, 'attempts')],
+        ['LAST ERROR', (item) => textOf(item, 'last_error')],
+      ],
+      empty: 'No webhook was told anything.',
+    }),
     said('approve', 'You agreed.'),
     said('deny', 'You disagreed.'),
     {

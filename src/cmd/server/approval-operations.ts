@@ -1,7 +1,8 @@
 import type { Approval } from '../../approval/approval.ts';
 import { decideApproval } from '../../approval/decide.ts';
+import { listDeliveries } from '../../approval/deliver.ts';
 import { withdrawApproval } from '../../approval/end.ts';
-import type { ApprovalParts } from '../../approval/parts.ts';
+import { type ApprovalParts, INSTALLATION } from '../../approval/parts.ts';
 import { requestApproval } from '../../approval/request.ts';
 import { showApproval, showApprovals } from '../../approval/show.ts';
 import type { Caller } from '../../base/access.ts';
@@ -33,6 +34,10 @@ export function approvalOperations(parts: ThreadParts): Operation[] {
       show: (caller, id) => showApproval(caller, id, approvals),
       decide: async (caller, target): Promise<Approval> => decideApproval(caller, target, await acting(caller)),
       withdraw: async (caller, id) => withdrawApproval(caller, id, await acting(caller)),
+      deliveries(caller, filter, page) {
+        demand(authorize, { caller, action: 'approval.read', resource: INSTALLATION });
+        return listDeliveries(reader, filter, page);
+      },
     }),
     ...groupOperations({
       list: (caller) => showGroups(caller, { reader, authorize }),

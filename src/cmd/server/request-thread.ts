@@ -75,6 +75,7 @@ async function serve(): Promise<void> {
     names,
     massStop,
     statusUrl,
+    webhooks: config.webhooks.map(({ url }) => url),
     epoch,
     clock,
     random,

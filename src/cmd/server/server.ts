@@ -12,6 +12,7 @@ import { finishStops } from '../../revocation/finish.ts';
 import { type Config, hostAndPort, splitAddress } from '../config.ts';
 import type { LedgerKeyPair } from '../ledger-keys.ts';
 import { settlePlain, statusUrlOf } from '../status-url.ts';
+import { readWebhooks, startApprovalUpkeep } from './approval-upkeep.ts';
 import type { FollowedKeyring } from './followed-keyring.ts';
 import { startListUpkeep } from './list-upkeep.ts';
 import { METRICS } from './metrics.ts';
@@ -64,6 +65,7 @@ const GRACE_MS = 10_000;
 /** Starts the threads of a server, and what it does by itself. */
 export async function startServer(means: ServerMeans): Promise<RunningServer> {
   const { databasePath, reader, keyring, ledgerKeys, hierarchy, clock, random, log, onLoss } = means;
+  const webhooks = await readWebhooks(means.config.webhooks);
   await requireFree(means.config.listen);
   const config = { ...means.config, listen: await settlePlain(means.config.listen) };
   const statusUrl = statusUrlOf(config);
@@ -113,6 +115,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
     listening = taken(config.listen, thread.ports);
   }
 
+  const endApprovals = startApprovalUpkeep(own, webhooks, log);
   const endLists = startListUpkeep(own, log);
   const endUpkeep = startUpkeep({
     ...parts,
@@ -134,6 +137,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
   return {
     listening,
     async stop() {
+      endApprovals();
       endLists();
       endUpkeep();
       for (const thread of threads) thread.tell({ kind: 'stop', graceMs: GRACE_MS });

@@ -1,0 +1,139 @@
+/** What concerns everybody takes several people, from anywhere: with the command line, over the real server. */
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { cli, type Said, testServer } from '../server.ts';
+
+const KEY = 'a secret of more than 24 octets';
+const told: { readonly type: string; readonly approval: string; readonly signed: boolean }[] = [];
+const receiver = createServer((request, answer) => {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => {
+    const text = Buffer.concat(chunks).toString('utf8');
+    const [id, time, signature] = ['id', 'timestamp', 'signature'].map((name) => request.headers[`webhook-${name}`]);
+    const mac = createHmac('sha256', KEY).update(`${id}.${time}.${text}`).digest('base64');
+    const { type, data } = JSON.parse(text) as { type: string; data: { approval: string } };
+    told.push({ type, approval: data.approval, signed: signature === `v1,${mac}` });
+    answer.writeHead(204).end();
+  });
+});
+await new Promise<void>((resolve) => void receiver.listen(0, '127.0.0.1', resolve));
+after(() => {
+  receiver.closeAllConnections();
+  receiver.close();
+});
+
+const first = await testServer({ args: ['--trust-domain', 'agents.example.com'] });
+const at = (name: string): string => join(first.scratch, name);
+const config = join(first.data, 'config.json');
+const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hook`;
+writeFileSync(at('hook.key'), KEY, { mode: 0o600 });
+const written = JSON.parse(readFileSync(config, 'utf8')) as object;
+writeFileSync(config, JSON.stringify({ ...written, webhooks: [{ url, keyFile: at('hook.key') }] }));
+const server = await first.restart();
+
+const as =
+  (name: string) =>
+  (...argv: string[]): Promise<Said> =>
+    cli([...argv, '--json'], { operator: at(`${name}.json`), server: server.api, data: server.data });
+const [bob, grace] = [as('bob'), as('grace')];
+
+/** The approval that a refused command has asked for. */
+function asked({ code, stderr }: Said): string {
+  assert.equal(code, 6, stderr);
+  const { error } = JSON.parse(stderr.trim().split('\n').at(-1)!) as { error: { approval?: { id?: string } } };
+  assert.ok(error.approval?.id !== undefined, stderr);
+  return error.approval.id;
+}
+
+async function agreedBy(id: string, ...people: readonly ((...argv: string[]) => Promise<Said>)[]): Promise<void> {
+  for (const person of people) {
+    const { code, stderr } = await person('approval', 'approve', id);
+    assert.equal(code, 0, stderr);
+  }
+}
+
+test('three officers: the first is one from the beginning, two are made so on the server’s machine', async () => {
+  for (const name of ['bob', 'grace']) {
+    await server.json('operator', 'add', name, '--out', at(`${name}.json`), '--email', `${name}@example.com`);
+    await server.json('group', 'add', 'ca-officers', name);
+  }
+  const { items } = await server.json<{ items: { name: string; members: { person: string }[] }[] }>('group', 'list');
+  assert.deepEqual(
+    items.map(({ name, members }) => [name, ...members.map(({ person }) => person)]),
+    [['ca-officers', 'admin', 'bob', 'grace']],
+  );
+});
+
+test('a policy set is published with the consent of two others, once', async () => {
+  const { text } = await server.json<{ text: string }>('policy', 'show');
+  writeFileSync(at('rules.cedar'), `${text}// agreed\n`);
+  const publish = (...how: string[]) => server.cli('policy', 'publish', at('rules.cedar'), ...how, '--json');
+  const id = asked(await publish('--request-approval', 'agreed in the meeting'));
+  assert.equal(asked(await publish('--request-approval', 'once more')), id, 'the same request');
+
+  const shown = await bob('approval', 'show', id);
+  const { parameters, reason } = JSON.parse(shown.stdout) as { parameters: string; reason: string };
+  assert.equal(reason, 'agreed in the meeting');
+  assert.deepEqual(JSON.parse(parameters), {
+    ...{ method: 'PUT', path: '/v1/policy', params: {}, query: {} },
+    body: { text: readFileSync(at('rules.cedar'), 'utf8') },
+  });
+  const plain = await cli(['approval', 'show', id], { operator: at('bob.json'), server: server.api });
+  assert.ok(plain.stdout.includes('// agreed\n') || plain.stdout.endsWith('// agreed'), 'the whole text is shown');
+
+  assert.equal((await server.cli('approval', 'approve', id, '--json')).code, 5, 'not by who asked');
+  assert.equal((await publish('--approval', id)).code, 6, 'not before');
+  await agreedBy(id, bob, grace);
+  const published = await publish('--approval', id);
+  assert.equal(published.code, 0, published.stderr);
+  assert.equal((JSON.parse(published.stdout) as { version: number }).version, 2);
+  writeFileSync(at('rules.cedar'), `${text}// another\n`);
+  assert.equal((await publish('--approval', id)).code, 6, 'not for another text, and not twice');
+
+  const { items } = await server.json<{ items: { type: string; body: { approval?: string } }[] }>(
+    ...['ledger', 'list', '--subject', `approval:${id}`],
+  );
+  assert.deepEqual(
+    items.map(({ type }) => type),
+    ['approval.requested', 'approval.decided', 'approval.decided', 'approval.granted', 'approval.used'],
+  );
+});
+
+test('operators and groups change by approval, too', async () => {
+  const joins = (...how: string[]) => bob('group', 'add', 'security', 'bob', ...how);
+  const id = asked(await joins('--request-approval', 'on call'));
+  const admin = (...argv: string[]): Promise<Said> => server.cli(...argv, '--json');
+  await agreedBy(id, grace, admin);
+  assert.equal((await joins('--approval', id)).code, 0);
+
+  const removes = (...how: string[]) => admin('operator', 'remove', 'bob', ...how);
+  const removal = asked(await removes('--request-approval', 'has left', '--approval-lifetime', '5m'));
+  await agreedBy(removal, grace);
+  assert.equal((await bob('approval', 'deny', removal)).code, 0, 'one who disagrees ends it');
+  assert.equal((await removes('--approval', removal)).code, 6);
+  const again = asked(await removes('--request-approval', 'has left'));
+  await agreedBy(again, grace, bob);
+  const removed = await removes('--approval', again);
+  assert.equal(removed.code, 0, removed.stderr);
+  assert.notEqual((await bob('whoami')).code, 0);
+});
+
+test('the webhook was told of all of it, signed; nothing is left over', async () => {
+  for (let tries = 0; tries < 50; tries++) {
+    const { items } = await server.json<{ items: { state: string }[] }>('approval', 'deliveries', '--state', 'waiting');
+    if (items.length === 0) break;
+    await new Promise((resolve) => void setTimeout(resolve, 200));
+  }
+  assert.ok(told.length > 10 && told.every(({ signed }) => signed));
+  const kinds = new Set(told.map(({ type }) => type));
+  for (const kind of ['requested', 'decided', 'granted', 'denied', 'used'])
+    assert.ok(kinds.has(`approval.${kind}`), kind);
+  const { items } = await server.json<{ items: unknown[] }>('approval', 'deliveries', '--state', 'dead');
+  assert.deepEqual(items, []);
+});
