@@ -10,6 +10,7 @@ import { instanceCommands } from './commands/instance.ts';
 import { ledgerCommands } from './commands/ledger.ts';
 import { ownerCommands } from './commands/owner.ts';
 import { runCommands } from './commands/run.ts';
+import { signalCommands } from './commands/signals.ts';
 import { stopCommands } from './commands/stop.ts';
 import { tokenCommands } from './commands/token.ts';
 import { traceCommand } from './commands/trace.ts';
@@ -26,6 +27,7 @@ export function clientCommands(): readonly Command[] {
     ...instanceCommands(withApi, now),
     ...certCommands(withApi, now),
     ...stopCommands(withApi),
+    ...signalCommands(withApi),
     traceCommand(withApi),
     ...approvalCommands(withApi, now),
     ...runCommands(withApi),

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { WritError } from '../base/error.ts';
+import { NO_SIGNALS, type SignalsConfig } from './signals-config.ts';
 
 /**
  * The configuration of one installation: `config.json` in the data directory, written by `writ init`, changed by hand
@@ -27,6 +28,8 @@ export interface Config {
   readonly retentionDays: number;
   /** Instances that one person may stop for ever alone; more are quarantined until a second person confirms it. */
   readonly massStop: number;
+  /** Shared Signals: who may be told of stops, and whose signals count. */
+  readonly signals: SignalsConfig;
   /** Requests a second that one caller may make, and how many may come at once. */
   readonly rateLimit: { readonly perSecond: number; readonly burst: number };
   /**
@@ -78,6 +81,7 @@ export function defaultConfig(trustDomain: string, anchor: string): Config {
     requestThreads: Math.max(1, Math.min(8, availableParallelism() - 1)),
     retentionDays: 400,
     massStop: 100,
+    signals: NO_SIGNALS,
     rateLimit: { perSecond: 2000, burst: 4000 },
     writeLimit: { perSecond: 20, burst: 200 },
     webhooks: [],
@@ -113,6 +117,7 @@ export function parseConfig(value: unknown): Config {
     'requestThreads',
     'retentionDays',
     'massStop',
+    'signals',
     'rateLimit',
     'writeLimit',
     'webhooks',
@@ -133,6 +138,7 @@ export function parseConfig(value: unknown): Config {
     requestThreads: whole(given['requestThreads'] ?? base.requestThreads, 'requestThreads', 1, 64),
     retentionDays: whole(given['retentionDays'] ?? base.retentionDays, 'retentionDays', 0, 36_500),
     massStop: whole(given['massStop'] ?? base.massStop, 'massStop', 0, 1_000_000),
+    signals: given['signals'] === undefined ? base.signals : parseSignals(given['signals']),
     rateLimit: parseRate(given['rateLimit'], 'rateLimit', base.rateLimit),
     writeLimit: parseRate(given['writeLimit'], 'writeLimit', base.writeLimit),
     webhooks: parseWebhooks(given['webhooks']),
@@ -146,6 +152,47 @@ function parseRate(value: unknown, field: string, base: Config['rateLimit']): Co
     perSecond: whole(given['perSecond'] ?? base.perSecond, `${field}.perSecond`, 1, 1_000_000),
     burst: whole(given['burst'] ?? base.burst, `${field}.burst`, 1, 1_000_000),
   };
+}
+
+function parseSignals(value: unknown): SignalsConfig {
+  const given = keysOf(value, 'signals', ['issuer', 'receivers', 'trusted']);
+  const receivers = keysOf(given['receivers'] ?? {}, 'signals.receivers', ['allowHttp', 'allowNetworks', 'caFile']);
+  const { allowHttp = false, allowNetworks = [], caFile } = receivers;
+  if (typeof allowHttp !== 'boolean') fail('signals.receivers.allowHttp', 'is not true or false', 'Give one of them.');
+  const networks =
+    Array.isArray(allowNetworks) && allowNetworks.length === 0
+      ? []
+      : texts(allowNetworks, 'signals.receivers.allowNetworks');
+  const { trusted = [] } = given;
+  if (!Array.isArray(trusted) || trusted.length > 100) {
+    fail('signals.trusted', 'is not a list', 'Give a list of at most a hundred issuers.');
+  }
+  return {
+    ...(given['issuer'] === undefined ? {} : { issuer: parseIssuer(given['issuer']) }),
+    receivers: {
+      allowHttp,
+      allowNetworks: networks,
+      ...(caFile === undefined ? {} : { caFile: text(caFile, 'signals.receivers.caFile') }),
+    },
+    trusted: trusted.map((one, at) => {
+      const field = `signals.trusted.${at}`;
+      const members = keysOf(one, field, ['issuer', 'audience', 'jwksFile', 'tokenFile']);
+      const member = (name: string): string => text(members[name], `${field}.${name}`);
+      return {
+        issuer: member('issuer'),
+        audience: member('audience'),
+        jwksFile: member('jwksFile'),
+        tokenFile: member('tokenFile'),
+      };
+    }),
+  };
+}
+
+/** SSF 1.0 §7.1 allows a path; metadata would then stand elsewhere, and nobody here needs that. */
+function parseIssuer(value: unknown): string {
+  const url = text(value, 'signals.issuer');
+  if (URL.canParse(url) && url.startsWith('https://') && new URL(url).origin === url) return url;
+  return fail('signals.issuer', 'is not an https: URL without path', 'Write it like https://writ.example.com:8443.');
 }
 
 function parseDatabase(value: unknown): DatabaseConfig {

@@ -29,7 +29,7 @@ import { type Nothing, type Operation, operation, type RawBody, type WriteOption
 export interface Signals {
   /** The transmitter's metadata and keys, as JSON. */
   configuration(): Promise<object>;
-  keys(): Promise<object>;
+  keys(): Promise<{ readonly keys: readonly object[] }>;
   create(caller: Caller, input: CreateSignalStream, options: WriteOptions): Promise<SignalStream>;
   list(caller: Caller): Promise<readonly SignalStream[]>;
   show(caller: Caller, id: string): Promise<SignalStream>;
@@ -89,29 +89,30 @@ export function signalOperations(signals: Signals): Operation[] {
 const NOTHING_TYPE = 'application/json';
 
 function documents(signals: Signals): Operation[] {
-  const document = (id: string, path: string, summary: string, make: () => Promise<object>): Operation =>
-    operation<Nothing, Nothing, Nothing, Reply>({
-      id,
-      method: 'GET',
-      path,
-      access: 'public',
-      summary,
-      raw: 'application/json',
-      handle: async () => ({ status: 200, body: JSON.stringify(await make()), cache: 'public, max-age=300' }),
-    });
+  const CACHE = 'public, max-age=300';
   return [
-    document(
-      'getSignalConfiguration',
-      '/.well-known/ssf-configuration',
-      'What this transmitter of Shared Signals can, and where (OpenID SSF 1.0 §7).',
-      () => signals.configuration(),
-    ),
-    document(
-      'getSignalKeys',
-      '/v1/signals/jwks.json',
-      'The keys by which its security event tokens are verified, a JWK Set.',
-      () => signals.keys(),
-    ),
+    operation<Nothing, Nothing, Nothing, Reply>({
+      id: 'getSignalConfiguration',
+      method: 'GET',
+      path: '/.well-known/ssf-configuration',
+      access: 'public',
+      summary: 'What this transmitter of Shared Signals can, and where (OpenID SSF 1.0 §7).',
+      raw: 'application/json',
+      handle: async () => ({ status: 200, body: JSON.stringify(await signals.configuration()), cache: CACHE }),
+    }),
+    operation<Nothing, Nothing, Nothing, Reply>({
+      id: 'getSignalKeys',
+      method: 'GET',
+      path: '/v1/signals/jwks.json',
+      access: 'public',
+      summary: 'The keys by which its security event tokens are verified, a JWK Set.',
+      raw: 'application/json',
+      async handle() {
+        const set = await signals.keys();
+        // The key is made with the first stream: nobody is to remember that there was none.
+        return { status: 200, body: JSON.stringify(set), ...(set.keys.length === 0 ? {} : { cache: CACHE }) };
+      },
+    }),
   ];
 }
 

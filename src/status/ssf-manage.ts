@@ -23,6 +23,8 @@ export interface ManageParts {
   readonly random: Random;
   /** The issuer identifier of this transmitter. */
   readonly issuer: () => string;
+  /** Makes the keys that a first stream needs, where they are missing. */
+  readonly prepare: () => Promise<void>;
   readonly box: () => Promise<SecretBox>;
   readonly receivers: ReceiverRules;
 }
@@ -59,6 +61,7 @@ export async function createStream(
   ask(caller, 'signal.manage', parts);
   const first = await idempotency?.first();
   if (first?.kind === 'value') return await ownStream(caller, (first.value as { id: string }).id, parts);
+  await parts.prepare();
   const now = parts.clock.now();
   const id = newId(now, parts.random);
   const owner = ownerOf(caller);

@@ -18,6 +18,8 @@ export type Push = (to: {
   readonly endpoint: string;
   readonly authorization?: string;
   readonly token: string;
+  /** Ends the attempt, which counts as one that has to be made again. */
+  readonly signal?: AbortSignal;
 }) => Promise<Pushed>;
 
 export interface PushOptions extends ReceiverRules {
@@ -49,7 +51,7 @@ export function pusher(options: PushOptions): Push {
   const allowed = addressRule(options);
   const resolve = guardedLookup(options.resolve ?? (lookup as LookupFunction), allowed);
   const ca = options.roots === undefined ? undefined : [...rootCertificates, ...options.roots];
-  return ({ endpoint, authorization, token }) =>
+  return ({ endpoint, authorization, token, signal: ended }) =>
     new Promise((settle) => {
       let url: URL;
       try {
@@ -57,7 +59,8 @@ export function pusher(options: PushOptions): Push {
       } catch {
         return settle({ outcome: 'again', fault: 'The endpoint is not allowed any more.' });
       }
-      const signal = AbortSignal.timeout(options.timeout ?? TIMEOUT_MS);
+      const deadline = AbortSignal.timeout(options.timeout ?? TIMEOUT_MS);
+      const signal = ended === undefined ? deadline : AbortSignal.any([deadline, ended]);
       const host = hostOf(url);
       const common: RequestOptions = {
         method: 'POST',
@@ -78,7 +81,7 @@ export function pusher(options: PushOptions): Push {
       const fail = (error: NodeJS.ErrnoException): void =>
         settle({
           outcome: 'again',
-          fault: signal.aborted ? 'No answer in time.' : `No connection (${error.code ?? 'error'}).`,
+          fault: deadline.aborted ? 'No answer in time.' : `No connection (${error.code ?? 'error'}).`,
         });
       let sent: ClientRequest;
       try {

@@ -17,14 +17,10 @@ export type HoldTarget =
   | { readonly kind: 'agent'; readonly name: string };
 
 /**
- * Holds what a signal names, reversibly; says so when it is held or stopped already. Throws `not_found` for what is not
- * there. The flow of `revocation/`, passed in by `cmd/`.
+ * Holds what a signal names, reversibly, also when it is held already. Throws `not_found` for what is not there, `revoked`
+ * for what is stopped for ever. `evidence` is a link. The flow of `revocation/`, passed in by `cmd/`.
  */
-export type Quarantine = (
-  caller: Caller,
-  target: HoldTarget,
-  why: { readonly evidence: string; readonly note: string },
-) => Promise<void>;
+export type Quarantine = (caller: Caller, target: HoldTarget, evidence: string | undefined) => Promise<void>;
 
 export interface ReceiveParts {
   readonly reader: Reader;
@@ -80,17 +76,17 @@ export async function receiveSet(
   const { issuer } = transmitter;
   const jti = claims['jti'] as string;
   if (await wasReceived(parts.reader, issuer, jti)) return { ok: true };
-  const demanded = demandedBy(claims);
-  if (demanded === undefined) {
+  const event = demandedBy(claims);
+  if (event === undefined) {
     await remember(parts, { issuer, jti });
     return { ok: true };
   }
   const target = targetOf(claims['sub_id'], parts.trustDomain);
-  const outcome = target === undefined ? 'nobody here' : await hold(target, { issuer, jti, ...demanded }, parts);
+  const outcome = target === undefined ? 'nobody here' : await hold(target, { issuer, jti }, parts);
   await remember(parts, {
     issuer,
     jti,
-    acted: { event: demanded.event, outcome, ...(target === undefined ? {} : { target }) },
+    acted: { event, outcome, ...(target === undefined ? {} : { target }) },
   });
   return { ok: true };
 }
@@ -120,17 +116,15 @@ function faultOf(
   return undefined;
 }
 
-/** The event of a token that demands a hold, in words for the record; undefined for all others. */
-function demandedBy(claims: Readonly<Record<string, unknown>>): { event: string; note: string } | undefined {
+/** The type of the event by which a token demands a hold; undefined for all others. */
+function demandedBy(claims: Readonly<Record<string, unknown>>): string | undefined {
   const events = claims['events'] as Readonly<Record<string, unknown>>;
   for (const [event, value] of Object.entries(events)) {
     const said = (typeof value === 'object' && value !== null ? value : {}) as Readonly<Record<string, unknown>>;
-    if (event === RISK_LEVEL_CHANGE && said['current_level'] === 'HIGH') return { event, note: 'risk level HIGH' };
-    if (event === SESSION_REVOKED) return { event, note: 'session revoked' };
+    if (event === SESSION_REVOKED) return event;
+    if (event === RISK_LEVEL_CHANGE && said['current_level'] === 'HIGH') return event;
     const change = said['change_type'];
-    if (event === CREDENTIAL_CHANGE && (change === 'revoke' || change === 'delete')) {
-      return { event, note: 'credential revoked' };
-    }
+    if (event === CREDENTIAL_CHANGE && (change === 'revoke' || change === 'delete')) return event;
   }
   return undefined;
 }
@@ -172,11 +166,11 @@ function ofUri(uri: string, trustDomain: TrustDomain): HoldTarget | undefined {
 
 async function hold(
   target: HoldTarget,
-  signal: { readonly issuer: string; readonly jti: string; readonly event: string; readonly note: string },
+  signal: { readonly issuer: string; readonly jti: string },
   { quarantine }: ReceiveParts,
 ): Promise<string> {
   try {
-    await quarantine(CALLER, target, { evidence: `set:${signal.issuer}#${signal.jti}`, note: signal.note });
+    await quarantine(CALLER, target, evidenceOf(signal));
     return 'quarantined';
   } catch (error) {
     // What is unknown here, or stopped for ever, is no fault of the token.
@@ -184,6 +178,14 @@ async function hold(
     if (isWritError(error, 'revoked') || isWritError(error, 'inactive')) return 'stopped already';
     throw error;
   }
+}
+
+/** The token's name as a link below its issuer, where that is a URL; the entry `signal.received` has both in any case. */
+function evidenceOf({ issuer, jti }: { readonly issuer: string; readonly jti: string }): string | undefined {
+  if (!/^https?:\/\//.test(issuer) || !URL.canParse(issuer)) return undefined;
+  const url = new URL(issuer);
+  url.hash = `jti=${encodeURIComponent(jti)}`;
+  return url.href.length <= 1024 ? url.href : undefined;
 }
 
 async function wasReceived(reader: Reader, issuer: string, jti: string): Promise<boolean> {

@@ -34,7 +34,7 @@ export class Transmitter {
   readonly #parts: TransmitterParts;
   readonly #pushing = new Map<string, Promise<void>>();
   #turn: Promise<void> | undefined;
-  #ended = false;
+  readonly #ending = new AbortController();
 
   constructor(parts: TransmitterParts) {
     this.#parts = parts;
@@ -56,9 +56,9 @@ export class Transmitter {
     while (this.#pushing.size > 0) await Promise.all(this.#pushing.values());
   }
 
-  /** Pushes nothing more after what is under way, and lets another process take over. */
+  /** Breaks off what is under way, which is pushed again by whoever goes on, and lets another process take over. */
   async end(): Promise<void> {
-    this.#ended = true;
+    this.#ending.abort();
     await this.idle();
     const batch = newBatch();
     const { process, commit } = this.#parts;
@@ -69,7 +69,7 @@ export class Transmitter {
 
   async #once(): Promise<void> {
     const { reader, log } = this.#parts;
-    if (this.#ended || (await listStreams(reader)).length === 0 || !(await this.#hold())) return;
+    if (this.#ending.signal.aborted || (await listStreams(reader)).length === 0 || !(await this.#hold())) return;
     await fanOut(this.#parts);
     for (const stream of await listStreams(reader)) {
       if (stream.method !== 'push' || stream.status !== 'enabled' || this.#pushing.has(stream.id)) continue;
@@ -115,11 +115,15 @@ export class Transmitter {
       const taken: string[] = [];
       let goOn = sets.length === SETS_A_TURN;
       for (const set of sets) {
-        if (this.#ended || set.nextAt > now()) {
+        if (this.#ending.signal.aborted || set.nextAt > now()) {
           goOn = false;
           break;
         }
         const pushed = await this.#pushOne(stream, set);
+        if (pushed.outcome !== 'delivered' && this.#ending.signal.aborted) {
+          goOn = false;
+          break;
+        }
         if (pushed.outcome === 'delivered') {
           taken.push(set.jti);
         } else if (!this.#failed(batch, set, pushed)) {
@@ -149,7 +153,12 @@ export class Transmitter {
       return { outcome: 'again', fault: 'The Authorization header of this stream cannot be opened; set it again.' };
     }
     const token = await sign(claims);
-    return push({ endpoint: stream.endpoint!, token, ...(authorization === undefined ? {} : { authorization }) });
+    return push({
+      endpoint: stream.endpoint!,
+      token,
+      signal: this.#ending.signal,
+      ...(authorization === undefined ? {} : { authorization }),
+    });
   }
 
   /** Pushes what becomes of a SET that was not taken. True when it is out of the way of the next. */

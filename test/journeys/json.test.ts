@@ -81,6 +81,10 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   trace: () => [of('cert replace', 'serial'), '--receipts'],
   'cert revoke': () => [of('cert replace', 'serial'), '--cause', 'key_theft'],
   'instance stop': () => [first('instance list', 'id'), '--yes'],
+  'signals list': () => [],
+  'signals dead-letters': () => [],
+  // There is no such stream.
+  'signals retry': { argv: () => ['01jd0000000000000000000000'], code: 7 },
   'ledger list': () => [],
   'ledger show': () => ['1'],
   'ledger receipt': () => ['1'],

@@ -24,6 +24,7 @@ import { ocspRoutes } from '../../status/ocsp-routes.ts';
 import { type Config, splitAddress } from '../config.ts';
 import { openEngine } from '../engine.ts';
 import { openLog } from '../log.ts';
+import { openTrusted } from '../signals-config.ts';
 import { statusUrlOf } from '../status-url.ts';
 import { VERSION } from '../version.ts';
 import { askApproval } from './approval-operations.ts';
@@ -36,6 +37,8 @@ import { ocspAnswers } from './ocsp.ts';
 import { governanceOperations, issuanceOperations, registryOperations, reportOperations } from './operations.ts';
 import { authorityDocuments } from './plain-documents.ts';
 import { serverAddress } from './server-address.ts';
+import { signalOperations } from './signal-operations.ts';
+import { issuerOf } from './signals.ts';
 import { certificateStanding } from './standing.ts';
 import { serverStatus } from './status.ts';
 import { toMembers } from './thread-error.ts';
@@ -84,6 +87,7 @@ async function serve(): Promise<void> {
   const parts = await threadParts(means);
   const sameServer = createHash('sha256').update(identity.chain).digest('hex');
   const feed = await openFeed(parts, { process: sameServer, number: data.number, threads: config.requestThreads });
+  const trusted = await openTrusted(config.signals);
   let apiPort = 0;
   const servers = openServers(parts, reader);
   const ports = await listen(servers, data.listen);
@@ -123,6 +127,11 @@ async function serve(): Promise<void> {
       ...issuanceOperations(built),
       ...reportOperations(built),
       ...governanceOperations(built),
+      ...signalOperations(built, {
+        config: config.signals,
+        trusted,
+        issuer: () => issuerOf(config.signals, config.names[0]!, `api:${apiPort}`),
+      }),
       ...ledgerOperations(built),
       ...serverStatus(built, metrics),
     ];

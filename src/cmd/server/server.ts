@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { MessageChannel } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
@@ -19,6 +20,7 @@ import { METRICS } from './metrics.ts';
 import { requireFree } from './port-probe.ts';
 import { requireIssuer } from './require-issuer.ts';
 import { makeServerIdentity } from './server-identity.ts';
+import { issuerOf, startSignals } from './signals.ts';
 import { threadParts } from './thread-parts.ts';
 import { type LoadedThread, loadThread, type RequestThread, startRequestThread, startWriter } from './threads.ts';
 import { startUpkeep } from './upkeep.ts';
@@ -117,6 +119,12 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
 
   const endApprovals = startApprovalUpkeep(own, webhooks, log);
   const endLists = startListUpkeep(own, log);
+  const endSignals = startSignals(own, {
+    config: config.signals,
+    issuer: issuerOf(config.signals, config.names[0]!, listening.api),
+    process: randomUUID(),
+    log,
+  });
   const endUpkeep = startUpkeep({
     ...parts,
     log,
@@ -139,6 +147,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
     async stop() {
       endApprovals();
       endLists();
+      await endSignals();
       endUpkeep();
       for (const thread of threads) thread.tell({ kind: 'stop', graceMs: GRACE_MS });
       await Promise.all(threads.map(({ ended }) => ended));

@@ -61,7 +61,7 @@ export async function world({ database, commit }: StoreParts): Promise<World> {
     clock,
     keys,
     stops,
-    manage: { ...common, authorize: allow, clock, random, issuer: () => ISSUER, box: async () => box, receivers: RULES },
+    manage: { ...common, authorize: allow, clock, random, issuer: () => ISSUER, prepare: async () => {}, box: async () => box, receivers: RULES },
     polling: { ...common, authorize: allow, clock, epoch: { current: () => 1 }, sign },
     stop(leaf, subject = 'instance:i', effect = 'stop') {
       const [kind] = subject.split(':');

@@ -1,0 +1,64 @@
+import { type Item, itemsOf, textOf, type WithApi } from '../api.ts';
+import { type Command, EXIT } from '../command.ts';
+import { needed } from '../input.ts';
+import { listCommand } from '../listing.ts';
+import { table } from '../table.ts';
+
+const STREAM = { name: 'stream', summary: 'id of the stream', required: true } as const;
+
+/** `writ signals …`: who is told of stops by Shared Signals, and what could not be told. */
+export function signalCommands(withApi: WithApi): readonly Command[] {
+  return [
+    {
+      path: 'signals list',
+      summary: 'List the streams by which other systems are told of stops',
+      details: 'Streams are made by their receivers, or with POST /v1/signals/streams: docs/SHARED-SIGNALS.md.',
+      async run(input, terminal) {
+        const answer: unknown = await withApi(input, (api) => api.get('/v1/signals/streams'));
+        const items = itemsOf({ items: answer }, 'items');
+        const rows = items.map((item) => [
+          textOf(item, 'stream_id'),
+          textOf(item, 'writ_status'),
+          textOf(item, 'aud'),
+          textOf(item, 'writ_delivered'),
+          textOf(item, 'writ_waiting'),
+          textOf(item, 'writ_dead'),
+        ]);
+        const headers = ['STREAM', 'STATUS', 'AUDIENCE', 'DELIVERED', 'WAITING', 'DEAD'];
+        terminal.result({ items }, table(headers, rows, { empty: 'No streams.', colour: terminal.colour }));
+        return EXIT.ok;
+      },
+    },
+    listCommand(withApi, {
+      path: 'signals dead-letters',
+      summary: 'List the signals that could not be delivered, and why',
+      request: () => ({ path: '/v1/signals/dead-letters', query: { limit: 200 } }),
+      whole: true,
+      columns: [
+        ['STREAM', (item) => textOf(item, 'stream_id')],
+        ['JTI', (item) => textOf(item, 'jti')],
+        ['ATTEMPTS', (item) => textOf(item, 'attempts')],
+        ['FAULT', (item) => textOf(item, 'fault')],
+        ['SINCE', (item) => textOf(item, 'created_at')],
+      ],
+      empty: 'Everything was delivered, or waits for its next attempt.',
+    }),
+    {
+      path: 'signals retry',
+      summary: 'Try again what could not be delivered over a stream',
+      parameters: [STREAM],
+      changes: true,
+      async run(input, terminal) {
+        const stream = needed(input, 'stream');
+        if (input.dryRun) {
+          terminal.result({ would: 'retry', stream }, `Would try again what could not be delivered over ${stream}.`);
+          return EXIT.ok;
+        }
+        const path = `/v1/signals/streams/${encodeURIComponent(stream)}/retry`;
+        const answer: Item = await withApi(input, (api) => api.post(path, {}));
+        terminal.result(answer, `${textOf(answer, 'writ_waiting')} wait in ${stream}.`);
+        return EXIT.ok;
+      },
+    },
+  ];
+}

@@ -1,0 +1,95 @@
+import type { Log } from '../../base/log.ts';
+import { openJwtSigner } from '../../ca/jwt-key.ts';
+import { signJwt } from '../../ca/sign-jwt.ts';
+import { openSecretBox } from '../../status/ssf-keys.ts';
+import { namesOf } from '../../status/ssf-names.ts';
+import { pusher } from '../../status/ssf-push.ts';
+import { forgetReceived } from '../../status/ssf-receive.ts';
+import { stopsOf } from '../../status/ssf-stops.ts';
+import { listStreams } from '../../status/ssf-stream.ts';
+import { Transmitter } from '../../status/ssf-transmitter.ts';
+import { splitAddress } from '../config.ts';
+import { pushOptions, type SignalsConfig } from '../signals-config.ts';
+import type { ThreadParts } from './thread-parts.ts';
+
+/** How often the epoch is looked at, which moves with every stop. It costs a comparison. */
+const LOOK_MS = 50;
+/** How often the streams are looked at besides, for what is to be tried again or was asked for. */
+const TURN_MS = 500;
+const FORGET_MS = 60_000;
+const ROWS_A_SWEEP = 1000;
+
+/** The issuer identifier of this transmitter (SSF 1.0 §7.1): an https URL without path. */
+export function issuerOf(config: SignalsConfig, name: string, apiAddress: string): string {
+  if (config.issuer !== undefined) return config.issuer;
+  const { port } = splitAddress(apiAddress);
+  return `https://${name.includes(':') ? `[${name}]` : name}:${port}`;
+}
+
+/** Tells receivers of stops for as long as the server runs. Gives a function that ends it after what is under way. */
+export function startSignals(
+  parts: ThreadParts,
+  means: { readonly config: SignalsConfig; readonly issuer: string; readonly process: string; readonly log: Log },
+): () => Promise<void> {
+  const { reader, commit, clock, keyring, random, certificates, hierarchy, authority, epoch } = parts;
+  const { config, issuer, process, log } = means;
+  const push = pusher(pushOptions(config));
+  let transmitter: Transmitter | undefined;
+  let seen = -1;
+  let nextTurn = 0;
+  let busy = false;
+
+  /** The keys are made with the first stream. */
+  const open = async (): Promise<Transmitter | undefined> => {
+    if ((await listStreams(reader)).length === 0) return undefined;
+    const signer = await openJwtSigner(reader, keyring);
+    return new Transmitter({
+      reader,
+      commit,
+      stops: stopsOf(reader),
+      names: namesOf({
+        reader,
+        certificates,
+        trustDomain: hierarchy.trustDomain,
+        authorities: () => authority.authorities(),
+      }),
+      issuer,
+      now: clock.now,
+      process,
+      sign: (claims) => signJwt(signer, { typ: 'secevent+jwt', claims }),
+      push,
+      box: await openSecretBox(reader, keyring, random),
+      log,
+    });
+  };
+
+  const look = async (): Promise<void> => {
+    const at = epoch.current();
+    if (busy || (at === seen && performance.now() < nextTurn)) return;
+    busy = true;
+    try {
+      transmitter ??= await open();
+      await transmitter?.turn();
+      seen = at;
+    } catch (error) {
+      log.error('signals not sent', { error: (error as Error).message });
+    } finally {
+      nextTurn = performance.now() + TURN_MS;
+      busy = false;
+    }
+  };
+
+  const timers = [
+    setInterval(() => void look(), LOOK_MS),
+    setInterval(() => {
+      forgetReceived({ reader, commit, clock }, ROWS_A_SWEEP).catch((error: unknown) =>
+        log.error('received signals not forgotten', { error: (error as Error).message }),
+      );
+    }, FORGET_MS),
+  ];
+  return async () => {
+    for (const timer of timers) clearInterval(timer);
+    while (busy) await new Promise((resolve) => setTimeout(resolve, 10));
+    await transmitter?.end();
+  };
+}

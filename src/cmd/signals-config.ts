@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs';
+import { WritError } from '../base/error.ts';
+import { LARGEST_JWKS, parseJwks } from '../jwt/jwk.ts';
+import { readSecretFile } from '../keys/secret-file.ts';
+import type { PushOptions } from '../status/ssf-push.ts';
+import { hashBearer, type TrustedTransmitter } from '../status/ssf-trusted.ts';
+
+/** Shared Signals, as `config.json` has it (docs/SHARED-SIGNALS.md). */
+export interface SignalsConfig {
+  /** The issuer identifier, an https URL under which receivers reach the API. Absent: the first name and the port of the API. */
+  readonly issuer?: string;
+  /** Whom SETs may be pushed to. Absent: https, and public addresses alone. */
+  readonly receivers: {
+    readonly allowHttp: boolean;
+    /** Networks like `10.0.0.0/8` in which receivers may stand. */
+    readonly allowNetworks: readonly string[];
+    /** PEM file of roots that receivers' certificates may lead to, beside the public ones. */
+    readonly caFile?: string;
+  };
+  /** Whose signals make Writ quarantine. Absent: nobody's. */
+  readonly trusted: readonly {
+    readonly issuer: string;
+    /** What their tokens name as audience. */
+    readonly audience: string;
+    /** File with their JWK Set. */
+    readonly jwksFile: string;
+    /** File with the bearer token that they show, owner-only. */
+    readonly tokenFile: string;
+  }[];
+}
+
+export const NO_SIGNALS: SignalsConfig = { receivers: { allowHttp: false, allowNetworks: [] }, trusted: [] };
+
+/** Reads the files that a configuration names. Throws `bad_config`, `not_found` and `unsafe_permissions`. */
+export async function openTrusted({ trusted }: SignalsConfig): Promise<TrustedTransmitter[]> {
+  const opened: TrustedTransmitter[] = [];
+  for (const [at, { issuer, audience, jwksFile, tokenFile }] of trusted.entries()) {
+    const field = `signals.trusted.${at}`;
+    const keys = parseJwks(readFile(jwksFile, `${field}.jwksFile`), `${field}.jwksFile`);
+    const secret = await readSecretFile(tokenFile, 1024, `${field}.tokenFile`);
+    const token = secret.toString('latin1').trim();
+    secret.fill(0);
+    if (!/^[A-Za-z0-9._~+/-]{16,512}=*$/.test(token)) {
+      throw new WritError('bad_config', 'The file holds no bearer token.', {
+        field: `${field}.tokenFile`,
+        remedy: 'Put one line of 16 to 512 letters, digits and ._~+/- into it (openssl rand -hex 32).',
+      });
+    }
+    const bearerHash = hashBearer(token);
+    if (opened.some((other) => Buffer.from(other.bearerHash).equals(bearerHash))) {
+      throw new WritError('bad_config', 'Two issuers have the same bearer token.', {
+        field: `${field}.tokenFile`,
+        remedy: 'Give each issuer one of its own.',
+      });
+    }
+    opened.push({ issuer, audience, keys, bearerHash });
+  }
+  return opened;
+}
+
+/** How SETs are pushed under a configuration. */
+export function pushOptions({ receivers }: SignalsConfig): PushOptions {
+  const { caFile, ...rules } = receivers;
+  if (caFile === undefined) return rules;
+  return { ...rules, roots: [readFile(caFile, 'signals.receivers.caFile').toString('latin1')] };
+}
+
+function readFile(path: string, field: string): Buffer {
+  try {
+    const octets = readFileSync(path);
+    if (octets.length <= LARGEST_JWKS) return octets;
+  } catch (cause) {
+    throw new WritError('bad_config', 'The file cannot be read.', {
+      field,
+      remedy: 'Name a file that is there.',
+      cause,
+    });
+  }
+  throw new WritError('bad_config', 'The file is too large.', { field, remedy: 'It may have 64 KiB.' });
+}
