@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: measures what the product promises (docs/BENCH.md), each as a ratio taken in one run. `--quick` takes
- * less than 150 s, `--json` prints one flat object, `--only core,durable,growth,start` measures a part.
+ * less than 150 s, `--json` prints one flat object, `--only core,durable,growth,start,revocation` measures a part. The
+ * last is measured by itself with `revocation`, too, and not in a quick run of the others.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
@@ -8,7 +9,8 @@ import { join } from 'node:path';
 import { measureCore } from './core.ts';
 import { measureDurable } from './durable.ts';
 import { measureGrowth } from './growth.ts';
-import { LIMITS } from './limits.ts';
+import { LIMITS, LOWER_LIMITS } from './limits.ts';
+import { measureRevocation } from './revocation.ts';
 import { makeStage } from './stage.ts';
 import { measureStart } from './start.ts';
 
@@ -16,8 +18,12 @@ const AGENTS = 1000;
 
 const quick = process.argv.includes('--quick');
 const json = process.argv.includes('--json');
-const only = process.argv[process.argv.indexOf('--only') + 1]?.split(',');
-const wanted = (part: string): boolean => !process.argv.includes('--only') || only?.includes(part) === true;
+const only = process.argv.includes('--only')
+  ? process.argv[process.argv.indexOf('--only') + 1]?.split(',')
+  : process.argv.includes('revocation')
+    ? ['revocation']
+    : undefined;
+const wanted = (part: string): boolean => only === undefined || only.includes(part);
 const progress = (text: string): void => void process.stderr.write(`${text}\n`);
 
 const directory = mkdtempSync(join(tmpdir(), 'writ-bench-'));
@@ -57,13 +63,20 @@ async function measure(): Promise<void> {
     const options = { small: 10_000, large, agents: AGENTS, samples: 5000, progress };
     Object.assign(figures, await measureGrowth(directory, options));
   }
+  if (wanted('revocation') && (only !== undefined || !quick)) {
+    const place = join(directory, 'revocation');
+    mkdirSync(place);
+    Object.assign(figures, await measureRevocation(place, { quick, progress }));
+  }
 }
 
 function table(measured: Readonly<Record<string, number>>): string {
   const width = Math.max(...Object.keys(measured).map((key) => key.length));
   const lines = Object.entries(measured).map(([key, value]) => {
-    const limit = LIMITS[key];
-    const judged = limit === undefined ? '' : `  ${value <= limit ? 'ok  ' : 'MISS'} ≤ ${limit}`;
+    const [most, least] = [LIMITS[key], LOWER_LIMITS[key]];
+    const held = (most === undefined || value <= most) && (least === undefined || value >= least);
+    const bound = most !== undefined ? `≤ ${most}` : least !== undefined ? `≥ ${least}` : undefined;
+    const judged = bound === undefined ? '' : `  ${held ? 'ok  ' : 'MISS'} ${bound}`;
     return `${key.padEnd(width)}  ${String(value).padStart(10)}${judged}`;
   });
   return `${lines.join('\n')}\n`;

@@ -23,7 +23,10 @@ export class Acknowledger {
 
   add(acks: readonly FeedAck[], reader: FeedReader): void {
     this.#waiting.push(...acks);
-    if (!this.#sending && !this.#closed) void this.#send(reader);
+    if (this.#sending || this.#closed) return;
+    this.#sending = true;
+    // Whatever else was told in this turn of the event loop is refused first.
+    setImmediate(() => void this.#send(reader));
   }
 
   close(): void {
@@ -32,7 +35,6 @@ export class Acknowledger {
 
   /** What cannot be sent is let go: the server says then that this point has not acknowledged, which is true. */
   async #send(reader: FeedReader): Promise<void> {
-    this.#sending = true;
     while (this.#waiting.length > 0 && !this.#closed) {
       const acks = this.#waiting.splice(0, MOST);
       try {
