@@ -1,0 +1,127 @@
+/** Revocation lists of a running server: at once what is stored, where the certificates say, also after a restore. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseCertificate } from '../../src/x509/certificate.ts';
+import { parseCrl } from '../../src/x509/crl.ts';
+import { findExtension } from '../../src/x509/extension.ts';
+import { AUTHORITY_INFO_ACCESS, decodeAuthorityInfoAccess } from '../../src/x509/extensions/authority-info-access.ts';
+import {
+  CRL_DISTRIBUTION_POINTS,
+  decodeCrlDistributionPoints,
+} from '../../src/x509/extensions/crl-distribution-points.ts';
+import { CRL_NUMBER, decodeCrlNumber } from '../../src/x509/extensions/crl-number.ts';
+import { decodeReasonCode } from '../../src/x509/extensions/reason-code.ts';
+import { writ } from '../program.ts';
+import { run, scratchDirectory } from './authority.ts';
+import type { Leaf } from './clients.ts';
+
+/** The URLs in a certificate: of its list, its issuer and its responder. */
+function pointersOf(certificate: string): { readonly list: string; readonly access: readonly string[] } {
+  const { extensions } = parseCertificate(new Uint8Array(new X509Certificate(certificate).raw));
+  const [point] = decodeCrlDistributionPoints(findExtension(extensions, CRL_DISTRIBUTION_POINTS)!.value);
+  const access = decodeAuthorityInfoAccess(findExtension(extensions, AUTHORITY_INFO_ACCESS)!.value);
+  const urlOf = (name: unknown): string => (name as { value: string }).value;
+  const names = point!.name as { fullName: readonly unknown[] };
+  return { list: urlOf(names.fullName[0]), access: access.map(({ location }) => urlOf(location)) };
+}
+
+/** Path of the list about all that the issuer of a leaf signed. */
+const fullOf = ({ certificate }: Leaf): string =>
+  pointersOf(certificate)
+    .access.at(-1)!
+    .replace(/^.*\/ca\/(.*)\.cer$/, '/crl/$1.crl');
+
+interface Fetched {
+  readonly number: number;
+  /** Reasons by serial number in hex. */
+  readonly entries: ReadonlyMap<string, string>;
+}
+
+async function listAt(url: string): Promise<Fetched> {
+  const answer = await fetch(url);
+  assert.equal(answer.status, 200, url);
+  assert.match(answer.headers.get('cache-control') ?? '', /^public, max-age=[1-9]/);
+  const crl = parseCrl(new Uint8Array(await answer.arrayBuffer()));
+  assert.ok(crl.nextUpdate! > Date.now());
+  return {
+    number: Number(decodeCrlNumber(findExtension(crl.extensions, CRL_NUMBER)!.value)),
+    entries: new Map(
+      crl.entries.map(({ serial, extensions }) => [
+        Buffer.from(serial).toString('hex'),
+        decodeReasonCode(extensions[0]!.value),
+      ]),
+    ),
+  };
+}
+
+/** Asks until it holds, for a second. */
+async function soon<T>(ask: () => Promise<T>, holds: (value: T) => boolean): Promise<T> {
+  for (let tries = 0; tries < 20; tries++) {
+    const value = await ask();
+    if (holds(value)) return value;
+    await pause(50);
+  }
+  return ask();
+}
+
+test('what is stopped is on its lists at once, in each server and after an older backup', async () => {
+  const data = join(scratchDirectory(), 'writ-data');
+  const first = await run(data);
+  const [kept, revoked, held] = [await first.letIn('kept'), await first.letIn('revoked'), await first.letIn('held')];
+  const plain = first.server.plain.replace('127.0.0.1', 'localhost');
+  const { list, access } = pointersOf(kept.certificate);
+  assert.match(list, new RegExp(`^${plain}/crl/shard/[0-9a-z]{26}\\.crl$`));
+  assert.equal(access[0], `${plain}/ocsp`);
+  const issuer = new X509Certificate(new Uint8Array(await (await fetch(access[1]!)).arrayBuffer()));
+  assert.ok(new X509Certificate(kept.certificate).checkIssued(issuer));
+  // The authority's own certificate says the same of the one above it.
+  const above = pointersOf(issuer.toString());
+  assert.equal((await listAt(above.list)).entries.size, 0);
+  assert.equal((await fetch(above.access[0]!)).status, 200);
+
+  const before = await listAt(list);
+  assert.equal(before.entries.size, 0);
+  await first.revoke(revoked.serial);
+  const shardOf = (leaf: Leaf): string => pointersOf(leaf.certificate).list;
+  assert.equal((await listAt(shardOf(revoked))).entries.get(revoked.serial), 'keyCompromise');
+  const target = { kind: 'instance', name: held.instance };
+  await first.post('/v1/stops', { target, cause: 'key_theft', mode: 'quarantine' });
+  assert.equal((await listAt(shardOf(held))).entries.get(held.serial), 'certificateHold');
+  const full = plain + fullOf(kept);
+  const both = await soon(
+    () => listAt(full),
+    ({ entries }) => entries.size === 2,
+  );
+  assert.deepEqual(
+    [both.entries.get(revoked.serial), both.entries.get(held.serial)],
+    ['keyCompromise', 'certificateHold'],
+  );
+  const delta = await listAt(shardOf(held).replace('/shard/', '/delta/'));
+  assert.equal(delta.entries.get(held.serial), 'certificateHold');
+  // What a backup does not know stays on the lists that the certificates name: the anchor has it.
+  const backup = `${data}-backup`;
+  assert.equal((await writ(['backup', backup, '--data', data])).code, 0);
+  await first.revoke(kept.serial);
+  const [newest, whole] = [await listAt(shardOf(kept)), await soon(() => listAt(full), onIt(kept))];
+  assert.ok(newest.number > before.number);
+  await first.server.kill();
+  renameSync(data, `${data}-lost`);
+  assert.equal((await writ(['restore', backup, '--data', data])).code, 0);
+  const again = await run(data);
+  const moved = (url: string): string => again.server.plain + new URL(url).pathname;
+  const after = await listAt(moved(shardOf(kept)));
+  assert.deepEqual([...after.entries].sort(), [...newest.entries].sort());
+  assert.ok(after.number >= newest.number);
+  const wholeAfter = await soon(() => listAt(moved(full)), onIt(kept));
+  assert.deepEqual([...wholeAfter.entries].sort(), [...whole.entries].sort());
+  assert.ok(wholeAfter.number >= whole.number);
+});
+
+const onIt =
+  ({ serial }: Leaf) =>
+  ({ entries }: Fetched): boolean =>
+    entries.has(serial);
