@@ -19,15 +19,13 @@ import type { PassphraseSource } from '../keys/passphrase-source.ts';
 import { requireClock } from '../ledger/clock.ts';
 import { startLog } from '../ledger/start-log.ts';
 import { insertDefaultPolicy } from '../policy/publish.ts';
-import { nameConstraintFault, parseTrustDomain, type TrustDomain } from '../spiffe-id/trust-domain.ts';
 import { type Config, parseConfig } from './config.ts';
 import { type DataDirectory, prepareDirectory } from './data-directory.ts';
 import { openEngine } from './engine.ts';
 import { addLedgerKeys, ledgerSigners, openLedgerKeys } from './ledger-keys.ts';
 import { obtainPassphrase, withPassphrase } from './passphrase.ts';
-import { type Present, readPresent } from './present.ts';
 import { CLOCK_OFF_MS, openRecorder } from './recorder.ts';
-import { requirePermittedNames, requireVouchedNames } from './server-names.ts';
+import { requireSound, requireWanted } from './sound.ts';
 import { statusUrlOf } from './status-url.ts';
 
 /** What is decided once, when an installation is made. */
@@ -79,34 +77,23 @@ const MOST_CONFLICTS = 5;
  * Where there is an installation already this throws `conflict`, unless it is `wanted` to join it.
  */
 export async function initialise(wanted: NewInstallation, means: Means): Promise<Initialised> {
-  const { config, join = 'no' } = wanted;
-  // What init is about to decide is refused before anything is written.
-  const trustDomain = parseTrustDomain(config.trustDomain, '--trust-domain');
-  const fault = nameConstraintFault(trustDomain);
-  if (fault !== undefined) {
-    throw new WritError('bad_spiffe_id', `The trust domain ${fault}.`, {
-      field: '--trust-domain',
-      remedy: 'Give a host name of at least two labels, like agents.example.com; it need not exist in DNS.',
-    });
-  }
-  // To open a file that is not there would make it.
-  if (join === 'only' && config.database.engine === 'sqlite' && !existsSync(means.directory.database)) throw nothing();
+  const { config } = wanted;
+  // What init is about to decide is refused before anything is written, and a database that was named by mistake is left
+  // as it is.
+  const scope = await requireSound(wanted, means.directory);
   prepareDirectory(means.directory);
   const database = await openEngine(config, means.directory, { readOnly: false });
   try {
     await requireClock(database, means.clock, CLOCK_OFF_MS);
-    // A database that was named by mistake is left as it is.
-    requireWanted(wanted, await readPresent(database));
     await migrate(database);
     for (let conflicts = 0; ; conflicts++) {
       const present = await readHierarchy(database);
       requireWanted(wanted, present);
-      if (present === undefined) requirePermittedNames(config.names, scopeOf(wanted, trustDomain));
       writeConfig(means.directory, config);
       try {
         const { keyring, made } = await makeKeys(database, means);
         if (present !== undefined) return { hierarchy: present, keyring, passphraseMade: made };
-        return { ...(await makeHierarchy(database, wanted, keyring, { ...means, trustDomain })), passphraseMade: made };
+        return { ...(await makeHierarchy(database, wanted, keyring, { ...means, scope })), passphraseMade: made };
       } catch (error) {
         const another = isWritError(error, 'conflict') && error.field === undefined;
         if (!another || conflicts === MOST_CONFLICTS) throw error;
@@ -117,48 +104,12 @@ export async function initialise(wanted: NewInstallation, means: Means): Promise
   }
 }
 
-/** Throws where there is an installation and should be none, the other way round, or one that these words do not fit. */
-function requireWanted({ config, join = 'no' }: NewInstallation, present: Present | undefined): void {
-  if (present === undefined) {
-    if (join === 'only') throw nothing();
-    return;
-  }
-  if (join === 'no') {
-    throw new WritError('conflict', 'There is an installation here already', {
-      field: '--data',
-      remedy: 'Start it with "writ start", join it with --join, or name another directory.',
-    });
-  }
-  requireTrustDomain(config, present);
-  requireVouchedNames(config.names, present);
-}
-
-function nothing(): WritError {
-  return new WritError('not_found', 'There is no installation in this database', {
-    field: '--join',
-    remedy: 'Make it first, on one machine and without --join, or name the right database.',
-  });
-}
-
-/** Throws `bad_config` where a configuration is not that of this installation: its identities would be no one's. */
-export function requireTrustDomain(config: Config, { trustDomain }: Present): void {
-  if (config.trustDomain === trustDomain) return;
-  throw new WritError('bad_config', `The installation in the database is that of ${trustDomain}`, {
-    field: 'trustDomain',
-    remedy: 'Name its trust domain in the configuration, or another database.',
-  });
-}
-
-function scopeOf({ permitDns, permitNetworks, loopback }: NewInstallation, trustDomain: TrustDomain): NameScope {
-  return { trustDomain, dns: permitDns, networks: permitNetworks, loopback };
-}
-
 /** Starts the ledger and commits authorities, profiles and policy as its first act. */
 async function makeHierarchy(
   database: Database,
   wanted: NewInstallation,
   keyring: Keyring,
-  { trustDomain, clock, random, log }: Means & { readonly trustDomain: TrustDomain },
+  { scope, clock, random, log }: Means & { readonly scope: NameScope },
 ): Promise<Omit<Initialised, 'passphraseMade'>> {
   const { config, rootKeyOut } = wanted;
   const ledgerKeys = ledgerSigners(await openLedgerKeys(database, keyring));
@@ -166,7 +117,6 @@ async function makeHierarchy(
   try {
     const now = clock.now();
     const batch = newBatch();
-    const scope = scopeOf(wanted, trustDomain);
     const profiles = builtInProfiles(permittedNames(scope));
     const statusUrl = wanted.statusUrl ?? statusUrlOf(wanted.config);
     const { algorithm } = wanted;

@@ -166,6 +166,26 @@ describe('a start', { concurrency: 3 }, () => {
     await server.stop();
   });
 
+  it('says what init would do, or refuse, and makes nothing', async () => {
+    const data = join(scratch, 'dry');
+    const dry = (...flags: string[]) => writ(['init', '--dry-run', '--data', data, ...flags]);
+    const would = await dry('--trust-domain', 'agents.example.com', '--name', 'writ.agents.example.com');
+    assert.match(
+      would.stdout,
+      /^Would make the installation of agents\.example\.com .* writ\.agents\.example\.com, loc/,
+    );
+    const outside = ['--name', 'writ.example.org'];
+    for (const refused of [await dry(...outside), await writ(['init', '--data', data, ...outside])]) {
+      assert.equal(refused.code, 2);
+      assert.match(refused.stderr, /would not vouch for writ\.example\.org/);
+    }
+    assert.equal((await writ(['init', '--dry-run', '--data', made])).code, 8);
+    assert.deepEqual(
+      readdirSync(scratch).filter((name) => name.startsWith('dry')),
+      [],
+    );
+  });
+
   it('does not join what is not there, and makes nothing', async () => {
     const data = join(scratch, 'join');
     const joined = await writ(['init', '--join', '--data', data]);

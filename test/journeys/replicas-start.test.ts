@@ -1,6 +1,6 @@
 /** What a second machine needs to join an installation on PostgreSQL. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -70,7 +70,7 @@ test('a configuration that is not that of the installation is refused', { skip }
   const nothing = await first.cli(['init', '--config', first.config, '--join']);
   assert.deepEqual([nothing.code, /There is no installation in this database/.test(nothing.stderr)], [3, true]);
   assert.deepEqual(await site.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"), []);
-  assert.deepEqual(readdirSync(first.data), [], 'nothing was made on this machine');
+  assert.ok(!existsSync(first.data), 'nothing was made on this machine');
   assert.equal((await first.cli(['init', '--config', first.config])).code, 0);
   const again = await first.cli(['init', '--config', first.config]);
   assert.equal(again.code, 8);
@@ -86,7 +86,7 @@ test('a configuration that is not that of the installation is refused', { skip }
     refused.stderr,
     /would not vouch for writ\.example\.org .*\nnext: Name the server within what was permitted/,
   );
-  assert.deepEqual(readdirSync(strange.data), []);
+  assert.ok(!existsSync(strange.data));
 
   // As if it were of an older version: what does not belong here must not bring it up to this one.
   const [newest] = await site.query('SELECT * FROM migration ORDER BY number DESC LIMIT 1');

@@ -15,6 +15,7 @@ import { type Initialised, initialise, type NewInstallation } from '../initialis
 import { LISTEN_FLAGS, withListenFlags } from '../listen-flags.ts';
 import { openLog } from '../log.ts';
 import { PASSPHRASE_FLAGS, passphraseSource } from '../passphrase.ts';
+import { requireSound } from '../sound.ts';
 
 /** What is decided when an installation is made; also taken by `start` on an empty directory. */
 export const INSTALL_FLAGS: readonly Flag[] = [
@@ -65,6 +66,7 @@ export function initCommand(): Command {
       { name: 'join', summary: 'be one more replica of the installation that is in the database, with its passphrase' },
       ...PASSPHRASE_FLAGS,
     ],
+    changes: true,
     examples: [
       {
         line: 'writ init --trust-domain agents.example.com --root-key-out /media/stick/writ-root.key',
@@ -88,8 +90,18 @@ export function initCommand(): Command {
           remedy: 'Leave out --csr or --join.',
         });
       }
-      terminal.progress('making keys and authorities');
       const join = input.has('join') ? 'only' : 'no';
+      if (input.dryRun) {
+        const wanted = wantedOf(input, directory, { join });
+        const { trustDomain } = await requireSound(wanted, directory);
+        const { names, anchor } = wanted.config;
+        terminal.result(
+          { would: 'init', trust_domain: trustDomain, data: directory.path, anchor, names, join: join === 'only' },
+          `Would ${join === 'only' ? 'join' : 'make'} the installation of ${trustDomain} in ${directory.path}, reached as ${names.join(', ')}.`,
+        );
+        return EXIT.ok;
+      }
+      terminal.progress('making keys and authorities');
       const made = await install(input, directory, openLog('warn', 'main'), { join });
       if (csr !== undefined) writeNew(csr, encodePem('CERTIFICATE REQUEST', made.request!));
       terminal.result(
@@ -122,31 +134,35 @@ export function install(
   input: Input,
   directory: DataDirectory,
   log: Log,
-  { join = 'no', statusUrl }: Pick<NewInstallation, 'join' | 'statusUrl'> = {},
+  options: Pick<NewInstallation, 'join' | 'statusUrl'> = {},
 ): Promise<Initialised> {
+  return initialise(wantedOf(input, directory, options), {
+    directory,
+    passphrase: passphraseSource(input, directory),
+    clock: systemClock,
+    random: systemRandom(),
+    log,
+  });
+}
+
+function wantedOf(
+  input: Input,
+  directory: DataDirectory,
+  options: Pick<NewInstallation, 'join' | 'statusUrl'>,
+): NewInstallation {
   const algorithm = input.flag('algorithm')!;
   if (!isKeyAlgorithm(algorithm)) throw new TypeError('the flag has been checked against the same list');
   const rootKeyOut = input.flag('root-key-out');
-  return initialise(
-    {
-      config: configOf(input, directory),
-      algorithm,
-      permitDns: input.flags('permit-dns'),
-      permitNetworks: input.flags('permit-ip'),
-      loopback: !input.has('no-loopback'),
-      ...(rootKeyOut === undefined ? {} : { rootKeyOut }),
-      externalRoot: input.flag('csr') !== undefined,
-      join,
-      ...(statusUrl === undefined ? {} : { statusUrl }),
-    },
-    {
-      directory,
-      passphrase: passphraseSource(input, directory),
-      clock: systemClock,
-      random: systemRandom(),
-      log,
-    },
-  );
+  return {
+    ...options,
+    config: configOf(input, directory),
+    algorithm,
+    permitDns: input.flags('permit-dns'),
+    permitNetworks: input.flags('permit-ip'),
+    loopback: !input.has('no-loopback'),
+    ...(rootKeyOut === undefined ? {} : { rootKeyOut }),
+    externalRoot: input.flag('csr') !== undefined,
+  };
 }
 
 /**

@@ -23,7 +23,6 @@ import {
 } from '../data-directory.ts';
 import { openEngine } from '../engine.ts';
 import { greetingJson, greetingText } from '../greeting.ts';
-import { requireTrustDomain } from '../initialise.ts';
 import { openLedgerKeys } from '../ledger-keys.ts';
 import { withListenFlags } from '../listen-flags.ts';
 import { openLog } from '../log.ts';
@@ -35,6 +34,7 @@ import { forgetRunning, noteRunning } from '../running.ts';
 import { FollowedKeyring } from '../server/followed-keyring.ts';
 import { requireFree } from '../server/port-probe.ts';
 import { loadThreads, startServer } from '../server/server.ts';
+import { requireTrustDomain } from '../sound.ts';
 import { settlePlain, statusUrlOf } from '../status-url.ts';
 import { configOf, INSTALL_FLAGS, install, requireSame, requireSameConfig } from './install.ts';
 import { requireSameRoot } from './same-root.ts';
