@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import { isWritError, type WritError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Authority } from '../ca/authority.ts';
+import type { OcspResponder } from '../ca/ocsp-responder.ts';
 import { type SignedOcsp, signOcsp } from '../ca/sign-ocsp.ts';
 import type { Epoch } from '../db/batch.ts';
 import { EpochCache } from '../db/epoch-cache.ts';
@@ -28,6 +29,8 @@ export interface OcspReply {
   readonly der: Uint8Array;
   /** Where others may keep it for a while: without a nonce, and no refusal. */
   readonly keep?: {
+    /** What it is about: the CertID. */
+    readonly id: string;
     /** Strong entity tag, with its quotes. */
     readonly tag: string;
     /** Milliseconds. */
@@ -35,16 +38,23 @@ export interface OcspReply {
     readonly nextUpdate: number;
     /** Milliseconds: from then on this process gives a newer one. */
     readonly freshUntil: number;
+    /** For HTTP: name, value, name, value. */
+    readonly headers: readonly string[];
   };
 }
 
-type KeptReply = Required<OcspReply>;
+export type KeptReply = Required<OcspReply>;
+
+interface Answer {
+  readonly id: Uint8Array;
+  readonly status: OcspStatus;
+}
 
 /** Milliseconds for which a signed answer is given again: half of its validity, so that nobody gets one that is nearly over. */
 const FRESH = 30_000;
 /** For so long, in milliseconds, an answer is given though the epoch could not be looked at: the hard bound of revocation. */
 const STALE_AFTER = 5000;
-/** Answers and statuses that are remembered; together some 25 MB. */
+/** Answers, by what they are about and by name, and statuses that are remembered; together some 25 MB. */
 const ANSWERS = 10_000;
 const STATUSES = 20_000;
 /** A status that keeps changing while it is read is read so often. */
@@ -58,7 +68,13 @@ const ATTEMPTS = 5;
 export class OcspAnswers {
   readonly #parts: OcspParts;
   readonly #statuses: EpochCache<OcspStatus>;
+  /** By all of the CertID, since an answer repeats it. */
   readonly #answers: EpochCache<KeptReply>;
+  readonly #named: EpochCache<KeptReply>;
+  /** The epoch under which a responder was last seen not to be revoked. */
+  readonly #trusted = new WeakMap<OcspResponder, number>();
+  /** The epoch as of which the authorities are known. */
+  #refreshedUnder = Number.NaN;
   #authorities: readonly Authority[] = [];
   #issuers: readonly { readonly authority: Authority; readonly hashes: IssuerHashes }[] = [];
 
@@ -66,6 +82,7 @@ export class OcspAnswers {
     this.#parts = parts;
     this.#statuses = new EpochCache(parts.epoch, STATUSES);
     this.#answers = new EpochCache(parts.epoch, ANSWERS);
+    this.#named = new EpochCache(parts.epoch, ANSWERS);
   }
 
   /** Never throws: what goes wrong is an answer, too (§2.3). A promise only where something has to be read or made. */
@@ -76,27 +93,63 @@ export class OcspAnswers {
     } catch {
       return FAULTS.malformedRequest;
     }
-    const { clock, epoch } = this.#parts;
-    const now = clock.now();
-    if (now - epoch.confirmedAt() > STALE_AFTER) return FAULTS.tryLater;
+    const now = this.#parts.clock.now();
+    if (this.#isStale(now)) return FAULTS.tryLater;
     const [first, ...more] = request.certificates;
     if (request.nonce === undefined && more.length === 0) {
-      const kept = this.#answers.get(keyOf(first!));
-      if (kept !== undefined && now < kept.keep.freshUntil && now >= kept.keep.thisUpdate) return kept;
+      const kept = this.#answers.get(latin1(first!.raw));
+      if (kept !== undefined && isFresh(kept, now)) return kept;
     }
-    return this.#make(request).catch((error: unknown) => this.#fault(error));
+    try {
+      return this.#atOnce(request) ?? this.#make(request).catch((error: unknown) => this.#fault(error));
+    } catch (error) {
+      return this.#fault(error);
+    }
+  }
+
+  /** The answer that is kept under a name that the caller gave it, if it is still to be given. */
+  named(name: string): KeptReply | undefined {
+    const kept = this.#named.get(name);
+    if (kept === undefined) return undefined;
+    const now = this.#parts.clock.now();
+    return isFresh(kept, now) && !this.#isStale(now) ? kept : undefined;
+  }
+
+  /** Remembers an answer of `answer` by a name, e.g. the path that it was asked for by. */
+  name(name: string, reply: OcspReply): void {
+    const under = this.#parts.epoch.current();
+    // Only what is kept in any case: whoever thinks up questions takes no room here either.
+    if (isKept(reply) && this.#answers.get(reply.keep.id) === reply) this.#named.put(name, reply, under);
+  }
+
+  /** The answer, where everything is in memory that it is made of. */
+  #atOnce(request: OcspRequest): OcspReply | undefined {
+    const { epoch, responders } = this.#parts;
+    const under = epoch.current();
+    if (this.#refreshedUnder !== under) return undefined;
+    const authority = this.#issuerOf(request.certificates);
+    if (authority === undefined) return FAULTS.unauthorized;
+    const responder = responders.ready(authority);
+    if (responder === undefined || this.#trusted.get(responder) !== under) return undefined;
+    const answers: Answer[] = [];
+    for (const { raw, serial } of request.certificates) {
+      const status = this.#statuses.get(keyOf(authority, serial));
+      if (status === undefined) return undefined;
+      answers.push({ id: raw, status });
+    }
+    return this.#sign(request, { responder, answers, under });
   }
 
   async #make(request: OcspRequest): Promise<OcspReply> {
-    const { epoch, clock, responders, refresh } = this.#parts;
+    const { epoch, responders, refresh } = this.#parts;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const under = epoch.current();
       await refresh();
+      this.#refreshedUnder = under;
       const authority = this.#issuerOf(request.certificates);
       if (authority === undefined) return FAULTS.unauthorized;
-      const made = responders.of(authority);
-      const responder = made instanceof Promise ? await made : made;
-      const answers: { id: Uint8Array; status: OcspStatus }[] = [];
+      const responder = await responders.of(authority);
+      const answers: Answer[] = [];
       for (const { raw, serial } of request.certificates) {
         answers.push({ id: raw, status: await this.#status(serial, authority) });
       }
@@ -104,22 +157,34 @@ export class OcspAnswers {
         responders.forget(authority);
         continue;
       }
-      const now = clock.now();
       // From here on nothing waits.
       if (epoch.current() !== under) continue;
-      const reply = replyOf(signOcsp(responder, { answers, nonce: request.nonce, now }), request);
-      const [only, ...more] = answers;
-      // Whoever makes up serial numbers takes no room from what was issued.
-      if (isKept(reply) && more.length === 0 && only!.status.kind !== 'unknown') {
-        this.#answers.put(keyOf(request.certificates[0]!), reply, under);
-      }
-      return reply;
+      this.#trusted.set(responder, under);
+      return this.#sign(request, { responder, answers, under });
     }
     return FAULTS.tryLater;
   }
 
+  /** Signs what was known under the epoch `under`, which is still the present one, and keeps it. */
+  #sign(
+    { nonce }: OcspRequest,
+    { responder, answers, under }: { responder: OcspResponder; answers: readonly Answer[]; under: number },
+  ): OcspReply {
+    const signed = signOcsp(responder, { answers, nonce, now: this.#parts.clock.now() });
+    if (nonce !== undefined) return signed;
+    const [only, ...more] = answers;
+    const reply = keptReply(signed, latin1(only!.id));
+    // Whoever makes up serial numbers takes no room from what was issued.
+    if (more.length === 0 && only!.status.kind !== 'unknown') this.#answers.put(reply.keep.id, reply, under);
+    return reply;
+  }
+
+  #isStale(now: number): boolean {
+    return now - this.#parts.epoch.confirmedAt() > STALE_AFTER;
+  }
+
   #status(serial: Uint8Array, authority: Authority): OcspStatus | Promise<OcspStatus> {
-    const key = authority.id + latin1(serial);
+    const key = keyOf(authority, serial);
     return this.#statuses.get(key) ?? this.#readStatus(key, serial, authority);
   }
 
@@ -183,19 +248,23 @@ const REFUSALS: { readonly [code in WritError['code']]?: 'tryLater' | 'unauthori
   behind_anchor: 'tryLater',
 };
 
-function replyOf({ der, thisUpdate, nextUpdate }: SignedOcsp, { nonce }: OcspRequest): OcspReply {
-  if (nonce !== undefined) return { der };
+function keptReply({ der, thisUpdate, nextUpdate }: SignedOcsp, id: string): KeptReply {
   const tag = `"${hash('sha256', der, 'base64url')}"`;
-  return { der, keep: { tag, thisUpdate, nextUpdate, freshUntil: Math.min(thisUpdate + FRESH, nextUpdate) } };
+  const freshUntil = Math.min(thisUpdate + FRESH, nextUpdate);
+  const headers = ['Last-Modified', new Date(thisUpdate).toUTCString(), 'Expires', new Date(nextUpdate).toUTCString()];
+  return { der, keep: { id, tag, thisUpdate, nextUpdate, freshUntil, headers } };
 }
 
 function isKept(reply: OcspReply): reply is KeptReply {
   return reply.keep !== undefined;
 }
 
-/** By all of the CertID, since an answer repeats it. */
-function keyOf({ raw }: CertId): string {
-  return latin1(raw);
+function isFresh({ keep }: KeptReply, now: number): boolean {
+  return now < keep.freshUntil && now >= keep.thisUpdate;
+}
+
+function keyOf(authority: Authority, serial: Uint8Array): string {
+  return authority.id + latin1(serial);
 }
 
 function latin1(octets: Uint8Array): string {

@@ -33,23 +33,28 @@ export class OcspResponders {
     this.#parts = parts;
   }
 
-  /** A promise only where one has to be made first; it rejects with why it cannot be. */
-  of(authority: Authority): OcspResponder | Promise<OcspResponder> {
+  /** The one that is there; undefined where one has to be made first. */
+  ready(authority: Authority): OcspResponder | undefined {
+    const entry = this.#entries.get(authority.id);
+    if (entry?.responder === undefined) return undefined;
     const now = this.#parts.clock.now();
+    const { notBefore, notAfter } = entry.responder;
+    if (now < notBefore || now > notAfter - MARGIN_MS) return undefined;
+    if (now >= (notBefore + notAfter) / 2 && now >= entry.retryAt) this.#make(authority, entry).catch(() => undefined);
+    return entry.responder;
+  }
+
+  /** The one that is there, or else a new one. Rejects with why it cannot be made. */
+  async of(authority: Authority): Promise<OcspResponder> {
+    const ready = this.ready(authority);
+    if (ready !== undefined) return ready;
     let entry = this.#entries.get(authority.id);
     if (entry === undefined) {
       entry = { retryAt: 0 };
       this.#entries.set(authority.id, entry);
     }
-    const { responder } = entry;
-    if (responder === undefined || now < responder.notBefore || now > responder.notAfter - MARGIN_MS) {
-      if (entry.making === undefined && now < entry.retryAt) return Promise.reject(entry.failure as Error);
-      return this.#make(authority, entry);
-    }
-    if (now >= (responder.notBefore + responder.notAfter) / 2 && now >= entry.retryAt) {
-      this.#make(authority, entry).catch(() => undefined);
-    }
-    return responder;
+    if (entry.making === undefined && this.#parts.clock.now() < entry.retryAt) throw entry.failure;
+    return this.#make(authority, entry);
   }
 
   /** Another one is made next time: this one's certificate was revoked. */

@@ -11,13 +11,16 @@ const RESPONSE_TYPE = 'application/ocsp-response';
 /** Characters of a question in a path, in base64: those that need more are sent by POST (RFC 5019 §5). */
 const LONGEST = 2048;
 
+/** Longest path by which an answer is remembered: that of a question about one certificate. */
+const LONGEST_NAME = 256;
+
 const NOTHING = new Uint8Array(0);
 
 /**
  * OCSP over HTTP (RFC 6960 §A, RFC 5019 §5 and §6): POST, and GET with the question in the path. The answer to a GET may be
  * kept by whoever carries it, for as long as this process would give it again.
  */
-export function ocspRoutes(answers: Pick<OcspAnswers, 'answer'>, clock: Clock): Route[] {
+export function ocspRoutes(answers: Pick<OcspAnswers, 'answer' | 'name' | 'named'>, clock: Clock): Route[] {
   return [
     {
       method: 'POST',
@@ -41,9 +44,15 @@ export function ocspRoutes(answers: Pick<OcspAnswers, 'answer'>, clock: Clock): 
       path: '/ocsp/{request...}',
       access: 'public',
       handle({ params: [text] }) {
+        const kept = answers.named(text!);
+        if (kept !== undefined) return toGet(kept, clock);
         // What cannot be decoded is malformed, as whatever else is none.
         const reply = answers.answer(requestIn(text!) ?? NOTHING);
-        return reply instanceof Promise ? reply.then((done) => toGet(done, clock)) : toGet(reply, clock);
+        const named = (done: OcspReply): Reply => {
+          if (text!.length <= LONGEST_NAME) answers.name(text!, done);
+          return toGet(done, clock);
+        };
+        return reply instanceof Promise ? reply.then(named) : named(reply);
       },
     },
   ];
@@ -70,7 +79,7 @@ function toPost({ der }: OcspReply): Reply {
 /** RFC 5019 §6.2. */
 function toGet({ der, keep }: OcspReply, clock: Clock): Reply {
   if (keep === undefined) return { status: 200, type: RESPONSE_TYPE, body: der };
-  const { tag, thisUpdate, nextUpdate, freshUntil } = keep;
+  const { tag, freshUntil, headers } = keep;
   const seconds = Math.max(0, Math.floor((freshUntil - clock.now()) / 1000));
   return {
     status: 200,
@@ -78,6 +87,6 @@ function toGet({ der, keep }: OcspReply, clock: Clock): Reply {
     body: der,
     cache: `max-age=${seconds}, public, no-transform, must-revalidate`,
     etag: tag,
-    headers: ['Last-Modified', new Date(thisUpdate).toUTCString(), 'Expires', new Date(nextUpdate).toUTCString()],
+    headers,
   };
 }

@@ -19,8 +19,8 @@ import { BIT_STRING, contextConstructed, contextPrimitive, OCTET_STRING, SEQUENC
 import { encodeGeneralizedTime, readGeneralizedTime } from '../der/time.ts';
 import { encode, enumerated, octetString, oid, sequence } from '../der/writer.ts';
 import { encodeSignatureAlgorithm, readSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
-import { encodeExtensions, findExtension, readExtensions } from './extension.ts';
-import { decodeOcspNonce, encodeOcspNonce, OCSP_NONCE } from './extensions/ocsp-nonce.ts';
+import { findExtension, readExtensions } from './extension.ts';
+import { decodeOcspNonce, OCSP_NONCE } from './extensions/ocsp-nonce.ts';
 import { decodeReasonCode, encodeReasonCode, type RevocationReason } from './extensions/reason-code.ts';
 import { type Name, readName } from './name.ts';
 import { type CertId, readCertId } from './ocsp-cert-id.ts';
@@ -242,6 +242,7 @@ export function ocspResponseTemplate(
 const GOOD_STATUS = Uint8Array.of(GOOD, 0);
 const UNKNOWN_STATUS = Uint8Array.of(UNKNOWN, 0);
 const BASIC_OID = oid(BASIC);
+const NONCE_OID = oid(OCSP_NONCE);
 const SUCCESSFUL = enumerated(STATUSES.successful);
 /** More than all headers and times of one answer together. */
 const SMALL_PARTS = 64;
@@ -257,7 +258,13 @@ export function encodeResponseData(template: OcspResponseTemplate, fields: OcspR
   const out = backward(capacity);
   const end = out.at;
   if (nonce !== undefined) {
-    prepend(out, encodeExtensions([{ oid: OCSP_NONCE, critical: false, value: encodeOcspNonce(nonce) }]));
+    prepend(out, nonce);
+    // The OCTET STRING that is the nonce, in the one that holds an extension's value.
+    prependHeader(out, OCTET_STRING, end);
+    prependHeader(out, OCTET_STRING, end);
+    prepend(out, NONCE_OID);
+    prependHeader(out, SEQUENCE, end);
+    prependHeader(out, SEQUENCE, end);
     prependHeader(out, EXPLICIT[1], end);
   }
   const thisUpdate = encodeGeneralizedTime(fields.thisUpdate);
