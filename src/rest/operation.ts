@@ -105,16 +105,18 @@ export function routeOf(given: Operation, parts: OperationParts): Route {
         given.query === undefined ? noQuery(exchange.query) : parse(given.query, parseQuery(exchange.query), 'query');
       const body = writes ? parseBody(given, exchange) : NOTHING;
       const idempotency = writes ? keyOf(given, exchange, body, parts) : undefined;
-      const binding = writes
-        ? bindingOf(
-            exchange,
-            { method, path, params, query, body },
-            {
-              repeated: async () => (await idempotency?.first()) !== undefined,
-              ask: parts.askApproval,
-            },
-          )
-        : undefined;
+      // What is no JSON has no parameters that anybody could judge.
+      const binding =
+        writes && given.rawBody === undefined
+          ? bindingOf(
+              exchange,
+              { method, path, params, query, body },
+              {
+                repeated: async () => (await idempotency?.first()) !== undefined,
+                ask: parts.askApproval,
+              },
+            )
+          : undefined;
       const caller = binding === undefined ? exchange.caller : { ...exchange.caller, bound: binding.bound };
       const input = { caller, params, query, body, idempotency };
       if (given.action !== undefined) await parts.refresh();

@@ -1,3 +1,4 @@
+import { accessTask, cancelAccessTask } from './access-task.ts';
 import { agent, agentPage, changeAgent, registerAgent } from './agent.ts';
 import { approval, approvalPage, webhookDelivery, webhookDeliveryPage } from './approval.ts';
 import { authority, authorityList, rotateAuthority } from './authority.ts';
@@ -39,6 +40,7 @@ import { trust } from './trust.ts';
 
 /** The schemas of all bodies and answers by their names in the OpenAPI document. Names are stable. */
 export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
+  AccessTask: accessTask,
   AddOperator: addOperator,
   Agent: agent,
   AgentPage: agentPage,
@@ -46,6 +48,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   ApprovalPage: approvalPage,
   Authority: authority,
   AuthorityList: authorityList,
+  CancelAccessTask: cancelAccessTask,
   Certificate: certificate,
   CertificatePage: certificatePage,
   CertificateStatus: certificateStatus,

@@ -6,7 +6,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { isWritError } from '../../src/base/error.ts';
+import type { OperatorCredential } from '../../src/cli/credential.ts';
+import { Client } from '../../src/http/client.ts';
 import { cli, type Said, testServer } from '../server.ts';
+import { csrFor, newKey } from './clients.ts';
 
 const KEY = 'a secret of more than 24 octets';
 const told: { readonly type: string; readonly approval: string; readonly signed: boolean }[] = [];
@@ -122,6 +126,40 @@ test('operators and groups change by approval, too', async () => {
   const removed = await removes('--approval', again);
   assert.equal(removed.code, 0, removed.stderr);
   assert.notEqual((await bob('whoami')).code, 0);
+});
+
+test('an operator who made the key themselves is added over REST, and AuthZEN reads the approval', async () => {
+  const { key, chain, roots } = JSON.parse(readFileSync(server.operator, 'utf8')) as OperatorCredential;
+  const client = new Client({
+    ...{ server: server.api, roots, credential: { key, chain: chain.join('') } },
+    checkServer: () => undefined,
+  });
+  const body = { name: 'linus', csr: await csrFor(newKey()) };
+  const add = (headers: Readonly<Record<string, string>>) =>
+    client.json<{ spiffe_id: string }>({ method: 'POST', path: '/v1/operators', body, headers });
+  const refused = await add({ 'Writ-Request-Approval': 'reason=joins%20us&lifetime=600' }).catch(
+    (error: unknown) => error,
+  );
+  assert.ok(isWritError(refused, 'needs_approval') && refused.approval?.id !== undefined, String(refused));
+  const { id } = refused.approval;
+  const task = () =>
+    client.json<{ task: { status: string; status_endpoint: string }; result?: { mode: string } }>({
+      path: `/access/v1/requests/${id}`,
+    });
+  assert.deepEqual([(await task()).task.status, (await task()).result], ['pending', undefined]);
+  // Two of three officers are left, and one of them asks: a third joins on the server's machine.
+  await server.json('operator', 'add', 'dennis', '--out', at('dennis.json'));
+  await server.json('group', 'add', 'ca-officers', 'dennis');
+  await agreedBy(id!, grace, as('dennis'));
+  const approved = await task();
+  assert.deepEqual([approved.task.status, approved.result?.mode], ['approved', 'reevaluate']);
+  assert.match(approved.task.status_endpoint, /^https:\/\/.*\/access\/v1\/requests\//);
+  await assert.rejects(add({ 'Writ-Approval': id!, 'Writ-Request-Approval': 'reason=x' }), (e) =>
+    isWritError(e, 'bad_request'),
+  );
+  const added = await add({ 'Writ-Approval': id! });
+  assert.equal(added.spiffe_id, 'spiffe://agents.example.com/operator/linus');
+  client.close();
 });
 
 test('the webhook was told of all of it, signed; nothing is left over', async () => {

@@ -5,12 +5,14 @@ import { withdrawApproval } from '../../approval/end.ts';
 import { type ApprovalParts, INSTALLATION } from '../../approval/parts.ts';
 import { requestApproval } from '../../approval/request.ts';
 import { showApproval, showApprovals } from '../../approval/show.ts';
+import { taskOf } from '../../authzen/task.ts';
 import type { Caller } from '../../base/access.ts';
 import { demand } from '../../base/demand.ts';
 import { addOperatorOf } from '../../issuance/add-operator.ts';
 import { changeGroup, showGroups } from '../../registry/group.ts';
 import { personOf } from '../../registry/person.ts';
 import { showOperators } from '../../registry/show.ts';
+import { accessTaskOperations } from '../../rest/access-tasks.ts';
 import { approvalOperations as approvalRoutes } from '../../rest/approvals.ts';
 import type { AskApproval } from '../../rest/bound-request.ts';
 import { groupOperations } from '../../rest/groups.ts';
@@ -22,7 +24,7 @@ import { forCaller } from './for-caller.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 /** Consent, the groups whose people give it, and the operators that they are. */
-export function approvalOperations(parts: ThreadParts): Operation[] {
+export function approvalOperations(parts: ThreadParts, server: { readonly address: string }): Operation[] {
   const { reader, clock, certificates, policy } = parts;
   const { authorize } = policy;
   const approvals = approvalParts(parts);
@@ -38,6 +40,11 @@ export function approvalOperations(parts: ThreadParts): Operation[] {
         demand(authorize, { caller, action: 'approval.read', resource: INSTALLATION });
         return listDeliveries(reader, filter, page);
       },
+    }),
+    ...accessTaskOperations({
+      show: async (caller, id) => taskOf(await showApproval(caller, id, approvals), `https://${server.address}`),
+      cancel: async (caller, id) =>
+        taskOf(await withdrawApproval(caller, id, await acting(caller)), `https://${server.address}`),
     }),
     ...groupOperations({
       list: (caller) => showGroups(caller, { reader, authorize }),

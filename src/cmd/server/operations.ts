@@ -106,7 +106,7 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
         return owner;
       },
     }),
-    ...approvalOperations(parts),
+    ...approvalOperations(parts, server),
     ...cordOperations(parts),
     ...tokenOperations({
       create: async (caller, input, options) => createToken(caller, input, await letting(caller), options),

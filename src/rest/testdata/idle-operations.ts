@@ -1,3 +1,4 @@
+import { accessTaskOperations } from '../access-tasks.ts';
 import { agentOperations } from '../agents.ts';
 import { approvalOperations } from '../approvals.ts';
 import { authorityOperations } from '../authorities.ts';
@@ -36,6 +37,7 @@ export function idleOperations(): Operation[] {
     ...stopOperations(nothing),
     ...groupOperations(nothing),
     ...approvalOperations(nothing),
+    ...accessTaskOperations(nothing),
     ...operatorOperations(nothing),
     ...tokenOperations(nothing),
     ...authorityOperations(nothing),
