@@ -7,7 +7,7 @@ import { parseCertificate } from '../x509/certificate.ts';
 import { findExtension } from '../x509/extension.ts';
 import { decodeSubjectKeyIdentifier, SUBJECT_KEY_IDENTIFIER } from '../x509/extensions/subject-key-identifier.ts';
 
-/** Entries that stay in memory for who comes back. */
+/** Entries that stay in memory for who comes back, unless told otherwise. */
 const KEPT = 8192;
 /** Rows of one read. */
 const PAGE = 1000;
@@ -25,6 +25,7 @@ export interface TailParts {
   readonly log: Log;
   /** Told of new entries, in order, each once. */
   readonly onEntries: (entries: readonly FeedEntry[]) => void;
+  readonly kept?: number;
 }
 
 /**
@@ -34,6 +35,7 @@ export interface TailParts {
  */
 export class FeedTail {
   readonly #parts: TailParts;
+  readonly #most: number;
   #kept: FeedEntry[] = [];
   #log = 0;
   /** Everything after this is kept. */
@@ -47,6 +49,7 @@ export class FeedTail {
 
   private constructor(parts: TailParts) {
     this.#parts = parts;
+    this.#most = parts.kept ?? KEPT;
   }
 
   /** Reads what is there and follows from then on. */
@@ -54,10 +57,10 @@ export class FeedTail {
     const tail = new FeedTail(parts);
     const { reader, epoch } = parts;
     const seen = epoch.current();
-    const [place, rows] = await Promise.all([reader.get(PLACE), reader.all(LATEST, [KEPT])]);
+    const [place, rows] = await Promise.all([reader.get(PLACE), reader.all(LATEST, [tail.#most])]);
     tail.#log = place?.['log'] as number;
     tail.#kept = (await entriesOf(reader, rows)).reverse();
-    tail.#from = rows.length < KEPT ? ((place?.['floor'] as number) ?? 0) : tail.#kept[0]!.position - 1;
+    tail.#from = rows.length < tail.#most ? ((place?.['floor'] as number) ?? 0) : tail.#kept[0]!.position - 1;
     tail.#position = tail.#kept.at(-1)?.position ?? 0;
     tail.#epoch = seen;
     tail.#running = tail.#follow();
@@ -138,8 +141,8 @@ export class FeedTail {
         const entries = await entriesOf(reader, rows);
         this.#position = entries.at(-1)!.position;
         this.#kept.push(...entries);
-        if (this.#kept.length > 2 * KEPT) {
-          this.#kept = this.#kept.slice(-KEPT);
+        if (this.#kept.length > 2 * this.#most) {
+          this.#kept = this.#kept.slice(-this.#most);
           this.#from = this.#kept[0]!.position - 1;
         }
         onEntries(entries);

@@ -1,6 +1,7 @@
 /** The feed of a running server, as it is on the wire. */
 import assert from 'node:assert/strict';
-import { type ClientRequest, request } from 'node:https';
+import type { ClientRequest } from 'node:http';
+import { request } from 'node:https';
 import { after, test } from 'node:test';
 import { testServer } from '../../test/server.ts';
 import { connect } from '../sdk/connect.ts';
