@@ -20,9 +20,9 @@ export function greetingJson({ directory, config, hierarchy, listen }: Greeting)
   return {
     trust_domain: hierarchy.trustDomain,
     root_fingerprint: rootFingerprint(hierarchy),
-    api: `https://${reachable(listen.api, config)}`,
-    public: `https://${reachable(listen.public, config)}`,
-    plain: `http://${reachable(listen.plain, config)}`,
+    api: `https://${shownAddress(listen.api, config)}`,
+    public: `https://${shownAddress(listen.public, config)}`,
+    plain: `http://${shownAddress(listen.plain, config)}`,
     data: directory.path,
     anchor: config.anchor,
     ...(existsSync(directory.passphrase) ? { passphrase_file: directory.passphrase } : {}),
@@ -67,7 +67,7 @@ function rootFingerprint({ authorities }: Hierarchy): string {
 }
 
 /** A listener on every address of the machine has none to go to: it is reached under the server's first name. */
-function reachable(address: string, { names }: Config): string {
+export function shownAddress(address: string, { names }: Pick<Config, 'names'>): string {
   const { host, port } = splitAddress(address);
   return isWildcard(host) ? hostAndPort(names[0]!, port) : address;
 }

@@ -19,6 +19,7 @@ import { DATA_FLAG, unlock } from '../administration.ts';
 import { type Config, readConfig } from '../config.ts';
 import { type DataDirectory, dataDirectory } from '../data-directory.ts';
 import { openEngine } from '../engine.ts';
+import { shownAddress } from '../greeting.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
 import { askReadiness } from '../readiness.ts';
 import { listenOf } from '../running.ts';
@@ -177,7 +178,7 @@ async function reachable(
   const readiness = await askReadiness(api, hierarchy);
   switch (readiness.state) {
     case 'ready':
-      return { state: 'pass', found: `ready at https://${api}` };
+      return { state: 'pass', found: `ready at https://${shownAddress(api, config)}` };
     case 'not_ready':
       return { state: 'fail', found: readiness.detail, fix: 'look at its log' };
     case 'stopped':
