@@ -1,10 +1,12 @@
 import { WritError } from '../base/error.ts';
 import { newBatch } from '../db/batch.ts';
-import { encodeCrlEntry } from '../x509/crl.ts';
+import { encodeCrlEntries, type RevokedCertificate } from '../x509/crl.ts';
+import { reasonOfCode } from '../x509/extensions/reason-code.ts';
 import { nextCrlNumber, signCrl } from './crl.ts';
 import { isDue, nextMarks, pushList, readListState, SCHEDULE } from './crl-list.ts';
 import { LIFETIMES } from './lifetime.ts';
-import { entryOf, type ListParts } from './publish-shard.ts';
+import { wholeSecond } from './prepare.ts';
+import type { ListParts } from './publish-shard.ts';
 import { HELD, RELEASED, REVOKED_COLUMNS, type RevokedRow, revokedOf } from './revoked.ts';
 
 /** How often another process may be quicker. */
@@ -108,7 +110,7 @@ class Entries {
     this.#remove(serial);
     if (row.reason === RELEASED) return;
     this.latest = Math.max(this.latest, row.at);
-    const entry = encodeCrlEntry(entryOf(row));
+    const entry = encodeCrlEntries([entryOf(row)]);
     if (row.reason === HELD) this.#held.set(serial, { at: this.#length, length: entry.length });
     if (this.#length + entry.length > this.#octets.length) {
       const larger = new Uint8Array(Math.max(this.#octets.length * 2, entry.length));
@@ -134,4 +136,8 @@ class Entries {
       if (moved.at > at) this.#held.set(other, { at: moved.at - length, length: moved.length });
     }
   }
+}
+
+function entryOf({ serial, at, reason }: RevokedRow): RevokedCertificate {
+  return { serial, revokedAt: wholeSecond(at), reason: reasonOfCode(reason) ?? 'unspecified' };
 }

@@ -17,7 +17,7 @@ import {
 import type { Issuer } from './issuer.ts';
 import { LIFETIMES } from './lifetime.ts';
 import { wholeSecond } from './prepare.ts';
-import { RELEASED, REVOKED_COLUMNS, type RevokedRow, revokedOf } from './revoked.ts';
+import { RELEASED } from './revoked.ts';
 import { readShard, type Shard } from './shard.ts';
 import { STATUS_PATHS } from './status-url.ts';
 
@@ -72,17 +72,18 @@ async function publish(
   const sequence = Math.max(changed, ...rows.map((row) => row.sequence));
   const number = nextCrlNumber(state?.number, now);
   const url = statusUrl + STATUS_PATHS.shard(id);
-  const latest = Math.max(0, ...rows.map(({ at }) => at));
+  const latest = Math.max(0, ...rows.map(({ revokedAt }) => revokedAt));
   const common = { number, lifetime: LIFETIMES.leafCrl, latest, now };
   const crl = await signCrl(issuer, {
     ...common,
-    revoked: rows.filter(({ reason }) => reason !== RELEASED).map(entryOf),
+    revoked: rows.filter(({ released }) => !released),
     shard: { url, deltaUrl: statusUrl + STATUS_PATHS.delta(id) },
   });
   const marks = nextMarks(state, { number, sequence, at: crl.thisUpdate, onSchedule });
   const delta = await signCrl(issuer, {
     ...common,
-    revoked: rows.filter((row) => row.sequence > marks.base.sequence).map(entryOf),
+    // What was released is taken off there: its reason is removeFromCRL (RFC 5280 §5.3.1).
+    revoked: rows.filter((row) => row.sequence > marks.base.sequence),
     shard: { url, base: marks.base.number },
   });
   const batch = newBatch();
@@ -106,16 +107,26 @@ async function lastChange(reader: Reader, shard: string): Promise<number> {
   return (row?.['latest'] as number | null) ?? 0;
 }
 
-async function listed(reader: Reader, shard: string, since: number): Promise<RevokedRow[]> {
-  const rows = await reader.all(
-    `SELECT ${REVOKED_COLUMNS} FROM revoked WHERE shard = ? AND expires_at >= ? ORDER BY sequence`,
-    [shard, since],
-  );
-  return rows.map(revokedOf);
+/** What a list says of one certificate. */
+interface Entry extends RevokedCertificate {
+  readonly released: boolean;
+  readonly sequence: number;
 }
 
-/** An entry of a list; in a delta, what was released is taken off (RFC 5280 §5.3.1). */
-export function entryOf({ serial, at, reason }: RevokedRow): RevokedCertificate {
-  const known = reasonOfCode(reason);
-  return { serial, revokedAt: wholeSecond(at), ...(known === undefined ? {} : { reason: known }) };
+async function listed(reader: Reader, shard: string, since: number): Promise<Entry[]> {
+  const rows = await reader.all(
+    'SELECT serial, reason, at, sequence FROM revoked WHERE shard = ? AND expires_at >= ? ORDER BY sequence',
+    [shard, since],
+  );
+  // Thousands of rows: no more is made of each than is needed.
+  return rows.map((row) => {
+    const reason = row['reason'] as number;
+    return {
+      serial: row['serial'] as Uint8Array,
+      revokedAt: wholeSecond(row['at'] as number),
+      reason: reasonOfCode(reason) ?? 'unspecified',
+      released: reason === RELEASED,
+      sequence: row['sequence'] as number,
+    };
+  });
 }

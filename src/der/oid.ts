@@ -8,6 +8,10 @@ const MAX_OID_BYTES = 128;
 /** 2.5.29.n, the arc of nearly all extensions: three octets, and every certificate has half a dozen of them. */
 const CERTIFICATE_EXTENSIONS: readonly string[] = Array.from({ length: 128 }, (_, arc) => `2.5.29.${arc}`);
 
+/** 1.3.6.1.5.5.7.1.n, where the extensions of the PKIX working group are: eight octets. */
+const PKIX_EXTENSIONS: readonly string[] = Array.from({ length: 128 }, (_, arc) => `1.3.6.1.5.5.7.1.${arc}`);
+const PKIX_ARC = [0x2b, 6, 1, 5, 5, 7, 1] as const;
+
 /**
  * Reads an OBJECT IDENTIFIER as dotted text. Each arc must be in the fewest octets (X.690 §8.19.2). Arcs of any size
  * that fits the limit are read exactly.
@@ -21,6 +25,7 @@ export function readOid(cursor: Cursor, label: string): string {
   if (bytes[end - 1]! >= 0x80) fail(cursor, label, 'OBJECT IDENTIFIER ends within an arc', end - 1);
   cursor.at = end;
   if (length === 3 && bytes[at] === 0x55 && bytes[at + 1] === 0x1d) return CERTIFICATE_EXTENSIONS[bytes[at + 2]!]!;
+  if (length === 8 && PKIX_ARC.every((octet, i) => bytes[at + i] === octet)) return PKIX_EXTENSIONS[bytes[at + 7]!]!;
   let text = '';
   for (let start = at; start < end; ) {
     let last = start;

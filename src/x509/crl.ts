@@ -1,3 +1,4 @@
+import { backward, prepend, prependHeader, written } from '../der/backward.ts';
 import {
   type Cursor,
   enter,
@@ -11,10 +12,10 @@ import {
 } from '../der/reader.ts';
 import { contextConstructed, GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME } from '../der/tag.ts';
 import { encodeTime, readTime } from '../der/time.ts';
-import { encode, encodeList, integer, sequence, unsignedInteger } from '../der/writer.ts';
+import { encode, integer, sequence, unsignedInteger } from '../der/writer.ts';
 import { encodeSignatureAlgorithm, readSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
 import { type Extension, encodeExtension, encodeExtensions, readExtensions } from './extension.ts';
-import { encodeReasonCode, REASON_CODE, type RevocationReason } from './extensions/reason-code.ts';
+import { encodeReasonCode, REASON_CODE, REVOCATION_REASONS, type RevocationReason } from './extensions/reason-code.ts';
 import { type Name, readName } from './name.ts';
 import { readSignature } from './signed.ts';
 
@@ -107,7 +108,7 @@ export interface CrlFields {
   /** Milliseconds since the Unix epoch, whole seconds. */
   readonly thisUpdate: number;
   readonly nextUpdate: number;
-  /** Entries, or the encodings of some (`encodeCrlEntry`) one after the other. */
+  /** Entries, or the encodings of some (`encodeCrlEntries`) one after the other. */
   readonly revoked: Iterable<RevokedCertificate> | Uint8Array;
   /** AuthorityKeyIdentifier and CRLNumber are a must (RFC 5280 §5.2). */
   readonly extensions: readonly Extension[];
@@ -138,18 +139,41 @@ export function encodeTbsCertList(fields: CrlFields): Uint8Array {
 
 /** Undefined when there are none: the list is left out then. */
 function encodeEntries(revoked: CrlFields['revoked']): Uint8Array | undefined {
-  if (revoked instanceof Uint8Array) return revoked.length === 0 ? undefined : encode(SEQUENCE, revoked);
-  const entries: Uint8Array[] = [];
-  for (const one of revoked) entries.push(encodeCrlEntry(one));
-  return entries.length === 0 ? undefined : encodeList(SEQUENCE, entries);
+  const entries = revoked instanceof Uint8Array ? revoked : encodeCrlEntries(Array.from(revoked));
+  return entries.length === 0 ? undefined : encode(SEQUENCE, entries);
 }
 
-/** One entry of a list. */
-export function encodeCrlEntry({ serial, revokedAt, reason }: RevokedCertificate): Uint8Array {
-  const fields = [unsignedInteger(serial), encodeTime(revokedAt)];
-  if (reason !== undefined && reason !== 'unspecified') {
-    const extension = { oid: REASON_CODE, critical: false, value: encodeReasonCode(reason) };
-    fields.push(sequence(encodeExtension(extension)));
+/** Entries of a list, one after the other. A list can have very many. */
+export function encodeCrlEntries(entries: readonly RevokedCertificate[]): Uint8Array {
+  let capacity = 0;
+  for (const { serial } of entries) capacity += serial.length + BESIDE_SERIAL;
+  const out = backward(capacity);
+  // Those that come together were revoked together.
+  let time = Number.NaN;
+  let second: Uint8Array = NOTHING;
+  for (let i = entries.length - 1; i >= 0; i--) {
+    const { serial, revokedAt, reason } = entries[i]!;
+    if (revokedAt !== time) {
+      time = revokedAt;
+      second = encodeTime(time);
+    }
+    const end = out.at;
+    if (reason !== undefined && reason !== 'unspecified') prepend(out, REASON_EXTENSIONS[reason]);
+    prepend(out, second);
+    prepend(out, unsignedInteger(serial));
+    prependHeader(out, SEQUENCE, end);
   }
-  return sequence(...fields);
+  return written(out);
 }
+
+/** More than all of an entry but its serial number: headers, time, and the reason with its extension. */
+const BESIDE_SERIAL = 48;
+const NOTHING = new Uint8Array(0);
+
+/** crlEntryExtensions with the reason alone. */
+const REASON_EXTENSIONS = Object.fromEntries(
+  REVOCATION_REASONS.map((reason) => {
+    const value = encodeReasonCode(reason);
+    return [reason, sequence(encodeExtension({ oid: REASON_CODE, critical: false, value }))];
+  }),
+) as Readonly<Record<RevocationReason, Uint8Array>>;

@@ -19,6 +19,8 @@ const CODES = {
 
 export type RevocationReason = keyof typeof CODES;
 
+export const REVOCATION_REASONS = Object.keys(CODES) as readonly RevocationReason[];
+
 const REASONS = new Map<number, RevocationReason>(
   Object.entries(CODES).map(([reason, code]) => [code, reason as RevocationReason]),
 );
