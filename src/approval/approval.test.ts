@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { onEachEngine } from '../../test/engines.ts';
 import { callerOf, createInstallation, letIn, newKey, register, SYSTEM } from '../../test/installation.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
+import { formatSerial } from '../ca/serial.ts';
+import { newBatch } from '../db/batch.ts';
 import { replaceCertificate } from '../issuance/replace.ts';
+import { insertHold } from '../registry/hold.ts';
 import { readOwner } from '../registry/owner.ts';
 import { removeOperator } from '../revocation/remove-operator.ts';
 import { revokeCertificate } from '../revocation/revoke.ts';
@@ -156,16 +159,24 @@ onEachEngine('it ends by time, and that is recorded', async ({ open }) => {
 });
 
 onEachEngine(
-  'whoever leaves, is removed or loses the certificate before it is used has agreed to nothing',
+  'whoever leaves, is removed, or has a certificate revoked or quarantined before it is used has agreed to nothing',
   async ({ open }) => {
     const installation = await createInstallation(await open());
     const { ada, bob, grace, linus } = await officers(installation);
     await gone_(installation);
     const { issuance } = installation;
+    const dennis = await operator(installation, 'dennis');
+    await member(installation, 'ca-officers', 'dennis');
     const leave = () => member(installation, 'ca-officers', 'grace', 'remove');
     const lose = () => revokeCertificate(SYSTEM, { serial: bob.serial!, cause: 'key_theft' }, issuance);
+    const hold = async () => {
+      const batch = newBatch();
+      insertHold(batch, { kind: 'certificate', target: formatSerial(dennis.serial!), descend: false, stop: 'x' });
+      await installation.commit(batch);
+    };
     const go = () => removeOperator(SYSTEM, { operator: 'linus', cause: 'owner_withdrawn' }, issuance);
     for (const [one, other, meanwhile] of [
+      [bob, dennis, hold],
       [bob, grace, leave],
       [bob, linus, lose],
     ] as const) {
@@ -175,10 +186,10 @@ onEachEngine(
       await assert.rejects(restore(installation, ada, approval.id), code('needs_approval'));
       await withdrawApproval(ada, approval.id, partsOf(installation));
     }
-    const dennis = await operator(installation, 'dennis');
-    await member(installation, 'ca-officers', 'dennis');
+    const eve = await operator(installation, 'eve');
+    await member(installation, 'ca-officers', 'eve');
     const last = await ask(installation, ada);
-    for (const caller of [linus, dennis]) await decide(installation, caller, last);
+    for (const caller of [linus, eve]) await decide(installation, caller, last);
     await assert.rejects(restore(installation, ada, last.id, { meanwhile: go }), isWritError);
     await assert.rejects(restore(installation, ada, last.id), code('needs_approval'));
     assert.equal((await readOwner(installation.database, 'research'))?.status, 'gone');

@@ -1,6 +1,7 @@
 import type { AccessRequest, Caller, Verdict } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
 import { readCertificate, requireUnrevoked } from '../ca/certificates.ts';
+import { requireFree } from '../ca/require-free.ts';
 import type { Batch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
@@ -114,7 +115,7 @@ function refusing(reason: string): Consent {
 
 interface GoodConsent {
   readonly decision: Decision;
-  /** That the certificate is not revoked: looked at again by the commit. */
+  /** That the certificate is neither revoked nor held: looked at again by the commit. */
   readonly check: Batch['checks'];
 }
 
@@ -126,6 +127,7 @@ async function withGoodCertificates(approval: Approval, certificates: PartitionM
     if (row === undefined || row.revoked !== undefined) continue;
     const batch: Pick<Batch, 'checks'> = { checks: [] };
     await requireUnrevoked(certificates, batch as Batch, decision.serial);
+    requireFree(certificates, batch as Batch, decision.serial);
     good.push({
       decision,
       check: batch.checks.map((check) => ({ ...check, refusal: 'needs_approval', reason: LOST })),
@@ -134,4 +136,4 @@ async function withGoodCertificates(approval: Approval, certificates: PartitionM
   return good;
 }
 
-const LOST = 'The certificate of somebody who had agreed was revoked meanwhile.';
+const LOST = 'The certificate of somebody who had agreed is revoked or quarantined.';

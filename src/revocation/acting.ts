@@ -1,8 +1,7 @@
 import type { AccessRequest, Authorize, Caller, Verdict } from '../base/access.ts';
 import { requireUnrevoked } from '../ca/certificates.ts';
-import { formatSerial, readSerial } from '../ca/serial.ts';
+import { requireFree } from '../ca/require-free.ts';
 import { type Batch, type CommitBatch, type LedgerEvent, newBatch } from '../db/batch.ts';
-import { inPartition } from '../db/partition.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
 import { requirePolicyVersion } from '../policy/store.ts';
 import { requireActiveOperator } from '../registry/operator.ts';
@@ -82,24 +81,6 @@ export async function actingFor(
       return outcome;
     },
   };
-}
-
-const FREE =
-  "SELECT 1 FROM hold WHERE (kind = 'certificate' AND target = ?) OR " +
-  "(kind = 'authority' AND target = (SELECT issuer FROM {partition} WHERE serial = ?))";
-
-/** The commit looks again: neither the certificate, which was read before through this map, nor its issuer is held. */
-function requireFree(map: PartitionMap, batch: Batch, serial: Uint8Array): void {
-  const partition = map.known(readSerial(serial)?.issuedAt ?? 0);
-  // One that is not known has been refused above.
-  if (partition === undefined) return;
-  batch.checks.push({
-    sql: inPartition(FREE, partition),
-    params: [formatSerial(serial), serial],
-    want: 'absent',
-    refusal: 'inactive',
-    reason: 'The certificate, or the authority that issued it, is quarantined.',
-  });
 }
 
 /** The act's own events, each naming the approval that it rests on. */
