@@ -10,7 +10,14 @@ import { insertHold, readHold } from '../registry/hold.ts';
 import { holdCertificates } from './hold-certificates.ts';
 import type { CordParts, StopOptions, Why } from './parts.ts';
 import { quarantinedEvent } from './stop-event.ts';
-import { countStopsBy, insertStop, readStop, type StopRecord } from './stop-store.ts';
+import {
+  countStopsBy,
+  insertStop,
+  readRevocationOf,
+  readStop,
+  requireNotRevoked,
+  type StopRecord,
+} from './stop-store.ts';
 import { type FoundTarget, findTarget, type StopTarget } from './stop-target.ts';
 
 /** What somebody wants held or stopped. */
@@ -93,7 +100,7 @@ export async function putHold(
     const batch = newBatch();
     batch.anchored = true;
     const existing = await readHold(reader, hold);
-    const before = existing === undefined ? undefined : await readStop(reader, existing.stop);
+    const before = existing === undefined ? await endedBefore(hold, reader) : await readStop(reader, existing.stop);
     const at = clock.now();
     const stop: StopRecord = before ?? {
       ...hold,
@@ -109,6 +116,7 @@ export async function putHold(
     };
     if (before === undefined) {
       await demandRate(caller, at, parts);
+      if (isOne(hold)) requireNotRevoked(batch, hold);
       insertStop(batch, stop);
       insertHold(batch, { ...hold, stop: stop.id });
       batch.events.push(quarantinedEvent(stop, subjects));
@@ -120,6 +128,16 @@ export async function putHold(
     if (outcome.refusal !== 'conflict' || (await idempotency?.first()) !== undefined) committed(outcome);
   }
   throw new WritError('conflict', 'What is to be stopped keeps changing.', { remedy: 'Repeat the request.' });
+}
+
+/** Whether what is stopped for ever is one thing, and not what comes under a name at the time. */
+function isOne({ kind }: FoundTarget['hold']): boolean {
+  return kind !== 'owner' && kind !== 'label';
+}
+
+/** The stop that somebody was quicker with and that has come to its end. */
+async function endedBefore(hold: FoundTarget['hold'], reader: CordParts['reader']): Promise<StopRecord | undefined> {
+  return isOne(hold) ? readRevocationOf(reader, hold) : undefined;
 }
 
 /** Stops that one caller makes in a minute. Who wants more stops more at once: by team, label or parent. */

@@ -117,6 +117,17 @@ export function requireState(batch: Batch, { id, state, revocationBy }: StopReco
   });
 }
 
+/** The commit looks again: the target was not stopped for ever meanwhile, so that one record says it. */
+export function requireNotRevoked(batch: Batch, { kind, target, descend }: Omit<Hold, 'stop'>): void {
+  batch.checks.push({
+    sql: "SELECT 1 FROM stop WHERE kind = ? AND target = ? AND descend >= ? AND state IN ('revoking', 'revoked')",
+    params: [kind, target, descend ? 1 : 0],
+    want: 'absent',
+    refusal: 'conflict',
+    reason: 'It was stopped for ever meanwhile.',
+  });
+}
+
 /** Pushes that somebody asked that a quarantine be for ever, which another has to confirm. */
 export function askForRevocation(batch: Batch, stop: StopRecord, by: string, cause: Cause): void {
   requireState(batch, stop);

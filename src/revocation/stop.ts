@@ -42,7 +42,9 @@ export async function stopForEver(
   // Held at once all the same, and refused afterwards.
   const refused = kind === 'authority' ? withoutApproval(caller, found, parts) : undefined;
   const first = await firstStop(parts, options);
-  if (first !== undefined && refused === undefined) return goOn(first, parts);
+  // One that was cut off between its two commits has only held so far.
+  const heldOnly = first?.state === 'quarantined' && first.revocationBy === undefined;
+  if (first !== undefined && refused === undefined && !heldOnly) return goOn(first, parts);
   const before = found.ended ? await readRevocationOf(parts.reader, found.hold) : undefined;
   if (before !== undefined) return goOn(before, parts);
   if (found.ended && !found.hold.descend) {

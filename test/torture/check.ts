@@ -23,6 +23,7 @@ export async function checkDatabase(site: Site, scene: Scene, monitor: Monitor, 
   await site.snapshot(async (reader) => {
     await checkCertificates(reader, scene);
     await checkTokens(reader, scene);
+    await checkStops(reader, scene);
     await checkHighest(reader, scene, highest);
   });
   await checkLedger(site, scene, monitor);
@@ -101,6 +102,22 @@ async function checkTokens(reader: Reader, { world, tally }: Scene): Promise<voi
     }
     if (token.letIn.size > instances) tally.violation('released and lost', 'an instance that was let in is not there');
   }
+}
+
+/** Of two who stop the same at once, one is on record; and nothing is held that no stop holds. */
+async function checkStops(reader: Reader, { tally }: Scene): Promise<void> {
+  const twice = await reader.all(
+    "SELECT kind, target FROM stop WHERE state <> 'released' GROUP BY kind, target, descend HAVING COUNT(*) > 1",
+  );
+  for (const { kind, target } of twice) tally.violation('stopped twice', `${String(kind)} ${String(target)}`);
+  const loose = await reader.all(
+    "SELECT stop FROM hold WHERE NOT EXISTS (SELECT 1 FROM stop s WHERE s.id = hold.stop AND s.state IN ('quarantined', 'revoking'))",
+  );
+  for (const { stop } of loose) tally.violation('held by nobody', String(stop));
+  const free = await reader.all(
+    "SELECT id FROM stop s WHERE state = 'quarantined' AND NOT EXISTS (SELECT 1 FROM hold WHERE stop = s.id)",
+  );
+  for (const { id } of free) tally.violation('quarantine lost', String(id));
 }
 
 /** Epoch and CRL numbers never go back. */

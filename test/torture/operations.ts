@@ -34,6 +34,8 @@ interface Planned {
 
 /** How many instances are kept living, more or less. */
 const POPULATION = 40;
+/** With fewer than these nobody pulls the cord. */
+const FEW = 10;
 
 const OPERATIONS: readonly Planned[] = [
   { weight: 26, plan: (world, choices) => one(issue(world, anyHolder(world, choices))) },
@@ -46,6 +48,11 @@ const OPERATIONS: readonly Planned[] = [
   { weight: 16, plan: (world, choices) => spend(world, choices) },
   { weight: 5, plan: (world, choices) => revoke(world, anyHeld(world, choices)) },
   { weight: 3, plan: (world, choices) => stopInstance(world, crowded(world) ? anyHolder(world, choices) : undefined) },
+  {
+    weight: 1,
+    plan: (world, choices) =>
+      pullCord(world, world.living().length > FEW ? anyHolder(world, choices) : undefined, choices),
+  },
   { weight: 1, plan: (world, choices) => retire(world, choices) },
 ];
 
@@ -140,7 +147,7 @@ async function enrol(world: World, token: JoinToken): Promise<Act> {
     body: { token: token.text, csr: request.csr },
     holderOf(answer) {
       const id = String(answer['instance']);
-      const holder: Holder = { id, agent, held: [], stop: noEnd() };
+      const holder: Holder = { id, agent, held: [], stop: noEnd(), hold: noEnd() };
       token.letIn.add(id);
       world.holders.push(holder);
       made = holder;
@@ -149,7 +156,7 @@ async function enrol(world: World, token: JoinToken): Promise<Act> {
     // Two at once for one use: somebody comes too late.
     // A repeat finds the instance that it made stopped.
     explains: (code) =>
-      ended([agent.retire, ...(made === undefined ? [] : [made.stop])], code) ||
+      ended([agent.retire, ...(made === undefined ? [] : [made.stop, made.hold])], code) ||
       (code === 'token_refused' && token.asked > token.uses),
     late: (sending) => retiredFor(agent, sending),
   });
@@ -164,7 +171,7 @@ function issue(world: World, holder: Holder | undefined): Promise<Act> | undefin
       path: '/v1/certificates',
       body: { instance: holder.id, csr: request.csr },
       holderOf: () => holder,
-      explains: (code) => ended([holder.stop, holder.agent.retire], code),
+      explains: (code) => ended([holder.stop, holder.hold, holder.agent.retire], code),
       late: (sending) => stoppedFor(holder, sending),
     }),
   );
@@ -256,6 +263,35 @@ function stopInstance(world: World, holder: Holder | undefined): Plan | undefine
   ];
 }
 
+/** The cord, by two people at once: holds an instance, or stops it for ever, or first the one and then the other. */
+function pullCord(world: World, holder: Holder | undefined, choices: Choices): Plan | undefined {
+  if (holder === undefined) return undefined;
+  const pull = (mode: 'quarantine' | 'revocation'): Act => {
+    const end = mode === 'quarantine' ? holder.hold : holder.stop;
+    end.asked++;
+    return newAct({
+      kind: `cord: ${mode}`,
+      as: 'operator',
+      path: '/v1/stops',
+      body: { target: { kind: 'instance', name: holder.id }, cause: 'policy_change', mode },
+      same: (answer) => `${String(answer['id'])} ${String(answer['stopped_at'])}`,
+      settle(_, by) {
+        endNow(end, by);
+        if (mode === 'revocation') for (const held of holder.held) markRevoked(world, held, by);
+      },
+      // What was stopped for ever there is nothing left to hold of, and some pull too often.
+      explains: (code) => code === 'rate_limited' || ended([holder.stop, holder.agent.retire], code),
+      late: () => undefined,
+    });
+  };
+  const modes = choices.pick([
+    ['quarantine', 'quarantine'],
+    ['revocation', 'revocation'],
+    ['quarantine', 'revocation'],
+  ] as const);
+  return modes.map(pull);
+}
+
 /** Stops an agent with all its instances, and registers another in its place. */
 function retire(world: World, choices: Choices): Plan | undefined {
   const active = world.agents.filter(({ retire: end }) => !end.asked);
@@ -324,12 +360,14 @@ function ended(ends: readonly End[], code: ErrorCode): boolean {
 }
 
 function endedCaller(held: Held, code: ErrorCode): boolean {
-  return ended([held.revoke, held.holder.stop, held.holder.agent.retire], code);
+  return ended([held.revoke, held.holder.stop, held.holder.hold, held.holder.agent.retire], code);
 }
 
 /** As `endedCaller`, without what the act that asks did itself. */
 function endedOtherwise(held: Held, code: ErrorCode): boolean {
-  return held.revoke.asked > 1 ? endedCaller(held, code) : ended([held.holder.stop, held.holder.agent.retire], code);
+  return held.revoke.asked > 1
+    ? endedCaller(held, code)
+    : ended([held.holder.stop, held.holder.hold, held.holder.agent.retire], code);
 }
 
 /** A key whose certificate was revoked is blocked, for its former holder, too. */
@@ -341,8 +379,12 @@ function retiredFor(agent: Registered, sending: Sending): Late | undefined {
   return lateFor('the agent was retired', agent.retire, sending);
 }
 
-function stoppedFor({ stop, agent }: Holder, sending: Sending): Late | undefined {
-  return latest(lateFor('the instance was stopped', stop, sending), retiredFor(agent, sending));
+function stoppedFor({ stop, hold, agent }: Holder, sending: Sending): Late | undefined {
+  return latest(
+    lateFor('the instance was stopped', stop, sending),
+    lateFor('the instance was quarantined', hold, sending),
+    retiredFor(agent, sending),
+  );
 }
 
 function revokedFor({ revoke: end, holder }: Held, sending: Sending): Late | undefined {

@@ -16,7 +16,16 @@ const PRESENTED = 8;
 export async function checkStanding(door: Door, { world, tally }: Scene, choices: Choices): Promise<void> {
   const held = world.holders.flatMap((holder) => holder.held);
   const revoked = held.filter(({ revoke }) => revoke.since !== undefined);
-  const living = held.filter(({ revoke, holder }) => !revoke.asked && !holder.stop.asked && !holder.agent.retire.asked);
+  const living = held.filter(
+    ({ revoke, holder: { stop, hold, agent } }) => !revoke.asked && !stop.asked && !hold.asked && !agent.retire.asked,
+  );
+  const quarantined = held.filter(({ holder }) => holder.hold.since !== undefined);
+  await inTurns(latestAndSome(quarantined, PRESENTED, choices), async (one) => {
+    const answer = await presentUntilRefused(one, door, tally);
+    if (answer !== 'inactive' && answer !== 'revoked') {
+      tally.violation('quarantine lost', `a certificate of a quarantined instance was answered ${answer}`);
+    }
+  });
   await inTurns(latestAndSome(revoked, PRESENTED, choices), async (one) => {
     const status = await statusOf(one, door);
     if (status !== 'revoked') tally.violation('revocation lost', `certificate ${one.serial} is ${status}`);
@@ -55,6 +64,16 @@ async function presentUntilKnown(held: Held, door: Door, tally: Tally): Promise<
   for (;;) {
     const answer = await present(held, door, tally);
     if ((answer !== 'late' && answer !== 'unavailable') || performance.now() > until) return answer;
+    await pause(20);
+  }
+}
+
+/** The same for one that is held: a server that has not learnt that yet has the time in which it does. */
+async function presentUntilRefused(held: Held, door: Door, tally: Tally): Promise<string> {
+  const until = performance.now() + RECOVERY_MS;
+  for (;;) {
+    const answer = await present(held, door, tally);
+    if (answer === 'inactive' || answer === 'revoked' || performance.now() > until) return answer;
     await pause(20);
   }
 }

@@ -26,6 +26,8 @@ export interface Holder {
   readonly agent: Registered;
   readonly held: Held[];
   readonly stop: End;
+  /** Of its quarantine, which nobody here lifts. */
+  readonly hold: End;
 }
 
 export interface Registered {
@@ -111,7 +113,7 @@ export class World {
   agentsMade = 0;
 
   living(): Holder[] {
-    return this.holders.filter(({ stop, agent }) => !stop.asked && !agent.retire.asked);
+    return this.holders.filter(({ stop, hold, agent }) => !stop.asked && !hold.asked && !agent.retire.asked);
   }
 }
 
