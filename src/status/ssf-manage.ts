@@ -242,7 +242,7 @@ function ask(caller: Caller, action: Action, { authorize }: ManageParts): void {
 }
 
 /** A stream outlives the instance that made it: it is that of its agent or service, or of the operator. */
-export function ownerOf({ id, instance }: Caller): string {
+function ownerOf({ id, instance }: Caller): string {
   return instance === undefined ? id : id.slice(0, id.lastIndexOf('/'));
 }
 

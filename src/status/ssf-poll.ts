@@ -36,8 +36,8 @@ export interface PollParts {
   readonly sign: (claims: SetClaims) => Promise<string>;
 }
 
-export const MOST_SETS = 100;
-export const LONGEST_WAIT_MS = 20_000;
+const MOST_SETS = 100;
+const LONGEST_WAIT_MS = 20_000;
 const LOOK_MS = 100;
 /** Answers that wait in one thread; beyond that they come at once, empty. */
 const MOST_WAITING = 200;

@@ -20,7 +20,7 @@ export type HoldTarget =
  * Holds what a signal names, reversibly, also when it is held already. Throws `not_found` for what is not there, `revoked`
  * for what is stopped for ever. `evidence` is a link. The flow of `revocation/`, passed in by `cmd/`.
  */
-export type Quarantine = (caller: Caller, target: HoldTarget, evidence: string | undefined) => Promise<void>;
+type Quarantine = (caller: Caller, target: HoldTarget, evidence: string | undefined) => Promise<void>;
 
 export interface ReceiveParts {
   readonly reader: Reader;
@@ -32,12 +32,7 @@ export interface ReceiveParts {
 }
 
 /** Codes of RFC 8935 §2.4 that we answer with. */
-export type SetFault =
-  | 'invalid_request'
-  | 'invalid_key'
-  | 'invalid_issuer'
-  | 'invalid_audience'
-  | 'authentication_failed';
+type SetFault = 'invalid_request' | 'invalid_key' | 'invalid_issuer' | 'invalid_audience' | 'authentication_failed';
 
 export type Received =
   | { readonly ok: true }

@@ -1,7 +1,7 @@
 import type { Batch } from '../db/batch.ts';
 import type { Reader, Row } from '../db/database.ts';
 
-export type StreamStatus = 'enabled' | 'paused' | 'disabled';
+type StreamStatus = 'enabled' | 'paused' | 'disabled';
 
 /** Somebody who is told of stops (SSF 1.0 §8.1.1). */
 export interface Stream {
@@ -47,7 +47,7 @@ export async function listStreams(reader: Reader, owner?: string): Promise<Strea
 }
 
 /** Each stop becomes a row for each stream. */
-export const MOST_STREAMS = 100;
+const MOST_STREAMS = 100;
 
 /** Pushes a new stream. The commit refuses it with `conflict` where there are as many as there may be. */
 export function insertStream(batch: Batch, stream: Stream): void {

@@ -18,7 +18,7 @@ const header = z
   .max(4096)
   .regex(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, 'Give a header value of printable ASCII.');
 
-export interface SignalDelivery {
+interface SignalDelivery {
   readonly method: 'urn:ietf:rfc:8935' | 'urn:ietf:rfc:8936';
   readonly endpoint_url?: string | undefined;
   /** Taken, and never shown. */

@@ -18,6 +18,7 @@ import * as owner from '../../../src/wire/owner.ts';
 import * as policy from '../../../src/wire/policy.ts';
 import * as profile from '../../../src/wire/profile.ts';
 import { parse, type Schema } from '../../../src/wire/schema.ts';
+import * as signal from '../../../src/wire/signal.ts';
 import * as token from '../../../src/wire/token.ts';
 import { demand, type Target } from '../target.ts';
 
@@ -32,6 +33,7 @@ const FILES: readonly object[] = [
   owner,
   policy,
   profile,
+  signal,
   token,
 ];
 const SCHEMAS = FILES.flatMap((file) => Object.values(file)).filter(
