@@ -159,6 +159,18 @@ test('an operator who made the key themselves is added over REST, and AuthZEN re
   );
   const added = await add({ 'Writ-Approval': id! });
   assert.equal(added.spiffe_id, 'spiffe://agents.example.com/operator/linus');
+  const rotate = (headers: Readonly<Record<string, string>>) =>
+    client.json<{ kind: string }>({
+      method: 'POST',
+      path: '/v1/authorities/rotate',
+      body: {},
+      headers,
+    });
+  const due = await rotate({ 'Writ-Request-Approval': 'reason=yearly' }).catch((error: unknown) => error);
+  assert.ok(isWritError(due, 'needs_approval') && due.approval?.id !== undefined, String(due));
+  await agreedBy(due.approval.id, grace, as('dennis'));
+  assert.equal((await rotate({ 'Writ-Approval': due.approval.id })).kind, 'issuing');
+  await assert.rejects(rotate({ 'Writ-Approval': due.approval.id }), (e) => isWritError(e, 'needs_approval'));
   client.close();
 });
 
