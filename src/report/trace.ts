@@ -76,7 +76,8 @@ async function identityOf(row: CertificateRow, { reader }: ReportParts): Promise
     return { subjects: row.kind === 'operator' ? [`operator:${row.name}`, serial] : [serial], since: 0 };
   }
   const { id, agent, attestation, reference, enrolledAt } = instance;
-  const subjects = [`registration:${agent}`, `instance:${id}`];
+  // How fast its end took effect stands under the certificate alone.
+  const subjects = [`registration:${agent}`, `instance:${id}`, serial];
   return { subjects, ...(attestation === 'join-token' ? { token: `token:${reference}` } : {}), since: enrolledAt };
 }
 

@@ -8,7 +8,7 @@ import type { Fetch } from './fetch.ts';
 import type { PeerRule } from './peer.ts';
 
 /** What the feed is read with: an identity, which shows who reads. */
-export interface FeedIdentity {
+interface FeedIdentity {
   clientOptions(options: { readonly allow?: PeerRule }): ConnectionOptions;
   fetch(options: { readonly allow?: PeerRule }): Fetch;
 }

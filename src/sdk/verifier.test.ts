@@ -138,6 +138,18 @@ describe('what is stopped', () => {
     assert.equal(reasonOf(made.authorize(three.near)), 'allowed');
   });
 
+  it('a quarantine holds at once', async () => {
+    const made = await verifier('strict');
+    const planner = await instance();
+    const { near, far } = await socketPair(planner);
+    made.track(near);
+    const closed = once(far, 'close');
+    const id = planner.spiffeId.split('/').at(-1)!;
+    await server.json('stop', 'instance', id, '--cause', 'clone_detected', '--quarantine');
+    await closed;
+    assert.equal(reasonOf(made.authorize(near)), 'held');
+  });
+
   it('whoever comes later learns it all before it is well', async () => {
     const planner = await instance();
     const { near } = await socketPair(planner);

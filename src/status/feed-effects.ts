@@ -112,10 +112,15 @@ export class FeedEffects {
     }
   }
 
-  /** How far the latest act about a subject has come; undefined when none is remembered. */
+  /**
+   * How far the latest act about a subject has come; undefined when none is remembered, or not every thread has said yet
+   * how many points it serves.
+   */
   report(subject: string, names: boolean): FeedEffectReport | undefined {
     const act = this.#acts.get(this.#bySubject.get(subject) ?? -1);
-    return act === undefined ? undefined : this.#reportOf(act, names);
+    const { clock, threads } = this.#parts;
+    if (act === undefined || (act.threads.size < threads && clock.now() - act.begun < DEADLINE_MS)) return undefined;
+    return this.#reportOf(act, names);
   }
 
   close(): void {
