@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { request } from 'node:https';
 import { WritError } from '../base/error.ts';
 import { decodePem, encodePem } from '../der/pem.ts';
+import { connectionError } from '../http/client-failure.ts';
 import type { JoinToken } from '../wire/join-token.ts';
 
 const TIMEOUT_MS = 15_000;
@@ -26,15 +27,13 @@ export async function fetchPinnedRoot({ address, rootFingerprint }: JoinToken): 
 
 function fetchText(url: string, address: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const fail = (cause: unknown): void =>
-      reject(
-        new WritError('unavailable', `The server at ${address} cannot be reached.`, {
-          field: 'token',
-          remedy: 'Check that it runs and that this machine can reach the address.',
-          cause,
-        }),
-      );
     const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const fail = (cause: Error): void => {
+      const { message, remedy } = connectionError(address, cause, signal.aborted);
+      reject(
+        new WritError('unavailable', message, { field: 'token', ...(remedy === undefined ? {} : { remedy }), cause }),
+      );
+    };
     request(url, { rejectUnauthorized: false, agent: false, signal }, (answer) => {
       let text = '';
       answer.setEncoding('latin1');
