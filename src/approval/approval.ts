@@ -1,9 +1,7 @@
 import type { AccessRequest, Action, Facts, ResourceType } from '../base/access.ts';
 
 /** 'granted': enough people agreed, and it was not used yet. All after it are for ever. */
-export const STATUSES = ['pending', 'granted', 'denied', 'expired', 'withdrawn', 'used'] as const;
-
-export type ApprovalStatus = (typeof STATUSES)[number];
+export type ApprovalStatus = 'pending' | 'granted' | 'denied' | 'expired' | 'withdrawn' | 'used';
 
 /** What one person said. */
 export interface Decision {

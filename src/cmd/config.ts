@@ -44,7 +44,7 @@ export interface Config {
 }
 
 /** A receiver of notices. */
-export interface WebhookConfig {
+interface WebhookConfig {
   /** `https:`, or `http:` on loopback. */
   readonly url: string;
   /** File with the secret that signs, owner-only. */

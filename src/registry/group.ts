@@ -17,7 +17,7 @@ export interface Group {
   readonly members: readonly Member[];
 }
 
-export interface Member {
+interface Member {
   readonly person: string;
   /** Operators who are this person and active: without one nobody speaks for them. */
   readonly operators: readonly string[];
@@ -30,7 +30,7 @@ const READ =
   "LEFT JOIN operator o ON o.person = g.person AND o.status = 'active' ORDER BY g.group_name, g.person, o.name";
 
 /** All groups with their members, in the order of their names: there are few. */
-export async function readGroups(reader: Reader): Promise<Group[]> {
+async function readGroups(reader: Reader): Promise<Group[]> {
   const groups = new Map<string, Map<string, { operators: string[]; addedAt: number }>>();
   for (const row of await reader.all(READ)) {
     const name = row['group_name'] as string;

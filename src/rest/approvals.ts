@@ -90,7 +90,7 @@ export function approvalOperations(approvals: Approvals): Operation[] {
   ];
 }
 
-export function approvalAnswer(one: Approval): wire.Approval {
+function approvalAnswer(one: Approval): wire.Approval {
   return {
     id: one.id,
     status: one.status,

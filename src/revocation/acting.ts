@@ -14,7 +14,7 @@ export interface Acting {
 }
 
 /** What one request brings of approvals (`approval/consent.ts`). */
-export interface Consent {
+interface Consent {
   /** The verdict in place of one that asks for an approval. */
   answer(request: AccessRequest, verdict: Extract<Verdict, { allowed: false }>): Verdict;
   /** Pushes the use of the approval that has allowed something, and gives its id; undefined where none has. */

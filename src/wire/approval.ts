@@ -9,7 +9,7 @@ const STATUSES = ['pending', 'granted', 'denied', 'expired', 'withdrawn', 'used'
 type Status = (typeof STATUSES)[number];
 
 /** What one person said, and as which operator. */
-export interface ApprovalDecision {
+interface ApprovalDecision {
   readonly person: string;
   readonly operator: string;
   readonly decision: 'approved' | 'denied';
