@@ -29,7 +29,7 @@ export interface CrlRequest {
 }
 
 /** What makes a list one of a shard: the URL that its certificates name, and nothing of it is about any other. */
-export interface ShardScope {
+interface ShardScope {
   readonly url: string;
   /** In a complete list: where its delta lies. */
   readonly deltaUrl?: string;
