@@ -211,7 +211,7 @@ test('owners: gone at once, back only with others’ consent', async () => {
   );
   assert.match((await server.cli('owner', 'remove', 'leavers', '--dry-run')).stdout, /^Would issue nothing more/);
   assert.equal((await server.cli('owner', 'remove', 'leavers')).code, 0);
-  assert.equal(cells(await server.cli('agent', 'list', '--team', 'leavers'))[1]![2], 'active, owner gone');
+  assert.equal(cells(await server.cli('agent', 'list', '--team', 'leavers'))[1]![2], 'quarantined');
   await assert.rejects(identity.renew(), { code: 'inactive' });
   const back = await server.cli('owner', 'restore', 'leavers');
   assert.equal(back.code, 6);
