@@ -84,7 +84,7 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   'signals list': () => [],
   'signals dead-letters': () => [],
   // There is no such stream.
-  'signals retry': { argv: () => ['01jd0000000000000000000000'], code: 7 },
+  'signals retry': { argv: () => ['01jd0000000000000000000000'], code: 3 },
   'ledger list': () => [],
   'ledger show': () => ['1'],
   'ledger receipt': () => ['1'],
