@@ -18,16 +18,19 @@ const ISSUES: ReadonlySet<string> = new Set(['certificate.issued', 'certificate.
 
 /**
  * Says whether the index of certificates is what the log says: each issue has its row with the same facts, each
- * revocation is in its row, and there are no others. Rows past retention are not missed.
+ * revocation is in its row and among what the lists are made of, and there are no others. Rows past retention are not
+ * missed.
  */
 export function certificateCheck(reader: Reader): IndexCheck {
   const map = new PartitionMap(reader, CERTIFICATES.name);
   let issued = 0;
   let revoked = 0;
+  let newest = 0;
   return {
     name: 'certificate',
     async entries(events, report) {
       for (const event of events) {
+        newest = Math.max(newest, event.time);
         if (ISSUES.has(event.type)) issued += await checkIssue(event, map, report);
         else if (event.type === 'certificate.revoked') revoked += await checkRevocation(event, map, report);
       }
@@ -38,6 +41,8 @@ export function certificateCheck(reader: Reader): IndexCheck {
       if (rows.revoked !== revoked) {
         report('certificate', `has ${rows.revoked} revoked rows where the entries ask for ${revoked}`);
       }
+      const unlisted = await countUnlisted(map, newest);
+      if (unlisted > 0) report('revoked', `lacks ${unlisted} certificates that are revoked and have not expired`);
     },
   };
 }
@@ -126,6 +131,19 @@ function differenceOf(row: CertificateRow, expected: Omit<CertificateRow, 'previ
 /** Whether rows of this time are still kept. */
 async function isKept(map: PartitionMap, at: number): Promise<boolean> {
   return (await map.overlapping(at, at)).length > 0;
+}
+
+/** Revoked certificates that had not expired at a time and are not, or not as such, what the lists are made of. */
+async function countUnlisted(map: PartitionMap, at: number): Promise<number> {
+  const sql =
+    'SELECT COUNT(*) AS unlisted FROM {partition} c WHERE c.revoked_at IS NOT NULL AND c.expires_at > ? AND NOT EXISTS ' +
+    '(SELECT 1 FROM revoked r WHERE r.serial = c.serial AND r.reason = c.reason AND r.at = c.revoked_at ' +
+    'AND r.issuer = c.issuer AND (c.shard IS NULL OR r.shard = c.shard))';
+  let unlisted = 0;
+  for (const partition of await map.overlapping(0, Number.MAX_SAFE_INTEGER)) {
+    unlisted += Number((await map.in(partition, sql, [at]))[0]?.['unlisted'] ?? 0);
+  }
+  return unlisted;
 }
 
 async function countRows(map: PartitionMap): Promise<{ issued: number; revoked: number }> {

@@ -243,6 +243,8 @@ onEachEngine('the index is held against the log', async ({ open }) => {
     ["UPDATE {p} SET cause = 'cascade' WHERE serial = ?", /revokes a certificate whose row says otherwise/],
     ['UPDATE {p} SET leaf = leaf + 1000 WHERE serial = ?', /another leaf/],
     ['DELETE FROM {p} WHERE serial = ?', /issues a certificate that has no row/],
+    ["UPDATE {p} SET shard = 'other' WHERE serial = ?", /another shard/],
+    ['UPDATE {p} SET revoked_at = revoked_at + 1 WHERE serial = ?', /lacks 1 certificates that are revoked/],
   ];
   for (const [sql, finding] of planted) {
     const before = await database.all('SELECT * FROM certificate_p1');
@@ -262,6 +264,10 @@ onEachEngine('the index is held against the log', async ({ open }) => {
     });
   }
   assert.deepEqual(await findings(), []);
+  const [listed] = await database.all('SELECT * FROM revoked WHERE serial = ?', [a.serial]);
+  assert.ok(listed);
+  await database.transaction((tx) => tx.run('DELETE FROM revoked WHERE serial = ?', [a.serial]));
+  assert.deepEqual(await findings(), ['revoked lacks 1 certificates that are revoked and have not expired']);
   await database.transaction((tx) => tx.run('UPDATE certificate_p1 SET revoked_at = 1 WHERE serial = ?', [b.serial]));
   assert.match((await findings()).join(), /has 2 revoked rows where the entries ask for 1/);
   await installation.close();
