@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import type { LookupFunction } from 'node:net';
 import { test } from 'node:test';
 import { onBothEngines, onSqlite } from '../../test/stores.ts';
 import { isWritError } from '../base/error.ts';
+import { listener } from '../http/testdata/listener.ts';
+import { ageSets } from './ssf-age.ts';
 import { CREDENTIAL_CHANGE, SESSION_REVOKED, VERIFICATION } from './ssf-events.ts';
 import {
   changeStream,
@@ -15,6 +18,7 @@ import {
   verifyStream,
 } from './ssf-manage.ts';
 import { poller } from './ssf-poll.ts';
+import { pusher } from './ssf-push.ts';
 import { countSets } from './ssf-queue.ts';
 import { DEAD_AFTER_MS, pauseAfter } from './ssf-transmitter.ts';
 import { ADA, GATEWAY, ISSUER, receiver, world } from './testdata/ssf-world.ts';
@@ -275,6 +279,49 @@ onSqlite('only what was asked for is sent', async (parts) => {
   await it.turn(it.transmitter());
   const { sets } = await poller(it.polling)(ADA, stream.id, { returnImmediately: true });
   assert.deepEqual(jtis(sets), [`${stream.id}.2.0`]);
+});
+
+onBothEngines('what nobody fetches is put aside after a week, and gone after a month', async (parts) => {
+  const it = await world(parts);
+  const stream = await createStream(ADA, {}, it.manage);
+  for (let leaf = 1; leaf <= 1200; leaf++) it.stop(leaf);
+  await it.turn(it.transmitter());
+  const counts: object[] = [];
+  for (const days of [6, 1, 22, 1]) {
+    it.clock.advance(days * 86_400_000);
+    await ageSets({ reader: parts.database, commit: parts.commit }, it.clock.now());
+    counts.push(await countSets(parts.database, stream.id));
+  }
+  assert.deepEqual(counts, [
+    { waiting: 1200, dead: 0 },
+    { waiting: 0, dead: 1200 },
+    { waiting: 0, dead: 1200 },
+    { waiting: 0, dead: 0 },
+  ]);
+});
+
+test('a receiver within TLS is known by roots of one’s own, and by its name', async () => {
+  const tokens: string[] = [];
+  await using there = await listener([
+    {
+      method: 'POST',
+      path: '/events',
+      access: 'public',
+      async handle({ body }) {
+        tokens.push(Buffer.from(body).toString());
+        return { status: 202, body: '' };
+      },
+    },
+  ]);
+  const loopback: LookupFunction = (_host, options, callback) =>
+    options.all === true ? callback(null, [{ address: '127.0.0.1', family: 4 }]) : callback(null, '127.0.0.1', 4);
+  const rules = { allowHttp: false, allowNetworks: ['127.0.0.0/8'], resolve: loopback };
+  const to = (host: string) => ({ endpoint: `https://${host}:${there.port}/events`, token: 'a.b.c' });
+  const push = pusher({ ...rules, roots: [there.ca] });
+  assert.deepEqual(await push(to('localhost')), { outcome: 'delivered' });
+  assert.equal((await push(to('receiver.example.com'))).outcome, 'again');
+  assert.equal((await pusher(rules)(to('localhost'))).outcome, 'again');
+  assert.deepEqual(tokens, ['a.b.c']);
 });
 
 test('pauses double, with jitter, to five minutes and no more', () => {

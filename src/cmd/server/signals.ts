@@ -1,6 +1,7 @@
 import type { Log } from '../../base/log.ts';
 import { openJwtSigner } from '../../ca/jwt-key.ts';
 import { signJwt } from '../../ca/sign-jwt.ts';
+import { ageSets } from '../../status/ssf-age.ts';
 import { openSecretBox } from '../../status/ssf-keys.ts';
 import { namesOf } from '../../status/ssf-names.ts';
 import { pusher } from '../../status/ssf-push.ts';
@@ -17,6 +18,8 @@ const LOOK_MS = 50;
 /** How often the streams are looked at besides, for what is to be tried again or was asked for. */
 const TURN_MS = 500;
 const FORGET_MS = 60_000;
+/** How often the queue is looked through for what is too old. It reads all of it. */
+const AGE_MS = 3_600_000;
 const ROWS_A_SWEEP = 1000;
 
 /** The issuer identifier of this transmitter (SSF 1.0 §7.1): an https URL without path. */
@@ -86,6 +89,11 @@ export function startSignals(
         log.error('received signals not forgotten', { error: (error as Error).message }),
       );
     }, FORGET_MS),
+    setInterval(() => {
+      ageSets({ reader, commit }, clock.now()).catch((error: unknown) =>
+        log.error('old signals not put aside', { error: (error as Error).message }),
+      );
+    }, AGE_MS),
   ];
   return async () => {
     for (const timer of timers) clearInterval(timer);
