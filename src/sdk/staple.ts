@@ -54,7 +54,8 @@ export function stapleOcsp(
     done: (error: Error | null, answer: Buffer) => void,
   ): void => {
     // Node takes null for "none"; its types do not say so.
-    staple.answer().then((der) => done(null, (der ?? null) as Buffer));
+    const hand = (der?: Buffer): void => done(null, (der ?? null) as Buffer);
+    staple.answer().then(hand, () => hand());
   };
   server.on('OCSPRequest', onRequest);
   return () => void server.off('OCSPRequest', onRequest);
@@ -74,7 +75,7 @@ class Staple {
     this.#clock = clock;
   }
 
-  /** Waits for the responder only where there is nothing to give. Never rejects. */
+  /** Waits for the responder only where there is nothing to give. Rejects where the certificate cannot be read. */
   async answer(): Promise<Buffer | undefined> {
     const certificate = parsePem(this.#identity.credential.certificate);
     const current = this.#current(certificate);

@@ -8,7 +8,7 @@ import type { Certificate } from './certificate.ts';
 import { parsePublicKey } from './public-key.ts';
 
 /** The hashes by which Writ knows authorities. SHA-1 here is a name, not a proof (RFC 5019 §2.1.1, RFC 9654 leaves it). */
-export const CERT_ID_HASHES = ['sha1', 'sha256'] as const;
+const CERT_ID_HASHES = ['sha1', 'sha256'] as const;
 
 export type CertIdHash = (typeof CERT_ID_HASHES)[number];
 

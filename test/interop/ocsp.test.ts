@@ -241,12 +241,10 @@ http {
 function visit(port: number, { chain, key }: Member): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const tls = { cert: readFileSync(chain), key: readFileSync(key), ca: readFileSync(site.root) };
-    const sent = request(
-      { host: '127.0.0.1', port, servername: 'localhost', agent: false, ...tls },
-      async (response) => {
-        resolve({ status: response.statusCode!, body: (await response.toArray()).join('') });
-      },
-    );
+    const sent = request({ host: '127.0.0.1', port, servername: 'localhost', agent: false, ...tls }, (response) => {
+      const whole = (pieces: unknown[]) => resolve({ status: response.statusCode!, body: pieces.join('') });
+      response.toArray().then(whole, reject);
+    });
     sent.on('error', reject);
     sent.end();
   });
