@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict';
 import { onEachEngine } from '../../test/engines.ts';
 import { callerOf, createInstallation, letIn, newKey, register, SYSTEM } from '../../test/installation.ts';
+import type { BoundRequest, Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { newBatch } from '../db/batch.ts';
 import { replaceCertificate } from '../issuance/replace.ts';
 import { insertHold } from '../registry/hold.ts';
 import { readOwner } from '../registry/owner.ts';
+import { actingFor } from '../revocation/acting.ts';
 import { removeOperator } from '../revocation/remove-operator.ts';
 import { revokeCertificate } from '../revocation/revoke.ts';
+import { consentOf } from './consent.ts';
 import { expireApprovals, withdrawApproval } from './end.ts';
+import { requestApproval, type Wanted } from './request.ts';
 import { showApproval, showApprovals } from './show.ts';
 import { readApproval } from './store.ts';
 import {
@@ -236,10 +240,35 @@ onEachEngine('an agent asks under a rule of its own, sees its own, and is bound 
   );
   await installation.policy.fresh();
   const agent = callerOf(await letIn(installation, { agent: 'planner' }));
-  const replacing = await newKey().csr();
-  await assert.rejects(replaceCertificate(agent, { csr: replacing }, installation.issuance), code('needs_approval'));
+  const csr = await newKey().csr();
+  const { issuance, database: reader, clock, random } = installation;
+  const { certificates } = issuance;
+  const replace = async (more: Partial<BoundRequest>) => {
+    const bound = { parameters: '{"csr":"one"}', needs: () => {}, repeated: async () => false, ...more };
+    const caller = { ...agent, bound };
+    const consent = (who: Caller) => consentOf(who, { reader, clock, random, certificates, webhooks: [] });
+    const acting = await actingFor(caller, { ...issuance, consent }, { policy: false });
+    return replaceCertificate(caller, { csr }, { ...issuance, ...acting });
+  };
+  let wanted: Pick<Wanted, 'request' | 'verdict'> | undefined;
+  const needs: BoundRequest['needs'] = (request, verdict) => {
+    wanted = { request, verdict };
+  };
+  await assert.rejects(replace({ needs }), code('needs_approval'));
+  const asked = { ...wanted!, parameters: '{"csr":"one"}', reason: 'the key is old' };
+  const { id } = await requestApproval(agent, asked, partsOf(installation));
+  await decide(installation, bob, { id });
+  await assert.rejects(replace({ approval: id, parameters: '{"csr":"two"}' }), code('needs_approval'));
+  const issued = await replace({ approval: id });
+  const [replaced] = (await installation.events()).filter(({ type }) => type === 'certificate.replaced');
+  assert.deepEqual([replaced?.body['approval'], replaced?.leaf], [id, issued.leaf], 'and its leaf is its own');
+  await assert.rejects(replace({ approval: id }), isWritError);
   const own = await ask(installation, ada);
-  assert.deepEqual((await showApprovals(agent, {}, {}, partsOf(installation))).items, []);
+  const seen = (await showApprovals(agent, {}, {}, partsOf(installation))).items;
+  assert.deepEqual(
+    seen.map((one) => one.id),
+    [id],
+  );
   await assert.rejects(showApproval(agent, own.id, partsOf(installation)), code('not_found'));
-  assert.equal((await showApprovals(bob, {}, {}, partsOf(installation))).items.length, 1);
+  assert.equal((await showApprovals(bob, {}, {}, partsOf(installation))).items.length, 2);
 });

@@ -144,7 +144,8 @@ export class Policy {
   #withGroups(request: AccessRequest): AccessRequest {
     const { caller } = request;
     const groups = caller.operator === undefined ? undefined : this.#groups.get(caller.operator);
-    return groups === undefined ? request : { ...request, caller: { ...caller, groups } };
+    if (groups === undefined && caller.groups === undefined) return request;
+    return { ...request, caller: { ...caller, groups: groups ?? [] } };
   }
 
   async #load(): Promise<void> {

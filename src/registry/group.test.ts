@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { onEachEngine } from '../../test/engines.ts';
+import { ADA, createInstallation, type Installation, newKey, SYSTEM } from '../../test/installation.ts';
+import type { Caller } from '../base/access.ts';
+import { type ErrorCode, isWritError } from '../base/error.ts';
+import type { Database } from '../db/database.ts';
+import { migrate, readMigrations } from '../db/migrate.ts';
+import { addOperatorOf } from '../issuance/add-operator.ts';
+import { publishPolicy } from '../policy/publish.ts';
+import { defaultPolicyText } from '../policy/text-files.ts';
+import type { Name } from '../spiffe-id/name.ts';
+import { changeGroup, readGroupsOfOperators, showGroups } from './group.ts';
+import { personOf } from './person.ts';
+
+const code = (wanted: ErrorCode) => (error: unknown) => isWritError(error, wanted);
+
+async function add(
+  { database, issuance }: Installation,
+  operator: string,
+  given: { person?: string; email?: string } = {},
+) {
+  const person = await personOf(database, operator as Name, given);
+  return addOperatorOf(SYSTEM, { operator: operator as Name, csr: await newKey().csr(), person }, issuance);
+}
+
+const groupsOf = async (database: Database) => Object.fromEntries(await readGroupsOfOperators(database));
+
+onEachEngine('the first operator is the first officer; a second credential is the same person', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { database } = installation;
+  await add(installation, 'ada', { email: 'ada@example.com' });
+  await add(installation, 'bob');
+  await add(installation, 'ada-laptop', { person: 'ada' });
+  assert.deepEqual(await groupsOf(database), { ada: ['ca-officers'], 'ada-laptop': ['ca-officers'] });
+  await assert.rejects(add(installation, 'ada'), code('conflict'));
+  await add(installation, 'grace-1', { person: 'grace' });
+  await assert.rejects(add(installation, 'grace'), code('conflict'), 'nobody is taken for another by their name');
+  await assert.rejects(add(installation, 'ada-3', { person: 'ada', email: 'eve@example.com' }), code('conflict'));
+  await assert.rejects(add(installation, 'eve', { email: 'eve' }), code('bad_request'));
+
+  const added = (await installation.events()).filter(({ type }) => type === 'operator.added');
+  assert.deepEqual(
+    added.map(({ body }) => [body['operator'], body['person'], body['groups']]),
+    [
+      ['ada', 'ada', ['ca-officers']],
+      ['bob', 'bob', undefined],
+      ['ada-laptop', 'ada', undefined],
+      ['grace-1', 'grace', undefined],
+    ],
+  );
+  assert.match(String(added[0]?.body['email_sha256']), /^[0-9a-f]{64}$/);
+  assert.ok(!JSON.stringify(added).includes('ada@example.com'));
+});
+
+onEachEngine('policy knows the groups of an operator, from the acknowledgement of a change on', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { database: reader, policy, commit, clock } = installation;
+  const { authorize } = policy;
+  await add(installation, 'ada');
+  await add(installation, 'bob');
+  const parts = { reader, authorize, commit, clock };
+  const rule =
+    '@id("security-rotates")\n@description("Security rotates.")\n' +
+    'permit (principal in Group::"security", action == Action::"authority.rotate", resource);\n';
+  await publishPolicy(SYSTEM, { text: `${defaultPolicyText()}\n${rule}` }, { ...parts, cedar: policy.cedar });
+  const bob: Caller = { ...ADA, id: ADA.id.replace('ada', 'bob'), operator: 'bob' };
+  const allowed = async (caller: Caller): Promise<boolean> => {
+    await policy.fresh();
+    return authorize({ caller, action: 'authority.rotate', resource: { type: 'Installation', id: 'writ' } }).allowed;
+  };
+  assert.deepEqual([await allowed(bob), await allowed(ADA)], [false, false]);
+  // What a caller says of its groups counts for nothing.
+  assert.equal(await allowed({ ...bob, groups: ['security'] }), false);
+  const change = (what: 'add' | 'remove', caller = SYSTEM) =>
+    changeGroup(caller, { group: 'security', person: 'bob', change: what }, parts);
+  assert.deepEqual(
+    (await change('add')).members.map(({ person, operators }) => [person, operators]),
+    [['bob', ['bob']]],
+  );
+  assert.deepEqual([await allowed(bob), await allowed(ADA)], [true, false]);
+  await change('add');
+  await change('remove');
+  assert.equal(await allowed(bob), false);
+  await assert.rejects(change('add', ADA), code('needs_approval'));
+  const nobody = { group: 'security', person: 'nobody', change: 'add' } as const;
+  await assert.rejects(changeGroup(SYSTEM, nobody, parts), code('not_found'));
+  assert.deepEqual(
+    (await showGroups(ADA, parts)).map(({ name }) => name),
+    ['ca-officers'],
+  );
+  const changes = (await installation.events()).filter(({ type }) => type === 'group.changed');
+  assert.deepEqual(
+    changes.map(({ body }) => body['change']),
+    ['added', 'removed'],
+  );
+});
+
+onEachEngine(
+  'an installation that is older than groups gets its oldest active operator as officer',
+  async ({ open }) => {
+    const database = await open();
+    const all = readMigrations();
+    const before = all.filter(({ number }) => number < 12);
+    await migrate(database, { migrations: before });
+    await database.transaction(async (tx) => {
+      for (const [name, status, at] of [
+        ['zoe', 'removed', 1],
+        ['bob', 'active', 2],
+        ['ada', 'active', 3],
+      ] as const) {
+        await tx.run('INSERT INTO operator (name, status, created_at) VALUES (?, ?, ?)', [name, status, at]);
+      }
+    });
+    await migrate(database, { migrations: all.filter(({ number }) => number <= 12) });
+    assert.deepEqual(await groupsOf(database), { bob: ['ca-officers'] });
+  },
+);
