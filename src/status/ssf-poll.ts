@@ -33,6 +33,8 @@ export interface PollParts {
   readonly commit: CommitBatch;
   readonly clock: Clock;
   readonly epoch: Epoch;
+  /** Aborted when the server stops: nobody is kept waiting then. */
+  readonly ending: AbortSignal;
   readonly sign: (claims: SetClaims) => Promise<string>;
 }
 
@@ -44,7 +46,7 @@ const MOST_WAITING = 200;
 
 /** Gives the function that answers polls. It counts who waits. */
 export function poller(parts: PollParts): (caller: Caller, id: string, request: PollRequest) => Promise<Polled> {
-  const { reader, authorize, commit, clock, epoch, sign } = parts;
+  const { reader, authorize, commit, clock, epoch, ending, sign } = parts;
   let waiting = 0;
 
   const take = async (id: string, most: number): Promise<Polled> => {
@@ -64,7 +66,7 @@ export function poller(parts: PollParts): (caller: Caller, id: string, request: 
     try {
       while (clock.now() < until) {
         await pause(LOOK_MS);
-        if (epoch.current() !== began) return { sets: {}, moreAvailable: true };
+        if (epoch.current() !== began || ending.aborted) return { sets: {}, moreAvailable: true };
         if ((await waitingSets(reader, id, 1)).length > 0) return await take(id, most);
       }
       return { sets: {}, moreAvailable: false };

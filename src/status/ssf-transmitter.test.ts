@@ -209,7 +209,8 @@ onSqlite('a poll waits for what comes, and a stop of anybody ends the wait', asy
   const it = await world(parts);
   const stream = await createStream(GATEWAY, {}, it.manage);
   let epoch = 1;
-  const poll = poller({ ...it.polling, epoch: { current: () => epoch } });
+  const server = new AbortController();
+  const poll = poller({ ...it.polling, epoch: { current: () => epoch }, ending: server.signal });
   const waiting = poll(GATEWAY, stream.id, {});
   await verifyStream(GATEWAY, { id: stream.id, state: 'abc' }, it.manage);
   const { sets } = await waiting;
@@ -222,6 +223,9 @@ onSqlite('a poll waits for what comes, and a stop of anybody ends the wait', asy
   const second = poll(GATEWAY, stream.id, {});
   epoch = 2;
   assert.deepEqual(await second, { sets: {}, moreAvailable: true });
+  const third = poll(GATEWAY, stream.id, {});
+  server.abort();
+  assert.deepEqual(await third, { sets: {}, moreAvailable: true });
 });
 
 onSqlite('streams are changed, paused, verified and ended by their owner alone', async (parts) => {

@@ -88,6 +88,7 @@ async function serve(): Promise<void> {
   const sameServer = createHash('sha256').update(identity.chain).digest('hex');
   const feed = await openFeed(parts, { process: sameServer, number: data.number, threads: config.requestThreads });
   const trusted = await openTrusted(config.signals);
+  const ending = new AbortController();
   let apiPort = 0;
   const servers = openServers(parts, reader);
   const ports = await listen(servers, data.listen);
@@ -106,6 +107,7 @@ async function serve(): Promise<void> {
 
   async function stop(graceMs: number): Promise<void> {
     clearInterval(flushing);
+    ending.abort();
     await Promise.all(Object.values(servers).map((server) => server.close(graceMs)));
     await feed.close();
     await parts.refusals.flush(true);
@@ -130,6 +132,7 @@ async function serve(): Promise<void> {
       ...signalOperations(built, {
         config: config.signals,
         trusted,
+        ending: ending.signal,
         issuer: () => issuerOf(config.signals, config.names[0]!, `api:${apiPort}`),
       }),
       ...ledgerOperations(built),

@@ -37,13 +37,15 @@ export interface SignalMeans {
   readonly trusted: readonly TrustedTransmitter[];
   /** The issuer identifier, known once the listener has its port. */
   readonly issuer: () => string;
+  /** Aborted when the server stops. */
+  readonly ending: AbortSignal;
 }
 
 const PUSH = 'urn:ietf:rfc:8935';
 const POLL = 'urn:ietf:rfc:8936';
 
 /** Shared Signals: who is told of stops, and whose signals make Writ hold something. */
-export function signalOperations(parts: ThreadParts, { config, trusted, issuer }: SignalMeans): Operation[] {
+export function signalOperations(parts: ThreadParts, { config, trusted, issuer, ending }: SignalMeans): Operation[] {
   const { reader, commit, clock, random, keyring, epoch, hierarchy, policy } = parts;
   const { authorize } = policy;
   let signer: Promise<Signer> | undefined;
@@ -65,7 +67,7 @@ export function signalOperations(parts: ThreadParts, { config, trusted, issuer }
     receivers: config.receivers,
   };
   const acting = forCaller(manage, parts, { policy: true });
-  const poll = poller({ reader, authorize, commit, clock, epoch, sign });
+  const poll = poller({ reader, authorize, commit, clock, epoch, ending, sign });
   const receiving = receiveParts(parts, trusted);
   const answer = async (stream: Stream): Promise<SignalStream> =>
     streamAnswer(stream, issuer(), await countSets(reader, stream.id));

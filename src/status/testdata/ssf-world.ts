@@ -62,7 +62,7 @@ export async function world({ database, commit }: StoreParts): Promise<World> {
     keys,
     stops,
     manage: { ...common, authorize: allow, clock, random, issuer: () => ISSUER, prepare: async () => {}, box: async () => box, receivers: RULES },
-    polling: { ...common, authorize: allow, clock, epoch: { current: () => 1 }, sign },
+    polling: { ...common, authorize: allow, clock, epoch: { current: () => 1 }, ending: new AbortController().signal, sign },
     stop(leaf, subject = 'instance:i', effect = 'stop') {
       const [kind] = subject.split(':');
       const type = `${kind === 'serial' ? 'certificate' : kind}.${effect === 'stop' ? 'stopped' : 'quarantined'}`;
