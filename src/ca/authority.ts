@@ -11,7 +11,7 @@ export type AuthorityKind = 'root' | 'upstream' | 'intermediate' | 'issuing';
 /**
  * - `next`: made and recorded, signs nothing yet, so that every process has it before it is wanted.
  * - `active`: signs. Of each kind of ours there is at most one.
- * - `retired`: signs revocation lists alone, until its certificate expires.
+ * - `retired`: signs revocation lists and the certificates of its OCSP responders alone, until its certificate expires.
  */
 export type AuthorityState = 'next' | 'active' | 'retired';
 

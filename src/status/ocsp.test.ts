@@ -12,6 +12,8 @@ import { newBatch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import type { CurrentAuthority } from '../issuance/current-authority.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
+import { certificateList } from '../report/certificates.ts';
+import { certificateCheck } from '../report/index-check.ts';
 import { revokeCertificate } from '../revocation/revoke.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { type CertIdHash, encodeCertId } from '../x509/ocsp-cert-id.ts';
@@ -25,12 +27,17 @@ async function scene(installation: Installation) {
   const issued = await letIn(installation, { agent: 'planner' });
   const authority = installation.issuance.authority as CurrentAuthority;
   const { database } = installation;
-  const reads = { count: 0 };
+  const reads: { count: number; during?: (() => Promise<unknown>) | undefined } = { count: 0 };
   const reader: Reader = {
     all: (sql, params) => database.all(sql, params),
-    get(sql, params) {
-      if (sql.includes('FROM revoked')) reads.count++;
-      return database.get(sql, params);
+    async get(sql, params) {
+      const row = await database.get(sql, params);
+      if (!sql.includes('FROM revoked')) return row;
+      reads.count++;
+      const { during } = reads;
+      reads.during = undefined;
+      await during?.();
+      return row;
     },
   };
   const answers = ocspAnswers({
@@ -148,6 +155,23 @@ onEachEngine('an answer is kept for half a minute, unless the epoch moves or the
   await installation.close();
 });
 
+onEachEngine('what is held while its status is read is not called good', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { answers, issued, issuing, reads } = await scene(installation);
+  const certificate = parseCertificate(issued.der);
+  const second = await letIn(installation, { agent: 'planner' });
+  const issuer = issuing().certificate;
+  const { clock } = installation;
+  // The responder is there by then, and what is read next is the status.
+  await ask(answers, parseCertificate(second.der), issuer, { now: clock.now() });
+  reads.during = () => hold(installation, issued, pushHeld);
+  assert.match(await ask(answers, certificate, issuer, { now: clock.now() }), /^revoked /);
+  reads.during = () => hold(installation, second, pushHeld);
+  const nonce = new Uint8Array(32);
+  assert.match(await ask(answers, parseCertificate(second.der), issuer, { now: clock.now(), nonce }), /^revoked /);
+  await installation.close();
+});
+
 onEachEngine('an authority that was succeeded is still answered for, by a responder of its own', async ({ open }) => {
   const installation = await createInstallation(await open());
   const { answers, issued, issuing, authority } = await scene(installation);
@@ -176,6 +200,14 @@ onEachEngine('an authority that was succeeded is still answered for, by a respon
     [former.id, issuing().id],
     'each responder is on record, under the authority that it answers for',
   );
+  const parts = { ...installation.issuance, chain: () => [] };
+  const listed = await certificateList(ADA, {}, {}, parts);
+  assert.equal(listed.items.filter(({ kind }) => kind === 'responder').length, 2);
+  const findings: string[] = [];
+  const check = certificateCheck(database);
+  await check.entries(await installation.events(), (where, what) => void findings.push(`${where} ${what}`));
+  await check.finish((where, what) => void findings.push(`${where} ${what}`));
+  assert.deepEqual(findings, [], 'the index says of them what the ledger says');
   await installation.close();
 });
 
