@@ -52,7 +52,7 @@ export async function actingFor(
     requireFree(certificates, standing, serial);
   }
   if (operator !== undefined) requireActiveOperator(standing, operator);
-  const consented = await consent?.(caller);
+  const consented = caller.bound === undefined ? undefined : await consent?.(caller);
   let version: number | undefined;
   let begun = false;
   return {

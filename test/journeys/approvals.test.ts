@@ -174,6 +174,33 @@ test('an operator who made the key themselves is added over REST, and AuthZEN re
   client.close();
 });
 
+test('a quarantine is lifted by approval', async () => {
+  await server.json(
+    'agent',
+    'register',
+    'planner',
+    '--team',
+    'tests',
+    '--sponsor',
+    'ada@example.com',
+    '--purpose',
+    'tests',
+  );
+  const { id: stop } = await server.json<{ id: string }>(
+    ...['stop', 'agent', 'planner', '--quarantine', '--cause', 'session_replay', '--yes'],
+  );
+  const release = (...how: string[]) => server.cli('release', stop, ...how, '--json');
+  assert.equal((await release()).code, 6);
+  const id = asked(await release('--request-approval', 'looked into it'));
+  await agreedBy(id, grace, as('dennis'));
+  const released = await release('--approval', id);
+  assert.equal(released.code, 0, released.stderr);
+  const { items } = await server.json<{ items: { type: string; body: { approval?: string } }[] }>(
+    ...['ledger', 'list', '--subject', 'agent:planner'],
+  );
+  assert.equal(items.find(({ type }) => type === 'agent.released')?.body.approval, id, JSON.stringify(items));
+});
+
 test('the webhook was told of all of it, signed; nothing is left over', async () => {
   for (let tries = 0; tries < 50; tries++) {
     const { items } = await server.json<{ items: { state: string }[] }>('approval', 'deliveries', '--state', 'waiting');
