@@ -6,6 +6,8 @@ export interface CoveredInstance {
   readonly id: string;
   readonly agent: string;
   readonly stopped: boolean;
+  /** Of its newest certificate. */
+  readonly latestSerial: Uint8Array;
   /** It is covered only because of the one that let it in. */
   readonly derived: boolean;
 }
@@ -13,7 +15,7 @@ export interface CoveredInstance {
 /** Rows that are read at once. */
 const PAGE = 64;
 
-const COLUMNS = 'i.id, i.agent, i.status';
+const COLUMNS = 'i.id, i.agent, i.status, i.latest_serial';
 
 type Target = Omit<Hold, 'stop'>;
 
@@ -118,7 +120,8 @@ async function* walk(reader: Reader, where: string, params: readonly string[]): 
 
 function coveredOf(row: Row): CoveredInstance {
   const [id, agent] = [row['id'] as string, row['agent'] as string];
-  return { id, agent, stopped: row['status'] === 'stopped', derived: false };
+  const latestSerial = row['latest_serial'] as Uint8Array;
+  return { id, agent, stopped: row['status'] === 'stopped', latestSerial, derived: false };
 }
 
 function marks(values: readonly unknown[]): string {

@@ -5,7 +5,7 @@ import type { Reader, Row } from '../db/database.ts';
  * What can be held as a whole. Agents and services have one space of names. `orphan`: what a team owned that is gone, for
  * as long as it is that team's.
  */
-export type HoldKind = 'certificate' | 'instance' | 'agent' | 'owner' | 'orphan' | 'label' | 'authority';
+type HoldKind = 'certificate' | 'instance' | 'agent' | 'owner' | 'orphan' | 'label' | 'authority';
 
 /**
  * A quarantine in force: one row, from whose commit on all that it covers is held, also what comes under it later, and

@@ -54,13 +54,14 @@ export async function actingFor(
   if (operator !== undefined) requireActiveOperator(standing, operator);
   const consented = caller.bound === undefined ? undefined : await consent?.(caller);
   let version: number | undefined;
+  let rules: readonly string[] = [];
   let begun = false;
   return {
     authorize(request) {
       const asked = authorize(request);
       const askable = !asked.allowed && asked.needsApproval !== undefined && consented !== undefined;
       const verdict = askable ? consented.answer(request, asked) : asked;
-      if (verdict.allowed) version = verdict.policyVersion;
+      if (verdict.allowed) ({ policyVersion: version, rules } = verdict);
       return verdict;
     },
     async commit(batch) {
@@ -75,7 +76,7 @@ export async function actingFor(
       if (instance !== undefined && !looksAtInstance(batch, instance)) requireInstanceActive(again, instance);
       const checks = [...standing.checks, ...again.checks, ...used.checks, ...batch.checks];
       const writes = [...batch.writes, ...used.writes];
-      const events = [...naming(batch.events, approval), ...used.events];
+      const events = [...naming(ruled(batch.events, rules), approval), ...used.events];
       const outcome = await commit({ ...batch, checks, writes, events });
       begun = outcome.committed;
       return outcome;
@@ -87,4 +88,19 @@ export async function actingFor(
 function naming(events: readonly LedgerEvent[], approval: string | undefined): readonly LedgerEvent[] {
   if (approval === undefined) return events;
   return events.map((event) => ({ ...event, body: { ...event.body, approval } }));
+}
+
+/** Ends for ever whose entries say on whose authority they came. */
+const ENDS: ReadonlySet<string> = new Set([
+  'certificate.revoked',
+  'instance.stopped',
+  'agent.retired',
+  'operator.removed',
+]);
+
+/** The same events; those that end something name the rules that allowed it. */
+function ruled(events: readonly LedgerEvent[], rules: readonly string[]): LedgerEvent[] {
+  return events.map((event) =>
+    ENDS.has(event.type) && rules.length > 0 ? { ...event, body: { ...event.body, authority: rules } } : event,
+  );
 }

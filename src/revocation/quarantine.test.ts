@@ -34,7 +34,8 @@ import { quarantine, SIGNAL, STOPS_A_MINUTE } from './quarantine.ts';
 import { releaseStop } from './release.ts';
 import { replayRevocations } from './replay.ts';
 import { CertificateStatus } from './status.ts';
-import { stopForEver } from './stop.ts';
+import { holdMass, stopForEver } from './stop.ts';
+import { stopInstance } from './stop-instance.ts';
 import type { StopTarget } from './stop-target.ts';
 import { wouldFall } from './would-fall.ts';
 
@@ -499,5 +500,46 @@ onEachEngine('an older backup un-holds and un-revokes nothing', async ({ open })
   assert.equal((await status.of(all.other.serial)).state, 'inactive');
   assert.equal((await readRevoked(database, all.other.serial))?.reason, 6);
   assert.deepEqual(await database.all('SELECT id, state FROM stop ORDER BY id'), rows);
+  await installation.close();
+});
+
+onEachEngine('no way to stop one thing goes around the second person', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const parts = cordOf(installation, 3);
+  const all = await family(installation);
+  const request = { target: { kind: 'agent', name: 'planner' }, cause: 'decommissioned' } as const;
+  await holdMass(ADA, { ...request, target: { kind: 'agent', name: 'writer' } }, parts);
+  await holdMass(ADMINISTRATOR, request, parts);
+  await holdMass(ADA, request, parts, 'service');
+  const status = statusOf(installation);
+  assert.equal((await status.of(all.parent.serial)).state, 'good');
+  await assert.rejects(holdMass(ADA, request, parts), code('needs_approval'));
+  assert.equal((await status.of(all.parent.serial)).state, 'inactive');
+  // Who has no certificate any more does not count.
+  installation.advance(4_000_000);
+  await installation.issuance.refresh();
+  await holdMass(
+    ADA,
+    { target: { kind: 'parent', name: all.parent.instance! }, cause: 'task_completed' },
+    cordOf(installation, 0),
+  );
+  await installation.close();
+});
+
+onEachEngine('an end says on whose authority it came', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance } = installation;
+  await register(installation, 'planner');
+  const held = await letIn(installation, { agent: 'planner' });
+  const acting = await actingFor(callerOf(held), issuance, { policy: false });
+  await stopInstance(callerOf(held), { instance: held.instance!, cause: 'task_completed' }, { ...issuance, ...acting });
+  const ends = (await installation.events()).filter(({ body }) => body['cause'] === 'task_completed');
+  assert.deepEqual(
+    ends.map(({ type, body }) => [type, body['authority']]),
+    [
+      ['instance.stopped', ['instances-stop']],
+      ['certificate.revoked', ['instances-stop']],
+    ],
+  );
   await installation.close();
 });

@@ -56,6 +56,6 @@ export function certificateEvent(
 }
 
 /** What a stop is about, for the ledger. */
-export function subjectOf({ kind, target }: Pick<StopRecord, 'kind' | 'target'>): string {
+function subjectOf({ kind, target }: Pick<StopRecord, 'kind' | 'target'>): string {
   return `${kind === 'certificate' ? 'serial' : eventKind(kind)}:${target}`;
 }

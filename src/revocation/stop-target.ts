@@ -18,10 +18,8 @@ import { absent, lineageFacts, resourceOf } from './target.ts';
  * What the cord stops, with the name that belongs to it: a serial number in hex, an instance id (`parent`: it and all
  * that it let in, full depth), an agent's or service's name, a team, `key=value`, the id of an issuing authority.
  */
-export const STOP_KINDS = ['certificate', 'instance', 'parent', 'agent', 'owner', 'label', 'authority'] as const;
-
 export interface StopTarget {
-  readonly kind: (typeof STOP_KINDS)[number];
+  readonly kind: 'certificate' | 'instance' | 'parent' | 'agent' | 'owner' | 'label' | 'authority';
   readonly name: string;
 }
 

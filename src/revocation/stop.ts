@@ -2,6 +2,7 @@ import type { AccessRequest, Caller } from '../base/access.ts';
 import { demand, refusal } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
 import { type Cause, parseCause } from '../ca/revocation-cause.ts';
+import { readSerial } from '../ca/serial.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
@@ -119,15 +120,49 @@ export async function makeForEver(
   return after;
 }
 
-/** Whether this is more than one person stops for ever alone. The administrator on the server's machine does. */
-async function isMass({ kind }: Caller, { hold }: FoundTarget, { reader, massStop }: CordParts): Promise<boolean> {
+/**
+ * Whether this is more than one person stops for ever alone: so many instances with a certificate that has not expired.
+ * The administrator on the server's machine does.
+ */
+export async function isMass(
+  { kind }: Pick<Caller, 'kind'>,
+  { hold }: FoundTarget,
+  { reader, clock, massStop }: CordParts,
+): Promise<boolean> {
   if (kind === 'system') return false;
+  const now = clock.now();
   let count = 0;
   for await (const page of coveredInstances(reader, hold)) {
-    for (const { stopped } of page) if (!stopped) count++;
+    for (const { stopped, latestSerial } of page) {
+      if (!stopped && (readSerial(latestSerial)?.expiresAt ?? 0) > now) count++;
+    }
     if (count > massStop) return true;
   }
   return false;
+}
+
+/**
+ * For the ways to stop one thing that know no second person: where it is more than one person stops for ever alone, all of
+ * it is quarantined, and this throws `needs_approval`, which says what another person does.
+ */
+export async function holdMass(
+  caller: Caller,
+  request: StopRequest,
+  parts: CordParts,
+  kind?: 'agent' | 'service',
+): Promise<void> {
+  const cause = parseCause(request);
+  await parts.refresh();
+  const found = await findTarget(caller, request.target, cause, parts);
+  const another = kind !== undefined && found.resource.type.toLowerCase() !== kind;
+  if (found.ended || another || !(await isMass(caller, found, parts))) return;
+  const stop = await stopForEver(caller, request, parts);
+  if (stop.state !== 'quarantined') return;
+  throw new WritError(
+    'needs_approval',
+    `That is more than ${parts.massStop} instances: they are quarantined, and another person has to confirm the rest.`,
+    { remedy: `As another person: writ stop confirm ${stop.id}` },
+  );
 }
 
 export function demandRevocation(

@@ -7,7 +7,7 @@ import { coveredAgents, coveredInstances } from '../registry/covered.ts';
 import { coveredCertificates } from './hold-certificates.ts';
 import type { CordParts } from './parts.ts';
 import { demandQuarantine, parseEvidence, type StopRequest } from './quarantine.ts';
-import { demandRevocation } from './stop.ts';
+import { demandRevocation, isMass } from './stop.ts';
 import { type FoundTarget, findTarget } from './stop-target.ts';
 
 /** What a stop would reach at this moment, by name, each in order. Of an authority: it alone; its leaves are not listed. */
@@ -42,11 +42,12 @@ export async function wouldFall(
 
 async function fallsOf(
   caller: Caller,
-  { hold, certificate }: FoundTarget,
+  found: FoundTarget,
   mode: 'quarantine' | 'revocation',
   parts: CordParts,
 ): Promise<Falls> {
-  const { reader, clock, massStop } = parts;
+  const { hold, certificate } = found;
+  const { reader, clock } = parts;
   const [agents, instances, certificates, tokens]: [string[], string[], string[], Set<string>] = [
     [],
     [],
@@ -74,6 +75,6 @@ async function fallsOf(
     instances: instances.sort(),
     certificates: certificates.sort(),
     tokens: [...tokens].sort(),
-    needsSecond: mode === 'revocation' && caller.kind !== 'system' && instances.length > massStop,
+    needsSecond: mode === 'revocation' && (await isMass(caller, found, parts)),
   };
 }

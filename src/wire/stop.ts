@@ -40,7 +40,7 @@ export const createStop: Schema<CreateStop> = schemaOf<CreateStop>()(
 );
 
 /** What a stop would reach, by name. */
-export interface Falls {
+interface Falls {
   readonly agents: readonly string[];
   readonly instances: readonly string[];
   readonly certificates: readonly string[];

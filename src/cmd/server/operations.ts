@@ -39,12 +39,13 @@ import { settleCertificates } from '../../revocation/hold-certificates.ts';
 import { settleOrphans } from '../../revocation/orphans.ts';
 import type { RevocationParts } from '../../revocation/parts.ts';
 import { revokeCertificate } from '../../revocation/revoke.ts';
+import { holdMass } from '../../revocation/stop.ts';
 import { stopAgent } from '../../revocation/stop-agent.ts';
 import { stopInstance } from '../../revocation/stop-instance.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
 import { isWithinSubtrees } from '../../x509/path/host-name.ts';
 import { approvalOperations } from './approval-operations.ts';
-import { cordOperations } from './cord-operations.ts';
+import { cordOperations, cordParts } from './cord-operations.ts';
 import { forCaller } from './for-caller.ts';
 import { issuingLearned } from './issuing-learned.ts';
 import { PolicyChecker } from './policy-checker.ts';
@@ -78,7 +79,7 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
   const changing = forCaller(registry, parts, { policy: true });
   const letting = forCaller(tokens, parts, { policy: true });
   const withdrawing = forCaller(tokens, parts, { policy: false });
-  const stopping = forCaller(revocation, parts, { policy: false });
+  const stopping = forCaller(cordParts(parts), parts, { policy: false });
   return [
     ...agentOperations({
       register: async (caller, input, options) => registerAgent(caller, input, await changing(caller), options),
@@ -88,7 +89,11 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
         if (change.owner !== undefined || change.labels !== undefined) await settleCertificates(name, revocation);
         return agent;
       },
-      retire: async (caller, target, options) => stopAgent(caller, target, await stopping(caller), options),
+      async retire(caller, { name, kind, ...why }, options) {
+        const acting = await stopping(caller);
+        await holdMass(caller, { target: { kind: 'agent', name }, ...why }, acting, kind);
+        return stopAgent(caller, { name, ...(kind === undefined ? {} : { kind }), ...why }, acting, options);
+      },
       show: (caller, { name, kind }) => showAgent(caller, name, registry, kind),
       list: (caller, filter, page) => showAgents(caller, filter, page, registry),
       instances: (caller, { name, status }, page) =>
@@ -96,7 +101,11 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
     }),
     ...instanceOperations({
       show: (caller, id) => showInstance(caller, id, registry),
-      stop: async (caller, target, options) => stopInstance(caller, target, await stopping(caller), options),
+      async stop(caller, { instance, ...why }, options) {
+        const acting = await stopping(caller);
+        await holdMass(caller, { target: { kind: 'instance', name: instance }, ...why }, acting);
+        return stopInstance(caller, { instance, ...why }, acting, options);
+      },
     }),
     ...ownerOperations({
       list: (caller, page) => showOwners(caller, page, registry),
