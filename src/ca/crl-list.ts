@@ -124,6 +124,8 @@ export function pushList(batch: Batch, before: ListState | undefined, list: NewL
       ...(delta === undefined ? {} : { delta: hash('sha256', delta.der, 'hex') }),
     },
   });
+  // A list follows every revocation: where a backup lacks nothing else, a start goes on from the anchor.
+  batch.anchored = true;
 }
 
 const REPLACED = [...STATE.split(', ').slice(1), 'crl', 'delta'];
