@@ -74,8 +74,8 @@ export function startListUpkeep(own: ThreadParts, log: Log): () => void {
 
   const publishFull = async (): Promise<void> => {
     for (const id of waiting) {
-      let one = full.get(id);
-      if (one === undefined) full.set(id, (one = { list: new FullList(id, parts), notBefore: 0 }));
+      const one = full.get(id) ?? { list: new FullList(id, parts), notBefore: 0 };
+      full.set(id, one);
       if (performance.now() < one.notBefore) continue;
       const begun = performance.now();
       waiting.delete(id);
