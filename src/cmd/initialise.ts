@@ -12,7 +12,6 @@ import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import type { Database } from '../db/database.ts';
 import { migrate } from '../db/migrate.ts';
-import type { KeyAlgorithm } from '../keys/generate.ts';
 import { createKeyring, type Keyring, openKeyring } from '../keys/keyring.ts';
 import type { Passphrase } from '../keys/passphrase.ts';
 import type { PassphraseSource } from '../keys/passphrase-source.ts';
@@ -23,32 +22,11 @@ import { type Config, parseConfig } from './config.ts';
 import { type DataDirectory, prepareDirectory } from './data-directory.ts';
 import { openEngine } from './engine.ts';
 import { addLedgerKeys, ledgerSigners, openLedgerKeys } from './ledger-keys.ts';
+import type { NewInstallation } from './new-installation.ts';
 import { obtainPassphrase, withPassphrase } from './passphrase.ts';
 import { CLOCK_OFF_MS, openRecorder } from './recorder.ts';
 import { requireSound, requireWanted } from './sound.ts';
 import { statusUrlOf } from './status-url.ts';
-
-/** What is decided once, when an installation is made. */
-export interface NewInstallation {
-  readonly config: Config;
-  readonly algorithm: KeyAlgorithm;
-  /** DNS subtrees and networks that authorities vouch for beside the trust domain. */
-  readonly permitDns: readonly string[];
-  readonly permitNetworks: readonly string[];
-  /** Adds `localhost` and the loopback addresses. */
-  readonly loopback: boolean;
-  /** File for the root's key, which then never lies in the database. */
-  readonly rootKeyOut?: string;
-  /** True to put Writ under somebody else's root. */
-  readonly externalRoot: boolean;
-  /** Where relying parties will find lists and issuers' certificates. Default: what the configuration says. */
-  readonly statusUrl?: string;
-  /**
-   * Whether an installation that is there, or that another machine makes meanwhile, is gone on with as one more replica:
-   * never (the default), where there is one, or that and nothing else.
-   */
-  readonly join?: 'no' | 'may' | 'only';
-}
 
 export interface Initialised {
   readonly hierarchy: Hierarchy;

@@ -5,7 +5,7 @@ import { nameConstraintFault, parseTrustDomain } from '../spiffe-id/trust-domain
 import type { Config } from './config.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { openEngine } from './engine.ts';
-import type { NewInstallation } from './initialise.ts';
+import type { NewInstallation } from './new-installation.ts';
 import { type Present, readPresent } from './present.ts';
 import { requirePermittedNames, requireVouchedNames } from './server-names.ts';
 

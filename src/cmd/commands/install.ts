@@ -11,9 +11,10 @@ import { isKeyAlgorithm, KEY_ALGORITHMS } from '../../keys/generate.ts';
 import { DATA_FLAG } from '../administration.ts';
 import { type Config, defaultConfig, readConfig } from '../config.ts';
 import { type DataDirectory, dataDirectory, isInitialised } from '../data-directory.ts';
-import { type Initialised, initialise, type NewInstallation } from '../initialise.ts';
+import { type Initialised, initialise } from '../initialise.ts';
 import { LISTEN_FLAGS, withListenFlags } from '../listen-flags.ts';
 import { openLog } from '../log.ts';
+import type { NewInstallation } from '../new-installation.ts';
 import { PASSPHRASE_FLAGS, passphraseSource } from '../passphrase.ts';
 import { requireSound } from '../sound.ts';
 
