@@ -132,7 +132,10 @@ export class Anchor {
     }
   }
 
-  /** Verified records from the last to the first. Lines that are none are logged, told to `bad`, and passed over. */
+  /**
+   * Verified records from the last to the first. Lines that are none are logged and passed over; `bad` is told of them
+   * but for those that a kill or a full disk cut off.
+   */
   async *records(keyOf: Parameters<typeof parseAnchorRecord>[1], bad?: () => void): AsyncGenerator<AnchorRecord> {
     let file: FileHandle;
     try {
@@ -150,7 +153,8 @@ export class Anchor {
           continue;
         }
         this.#log.warn('anchor line not understood', { octets: line.length });
-        bad?.();
+        // What was in a torn one was told to nobody as safe, and was written again behind it.
+        if (!isTorn(line)) bad?.();
       }
     } finally {
       await file.close();
@@ -202,6 +206,18 @@ export class Anchor {
       this.#file = undefined;
       throw failed(cause);
     }
+  }
+}
+
+/** Whether a line is the beginning of a record and no more. */
+function isTorn(line: Uint8Array): boolean {
+  const text = Buffer.from(line).toString();
+  if (!text.startsWith('{')) return false;
+  try {
+    JSON.parse(text);
+    return false;
+  } catch {
+    return true;
   }
 }
 

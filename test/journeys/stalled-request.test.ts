@@ -28,7 +28,7 @@ async function begin(
   await pause(300);
   return {
     async end() {
-      socket.end(text.slice(-1));
+      socket.write(text.slice(-1));
       let answer = '';
       for await (const chunk of socket) answer += String(chunk);
       return answer;
