@@ -140,7 +140,7 @@ async function checkLedger(site: Site, { tally }: Scene, monitor: Monitor): Prom
   const [checkpoint, cosignature] = monitor.keys as readonly [NoteKey, NoteKey];
   const { places } = site;
   for (const { anchor } of places) {
-    const until = performance.now() + (places.length > 1 ? RECOVERY_MS : 0);
+    const until = performance.now() + RECOVERY_MS;
     for (;;) {
       const findings: string[] = [];
       await site.snapshot((reader) =>
@@ -152,7 +152,7 @@ async function checkLedger(site: Site, { tally }: Scene, monitor: Monitor): Prom
           report: (where, what) => findings.push(`${where} ${what}`),
         }),
       );
-      // What a replica revoked reaches the anchor of the other a moment later.
+      // What a replica revoked reaches the anchor of the other a moment later, and so does a list that a server publishes by itself.
       const waits = findings.every((finding) => finding.startsWith('anchor ')) && performance.now() < until;
       if (findings.length > 0 && waits) {
         await pause(100);
