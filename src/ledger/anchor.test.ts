@@ -189,7 +189,8 @@ describe('Anchor', () => {
         await other.close();
         const start = Date.now();
         const path = join(ledger.directory, 'anchor', 'revocations');
-        while (!existsSync(path) && Date.now() - start < 3000) await new Promise((resolve) => setTimeout(resolve, 5));
+        const written = () => existsSync(path) && statSync(path).size > 0;
+        while (!written() && Date.now() - start < 3000) await new Promise((resolve) => setTimeout(resolve, 5));
         assert.equal(lines(ledger).length, 1);
       },
       { options: { limits: { poll: 20 } } },

@@ -130,8 +130,6 @@ export class Sequencer {
   #known: Known;
   /** Set while nothing can be committed; what callers are told. */
   #stopped: WritError | undefined;
-  /** The anchor has what was revoked up to this epoch. */
-  #anchoredEpoch: number;
   #closing = false;
   #scheduled = false;
   #working = false;
@@ -150,7 +148,6 @@ export class Sequencer {
     this.#options = options;
     this.#limits = { ...SEQUENCER_LIMITS, ...options.limits };
     this.#known = known;
-    this.#anchoredEpoch = known.head.epoch;
     this.#publishEpoch(known.head.epoch);
     this.#pollTimer = setInterval(() => {
       this.#polling = this.#poll();
@@ -296,7 +293,6 @@ export class Sequencer {
     if (anchor !== undefined && (made.anchored || group.some(({ batch }) => batch.anchored))) {
       try {
         await anchor.follow(this.#options.database, made.known.signer);
-        this.#anchoredEpoch = made.known.head.epoch;
       } catch (error) {
         unanchored = new WritError(
           'storage_failed',
@@ -435,9 +431,8 @@ export class Sequencer {
       if (stored === undefined) return;
       epoch.publish(stored.epoch, now);
       const { head, signer } = this.#known;
-      if (anchor === undefined || stored.log !== head.log || stored.epoch <= this.#anchoredEpoch) return;
-      await anchor.follow(database, signer);
-      this.#anchoredEpoch = stored.epoch;
+      // Whether the epoch moved or not: what is anchored need not move it, as a list does not that follows a revocation.
+      if (anchor !== undefined && stored.log === head.log) await anchor.follow(database, signer);
     } catch (error) {
       // The cell goes stale by itself, and whoever decides on it sees that.
       log.warn('epoch not followed', { message: asWritError(error).message });
