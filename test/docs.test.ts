@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { test } from 'node:test';
+import { runProgram } from '../src/cli/program.ts';
 import { commandTable } from '../src/cmd/commands.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -48,6 +49,16 @@ test('every link between pages leads to a file, and to a heading of it', () => {
   }
   assert.deepEqual(broken, []);
   assert.ok(links > 50);
+});
+
+test('the first page of help says of every noun what it is', async () => {
+  let help = '';
+  const stdout = { write: (text: string) => (help += text) };
+  await runProgram(commandTable(), ['--help'], { stdout, stderr: stdout, stdin: {}, environment: {} });
+  const nouns = new Set(commandTable().flatMap(({ path }) => (path.includes(' ') ? [path.split(' ')[0]!] : [])));
+  assert.ok(nouns.size > 10);
+  const untold = [...nouns].filter((noun) => !new RegExp(`^  ${noun} {2,}[A-Z]`, 'm').test(help));
+  assert.deepEqual(untold, []);
 });
 
 /** Every `writ …` that stands in code of a page or in a text of the sources, and where. */

@@ -117,11 +117,15 @@ const GROUPS: Readonly<Record<string, string>> = {
   token: 'Join tokens: how a new instance is let in',
   instance: 'Running instances',
   cert: 'Certificates: issue, replace, revoke, list, who was valid when',
+  stop: 'The cord: stop or quarantine what runs, and see what was stopped',
+  signals: 'Shared Signals: which systems are told of stops',
+  approval: 'Approvals: what was asked, and your answer',
   ca: 'Authorities: hierarchy, rotation, root key, CRLs',
   ledger: 'The tamper-evident log: entries, receipts, verification',
   policy: 'Rules: read, check, publish',
   profile: 'Certificate profiles',
   operator: 'People who may operate this authority',
+  group: 'Groups: whose approval counts',
   passphrase: 'The passphrase that opens the sealed keys',
 };
 

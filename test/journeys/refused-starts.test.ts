@@ -159,10 +159,13 @@ describe('a start', { concurrency: 3 }, () => {
       [['--root-key-out', join(scratch, 'root.key')], /^conflict: The root of this installation was made without/],
       [['--permit-dns', 'corp.example'], /^conflict: The root of this installation permits other names/],
       [['--permit-ip', '10.0.0.0/8'], /^conflict: The root of this installation permits other names/],
+      [['--algorithm', 'ml-dsa-65'], /^conflict: The authorities of this installation have keys of kind ecdsa-p256/],
+      [['--no-loopback'], /^conflict: The root of this installation permits localhost and loopback addresses/],
     ] as const) {
       assert.match(await refusal(data, flags), said);
     }
-    const { server } = await run(data, { args: ['--permit-dns', 'localhost', '--permit-ip', '127.0.0.0/8'] });
+    const same = ['--permit-dns', 'localhost', '--permit-ip', '127.0.0.0/8', '--algorithm', 'ecdsa-p256'];
+    const { server } = await run(data, { args: same });
     await server.stop();
   });
 
@@ -191,6 +194,9 @@ describe('a start', { concurrency: 3 }, () => {
     const joined = await writ(['init', '--join', '--data', data]);
     assert.equal(joined.code, 3);
     assert.match(joined.stderr, /There is no installation in this database/);
+    const decided = await writ(['init', '--join', '--data', data, '--algorithm', 'ml-dsa-65']);
+    assert.equal(decided.code, 2);
+    assert.match(decided.stderr, /One more replica has the authorities of the others.*--algorithm/);
     assert.deepEqual(
       readdirSync(scratch).filter((name) => name.startsWith('join')),
       [],

@@ -29,9 +29,8 @@ export const INSTALL_FLAGS: readonly Flag[] = [
   {
     name: 'algorithm',
     value: 'kind',
-    summary: 'kind of key of the authorities',
+    summary: 'kind of key of the authorities, fixed for ever (default ecdsa-p256)',
     choices: KEY_ALGORITHMS,
-    default: 'ecdsa-p256',
   },
   {
     name: 'name',
@@ -48,7 +47,11 @@ export const INSTALL_FLAGS: readonly Flag[] = [
   ...LISTEN_FLAGS,
 ];
 
+/** What is decided about the authorities when they are made, and never again. */
+const ROOT_FLAGS = ['csr', 'algorithm', 'permit-dns', 'permit-ip', 'no-loopback', 'root-key-out'];
+
 const TRUST_DOMAIN = 'writ.internal';
+const ALGORITHM = 'ecdsa-p256';
 
 export function initCommand(): Command {
   return {
@@ -85,10 +88,11 @@ export function initCommand(): Command {
     async run(input, terminal) {
       const directory = dataDirectory(input.flag('data')!);
       const csr = input.flag('csr');
-      if (input.has('join') && csr !== undefined) {
+      const decided = ROOT_FLAGS.find((flag) => input.has(flag) || input.flag(flag) || input.flags(flag).length > 0);
+      if (input.has('join') && decided !== undefined) {
         throw new WritError('bad_request', 'One more replica has the authorities of the others', {
-          field: '--csr',
-          remedy: 'Leave out --csr or --join.',
+          field: `--${decided}`,
+          remedy: `Leave out --${decided} or --join.`,
         });
       }
       const join = input.has('join') ? 'only' : 'no';
@@ -151,7 +155,7 @@ function wantedOf(
   directory: DataDirectory,
   options: Pick<NewInstallation, 'join' | 'statusUrl'>,
 ): NewInstallation {
-  const algorithm = input.flag('algorithm')!;
+  const algorithm = input.flag('algorithm') ?? ALGORITHM;
   if (!isKeyAlgorithm(algorithm)) throw new TypeError('the flag has been checked against the same list');
   const rootKeyOut = input.flag('root-key-out');
   return {
