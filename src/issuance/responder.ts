@@ -4,6 +4,7 @@ import { RESPONDER_PROFILE } from '../ca/prepare-responder.ts';
 import { responderId } from '../spiffe-id/subject.ts';
 import { issueCertificate } from './issue.ts';
 import type { IssuedCertificate } from './issued.ts';
+import { anchorOwn } from './own.ts';
 import type { IssuanceParts } from './parts.ts';
 
 /**
@@ -37,6 +38,7 @@ export function issueResponderCertificate(
         hasPrevious: false,
         record() {},
       }),
+      also: anchorOwn,
     },
     parts,
   );

@@ -3,6 +3,7 @@ import { serverId } from '../spiffe-id/subject.ts';
 import { issueCertificate } from './issue.ts';
 import type { IssuedCertificate } from './issued.ts';
 import { profileNamed } from './operator.ts';
+import { anchorOwn } from './own.ts';
 import type { IssuanceParts } from './parts.ts';
 import type { CertificateRequest } from './request.ts';
 
@@ -37,6 +38,7 @@ export function issueServerCertificate(
         hasPrevious: false,
         record() {},
       }),
+      also: anchorOwn,
     },
     parts,
   );

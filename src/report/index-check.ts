@@ -1,18 +1,11 @@
-import { hash } from 'node:crypto';
 import { CERTIFICATES, type CertificateRow, readCertificate } from '../ca/certificates.ts';
+import { type RecordedCertificate, recordedCertificate } from '../ca/recorded-certificate.ts';
 import { readSerial } from '../ca/serial.ts';
-import { shardOfUrl } from '../ca/status-url.ts';
 import type { Reader } from '../db/database.ts';
 import { PartitionMap } from '../db/partition-map.ts';
 import { sameBytes } from '../der/bytes.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
 import type { IndexCheck, Report } from '../ledger/index-check.ts';
-import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
-import { subjectOf } from '../spiffe-id/subject.ts';
-import { parseCertificate } from '../x509/certificate.ts';
-import { findExtension } from '../x509/extension.ts';
-import { CRL_DISTRIBUTION_POINTS, decodeCrlDistributionPoints } from '../x509/extensions/crl-distribution-points.ts';
-import { decodeSubjectAltName, SUBJECT_ALT_NAME } from '../x509/extensions/subject-alt-name.ts';
 
 const ISSUES: ReadonlySet<string> = new Set(['certificate.issued', 'certificate.renewed', 'certificate.replaced']);
 
@@ -50,7 +43,7 @@ export function certificateCheck(reader: Reader): IndexCheck {
 /** 1 when the row of this issue is to be there, 0 when it is past retention. */
 async function checkIssue(event: RecordedEvent, map: PartitionMap, report: Report): Promise<0 | 1> {
   const where = `entry ${event.leaf}`;
-  const expected = rowOf(event);
+  const expected = recordedCertificate(event.body);
   if (typeof expected === 'string') {
     report(where, expected);
     return 0;
@@ -59,7 +52,7 @@ async function checkIssue(event: RecordedEvent, map: PartitionMap, report: Repor
   const row = await readCertificate(map, expected.serial);
   if (row === undefined) report(where, 'issues a certificate that has no row');
   else {
-    const difference = differenceOf(row, expected);
+    const difference = differenceOf(row, { ...expected, leaf: event.leaf });
     if (difference !== undefined) report(where, `issues a certificate whose row has another ${difference}`);
   }
   return 1;
@@ -77,48 +70,10 @@ async function checkRevocation({ leaf, body }: RecordedEvent, map: PartitionMap,
   return 1;
 }
 
-/** The row that an issue asks for, or what is wrong with the entry. */
-function rowOf({ leaf, body }: RecordedEvent): Omit<CertificateRow, 'previous' | 'revoked'> | string {
-  const { certificate: text, profile, issuer } = body;
-  if (typeof text !== 'string' || typeof profile !== 'string' || typeof issuer !== 'string') {
-    return 'issues a certificate without saying which';
-  }
-  try {
-    const certificate = parseCertificate(new Uint8Array(Buffer.from(text, 'base64url')));
-    const times = readSerial(certificate.serial);
-    const names = findExtension(certificate.extensions, SUBJECT_ALT_NAME);
-    const uri = names === undefined ? undefined : decodeSubjectAltName(names.value).find(({ kind }) => kind === 'uri');
-    const id = parseSpiffeId(String(uri?.value));
-    const subject = subjectOf(id, id.trustDomain);
-    const points = findExtension(certificate.extensions, CRL_DISTRIBUTION_POINTS);
-    const shard = points === undefined ? undefined : shardOf(points.value);
-    if (times === undefined || subject === undefined) return 'issues a certificate that is none of ours';
-    return {
-      leaf,
-      serial: certificate.serial,
-      kind: subject.kind,
-      name: 'name' in subject ? subject.name : subject.kind,
-      ...('instance' in subject ? { instance: subject.instance } : {}),
-      profile,
-      issuedAt: times.issuedAt,
-      expiresAt: times.expiresAt,
-      spkiHash: hash('sha256', certificate.spki, 'buffer'),
-      issuer,
-      ...(shard === undefined ? {} : { shard }),
-    };
-  } catch {
-    return 'issues a certificate that cannot be read';
-  }
-}
-
-/** The shard that a certificate names. */
-function shardOf(points: Uint8Array): string | undefined {
-  const [point] = decodeCrlDistributionPoints(points);
-  const [name] = point?.name !== undefined && 'fullName' in point.name ? point.name.fullName : [];
-  return name?.kind === 'uri' ? shardOfUrl(name.value) : undefined;
-}
-
-function differenceOf(row: CertificateRow, expected: Omit<CertificateRow, 'previous' | 'revoked'>): string | undefined {
+function differenceOf(
+  row: CertificateRow,
+  expected: RecordedCertificate & { readonly leaf: number },
+): string | undefined {
   const { spkiHash, serial: _, ...facts } = expected;
   for (const [name, value] of Object.entries(facts)) {
     if (row[name as keyof CertificateRow] !== value) return name;

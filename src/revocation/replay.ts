@@ -1,5 +1,5 @@
 import { withdrawTokensOf } from '../attest/token-store.ts';
-import { CERTIFICATES, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
+import { CERTIFICATES, type CertificateRow, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
 import { blocksKey, type Cause, reasonCode } from '../ca/revocation-cause.ts';
 import { pushHeld, pushReleased, pushRevoked } from '../ca/revoked.ts';
 import { readSerial } from '../ca/serial.ts';
@@ -15,21 +15,25 @@ import { readInstance, stopInstance } from '../registry/instance.ts';
 import { blockKey } from '../registry/key-in-use.ts';
 import { readOperator, removeOperator } from '../registry/operator.ts';
 import { beginDescendants } from './descendants.ts';
+import { replayIssue } from './replay-issue.ts';
 
 /**
  * Makes of events that the anchor kept the writes that they stand for, when an older database was put in place: what was
  * revoked stays revoked, whatever the backup says. What is marked already, and what this database never knew, is no
- * obstacle: a certificate that it does not know is noted for the revocation lists.
+ * obstacle: a certificate that it does not know is noted for the revocation lists. Certificates of Writ's own servers and
+ * responders get their rows again.
  */
 export function replayRevocations(
   reader: Reader,
 ): (events: readonly RecordedEvent[]) => Promise<Pick<Batch, 'checks' | 'writes'>> {
+  const issued = new Map<string, CertificateRow>();
   return async (events) => {
     const map = new PartitionMap(reader, CERTIFICATES.name);
     const writes: Batch['writes'] = [];
-    for (const event of events) {
+    for (const [place, event] of events.entries()) {
       const batch = newBatch();
-      await replay(event, batch, reader, map);
+      if (event.type === 'certificate.issued') await replayIssue(event, place, batch, map, issued);
+      else await replay(event, batch, reader, map, issued);
       writes.push(...batch.writes);
     }
     // What held when it was recorded need not hold here, and the act is past: nothing is checked.
@@ -37,12 +41,18 @@ export function replayRevocations(
   };
 }
 
-async function replay(event: RecordedEvent, batch: Batch, reader: Reader, map: PartitionMap): Promise<void> {
+async function replay(
+  event: RecordedEvent,
+  batch: Batch,
+  reader: Reader,
+  map: PartitionMap,
+  issued: ReadonlyMap<string, CertificateRow>,
+): Promise<void> {
   const { type, time, body } = event;
   const at = body['at'] === undefined ? time : Date.parse(text(event, 'at'));
   switch (type) {
     case 'certificate.revoked':
-      return replayCertificate(event, at, batch, map);
+      return replayCertificate(event, at, batch, map, issued);
     case 'instance.stopped': {
       const instance = await readInstance(reader, text(event, 'instance'));
       if (instance !== undefined && instance.status !== 'stopped') stopInstance(batch, instance.id, at);
@@ -168,11 +178,17 @@ function replayRelease(event: RecordedEvent, at: number, batch: Batch): void {
   });
 }
 
-async function replayCertificate(event: RecordedEvent, at: number, batch: Batch, map: PartitionMap): Promise<void> {
+async function replayCertificate(
+  event: RecordedEvent,
+  at: number,
+  batch: Batch,
+  map: PartitionMap,
+  issued: ReadonlyMap<string, CertificateRow>,
+): Promise<void> {
   const cause = text(event, 'cause') as Cause;
   const serial = new Uint8Array(Buffer.from(text(event, 'serial'), 'hex'));
   if (blocksKey(cause)) blockKey(batch, new Uint8Array(Buffer.from(text(event, 'key'), 'hex')));
-  const row = await readCertificate(map, serial);
+  const row = issued.get(text(event, 'serial')) ?? (await readCertificate(map, serial));
   const expiresAt = readSerial(serial)?.expiresAt ?? 0;
   if (row === undefined) {
     batch.writes.push({

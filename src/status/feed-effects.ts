@@ -240,6 +240,8 @@ export class FeedEffects {
       subjects: [...new Set(act.subjects)].slice(0, SUBJECTS),
       body: { first: act.act, last: position, ...figures, missing },
     });
+    // As the record of a list, it follows every revocation: where a backup lacks nothing else, a start goes on from the anchor.
+    batch.anchored = true;
     try {
       await this.#parts.commit(batch);
     } catch (error) {

@@ -3,11 +3,20 @@ import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { openSqlite } from '../../src/db/sqlite.ts';
+import { decodePem } from '../../src/der/pem.ts';
 import { parseCheckpoint } from '../../src/merkle/checkpoint.ts';
 import { parseNote } from '../../src/merkle/note.ts';
+import { connect } from '../../src/sdk/connect.ts';
+import type { Identity } from '../../src/sdk/identity.ts';
+import { createVerifier } from '../../src/sdk/verifier.ts';
+import { type Certificate, parseCertificate } from '../../src/x509/certificate.ts';
 import { parseCrl } from '../../src/x509/crl.ts';
 import { CRL_NUMBER, decodeCrlNumber } from '../../src/x509/extensions/crl-number.ts';
+import { encodeCertId } from '../../src/x509/ocsp-cert-id.ts';
+import { encodeOcspRequest } from '../../src/x509/ocsp-request.ts';
+import { judgeOcspResponse } from '../../src/x509/ocsp-verify.ts';
 import { writ } from '../program.ts';
 import { failureOf, type Run, refusalOf, run, scratchDirectory } from './authority.ts';
 import { clientOf, type Leaf, renew, whoami } from './clients.ts';
@@ -37,6 +46,49 @@ describe('an older copy of the database', { concurrency: true }, () => {
       assert.equal((await failureOf(again.issue(stopped.instance))).code, 'revoked');
     }
     assert.equal(await present(again, kept), kept.id);
+    await notGoneBack(before, await standing(again, data));
+    await again.server.stop();
+    await verified(data);
+  });
+
+  it('where Writ certified itself, too, and a point acknowledged, they are recorded again as well', async () => {
+    const data = join(scratchDirectory(), 'writ-data');
+    const first = await run(data);
+    const [kept, revoked] = [await first.letIn('kept'), await first.letIn('revoked')];
+    const [held, point] = [await first.letIn('held'), await identityOf(first, 'point')];
+    const backup = await backUp(data);
+    const verifier = createVerifier({ identity: point, mode: 'strict' });
+    await verifier.ready(AbortSignal.timeout(10_000));
+    // The first question has the responder certified; the stops are recorded as effective.
+    assert.equal(await ocspStatus(first, kept), 'good');
+    await first.revoke(revoked.serial);
+    const { id: stop } = await quarantine(first, held);
+    await effective(data, 2);
+    // A responder that is revoked itself: its certificate comes back, and is not good again.
+    const responder = await responderOf(first);
+    await first.revoke(responder);
+    await effective(data, 3);
+    verifier.close();
+    point.close();
+    assert.equal((await first.server.stop()).code, 0);
+    // Each start has the server certified.
+    const second = await run(data);
+    const before = await standing(second, data);
+    await second.server.kill();
+    await putBack(backup, data);
+
+    const again = await run(data);
+    assert.equal((await again.get(`/v1/certificates/${responder}`))['status'], 'revoked');
+    assert.equal((await again.get(`/v1/certificates/${revoked.serial}`))['status'], 'revoked');
+    assert.equal((await failureOf(present(again, revoked))).code, 'revoked');
+    assert.equal((await failureOf(present(again, held))).code, 'inactive');
+    assert.equal((await again.get(`/v1/stops/${stop}`))['state'], 'quarantined');
+    assert.equal(await present(again, kept), kept.id);
+    assert.deepEqual(
+      [await ocspStatus(again, kept), await ocspStatus(again, revoked), await ocspStatus(again, held)],
+      ['good', 'revoked keyCompromise', 'revoked certificateHold'],
+    );
+    assert.match(await again.document('/ledger/checkpoint'), /^writ\.internal\/ledger\n/, 'the log went on');
     await notGoneBack(before, await standing(again, data));
     await again.server.stop();
     await verified(data);
@@ -92,6 +144,51 @@ describe('an older copy of the database', { concurrency: true }, () => {
     await verified(data);
   });
 });
+
+async function identityOf({ post }: Run, agent: string): Promise<Identity> {
+  const owner = { team: 'journeys', sponsor: 'sponsor@example.com' };
+  await post('/v1/agents', { name: agent, owner, purpose: 'enforces' });
+  const { token } = await post<{ token: string }>('/v1/tokens', { agent });
+  return connect({ token });
+}
+
+function quarantine({ post }: Run, { instance }: Leaf): Promise<{ id: string }> {
+  const target = { kind: 'instance', name: instance };
+  return post('/v1/stops', { target, cause: 'policy_change', mode: 'quarantine' });
+}
+
+/** The serial number of the responder that was certified last. */
+async function responderOf({ get }: Run): Promise<string> {
+  const { items } = await get<{ items: { serial: string; kind: string }[] }>('/v1/certificates?limit=50');
+  return items.find(({ kind }) => kind === 'responder')!.serial;
+}
+
+/** Waits until so many stops are on record as effective. */
+async function effective(data: string, count: number): Promise<void> {
+  const reader = openSqlite({ path: join(data, 'writ.db'), readOnly: true });
+  try {
+    const sql = "SELECT COUNT(*) AS count FROM ledger_entry WHERE CAST(entry AS TEXT) LIKE '%revocation.effective%'";
+    for (const until = Date.now() + 15_000; Number((await reader.get(sql))!['count']) < count; ) {
+      assert.ok(Date.now() < until, 'no record of the effect');
+      await pause(50);
+    }
+  } finally {
+    await reader.close();
+  }
+}
+
+async function ocspStatus({ server }: Run, leaf: Leaf): Promise<string> {
+  const [certificate, issuer] = [leaf.certificate, leaf.chain[0]!].map((pem) =>
+    parseCertificate(decodePem(pem, 'CERTIFICATE')),
+  ) as [Certificate, Certificate];
+  const body = encodeOcspRequest([encodeCertId(certificate, issuer, 'sha256')]);
+  const headers = { 'content-type': 'application/ocsp-request' };
+  const answer = await fetch(new URL('/ocsp', server.plain), { method: 'POST', headers, body: Buffer.from(body) });
+  const der = new Uint8Array(await answer.arrayBuffer());
+  const judged = judgeOcspResponse(der, { certificate, issuer, now: Date.now() });
+  if (judged.kind === 'refused') return judged.why;
+  return judged.status.kind === 'revoked' ? `revoked ${judged.status.reason}` : judged.status.kind;
+}
 
 const UNKNOWN = /^(not_authenticated|revoked)$/;
 
