@@ -2,6 +2,7 @@
  * A whole installation for tests of the flows: migrated database, ledger with its sequencer, authorities, the default
  * policy set, all as the server wires them, in one thread.
  */
+import assert from 'node:assert/strict';
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { Attestation } from '../src/attest/attested.ts';
 import { createToken } from '../src/attest/create.ts';
@@ -18,7 +19,7 @@ import { permittedNames } from '../src/ca/name-constraints.ts';
 import { openAuthority } from '../src/ca/open-authority.ts';
 import { OpenShards } from '../src/ca/open-shards.ts';
 import { builtInProfiles } from '../src/ca/profile.ts';
-import { type CommitBatch, newBatch } from '../src/db/batch.ts';
+import { type Batch, type CommitBatch, newBatch } from '../src/db/batch.ts';
 import type { Database } from '../src/db/database.ts';
 import { EpochCache } from '../src/db/epoch-cache.ts';
 import { migrate } from '../src/db/migrate.ts';
@@ -44,6 +45,7 @@ import { Policy } from '../src/policy/policy.ts';
 import { insertDefaultPolicy } from '../src/policy/publish.ts';
 import type { Agent, AgentKind } from '../src/registry/agent.ts';
 import type { RegistryParts } from '../src/registry/flow.ts';
+import { readActingPeople } from '../src/registry/acting-people.ts';
 import { readGroupsOfOperators } from '../src/registry/group.ts';
 import { createLookup } from '../src/registry/lookup.ts';
 import { registerAgent } from '../src/registry/register.ts';
@@ -97,7 +99,10 @@ export async function createInstallation(database: Database, options: Installati
   const log = { database, keys, partitions, clock };
   await startLog({ ...log, trustDomain, random });
   const sequencer = await Sequencer.open({ ...log, random, epoch, log: silentLog });
-  const commit: CommitBatch = (batch) => sequencer.commit(batch);
+  const commit: CommitBatch = (batch) => {
+    requireBump(batch);
+    return sequencer.commit(batch);
+  };
 
   const act = { now: clock.now(), caller: SYSTEM.id, random };
   const batch = newBatch();
@@ -119,6 +124,7 @@ export async function createInstallation(database: Database, options: Installati
     guard,
     log: silentLog,
     groups: () => readGroupsOfOperators(database),
+    people: () => readActingPeople(database, clock.now()),
   });
   const authority = new CurrentAuthority({
     reader: database,
@@ -178,6 +184,16 @@ export async function createInstallation(database: Database, options: Installati
       await sequencer.close();
     },
   };
+}
+
+/** What somebody's standing rests on. New agents, owners and instances change nobody's; nor does a newer certificate. */
+const STANDING =
+  /^(INSERT INTO|UPDATE|DELETE FROM) (hold|policy_set|profile|authority)\b|^(UPDATE|DELETE FROM) (agent|owner|operator|instance)\b(?! SET latest_serial)|^UPDATE \{partition\} SET revoked_at/;
+
+/** Checks of standing are not asked while the epoch stays (`Batch.under`), so whatever changes standing has to move it. */
+function requireBump({ writes, bumpsEpoch }: Batch): void {
+  const changes = writes.find(({ sql }) => STANDING.test(sql));
+  assert.ok(changes === undefined || bumpsEpoch, `moves no epoch: ${changes?.sql}`);
 }
 
 /** Registers an agent that is ready for instances. */

@@ -19,6 +19,8 @@ export interface Caller {
   readonly groups?: readonly string[];
   /** Serial number (content octets) of the certificate presented, whose status was checked for this request. */
   readonly serial?: Uint8Array;
+  /** The epoch under which that status was found good, for the commit (`Batch.under`). */
+  readonly asOf?: number;
   /**
    * The certificate presented was superseded by the caller's own replacement. Only what says so (`Route.repeats`) hears
    * of such a caller, and gives it nothing but the answer to that very request.

@@ -193,6 +193,7 @@ export async function requireUnrevoked(map: PartitionMap, batch: Batch, serial: 
     want: 'present',
     refusal: 'revoked',
     reason: 'The certificate was revoked, which is for ever.',
+    ...(partition === undefined ? {} : { standing: true }),
   });
 }
 

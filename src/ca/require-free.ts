@@ -18,5 +18,6 @@ export function requireFree(map: PartitionMap, batch: Batch, serial: Uint8Array)
     want: 'absent',
     refusal: 'inactive',
     reason: 'The certificate, or the authority that issued it, is quarantined.',
+    standing: true,
   });
 }

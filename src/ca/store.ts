@@ -219,6 +219,8 @@ export function issuerCheck(
       'WHERE a.id = ? AND a.signs_until >= ? AND p.name = ? AND p.version = ?',
     params: [issuer, issuedAt, profile.name, profile.version],
     reason: 'The issuing authority was succeeded by another, or the profile changed.',
+    // Without a succession it signs until its certificate ends, and `prepareLeaf` issues nothing beyond that.
+    standing: true,
   };
 }
 

@@ -25,6 +25,11 @@ export interface Batch {
    * waits until everything that is recorded is: for telling somebody that what they ask for is done already.
    */
   anchored: boolean;
+  /**
+   * An epoch that was current before anything was read that the batch rests on, the caller's own standing included.
+   * While the stored one is still the same under the lock, checks of `standing` hold and are not asked. Absent: all are.
+   */
+  under?: number;
 }
 
 /** A query that must give at least one row (`present`) or none (`absent`). */
@@ -35,6 +40,11 @@ export interface Check {
   /** What the caller is told when it does not hold. */
   readonly refusal: ErrorCode;
   readonly reason: string;
+  /**
+   * Set when the answer can change only by batches that bump the epoch, and was `want` whenever whoever pushed the check
+   * looked. Never of anything that time alone changes.
+   */
+  readonly standing?: true;
 }
 
 export interface Write {

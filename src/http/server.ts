@@ -188,7 +188,7 @@ export class HttpServer {
       if (route === undefined) throw new MethodNotAllowed(match.resource.allow);
       let caller = ANONYMOUS;
       const asOf = this.#options.clients?.standingAsOf;
-      const before = asOf?.();
+      let under = asOf?.();
       if (route.access === 'caller') {
         caller = await this.#authenticate(connection, route, request);
         if (caller.superseded === true) {
@@ -203,9 +203,13 @@ export class HttpServer {
       const body = await this.#body(request, route, connection);
       await nextTurn();
       // A body takes as long as its sender likes: who was good when it began may have been stopped or expired by now.
-      const prompt = asOf !== undefined && asOf() === before && performance.now() - started < PROMPT_MS;
-      if (route.access === 'caller' && route.method !== 'GET' && !prompt) {
-        caller = await this.#authenticate(connection, route, request);
+      const prompt = asOf !== undefined && asOf() === under && performance.now() - started < PROMPT_MS;
+      if (route.access === 'caller' && route.method !== 'GET') {
+        if (!prompt) {
+          under = asOf?.();
+          caller = await this.#authenticate(connection, route, request);
+        }
+        if (under !== undefined && caller.superseded === undefined) caller = { ...caller, asOf: under };
       }
       const { params } = match;
       const query = mark === -1 ? '' : target.slice(mark + 1);

@@ -11,6 +11,7 @@ export interface EncodedBatch {
   readonly leaves: readonly Leaf[];
   readonly bumpsEpoch: boolean;
   readonly anchored: boolean;
+  readonly under?: number;
 }
 
 /**
@@ -18,7 +19,7 @@ export interface EncodedBatch {
  * of the revocation feed here, so that no flow has to know of it, and moves the epoch. Throws as `encodeLeaf`.
  */
 export function encodeBatch(batch: Batch, clock: Clock, random: Random): EncodedBatch {
-  const { checks, writes, events, bumpsEpoch, anchored } = batch;
+  const { checks, writes, events, bumpsEpoch, anchored, under } = batch;
   const at = { time: clock.now(), random };
   const feed = feedWrites(events, at.time);
   return {
@@ -27,6 +28,7 @@ export function encodeBatch(batch: Batch, clock: Clock, random: Random): Encoded
     leaves: events.map((event) => encodeLeaf(event, at)),
     bumpsEpoch: bumpsEpoch || feed.length > 0,
     anchored,
+    ...(under === undefined ? {} : { under }),
   };
 }
 

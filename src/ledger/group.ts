@@ -48,6 +48,11 @@ const insertSubjects = rowInserter('ledger_subject', ['subject', 'leaf']);
 const insertAnchored = rowInserter('ledger_anchored', ['first_leaf', 'leaves']);
 const insertTiles = rowInserter('ledger_tile', ['level', 'tile', 'root', 'hashes']);
 
+/** What is to be asked of the database: while the epoch stays, nobody's standing has changed. */
+function checksOf({ checks, under }: EncodedBatch, epoch: number): readonly Check[] {
+  return under === epoch ? checks.filter(({ standing }) => standing === undefined) : checks;
+}
+
 /**
  * Writes a group of batches inside one transaction that holds the lock of the head: for each batch its checks, then its
  * writes and leaves; for all together the entries, full tiles, the signed checkpoint and the head. A batch whose check
@@ -77,7 +82,7 @@ export async function writeGroup(
   let changed = false;
 
   for (const { batch } of group) {
-    const check = failedCheck(tx, batch.checks);
+    const check = failedCheck(tx, checksOf(batch, epoch));
     if (onRefusal !== undefined) {
       check.catch(() => undefined);
       checks.push(check);

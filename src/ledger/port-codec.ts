@@ -22,6 +22,9 @@ export interface Packed {
 
 type Item = SqlValue | undefined | boolean;
 
+/** Stands for the epoch of a batch that says none: none is negative. */
+const NOT_KNOWN = -1;
+
 /** Texts beyond this many are sent as they are: SQL that is built anew each time must not fill the memory. */
 const DICTIONARY = 2048;
 
@@ -42,15 +45,15 @@ export class Packer {
     return packed;
   }
 
-  #batch({ checks, writes, leaves, bumpsEpoch, anchored }: EncodedBatch): void {
+  #batch({ checks, writes, leaves, bumpsEpoch, anchored, under = NOT_KNOWN }: EncodedBatch): void {
     const items = this.#items;
-    items.push((bumpsEpoch ? 1 : 0) + (anchored ? 2 : 0), checks.length);
-    for (const { sql, params, want, refusal, reason } of checks) {
+    items.push((bumpsEpoch ? 1 : 0) + (anchored ? 2 : 0), under, checks.length);
+    for (const { sql, params, want, refusal, reason, standing } of checks) {
       this.#text(sql);
       this.#params(params);
-      items.push(want === 'present');
+      items.push((want === 'present' ? 1 : 0) + (standing ? 2 : 0));
       this.#text(refusal);
-      items.push(reason);
+      this.#text(reason);
     }
     items.push(writes.length);
     for (const { sql, params, partition } of writes) {
@@ -114,11 +117,15 @@ export class Unpacker {
 
   #batch(): EncodedBatch {
     const flags = this.#next() as number;
+    const under = this.#next() as number;
     return {
+      ...(under === NOT_KNOWN ? {} : { under }),
       checks: this.#list((): Check => {
         const [sql, params] = [this.#text(), this.#params() as SqlValue[]];
-        const want = this.#next() === true ? 'present' : 'absent';
-        return { sql, params, want, refusal: this.#text() as ErrorCode, reason: this.#next() as string };
+        const marks = this.#next() as number;
+        const want = (marks & 1) !== 0 ? 'present' : 'absent';
+        const check = { sql, params, want, refusal: this.#text() as ErrorCode, reason: this.#text() } as const;
+        return (marks & 2) === 0 ? check : { ...check, standing: true };
       }),
       writes: this.#list((): Write => {
         const [sql, params] = [this.#text(), this.#params()];

@@ -26,36 +26,44 @@ describe('port codec', () => {
   const value = fc.oneof(fc.constant(null), fc.maxSafeInteger(), fc.string(), bytes);
   const param = fc.oneof(value, fc.record({ leaf: fc.nat(3) }));
   const text = fc.constantFrom('SELECT 1', 'INSERT {partition}', 'UPDATE x');
-  const batch: fc.Arbitrary<EncodedBatch> = fc.record({
-    checks: fc.array(
-      fc.record({
-        sql: text,
-        params: fc.array(value),
-        want: fc.constantFrom('present' as const, 'absent' as const),
-        refusal: fc.constantFrom('conflict' as const, 'revoked' as const),
-        reason: fc.string(),
-      }),
-    ),
-    writes: fc.array(
-      fc.record(
-        {
-          sql: fc.oneof(text, fc.string()),
-          params: fc.array(param),
-          partition: fc.record({ family: text, at: fc.maxSafeInteger(), expires: fc.maxSafeInteger() }),
-        },
-        { requiredKeys: ['sql', 'params'] },
+  const batch: fc.Arbitrary<EncodedBatch> = fc.record(
+    {
+      checks: fc.array(
+        fc.record(
+          {
+            sql: text,
+            params: fc.array(value),
+            want: fc.constantFrom('present' as const, 'absent' as const),
+            refusal: fc.constantFrom('conflict' as const, 'revoked' as const),
+            reason: fc.string(),
+            standing: fc.constant(true as const),
+          },
+          { requiredKeys: ['sql', 'params', 'want', 'refusal', 'reason'] },
+        ),
       ),
-    ),
-    leaves: fc.array(
-      fc.record({
-        entry: bytes,
-        hash: fc.uint8Array({ minLength: 32, maxLength: 32 }),
-        indexed: fc.array(fc.string()),
-      }),
-    ),
-    bumpsEpoch: fc.boolean(),
-    anchored: fc.boolean(),
-  });
+      writes: fc.array(
+        fc.record(
+          {
+            sql: fc.oneof(text, fc.string()),
+            params: fc.array(param),
+            partition: fc.record({ family: text, at: fc.maxSafeInteger(), expires: fc.maxSafeInteger() }),
+          },
+          { requiredKeys: ['sql', 'params'] },
+        ),
+      ),
+      leaves: fc.array(
+        fc.record({
+          entry: bytes,
+          hash: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+          indexed: fc.array(fc.string()),
+        }),
+      ),
+      bumpsEpoch: fc.boolean(),
+      anchored: fc.boolean(),
+      under: fc.maxSafeNat(),
+    },
+    { requiredKeys: ['checks', 'writes', 'leaves', 'bumpsEpoch', 'anchored'] },
+  );
 
   it('gives back what was packed, message after message', () => {
     fc.assert(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { postgresMissing, testDatabase } from '../../test/postgres.ts';
 import { silentLog } from '../base/log.ts';
-import { newBatch } from '../db/batch.ts';
+import { type Batch, newBatch } from '../db/batch.ts';
 import type { Database } from '../db/database.ts';
 import { openPostgres } from '../db/postgres.ts';
 import { Edge } from '../merkle/edge.ts';
@@ -111,6 +111,28 @@ for (const { name, open, skip } of engines) {
         await Promise.all(['p', 'q', 'r'].map((agent) => sequencer.commit(revoke(agent))));
         assert.equal(epoch.current(), before + 3);
         assert.equal((await checkedHead(ledger)).epoch, before + 3);
+      }, how));
+
+    it('asks for nobody’s standing while the epoch is the one it was found under, and always when it moved', () =>
+      withLedger(async ({ sequencer, epoch }) => {
+        const under = epoch.current();
+        // A check that cannot hold shows whether it was asked.
+        const standing = (name: string, how: { under?: number } = { under }): Batch => {
+          const batch = change(name);
+          const check = { sql: 'SELECT 1 WHERE 1 = 0', params: [], want: 'present' } as const;
+          batch.checks.push({ ...check, refusal: 'revoked', reason: 'asked', standing: true });
+          return { ...batch, ...how };
+        };
+        const together = [standing('a'), standing('b', {}), revoke('p'), standing('c'), create('d')];
+        const outcomes = await Promise.all(together.map((batch) => sequencer.commit(batch)));
+        assert.deepEqual(
+          outcomes.map(({ committed }) => committed),
+          [true, false, true, false, true],
+        );
+        assert.equal((await sequencer.commit(standing('e'))).committed, false);
+        assert.equal((await sequencer.commit(standing('f', { under: under + 1 }))).committed, true);
+        const taken = { ...create('f'), under: under + 1 };
+        assert.equal((await sequencer.commit(taken)).committed, false, 'other checks are asked all the same');
       }, how));
 
     it('follows what another process appends', () =>

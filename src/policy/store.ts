@@ -91,5 +91,6 @@ export function requirePolicyVersion(batch: Batch, version: number): void {
     want: 'absent',
     refusal: 'conflict',
     reason: 'Another policy set was published meanwhile.',
+    standing: true,
   });
 }

@@ -144,5 +144,6 @@ export function requireAuthorityFree(batch: Batch, issuer: string): void {
     want: 'absent',
     refusal: 'inactive',
     reason: 'The authority that issues is quarantined.',
+    standing: true,
   });
 }

@@ -137,6 +137,7 @@ export function requireContext(batch: Batch, { id, workflow, scopes }: Instance)
     want: 'present',
     refusal: 'conflict',
     reason: 'What the certificates of this instance may say was narrowed meanwhile.',
+    standing: true,
   });
 }
 

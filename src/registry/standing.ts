@@ -66,6 +66,7 @@ export function requireActiveInstance(batch: Batch, { instance, agent }: Standin
     want: 'present',
     refusal: 'conflict',
     reason: 'The instance, its agent or its owner changed or stopped meanwhile.',
+    standing: true,
   });
 }
 
@@ -82,6 +83,7 @@ export function requireActiveAgent(batch: Batch, agent: Agent): void {
     want: 'present',
     refusal: 'conflict',
     reason: 'The agent or its owner changed or stopped meanwhile.',
+    standing: true,
   });
 }
 
@@ -103,5 +105,6 @@ export function requireInstanceActive(batch: Batch, instance: string): void {
     want: 'present',
     refusal: 'conflict',
     reason: 'The instance, its agent or its owner stopped meanwhile.',
+    standing: true,
   });
 }

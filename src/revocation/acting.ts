@@ -77,7 +77,8 @@ export async function actingFor(
       const checks = [...standing.checks, ...again.checks, ...used.checks, ...batch.checks];
       const writes = [...batch.writes, ...used.writes];
       const events = [...naming(ruled(batch.events, rules), approval), ...used.events];
-      const outcome = await commit({ ...batch, checks, writes, events });
+      const under = caller.asOf;
+      const outcome = await commit({ ...batch, checks, writes, events, ...(under === undefined ? {} : { under }) });
       begun = outcome.committed;
       return outcome;
     },
