@@ -30,6 +30,8 @@ export const CAUSES = {
   owner_withdrawn: 'privilegeWithdrawn',
   grant_reduced: 'privilegeWithdrawn',
   policy_change: 'privilegeWithdrawn',
+  // What another system said of it, e.g. by Shared Signals. A suspicion: nobody has seen the key stolen.
+  risk_signal: 'privilegeWithdrawn',
   cascade: 'privilegeWithdrawn',
 } as const;
 

@@ -3,15 +3,20 @@ import { test } from 'node:test';
 import { isWritError } from '../base/error.ts';
 import { parseJwks, publicJwk } from '../jwt/jwk.ts';
 import { verifyJws } from '../jwt/jws.ts';
-import { generateKey } from '../keys/generate.ts';
+import { generateKey, generateRsaKey } from '../keys/generate.ts';
 import { localSigner } from '../keys/local.ts';
 import { signJwt } from './sign-jwt.ts';
 
 const claims = { iss: 'https://writ.example', aud: 'https://r.example', jti: '1', iat: 1, events: { 'urn:e': {} } };
 
-for (const algorithm of ['ecdsa-p256', 'ed25519'] as const) {
-  test(`tokens signed with ${algorithm} verify under the published key`, async () => {
-    const signer = localSigner(await generateKey(algorithm));
+for (const [alg, make] of [
+  ['ES256', () => generateKey('ecdsa-p256')],
+  ['EdDSA', () => generateKey('ed25519')],
+  ['RS256', generateRsaKey],
+] as const) {
+  test(`tokens signed with ${alg} verify under the published key`, async () => {
+    const signer = localSigner(await make());
+    assert.equal(publicJwk(signer.spki)['alg'], alg);
     const keys = parseJwks(Buffer.from(JSON.stringify({ keys: [publicJwk(signer.spki)] })), 'jwks');
     // Numbers of fewer than 32 octets come once in 128 signatures: they are filled up.
     for (let i = 0; i < 300; i++) {

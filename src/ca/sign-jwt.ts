@@ -18,7 +18,7 @@ export interface SecurityEventToken {
   } & Readonly<Record<string, unknown>>;
 }
 
-const ALGORITHMS = { 'ec-p256': 'ES256', ed25519: 'EdDSA' } as const;
+const ALGORITHMS = { 'ec-p256': 'ES256', ed25519: 'EdDSA', rsa: 'RS256' } as const;
 
 /**
  * Signs a token (RFC 7515). Nothing else in the product signs one. Rejects with `signer_failed` when the key cannot be

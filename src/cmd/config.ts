@@ -155,7 +155,7 @@ function parseRate(value: unknown, field: string, base: Config['rateLimit']): Co
 }
 
 function parseSignals(value: unknown): SignalsConfig {
-  const given = keysOf(value, 'signals', ['issuer', 'receivers', 'trusted']);
+  const given = keysOf(value, 'signals', ['issuer', 'algorithm', 'receivers', 'trusted']);
   const receivers = keysOf(given['receivers'] ?? {}, 'signals.receivers', ['allowHttp', 'allowNetworks', 'caFile']);
   const { allowHttp = false, allowNetworks = [], caFile } = receivers;
   if (typeof allowHttp !== 'boolean') fail('signals.receivers.allowHttp', 'is not true or false', 'Give one of them.');
@@ -169,6 +169,7 @@ function parseSignals(value: unknown): SignalsConfig {
   }
   return {
     ...(given['issuer'] === undefined ? {} : { issuer: parseIssuer(given['issuer']) }),
+    algorithm: oneOf(given['algorithm'] ?? NO_SIGNALS.algorithm, 'signals.algorithm', ['ES256', 'RS256']),
     receivers: {
       allowHttp,
       allowNetworks: networks,

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { WritError } from '../base/error.ts';
+import type { TokenAlgorithm } from '../ca/jwt-key.ts';
 import { LARGEST_JWKS, parseJwks } from '../jwt/jwk.ts';
 import { readSecretFile } from '../keys/secret-file.ts';
 import type { PushOptions } from '../status/ssf-push.ts';
@@ -9,6 +10,8 @@ import { hashBearer, type TrustedTransmitter } from '../status/ssf-trusted.ts';
 export interface SignalsConfig {
   /** The issuer identifier, an https URL under which receivers reach the API. Absent: the first name and the port of the API. */
   readonly issuer?: string;
+  /** What tokens are signed with. Default ES256; RS256 for receivers that follow the CAEP Interoperability Profile. */
+  readonly algorithm: TokenAlgorithm;
   /** Whom SETs may be pushed to. Absent: https, and public addresses alone. */
   readonly receivers: {
     readonly allowHttp: boolean;
@@ -29,7 +32,11 @@ export interface SignalsConfig {
   }[];
 }
 
-export const NO_SIGNALS: SignalsConfig = { receivers: { allowHttp: false, allowNetworks: [] }, trusted: [] };
+export const NO_SIGNALS: SignalsConfig = {
+  algorithm: 'ES256',
+  receivers: { allowHttp: false, allowNetworks: [] },
+  trusted: [],
+};
 
 /** Reads the files that a configuration names. Throws `bad_config`, `not_found` and `unsafe_permissions`. */
 export async function openTrusted({ trusted }: SignalsConfig): Promise<TrustedTransmitter[]> {

@@ -56,6 +56,17 @@ describe('a published key', () => {
     assert.equal(made['kid'], 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k');
   });
 
+  test('has the thumbprint of RFC 7638 §3.1', () => {
+    const n =
+      '0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMst' +
+      'n64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn' +
+      '1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw';
+    const key = createPublicKey({ key: { kty: 'RSA', n, e: 'AQAB' }, format: 'jwk' });
+    const made = publicJwk(key.export({ type: 'spki', format: 'der' }));
+    assert.equal(made['kid'], 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs');
+    assert.equal(made['alg'], 'RS256');
+  });
+
   test('is read back as the same key, and holds nothing secret', () => {
     const made = publicJwk(ec.publicKey.export({ type: 'spki', format: 'der' }));
     assert.deepEqual(Object.keys(made).sort(), ['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y']);

@@ -3,7 +3,7 @@ import { WritError } from '../base/error.ts';
 import { parseJsonObject } from '../wire/json.ts';
 import { fromBase64url } from './base64url.ts';
 
-/** The signatures that are made and believed: ECDSA on P-256, Ed25519 (RFC 8037), and RSA for believing alone. */
+/** The signatures that are made and believed: ECDSA on P-256, Ed25519 (RFC 8037), RSA PKCS #1 v1.5 with SHA-256. */
 export type JwsAlgorithm = 'ES256' | 'EdDSA' | 'RS256';
 
 /** A public key that signatures of exactly one algorithm are verified with. */
@@ -117,15 +117,15 @@ function requireStrong(key: KeyObject, field: string): void {
   throw bad(field, 'has a weak RSA key', `Use ${MIN_RSA_BITS} to ${MAX_RSA_BITS} bits, exponent 65537.`);
 }
 
-/** A public key as it is published, its `kid` the thumbprint of RFC 7638. P-256 and Ed25519. */
+/** A public key as it is published, its `kid` the thumbprint of RFC 7638. P-256, Ed25519 and RSA. */
 export function publicJwk(spki: Uint8Array): PublicJwk {
   const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
-  const { kty, crv, x, y } = key.export({ format: 'jwk' }) as Record<string, string | undefined>;
-  // RFC 7638 §3.2: the required members alone, in the order of their names.
-  const required: Record<string, string> = { crv: crv!, kty: kty!, x: x! };
-  if (y !== undefined) required['y'] = y;
-  const alg = algorithmOf(required);
+  const exported = key.export({ format: 'jwk' }) as Record<string, string | undefined>;
+  const alg = algorithmOf(exported);
   if (alg === undefined) throw new WritError('signer_failed', 'This kind of key does not sign tokens.');
+  // RFC 7638 §3.2: the required members alone, in the order of their names.
+  const names = ['kty', ...(alg === 'RS256' ? [] : ['crv']), ...Object.keys(MEMBERS[alg])].sort();
+  const required = Object.fromEntries(names.map((name) => [name, exported[name]!]));
   const kid = createHash('sha256').update(JSON.stringify(required)).digest('base64url');
   return { ...required, kid, alg, use: 'sig' };
 }

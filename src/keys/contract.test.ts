@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { isWritError } from '../base/error.ts';
 import { verifySignature } from '../x509/algorithm.ts';
 import { parsePublicKey } from '../x509/public-key.ts';
-import { generateKey, KEY_ALGORITHMS } from './generate.ts';
+import { generateKey, generateRsaKey, KEY_ALGORITHMS } from './generate.ts';
 import { localSigner } from './local.ts';
 import type { Signer } from './signer.ts';
 
@@ -50,6 +50,9 @@ for (const algorithm of KEY_ALGORITHMS) {
   contract(`local ${algorithm}`, async () => localSigner(key));
 }
 
+const rsa = await generateRsaKey();
+contract('local rsa', async () => localSigner(rsa));
+
 test('a key goes to a thread by structured clone, and signs there', async () => {
   const key = await generateKey('ecdsa-p256');
   const worker = new Worker(new URL('./testdata/sign-in-thread.ts', import.meta.url));
@@ -68,7 +71,7 @@ test('refuses keys that are not private, and kinds that Writ does not sign with'
   const p256 = await generateKey('ecdsa-p256');
   const refused: KeyObject[] = [
     createPublicKey(p256),
-    generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey,
+    generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey,
     generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey,
     generateKeyPairSync('x25519').privateKey,
   ];

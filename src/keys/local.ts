@@ -45,13 +45,17 @@ function describe(key: KeyObject): Description {
   if (key.type !== 'private') throw new WritError('signer_failed', 'The key of a signer is not a private key.');
   const kind = key.asymmetricKeyType === 'ec' ? key.asymmetricKeyDetails?.namedCurve : key.asymmetricKeyType;
   const description = DESCRIPTIONS.get(kind ?? '');
-  if (description === undefined) {
+  // RFC 7518 §3.3
+  const weak = (key.asymmetricKeyDetails?.modulusLength ?? MIN_RSA_BITS) < MIN_RSA_BITS;
+  if (description === undefined || weak) {
     throw new WritError('signer_failed', 'Writ does not sign with keys of this kind.', {
-      remedy: 'Use ECDSA on P-256 or P-384, Ed25519, or ML-DSA.',
+      remedy: 'Use ECDSA on P-256 or P-384, Ed25519, ML-DSA, or RSA of at least 2048 bits.',
     });
   }
   return description;
 }
+
+const MIN_RSA_BITS = 2048;
 
 const DESCRIPTIONS: ReadonlyMap<string, Description> = new Map([
   ['prime256v1', { algorithm: 'ecdsa-p256-sha256', digest: 'sha256' }],
@@ -60,4 +64,5 @@ const DESCRIPTIONS: ReadonlyMap<string, Description> = new Map([
   ['ml-dsa-44', { algorithm: 'ml-dsa-44', digest: null }],
   ['ml-dsa-65', { algorithm: 'ml-dsa-65', digest: null }],
   ['ml-dsa-87', { algorithm: 'ml-dsa-87', digest: null }],
+  ['rsa', { algorithm: 'rsa-pkcs1-sha256', digest: 'sha256' }],
 ]);

@@ -67,7 +67,8 @@ const EVENT_TYPES = {
   'approval.expired': 'A request for consent, or a consent nobody used, ended by time.',
   'approval.used': 'The act that was agreed to was done; its own entry names the approval.',
   // Shared Signals
-  'signal.key_created': 'The key that signs security event tokens was made.',
+  'signal.key_created': 'A key that signs security event tokens was made.',
+  'signal.key_retired': 'A key that signed security event tokens was deleted.',
   'signal.stream_changed': 'Who is told of stops by Shared Signals changed.',
   'signal.received': 'A security event token of a trusted issuer was acted on, or was not, and why.',
   'access.refused': 'Requests were refused; unauthenticated ones in one entry for many.',

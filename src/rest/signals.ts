@@ -14,6 +14,10 @@ import {
   type PollSignals,
   polledSignals,
   pollSignals,
+  type RotatedSignalKey,
+  type RotateSignalKey,
+  rotatedSignalKey,
+  rotateSignalKey,
   type SignalStatus,
   type SignalStream,
   signalStatus,
@@ -44,6 +48,7 @@ export interface Signals {
     from: { readonly after: { readonly stream: string; readonly number: number }; readonly limit: number },
   ): Promise<readonly DeadSignal[]>;
   retry(caller: Caller, id: string): Promise<SignalStream>;
+  rotateKey(caller: Caller, wanted: RotateSignalKey, options: WriteOptions): Promise<RotatedSignalKey>;
   /** Takes one SET of somebody else's. `err` and `description` are those of RFC 8935 §2.4. */
   receive(
     token: string,
@@ -264,6 +269,25 @@ function delivery(signals: Signals): Operation[] {
       params: byId,
       answer: signalStream,
       handle: ({ caller, params }) => signals.retry(caller, params.id),
+    }),
+    operation({
+      id: 'rotateSignalKey',
+      method: 'POST',
+      path: '/v1/signals/rotate-key',
+      access: 'caller',
+      action: 'signal.manage',
+      summary: 'Has another key follow the one that signs security event tokens.',
+      body: rotateSignalKey,
+      answer: rotatedSignalKey,
+      example: {
+        body: {},
+        answer: {
+          kid: 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs',
+          algorithm: 'ES256',
+          signs_from: '2026-01-01T12:00:00.000Z',
+        },
+      },
+      handle: ({ caller, body, idempotency }) => signals.rotateKey(caller, body, { idempotency }),
     }),
   ];
 }

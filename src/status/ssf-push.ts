@@ -34,14 +34,11 @@ export interface PushOptions extends ReceiverRules {
 const TIMEOUT_MS = 10_000;
 const LARGEST_ANSWER = 16 * 1024;
 
-/** RFC 8935 §2.4: faults of this very token. The others are for somebody to mend, and then it is taken. */
-const FINAL: ReadonlySet<string> = new Set([
-  'invalid_request',
-  'invalid_key',
-  'invalid_issuer',
-  'invalid_audience',
-  'invalid_state',
-]);
+/**
+ * RFC 8935 §2.4: faults of this very token. The others are for somebody to mend, and then it is taken; `invalid_key` is
+ * mended by fetching the key set, since each attempt is signed anew.
+ */
+const FINAL: ReadonlySet<string> = new Set(['invalid_request', 'invalid_issuer', 'invalid_audience', 'invalid_state']);
 
 /**
  * Delivers as RFC 8935 §2 says: one SET a POST, 202 for taken. No redirect is followed, nothing is sent to an address

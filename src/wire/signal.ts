@@ -231,3 +231,23 @@ export const deadSignalsQuery: Schema<DeadSignalsQuery> = schemaOf<DeadSignalsQu
     limit: whole(1, 200).optional(),
   }),
 );
+
+export interface RotateSignalKey {
+  /** The new key signs at once, and those before are published no more: for one that was stolen. */
+  readonly at_once?: boolean | undefined;
+}
+
+export const rotateSignalKey: Schema<RotateSignalKey> = schemaOf<RotateSignalKey>()(
+  z.strictObject({ at_once: z.boolean().optional() }),
+);
+
+export interface RotatedSignalKey {
+  readonly kid: string;
+  readonly algorithm: 'ES256' | 'RS256';
+  /** Until then the one before signs. */
+  readonly signs_from: string;
+}
+
+export const rotatedSignalKey: Schema<RotatedSignalKey> = schemaOf<RotatedSignalKey>()(
+  z.strictObject({ kid: z.string().max(256), algorithm: z.enum(['ES256', 'RS256']), signs_from: time }),
+);

@@ -85,6 +85,8 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   'signals dead-letters': () => [],
   // There is no such stream.
   'signals retry': { argv: () => ['01jd0000000000000000000000'], code: 3 },
+  // The first is made with the first stream.
+  'signals rotate-key': { argv: () => [], code: 3 },
   'ledger list': () => [],
   'ledger show': () => ['1'],
   'ledger receipt': () => ['1'],

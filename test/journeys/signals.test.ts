@@ -194,7 +194,34 @@ test('a high risk from a trusted issuer holds the instance, for a person to judg
     ],
   );
   const held = items.find(({ type }) => type === 'instance.quarantined')?.['body'] as Record<string, unknown>;
-  assert.deepEqual([held['caller'], held['evidence']], ['system:signal', 'https://risk.example.com/#jti=signal-7']);
+  assert.deepEqual(
+    [held['caller'], held['cause'], held['evidence']],
+    ['system:signal', 'risk_signal', 'https://risk.example.com/#jti=signal-7'],
+  );
+});
+
+test('another key follows the one that signs, with time for receivers to fetch it, and at once where one was stolen', async () => {
+  await using there = await receiver();
+  const delivery = { method: 'urn:ietf:rfc:8935', endpoint_url: there.url };
+  const kids = async (): Promise<(string | undefined)[]> => (await keys()).map(({ kid }) => kid);
+  const signedBy = async (): Promise<string> => {
+    const before = there.tokens.length;
+    const { body } = await ask('POST', '/v1/signals/streams', { delivery });
+    await ask('POST', '/v1/signals/verify', { stream_id: body['stream_id'] });
+    await until('a verification comes', () => there.tokens.length > before);
+    await ask('DELETE', `/v1/signals/streams?stream_id=${String(body['stream_id'])}`);
+    const [header] = there.tokens.at(-1)!.split('.');
+    return (JSON.parse(Buffer.from(header!, 'base64url').toString()) as { kid: string }).kid;
+  };
+  const [first] = await kids();
+  const { kid: second } = await server.json<{ kid: string }>('signals', 'rotate-key');
+  assert.deepEqual(await kids(), [first, second]);
+  assert.equal(await signedBy(), first);
+  const { kid: third } = await server.json<{ kid: string }>('signals', 'rotate-key', '--at-once');
+  assert.deepEqual(await kids(), [third]);
+  // A process looks once a second which key signs.
+  await pause(1100);
+  assert.equal(await signedBy(), third);
 });
 
 // The last, since the server that it starts ends with it.

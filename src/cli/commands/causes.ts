@@ -12,4 +12,5 @@ export const CAUSES = [
   'owner_withdrawn',
   'grant_reduced',
   'policy_change',
+  'risk_signal',
 ] as const;

@@ -60,5 +60,29 @@ export function signalCommands(withApi: WithApi): readonly Command[] {
         return EXIT.ok;
       },
     },
+    {
+      path: 'signals rotate-key',
+      summary: 'Have another key follow the one that signs security event tokens',
+      details:
+        'The new key is published at once and signs after an hour; the one before stays published for a week after that. ' +
+        'It happens by itself every 300 days.',
+      flags: [
+        { name: 'at-once', summary: 'sign with the new key at once and delete those before: for one that was stolen' },
+      ],
+      changes: true,
+      async run(input, terminal) {
+        const atOnce = input.has('at-once');
+        if (input.dryRun) {
+          const how = atOnce ? 'sign with another key at once, and delete those before' : 'publish another key';
+          terminal.result({ would: 'rotate', at_once: atOnce }, `Would ${how}.`);
+          return EXIT.ok;
+        }
+        const answer: Item = await withApi(input, (api) =>
+          api.post('/v1/signals/rotate-key', atOnce ? { at_once: true } : {}),
+        );
+        terminal.result(answer, `Key ${textOf(answer, 'kid')} signs from ${textOf(answer, 'signs_from')} on.`);
+        return EXIT.ok;
+      },
+    },
   ];
 }

@@ -1,12 +1,11 @@
-import { openJwtSigner, publishedJwks } from '../../ca/jwt-key.ts';
+import { readTokenKeys, tokenSigner } from '../../ca/jwt-key.ts';
 import { signJwt } from '../../ca/sign-jwt.ts';
-import type { Signer } from '../../keys/signer.ts';
 import type { Operation } from '../../rest/operation.ts';
 import { signalOperations as routes } from '../../rest/signals.ts';
 import { quarantine } from '../../revocation/quarantine.ts';
 import { EVENTS_SUPPORTED } from '../../status/ssf-events.ts';
 import { eventsDelivered } from '../../status/ssf-fan-out.ts';
-import { ensureSignalKeys, openSecretBox } from '../../status/ssf-keys.ts';
+import { ensureSignalKeys, openSecretBox, rotateSignalKey, type SignalKeyParts } from '../../status/ssf-keys.ts';
 import {
   changeStream,
   createStream,
@@ -48,13 +47,8 @@ const POLL = 'urn:ietf:rfc:8936';
 export function signalOperations(parts: ThreadParts, { config, trusted, issuer, ending }: SignalMeans): Operation[] {
   const { reader, commit, clock, random, keyring, epoch, hierarchy, policy } = parts;
   const { authorize } = policy;
-  let signer: Promise<Signer> | undefined;
-  const sign = async (claims: Parameters<ReturnType<typeof signing>>[0]): Promise<string> => {
-    signer ??= openJwtSigner(reader, keyring);
-    // A failure is not remembered: after a change of passphrase the next poll opens it.
-    signer.catch(() => (signer = undefined));
-    return signing(await signer)(claims);
-  };
+  const signer = tokenSigner(reader, keyring, clock.now);
+  const keyParts: SignalKeyParts = { reader, commit, keyring, random, clock, algorithm: config.algorithm };
   const manage: ManageParts = {
     reader,
     authorize,
@@ -62,19 +56,23 @@ export function signalOperations(parts: ThreadParts, { config, trusted, issuer, 
     clock,
     random,
     issuer,
-    prepare: () => ensureSignalKeys({ reader, commit, keyring, random, now: clock.now() }),
+    prepare: () => ensureSignalKeys(keyParts),
     box: () => openSecretBox(reader, keyring, random),
     receivers: config.receivers,
   };
   const acting = forCaller(manage, parts, { policy: true });
-  const poll = poller({ reader, authorize, commit, clock, epoch, ending, sign });
+  const rotating = forCaller({ ...keyParts, authorize }, parts, { policy: true });
+  const poll = poller({
+    ...{ reader, authorize, commit, clock, epoch, ending },
+    sign: async (claims) => signJwt(await signer(), { typ: 'secevent+jwt', claims }),
+  });
   const receiving = receiveParts(parts, trusted);
   const answer = async (stream: Stream): Promise<SignalStream> =>
     streamAnswer(stream, issuer(), await countSets(reader, stream.id));
 
   return routes({
     configuration: async () => configuration(issuer()),
-    keys: async () => ({ keys: await publishedJwks(reader) }),
+    keys: async () => ({ keys: (await readTokenKeys(reader)).map(({ jwk }) => jwk) }),
     create: async (caller, input, options) =>
       answer(await createStream(caller, inputOf(input), await acting(caller), options)),
     list: async (caller) => Promise.all((await showStreams(caller, manage)).map(answer)),
@@ -95,6 +93,10 @@ export function signalOperations(parts: ThreadParts, { config, trusted, issuer, 
       }),
     dead: async (caller, from) => (await showDeadSets(caller, from, manage)).map(deadAnswer),
     retry: async (caller, id) => answer(await retryStream(caller, id, await acting(caller))),
+    async rotateKey(caller, { at_once: atOnce = false }, options) {
+      const { kid, algorithm, signsFrom } = await rotateSignalKey(caller, { atOnce }, await rotating(caller), options);
+      return { kid, algorithm, signs_from: new Date(signsFrom).toISOString() };
+    },
     receive: (token, authorization) => receiveSet(token, authorization, receiving),
   });
 
@@ -108,15 +110,10 @@ export function signalOperations(parts: ThreadParts, { config, trusted, issuer, 
       trusted: of,
       async quarantine(caller, target, evidence) {
         const name = target.kind === 'agent' ? target.name : target.id;
-        await quarantine(caller, { target: { kind: target.kind, name }, cause: 'policy_change', evidence }, cord);
+        await quarantine(caller, { target: { kind: target.kind, name }, cause: 'risk_signal', evidence }, cord);
       },
     };
   }
-}
-
-function signing(signer: Signer) {
-  return (claims: Parameters<typeof signJwt>[1]['claims']): Promise<string> =>
-    signJwt(signer, { typ: 'secevent+jwt', claims });
 }
 
 /** SSF 1.0 §7.1. */

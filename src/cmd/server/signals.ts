@@ -1,8 +1,8 @@
 import type { Log } from '../../base/log.ts';
-import { openJwtSigner } from '../../ca/jwt-key.ts';
+import { tokenSigner } from '../../ca/jwt-key.ts';
 import { signJwt } from '../../ca/sign-jwt.ts';
 import { ageSets } from '../../status/ssf-age.ts';
-import { openSecretBox } from '../../status/ssf-keys.ts';
+import { keepSignalKeys, openSecretBox } from '../../status/ssf-keys.ts';
 import { namesOf } from '../../status/ssf-names.ts';
 import { pusher } from '../../status/ssf-push.ts';
 import { forgetReceived } from '../../status/ssf-receive.ts';
@@ -21,6 +21,8 @@ const FORGET_MS = 60_000;
 /** How often the queue is looked through for what is too old. It reads all of it. */
 const AGE_MS = 3_600_000;
 const ROWS_A_SWEEP = 1000;
+/** How often it is looked whether a key is due. */
+const KEYS_MS = 600_000;
 
 /** The issuer identifier of this transmitter (SSF 1.0 §7.1): an https URL without path. */
 export function issuerOf(config: SignalsConfig, name: string, apiAddress: string): string {
@@ -45,7 +47,7 @@ export function startSignals(
   /** The keys are made with the first stream. */
   const open = async (): Promise<Transmitter | undefined> => {
     if ((await listStreams(reader)).length === 0) return undefined;
-    const signer = await openJwtSigner(reader, keyring);
+    const signer = tokenSigner(reader, keyring, clock.now);
     return new Transmitter({
       reader,
       commit,
@@ -59,7 +61,7 @@ export function startSignals(
       issuer,
       now: clock.now,
       process,
-      sign: (claims) => signJwt(signer, { typ: 'secevent+jwt', claims }),
+      sign: async (claims) => signJwt(await signer(), { typ: 'secevent+jwt', claims }),
       push,
       box: await openSecretBox(reader, keyring, random),
       log,
@@ -82,7 +84,15 @@ export function startSignals(
     }
   };
 
+  const keepKeys = (): void => {
+    keepSignalKeys({ reader, commit, keyring, random, clock, algorithm: config.algorithm }).then(
+      (done) => done === undefined || log.info('signal keys maintained', { done }),
+      (error: unknown) => log.error('signal keys not maintained', { error: (error as Error).message }),
+    );
+  };
+  keepKeys();
   const timers = [
+    setInterval(keepKeys, KEYS_MS),
     setInterval(() => void look(), LOOK_MS),
     setInterval(() => {
       forgetReceived({ reader, commit, clock }, ROWS_A_SWEEP).catch((error: unknown) =>
