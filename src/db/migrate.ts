@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
-import type { Database, Transaction } from './database.ts';
+import type { Database, Reader, Transaction } from './database.ts';
 import { tableName } from './partition.ts';
 import { definitionFor, splitStatements } from './sql.ts';
 
@@ -109,7 +109,20 @@ async function position(
   migrations: readonly Migration[],
 ): Promise<number> {
   await tx.run(definitionFor(engine, CREATE_RECORD));
-  const rows = await tx.all('SELECT number, name, digest FROM migration ORDER BY number');
+  return applied(tx, migrations);
+}
+
+/**
+ * How many migrations of this version a database lacks; asks only. Rejects with `newer_version` as `migrate` does. A
+ * database without the record of migrations is not one to ask.
+ */
+export async function missingMigrations(reader: Reader): Promise<number> {
+  const migrations = readMigrations();
+  return migrations.length - (await applied(reader, migrations));
+}
+
+async function applied(reader: Pick<Reader, 'all'>, migrations: readonly Migration[]): Promise<number> {
+  const rows = await reader.all('SELECT number, name, digest FROM migration ORDER BY number');
   rows.forEach((row, index) => {
     const known = migrations[index];
     if (known === undefined || row['number'] !== known.number) {

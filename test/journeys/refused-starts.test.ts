@@ -39,6 +39,13 @@ describe('a start', { concurrency: 3 }, () => {
     const backup = await writ(['backup', `${data}-backup`, '--data', data]);
     assert.equal(backup.code, 1);
     assert.match(backup.stderr, /^error: .*newer version.*\nnext: Run that version/m);
+    const verified = await writ(['ledger', 'verify', '--data', data]);
+    assert.equal(verified.code, 1);
+    assert.match(verified.stderr, /^error: .*newer version.*\nnext: Run that version/m);
+    assert.match(
+      (await writ(['doctor', '--data', data])).stdout,
+      /^FAIL +database +The database was .* newer version/m,
+    );
   });
 
   it('refuses a configuration of a newer version', async () => {

@@ -11,6 +11,7 @@ import { type Command, EXIT, type Input } from '../../cli/command.ts';
 import { readCredential } from '../../cli/credential.ts';
 import { table } from '../../cli/table.ts';
 import type { Database } from '../../db/database.ts';
+import { missingMigrations } from '../../db/migrate.ts';
 import { decodePem } from '../../der/pem.ts';
 import { Anchor } from '../../ledger/anchor.ts';
 import { readHead } from '../../ledger/head.ts';
@@ -23,6 +24,7 @@ import { shownAddress } from '../greeting.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
 import { askReadiness } from '../readiness.ts';
 import { listenOf } from '../running.ts';
+import { canaries } from './canaries.ts';
 
 type State = 'pass' | 'warn' | 'fail';
 
@@ -93,7 +95,14 @@ async function examine(input: Input, log: Log): Promise<Finding[]> {
   await attempt('disk', async () => disk(directory));
   const database = await attempt('database', async () => {
     const value = await openEngine(config, directory, { readOnly: true });
-    return { value, state: 'pass', found: value.engine };
+    const older = (await missingMigrations(value)) > 0;
+    if (!older) return { value, state: 'pass', found: value.engine };
+    await value.close();
+    return {
+      state: 'warn',
+      found: `${value.engine}, of an older version`,
+      fix: '"writ start" brings it up to this one',
+    };
   });
   if (database !== undefined) {
     try {
@@ -110,6 +119,7 @@ async function examine(input: Input, log: Log): Promise<Finding[]> {
       });
       if (hierarchy !== undefined) {
         await attempt('due', () => due(database, hierarchy));
+        await attempt('canaries', () => canaries(database, systemClock.now()));
         await attempt('server', () => reachable(config, directory, hierarchy));
       }
     } finally {

@@ -31,7 +31,7 @@ function verifyCommand(log: () => Log): Command {
     path: 'ledger verify',
     summary: 'Verify a data directory or backup offline: every hash, both signatures, every index',
     details:
-      'Needs no server and no passphrase. Of a running server’s data a copy is made first. Exit code 7 when anything does not fit.',
+      'Needs no server and no passphrase. Of a running server’s data a copy is made first, and of an older version’s. Exit code 7 when anything does not fit.',
     flags: [
       DATA_FLAG,
       {
@@ -53,7 +53,7 @@ function verifyCommand(log: () => Log): Command {
       const directory = dataDirectory(input.flag('data')!);
       const config = readConfig(directory.config);
       const anchor = input.has('no-anchor') ? undefined : (input.flag('anchor') ?? config.anchor);
-      const copying = (): void => terminal.progress('a server runs on it: copying first');
+      const copying = (why: string): void => terminal.progress(`${why}: copying first`);
       const place = { directory, config, anchor, log: log(), copying };
       return withStillLedger(place, (ledger) => verify(input, terminal, ledger, anchor));
     },
