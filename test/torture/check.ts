@@ -6,24 +6,39 @@ import { verifyLedger } from '../../src/ledger/verify.ts';
 import type { NoteKey } from '../../src/merkle/note-key.ts';
 import { certificateCheck } from '../../src/report/index-check.ts';
 import type { Scene } from './act.ts';
+import { checkCovered, checkEffects, checkFeed } from './check-stops.ts';
 import type { Monitor } from './monitor.ts';
+import type { PointMode } from './point.ts';
 import { RECOVERY_MS, type Site } from './site.ts';
+
+/** Positions of the feed that each point was told. */
+type Known = ReadonlyMap<PointMode, ReadonlySet<number>>;
 
 /** What of the database may never go back, as it was seen last. */
 export interface Highest {
   epoch: number;
   readonly crls: Map<string, number>;
+  /** The first entry of the ledger whose effect was not looked at. */
+  effects: number;
 }
 
 /**
  * Holds the whole database, as of one instant, against what clients were told and against its own log. Nothing may be
  * under way, and nothing unknown but what was given up.
  */
-export async function checkDatabase(site: Site, scene: Scene, monitor: Monitor, highest: Highest): Promise<void> {
+export async function checkDatabase(
+  site: Site,
+  scene: Scene,
+  monitor: Monitor,
+  { highest, known }: { readonly highest: Highest; readonly known: Known },
+): Promise<void> {
   await site.snapshot(async (reader) => {
     await checkCertificates(reader, scene);
     await checkTokens(reader, scene);
     await checkStops(reader, scene);
+    await checkCovered(reader, scene);
+    await checkFeed(reader, known, scene);
+    highest.effects = await checkEffects(reader, highest.effects, scene);
     await checkHighest(reader, scene, highest);
   });
   await checkLedger(site, scene, monitor);
@@ -127,7 +142,9 @@ async function checkHighest(reader: Reader, { tally }: Scene, highest: Highest):
   if (epoch < highest.epoch) tally.violation('gone back', `epoch ${epoch} after ${highest.epoch}`);
   highest.epoch = Math.max(epoch, highest.epoch);
   for (const [authority, number] of numbers(
-    await reader.all('SELECT authority AS name, number AS number FROM authority_crl'),
+    await reader.all(
+      'SELECT authority AS name, number AS number FROM authority_crl UNION ALL SELECT id AS name, number FROM crl_list',
+    ),
   )) {
     const before = highest.crls.get(authority) ?? 0;
     if (number < before) tally.violation('gone back', `CRL ${number} after ${before}`);

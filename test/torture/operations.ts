@@ -135,7 +135,7 @@ async function spend(world: World, choices: Choices): Promise<Plan | undefined> 
   return Promise.all(Array.from({ length: takers }, () => enrol(world, token)));
 }
 
-async function enrol(world: World, token: JoinToken): Promise<Act> {
+export async function enrol(world: World, token: JoinToken): Promise<Act> {
   const request = await newRequest();
   token.asked++;
   const { agent } = token;
@@ -162,7 +162,7 @@ async function enrol(world: World, token: JoinToken): Promise<Act> {
   });
 }
 
-function issue(world: World, holder: Holder | undefined): Promise<Act> | undefined {
+export function issue(world: World, holder: Holder | undefined): Promise<Act> | undefined {
   if (holder === undefined) return undefined;
   return newRequest().then((request) =>
     certify(world, request, {
@@ -177,7 +177,7 @@ function issue(world: World, holder: Holder | undefined): Promise<Act> | undefin
   );
 }
 
-function renew(world: World, held: Held | undefined, key: 'fresh' | 'same'): Promise<Act> | undefined {
+export function renew(world: World, held: Held | undefined, key: 'fresh' | 'same'): Promise<Act> | undefined {
   if (held === undefined) return undefined;
   return newRequest(key === 'same' ? held.key : undefined).then((request) =>
     certify(
@@ -348,14 +348,14 @@ function certify(world: World, request: Request, how: Certifying, fresh = true):
   return made;
 }
 
-function markRevoked(world: World, held: Held, by: Door): void {
+export function markRevoked(world: World, held: Held, by: Door): void {
   endNow(held.revoke, by);
   if (!world.revoked.has(held.serial)) world.ended.push(held);
   world.revoked.add(held.serial);
 }
 
 /** Refusals that an end explains, also one that was asked for and not answered yet. */
-function ended(ends: readonly End[], code: ErrorCode): boolean {
+export function ended(ends: readonly End[], code: ErrorCode): boolean {
   return ends.some(({ asked }) => asked) && (code === 'revoked' || code === 'inactive' || code === 'conflict');
 }
 

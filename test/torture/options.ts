@@ -1,6 +1,13 @@
 import { parseArgs } from 'node:util';
 
-export const SABOTAGES = ['answer-before-commit', 'drop-leaf', 'reuse-token'] as const;
+export const SABOTAGES = [
+  'answer-before-commit',
+  'drop-leaf',
+  'reuse-token',
+  'drop-entry',
+  'forget-last',
+  'stay-well',
+] as const;
 const ENGINES = ['sqlite', 'postgres'] as const;
 
 export interface TortureOptions {

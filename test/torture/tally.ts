@@ -16,6 +16,14 @@ export class Tally {
   receipts = 0;
   /** Consistency proofs between two checkpoints, made by the client from public tiles. */
   proofs = 0;
+  /** Enforcement points killed, and cut off. */
+  pointKills = 0;
+  cuts = 0;
+  /** Certificates without force that were shown to points, and connections of theirs that were closed. */
+  presented = 0;
+  closed = 0;
+  /** Acknowledgements of points that are on record. */
+  effects = 0;
   violations = 0;
   /** Milliseconds of each start of an installation that was there already. */
   readonly starts: number[] = [];

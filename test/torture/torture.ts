@@ -1,7 +1,8 @@
 /**
- * `npm run torture -- --minutes N`: kills servers and databases at random instants under a load of issues, enrolments,
- * renewals, replacements and revocations, and after each kill, with everything started again the usual way, holds what
- * clients were told against store and ledger. Ends with `N kills, N violations`. A machine so slow that too few kills were
+ * `npm run torture -- --minutes N`: kills servers, databases and relying parties at random instants under a load of issues,
+ * enrolments, renewals, replacements and revocations, in the middle of which two people stop the same crowd, and after each
+ * kill, with everything started again the usual way, holds what clients were told against store, ledger and relying
+ * parties. Ends with `N kills, N violations`. A machine so slow that too few kills were
  * made gets up to three times as long.
  *
  * `--seed N` fixes the choice of operations and of what is killed when (not, of course, where the program is just then).
@@ -51,7 +52,7 @@ async function torture(engine: Site['engine'], index: number, given: TortureOpti
   for (let number = 0; more(); number++) {
     const site = engine === 'sqlite' ? new SqliteSite(tally, program) : new PostgresSite(tally, program);
     const seed = given.seed * 1009 + index * 500 + number;
-    if (!(await round(site, tally, { seed, more })) && given.sabotage !== undefined) break;
+    if (!(await round(site, tally, { seed, more, program })) && given.sabotage !== undefined) break;
   }
   print(`${engine}: ${summary(tally)}`);
 }
@@ -67,7 +68,8 @@ function summary(tally: Tally): string {
   return (
     `${tally.kills} kills, ${tally.releases} releases (${tally.certificates} certificates, ${tally.stops} revoked), ` +
     `${tally.inFlight} in flight at the kills, ${tally.repeats} repeats, ${tally.receipts} receipts, ` +
-    `${tally.proofs} consistency proofs, starts ${median} ms (longest ${Math.round(starts.at(-1) ?? 0)} ms), ` +
+    `${tally.proofs} consistency proofs, points ${tally.pointKills} killed and ${tally.cuts} cut off, ` +
+    `${tally.presented} presented to them, ${tally.closed} of their connections closed, ${tally.effects} acknowledgements, starts ${median} ms (longest ${Math.round(starts.at(-1) ?? 0)} ms), ` +
     `${tally.lates.length} answers as before an end elsewhere (at most ${Math.round(Math.max(0, ...tally.lates))} ms after)`
   );
 }

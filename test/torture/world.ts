@@ -3,7 +3,7 @@ import type { ErrorCode } from '../../src/base/error.ts';
 import type { Item } from '../../src/cli/api.ts';
 import { decodePem, encodePem } from '../../src/der/pem.ts';
 import { encodeCsr } from '../../src/x509/csr.ts';
-import type { Door } from './door.ts';
+import type { Bearer, Door } from './door.ts';
 
 /** How many acts asked that something end, since when (milliseconds of `performance.now`) it certainly has, and who said so. */
 export interface End {
@@ -71,7 +71,7 @@ export interface Act {
   readonly kind: string;
   /** The idempotency key, the same for every repeat. */
   readonly key: string;
-  readonly as: Held | 'operator' | 'nobody';
+  readonly as: Bearer | 'operator' | 'nobody';
   readonly path: string;
   readonly body: Item;
   /** What every answer to this act must have in common. */
