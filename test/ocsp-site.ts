@@ -9,7 +9,7 @@ import { silentLog } from '../src/base/log.ts';
 import { type Authority, activeOf } from '../src/ca/authority.ts';
 import { readCertificate } from '../src/ca/certificates.ts';
 import { prepareLeaf } from '../src/ca/prepare.ts';
-import { pushHeld } from '../src/ca/revoked.ts';
+import { pushHeld, pushReleased } from '../src/ca/revoked.ts';
 import { signCertificate } from '../src/ca/sign.ts';
 import { ocspAnswers } from '../src/cmd/server/ocsp.ts';
 import { newBatch } from '../src/db/batch.ts';
@@ -52,6 +52,7 @@ export interface OcspSite {
   /** A certificate that the issuing authority signed, and that is nowhere on record. */
   stranger(): Promise<Member>;
   hold(member: Member): Promise<void>;
+  release(member: Member): Promise<void>;
   revoke(member: Member): Promise<void>;
   close(): Promise<void>;
 }
@@ -97,6 +98,14 @@ export async function ocspSite(
     chain: save(`${name}-chain.pem`, [der, ...above].map(pem).join('')),
   });
 
+  const mark = async ({ serial }: Member, push: typeof pushHeld): Promise<void> => {
+    const batch = newBatch();
+    push(batch, (await readCertificate(issuance.certificates, serial))!, { at: clock.now() });
+    batch.bumpsEpoch = true;
+    batch.events.push({ type: 'certificate.revoked', subjects: [], body: {} });
+    await installation.commit(batch);
+  };
+
   return {
     installation,
     authority,
@@ -123,13 +132,8 @@ export async function ocspSite(
       const { der } = await signCertificate(issuer, prepared);
       return saved('stranger', der, authority.chain(issuer.id), key);
     },
-    async hold({ serial }) {
-      const batch = newBatch();
-      pushHeld(batch, (await readCertificate(issuance.certificates, serial))!, { at: clock.now() });
-      batch.bumpsEpoch = true;
-      batch.events.push({ type: 'certificate.revoked', subjects: [], body: {} });
-      await installation.commit(batch);
-    },
+    hold: (member) => mark(member, pushHeld),
+    release: (member) => mark(member, pushReleased),
     revoke: async ({ serial }) => void (await revokeCertificate(ADA, { serial, cause: 'key_theft' }, issuance)),
     async close() {
       clearInterval(ticking);
