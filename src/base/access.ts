@@ -87,6 +87,9 @@ export const ACTIONS = [
 ] as const;
 
 export type Action = (typeof ACTIONS)[number];
+  'canary.report',
+  'canary.read',
+  'canary.remove',
 
 /** Facts that rules may read. Sets of strings are arrays; there is no null. */
 export type Facts = Readonly<Record<string, string | number | boolean | readonly string[]>>;

@@ -3,6 +3,7 @@ import { APPROVAL_FLAGS } from './approval-flags.ts';
 import type { Command } from './command.ts';
 import { agentCommands } from './commands/agent.ts';
 import { approvalCommands } from './commands/approval.ts';
+import { canaryCommands } from './commands/canary.ts';
 import { certCommands } from './commands/cert.ts';
 import { checkReceiptCommand } from './commands/check-receipt.ts';
 import { installationCommands } from './commands/installation.ts';
@@ -27,6 +28,7 @@ export function clientCommands(): readonly Command[] {
     ...instanceCommands(withApi, now),
     ...certCommands(withApi, now),
     ...stopCommands(withApi),
+    ...canaryCommands(withApi, now),
     ...signalCommands(withApi),
     traceCommand(withApi),
     ...approvalCommands(withApi, now),

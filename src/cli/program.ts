@@ -118,6 +118,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   instance: 'Running instances',
   cert: 'Certificates: issue, replace, revoke, list, who was valid when',
   stop: 'The cord: stop or quarantine what runs, and see what was stopped',
+  canary: 'Canaries: how fast stops take effect, found out by trying',
   signals: 'Shared Signals: which systems are told of stops',
   approval: 'Approvals: what was asked, and your answer',
   ca: 'Authorities: hierarchy, rotation, root key, CRLs',

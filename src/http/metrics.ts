@@ -70,8 +70,11 @@ export class Metrics {
     this.#own[at + 1 + bucket]! += 1;
   }
 
-  /** Everything as OpenMetrics text (`METRICS_TYPE`), summed over all threads, and readings taken just now. */
-  text(readings: readonly { readonly definition: MetricDefinition; readonly value: number }[] = []): string {
+  /**
+   * Everything as OpenMetrics text (`METRICS_TYPE`), summed over all threads, and readings taken just now. `more` is text of
+   * further families, each whole.
+   */
+  text(readings: readonly { readonly definition: MetricDefinition; readonly value: number }[] = [], more = ''): string {
     let text = '';
     for (const { definition, series } of this.#metrics.values()) {
       text += headOf(definition);
@@ -80,7 +83,7 @@ export class Metrics {
     for (const { definition, value } of readings) {
       text += `${headOf(definition)}${definition.name}${definition.kind === 'counter' ? '_total' : ''} ${value}\n`;
     }
-    return `${text}# EOF\n`;
+    return `${text}${more}# EOF\n`;
   }
 
   #lines(name: string, kind: MetricDefinition['kind'], labels: string, { at, buckets }: Series): string {

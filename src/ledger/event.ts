@@ -74,6 +74,9 @@ const EVENT_TYPES = {
   'access.refused': 'Requests were refused; unauthenticated ones in one entry for many.',
 } as const;
 
+  // canaries
+  'canary.measured': 'An identity was stopped on schedule. Holds when an enforcement point refused it, or that it did not.',
+  'canary.removed': 'An enforcement point is no longer looked at by canaries.',
 export type EventType = keyof typeof EVENT_TYPES;
 
 export function isEventType(type: string): type is EventType {

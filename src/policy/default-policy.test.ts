@@ -21,6 +21,7 @@ import { type PolicyCase, testPolicy } from './try.ts';
 
 const cedar = new Cedar(schemaText());
 const guard = createGuard(LIMITS);
+const CANARY: Facts = { ...AGENT, labels: ['canary=true'] };
 const own: Facts = { ...CERTIFICATE, instance: INSTANCE.instance! };
 const token = (more: Facts = {}): Facts => ({ uses: 1, lifetimeSeconds: 3600, scopes: [], ...more });
 
@@ -94,6 +95,9 @@ const cases: [PolicyCase['expect'], Action, RequestParts?][] = [
   ['approval', 'authority.revoke'],
   ['allow', 'signal.read'],
   ['allow', 'signal.manage'],
+  ['allow', 'canary.read'],
+  ['allow', 'canary.remove'],
+  ['deny', 'canary.report'],
   // newcomers
   ['allow', 'instance.enrol', { caller: ANONYMOUS }],
   ['deny', 'instance.enrol', { caller: ANONYMOUS, context: { ...CERTIFICATE, attestation: 'hearsay' } }],
@@ -152,6 +156,11 @@ const cases: [PolicyCase['expect'], Action, RequestParts?][] = [
   ['deny', 'stop.release', { caller: INSTANCE }],
   ['deny', 'signal.read', { caller: INSTANCE }],
   ['deny', 'signal.manage', { caller: INSTANCE }],
+  ['allow', 'canary.report', { caller: INSTANCE, facts: CANARY }],
+  ['deny', 'canary.report', { caller: INSTANCE }],
+  ['deny', 'canary.report', { caller: INSTANCE, id: 'other', facts: CANARY }],
+  ['deny', 'canary.read', { caller: INSTANCE }],
+  ['deny', 'canary.remove', { caller: INSTANCE }],
   ['deny', 'policy.publish', { caller: INSTANCE }],
 ];
 

@@ -15,7 +15,7 @@ export interface ServerStatus {
   /** The parts that issuing needs, e.g. `ledger`, `authority`, `epoch`, and whether each is there. Must be quick. */
   parts(): readonly { readonly name: string; readonly ready: boolean }[];
   /** OpenMetrics text. */
-  metrics(): string;
+  metrics(): string | Promise<string>;
 }
 
 export function statusOperations(server: ServerStatus): Operation[] {
@@ -71,9 +71,9 @@ export function statusOperations(server: ServerStatus): Operation[] {
       access: 'caller',
       summary: 'What is measured, as OpenMetrics text. For operators.',
       raw: METRICS_TYPE,
-      handle({ caller }) {
+      async handle({ caller }) {
         demandOperator(caller);
-        return { status: 200, type: METRICS_TYPE, body: server.metrics() };
+        return { status: 200, type: METRICS_TYPE, body: await server.metrics() };
       },
     }),
   ];

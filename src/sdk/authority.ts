@@ -37,7 +37,10 @@ export interface Home {
  * anything secret is sent, then sends token and CSR. Throws `bad_token`, `token_refused`, `bad_certificate` (the server
  * is not the one that the token names) or `unavailable`.
  */
-export async function enrol(tokenText: string): Promise<{ credential: Credential; home: Home }> {
+export async function enrol(
+  tokenText: string,
+  { lifetimeSeconds }: { readonly lifetimeSeconds?: number } = {},
+): Promise<{ credential: Credential; home: Home }> {
   const token = parseJoinToken(tokenText);
   const server = `https://${token.address}`;
   const root = await fetchPinnedRoot(token);
@@ -47,7 +50,11 @@ export async function enrol(tokenText: string): Promise<{ credential: Credential
     const answer = await client.json<CertificateAnswer>({
       method: 'POST',
       path: '/v1/enrol',
-      body: { token: tokenText.trim(), csr: await csrFor(key) },
+      body: {
+        token: tokenText.trim(),
+        csr: await csrFor(key),
+        ...(lifetimeSeconds === undefined ? {} : { lifetime_seconds: lifetimeSeconds }),
+      },
     });
     // The one that the token pins stays, whatever the answer says.
     const credential = toCredential(answer, key, [...new Set([root, ...rootsAfter([root], answer)])]);

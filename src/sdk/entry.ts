@@ -1,6 +1,7 @@
 /** The client library: an identity for a running program, mutual TLS with it, and nothing else to install. */
 export { type ErrorCode, isWritError, WritError } from '../base/error.ts';
 export type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
+export { type CanaryEvents, type CanaryOptions, type CanaryPoint, CanaryRunner } from './canary.ts';
 export { type ConnectOptions, connect } from './connect.ts';
 export type { Credential } from './credential.ts';
 export type { Fetch } from './fetch.ts';

@@ -2,6 +2,7 @@ import { accessTask, cancelAccessTask } from './access-task.ts';
 import { agent, agentPage, changeAgent, registerAgent } from './agent.ts';
 import { approval, approvalPage, webhookDelivery, webhookDeliveryPage } from './approval.ts';
 import { authority, authorityList, rotateAuthority } from './authority.ts';
+import { canary, canaryPage, canaryReport } from './canary.ts';
 import { stop } from './cause.ts';
 import {
   certificate,
@@ -48,6 +49,9 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   ApprovalPage: approvalPage,
   Authority: authority,
   AuthorityList: authorityList,
+  Canary: canary,
+  CanaryPage: canaryPage,
+  CanaryReport: canaryReport,
   CancelAccessTask: cancelAccessTask,
   Certificate: certificate,
   CertificatePage: certificatePage,

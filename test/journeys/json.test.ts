@@ -15,6 +15,7 @@ const at = (name: string): string => join(server.scratch, name);
 /** Not run here, and why. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   start: 'says one JSON line when it runs, by which every journey finds its server',
+  'canary run': 'says one JSON line for each probe, which its own journey reads',
   run: 'stdout is that of the program that is run',
 };
 
@@ -81,6 +82,8 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   trace: () => [of('cert replace', 'serial'), '--receipts'],
   'cert revoke': () => [of('cert replace', 'serial'), '--cause', 'key_theft'],
   'instance stop': () => [first('instance list', 'id'), '--yes'],
+  'canary list': () => [],
+  'canary remove': { argv: () => ['nobody'], code: 3 },
   'signals list': () => [],
   'signals dead-letters': () => [],
   // There is no such stream.

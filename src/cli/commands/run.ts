@@ -8,7 +8,8 @@ import { IdentityFiles } from '../identity-files.ts';
 import { parseSignal, runProcess } from '../process.ts';
 import { readInput } from '../values.ts';
 
-const SOURCE: readonly Flag[] = [
+/** How it is said whose instance a program is. */
+export const SOURCE: readonly Flag[] = [
   { name: 'agent', value: 'name', summary: 'agent of which this is an instance; an operator credential lets it in' },
   { name: 'service', value: 'name', summary: 'the same for a service' },
   {
@@ -134,7 +135,8 @@ async function stop(identity: Identity, terminal: Terminal): Promise<void> {
 /** Seconds that the token of `--agent` lives: it is used at once. */
 const TOKEN_LIFETIME = 60;
 
-async function newIdentity(input: Input, withApi: WithApi): Promise<Identity> {
+/** A new instance as the flags of `SOURCE` say; kept in a directory where one is given. */
+export async function newIdentity(input: Input, withApi: WithApi, store?: string): Promise<Identity> {
   const [agent, service, tokenFile] = ['agent', 'service', 'token-file'].map((name) => input.flag(name));
   if ([agent, service, tokenFile].filter((value) => value !== undefined).length !== 1) {
     throw new WritError('bad_request', 'It has to be said once whose instance this is', {
@@ -142,7 +144,7 @@ async function newIdentity(input: Input, withApi: WithApi): Promise<Identity> {
       remedy: 'Give one of --agent, --service and --token-file.',
     });
   }
-  if (tokenFile !== undefined) return connect({ token: readInput(tokenFile, '--token-file') });
+  if (tokenFile !== undefined) return connect({ token: readInput(tokenFile, '--token-file'), store });
   const token = await withApi(input, async (api) => {
     const whose = agent === undefined ? { service } : { agent };
     try {
@@ -156,5 +158,5 @@ async function newIdentity(input: Input, withApi: WithApi): Promise<Identity> {
       });
     }
   });
-  return connect({ token });
+  return connect({ token, store });
 }

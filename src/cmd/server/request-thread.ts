@@ -28,6 +28,7 @@ import { openTrusted } from '../signals-config.ts';
 import { statusUrlOf } from '../status-url.ts';
 import { VERSION } from '../version.ts';
 import { askApproval } from './approval-operations.ts';
+import { canaryOperations } from './canary-operations.ts';
 import { openFeed } from './feed.ts';
 import { FollowedKeyring } from './followed-keyring.ts';
 import { ledgerOperations } from './ledger-operations.ts';
@@ -135,6 +136,7 @@ async function serve(): Promise<void> {
         ending: ending.signal,
         issuer: () => issuerOf(config.signals, config.names[0]!, `api:${apiPort}`),
       }),
+      ...canaryOperations(built),
       ...ledgerOperations(built),
       ...serverStatus(built, metrics),
     ];

@@ -1,5 +1,7 @@
 import type { Metrics } from '../../http/metrics.ts';
 import { processReadings, type Reading } from '../../http/process-metrics.ts';
+import { canaryMetrics } from '../../report/canary-metrics.ts';
+import { allCanaries } from '../../report/show-canaries.ts';
 import type { Operation } from '../../rest/operation.ts';
 import { statusOperations } from '../../rest/status.ts';
 import { VERSION } from '../version.ts';
@@ -10,7 +12,7 @@ const EPOCH_STALE_MS = 5000;
 
 /** Health, readiness, version, metrics, as this thread sees them. */
 export function serverStatus(
-  { hierarchy, authority, policy, epoch, clock }: ThreadParts,
+  { hierarchy, authority, policy, epoch, clock, reader }: ThreadParts,
   metrics: Metrics,
 ): Operation[] {
   return statusOperations({
@@ -21,7 +23,11 @@ export function serverStatus(
       { name: 'policy', ready: policy.version > 0 },
       { name: 'ledger', ready: clock.now() - epoch.confirmedAt() < EPOCH_STALE_MS },
     ],
-    metrics: () => metrics.text([...processReadings(), ledgerReading(epoch.current())]),
+    // A database that cannot be read hides no other figure.
+    async metrics() {
+      const canaries = await allCanaries(reader, clock.now()).then(canaryMetrics, () => '');
+      return metrics.text([...processReadings(), ledgerReading(epoch.current())], canaries);
+    },
   });
 }
 

@@ -18,6 +18,7 @@ const OPEN: ReadonlySet<Action> = new Set([
   'stop.quarantine',
   'signal.read',
   'signal.manage',
+  'canary.report',
 ]);
 
 /** An agent never registers, never publishes, never widens: that is for people. */

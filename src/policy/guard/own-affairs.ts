@@ -15,6 +15,8 @@ export const ownAffairs: GuardRule = {
       case 'agent.read':
       case 'certificate.read':
         return ofOwnAgent(request) ? undefined : 'An instance reads of its own agent and of no other.';
+      case 'canary.report':
+        return ofOwnAgent(request) ? undefined : 'An instance reports what canaries of its own agent found.';
       case 'token.revoke':
       case 'token.read':
         return request.context?.['own'] === true ? undefined : 'An instance sees and revokes only tokens it made.';

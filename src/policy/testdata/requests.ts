@@ -61,6 +61,7 @@ const CONTEXTS: Partial<Record<Action, Facts>> = {
   'stop.revoke': { kind: 'owner', cause: 'owner_withdrawn' },
   'stop.confirm': { kind: 'owner', cause: 'owner_withdrawn', askedBy: 'spiffe://example.com/operator/bob' },
   'stop.release': { kind: 'agent', cause: 'key_theft' },
+  'canary.report': { point: 'gateway-1', verdict: 'refused' },
   'approval.decide': { requested: 'policy.publish', group: 'ca-officers' },
 };
 

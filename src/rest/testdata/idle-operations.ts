@@ -2,6 +2,7 @@ import { accessTaskOperations } from '../access-tasks.ts';
 import { agentOperations } from '../agents.ts';
 import { approvalOperations } from '../approvals.ts';
 import { authorityOperations } from '../authorities.ts';
+import { canaryOperations } from '../canaries.ts';
 import { certificateReportOperations } from '../certificate-reports.ts';
 import { certificateOperations } from '../certificates.ts';
 import { groupOperations } from '../groups.ts';
@@ -43,6 +44,7 @@ export function idleOperations(): Operation[] {
     ...authorityOperations(nothing),
     ...profileOperations(nothing),
     ...signalOperations(nothing),
+    ...canaryOperations(nothing),
     ...policyOperations(nothing),
     ...ledgerEntryOperations(nothing),
     ...ledgerDocumentOperations(nothing),
