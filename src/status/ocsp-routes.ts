@@ -59,7 +59,7 @@ export function ocspRoutes(answers: Pick<OcspAnswers, 'answer' | 'name' | 'named
 }
 
 /** The question in a path: base64, of which anything may be percent-encoded. Undefined for what is not. */
-function requestIn(text: string): Uint8Array | undefined {
+export function requestIn(text: string): Uint8Array | undefined {
   let encoded = text;
   try {
     if (text.includes('%')) encoded = decodeURIComponent(text);

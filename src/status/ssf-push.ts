@@ -111,7 +111,7 @@ export function pusher(options: PushOptions): Push {
 }
 
 /** RFC 8935 §2.2 to §2.4. 200 and 204 are taken for 202, since many receivers answer so. */
-function judge(status: number, text: string): Pushed {
+export function judge(status: number, text: string): Pushed {
   if (status === 202 || status === 200 || status === 204) return { outcome: 'delivered' };
   const err = status === 400 ? errorIn(text) : undefined;
   if (err !== undefined && FINAL.has(err)) return { outcome: 'refused', fault: `The receiver said ${err}.` };

@@ -65,18 +65,15 @@ export async function receiveSet(
   }
   const verified = verifyJws(token, { keys: transmitter.keys, typ: 'secevent+jwt' });
   if (!verified.ok) return refused(verified.fault === 'malformed' ? 'invalid_request' : 'invalid_key', verified.why);
-  const { claims } = verified;
-  const fault = faultOf(claims, transmitter, parts.clock.now());
-  if (fault !== undefined) return fault;
+  const said = readClaims(verified.claims, transmitter, { now: parts.clock.now(), trustDomain: parts.trustDomain });
+  if ('ok' in said) return said;
   const { issuer } = transmitter;
-  const jti = claims['jti'] as string;
+  const { jti, event, target } = said;
   if (await wasReceived(parts.reader, issuer, jti)) return { ok: true };
-  const event = demandedBy(claims);
   if (event === undefined) {
     await remember(parts, { issuer, jti });
     return { ok: true };
   }
-  const target = targetOf(claims['sub_id'], parts.trustDomain);
   const outcome = target === undefined ? 'nobody here' : await hold(target, { issuer, jti }, parts);
   await remember(parts, {
     issuer,
@@ -86,12 +83,36 @@ export async function receiveSet(
   return { ok: true };
 }
 
+/** What a SET says, as far as Writ acts on it. */
+interface Said {
+  readonly jti: string;
+  /** The type of the event by which it demands a hold; absent where it demands none. */
+  readonly event?: string;
+  /** Whom here; absent where it names nobody of this trust domain. */
+  readonly target?: HoldTarget;
+}
+
+/** Reads the claims of a SET whose signature is good; gives the answer to it where they are not those of one. */
+export function readClaims(
+  claims: Readonly<Record<string, unknown>>,
+  transmitter: Pick<TrustedTransmitter, 'issuer' | 'audience'>,
+  { now, trustDomain }: { readonly now: number; readonly trustDomain: TrustDomain },
+): Said | Extract<Received, { ok: false }> {
+  const fault = faultOf(claims, transmitter, now);
+  if (fault !== undefined) return fault;
+  const jti = claims['jti'] as string;
+  const event = demandedBy(claims);
+  if (event === undefined) return { jti };
+  const target = targetOf(claims['sub_id'], trustDomain);
+  return { jti, event, ...(target === undefined ? {} : { target }) };
+}
+
 /** RFC 8417 §2.2 and SSF 1.0 §4.1. */
 function faultOf(
   claims: Readonly<Record<string, unknown>>,
-  { issuer, audience }: TrustedTransmitter,
+  { issuer, audience }: Pick<TrustedTransmitter, 'issuer' | 'audience'>,
   now: number,
-): Received | undefined {
+): Extract<Received, { ok: false }> | undefined {
   const { iss, aud, iat, jti, events } = claims;
   if (iss !== issuer) return refused('invalid_issuer', 'The issuer is not the one that this bearer token is for.');
   const audiences = Array.isArray(aud) ? aud : [aud];
@@ -233,6 +254,6 @@ export async function forgetReceived(
   return true;
 }
 
-function refused(err: SetFault, description: string): Received {
+function refused(err: SetFault, description: string): Extract<Received, { ok: false }> {
   return { ok: false, err, description };
 }

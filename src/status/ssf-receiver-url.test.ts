@@ -52,6 +52,16 @@ test('a receiver stands behind https, and at no address of one’s own network',
   }
 });
 
+test('a network without its length is refused, and does not stand for every address', () => {
+  for (const network of ['10.1.0.0', '10.1.0.0/', '10.1.0.0/x', 'fd00::', '10.1.0.0/33']) {
+    assert.throws(
+      () => addressRule({ allowHttp: false, allowNetworks: [network] }),
+      (error) => isWritError(error, 'bad_config'),
+      network,
+    );
+  }
+});
+
 test('what is configured is allowed, and nothing beside it', () => {
   const rules = { allowHttp: true, allowNetworks: ['10.1.0.0/16', 'fd00:1::/32'] };
   const allowed = addressRule(rules);

@@ -116,6 +116,8 @@ function listOf(networks: readonly string[]): BlockList {
   for (const network of networks) {
     const [address = '', length = ''] = network.split('/');
     try {
+      // Without this a length that is not there would be 0, and stand for every address.
+      if (!/^\d{1,3}$/.test(length)) throw new TypeError('no length');
       list.addSubnet(address, Number(length), isIPv6(address) ? 'ipv6' : 'ipv4');
     } catch (cause) {
       throw new WritError('bad_config', 'A network is not address/length.', {

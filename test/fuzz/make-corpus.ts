@@ -7,6 +7,7 @@ import { bodies } from './make/json.ts';
 import { tokens } from './make/jwt.ts';
 import { log } from './make/merkle.ts';
 import { ocsp } from './make/ocsp.ts';
+import { status } from './make/status.ts';
 import { texts } from './make/text.ts';
 import { certificates } from './make/x509.ts';
 
@@ -19,6 +20,7 @@ export async function makeCorpus(): Promise<void> {
     ...texts(),
     ...bodies(),
     ...tokens(),
+    ...status(),
     ...log(),
   };
   rmSync(CORPUS, { recursive: true, force: true });

@@ -14,6 +14,7 @@ import { jwks, jws } from './targets/jwt.ts';
 import { sealedKey } from './targets/keys.ts';
 import { bundle, checkpoint, note, proof, tile, verifierKey } from './targets/merkle.ts';
 import { ocspRequest, ocspResponse } from './targets/ocsp.ts';
+import { bearer, ocspPath, pushAnswer, receiverUrl, setClaims, streamBody } from './targets/status.ts';
 import {
   csrText,
   cursor,
@@ -40,6 +41,7 @@ export const TARGETS: readonly Target[] = [
   crl,
   ocspRequest,
   ocspResponse,
+  ocspPath,
   csrText,
   joinToken,
   spiffe,
@@ -59,6 +61,11 @@ export const TARGETS: readonly Target[] = [
   config,
   jws,
   jwks,
+  setClaims,
+  bearer,
+  receiverUrl,
+  pushAnswer,
+  streamBody,
   sealedKey,
   note,
   checkpoint,

@@ -57,6 +57,8 @@ export function bodies(): Record<string, Files> {
       'ok-renew': json(wanted),
       'ok-stop': json({ cause: 'decommissioned' }),
       'ok-token': json(token),
+      'ok-acks': json({ point: 'gateway-1', log: 1, acks: [{ position: 7, accepted_before: 2 }] }),
+      'ok-cord': json({ target: { kind: 'label', name: 'tier=a' }, cause: 'key_theft', evidence: 'https://a.test/1' }),
       'ok-policies': json({ text: 'permit (principal, action, resource);', after: 3 }),
       'refused-twice': '{"cause":"a","cause":"b"}',
       'refused-list': '[]',

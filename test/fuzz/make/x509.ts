@@ -16,12 +16,14 @@ import {
   CRL_DISTRIBUTION_POINTS,
   encodeCrlDistributionPoints,
 } from '../../../src/x509/extensions/crl-distribution-points.ts';
+import { DELTA_CRL_INDICATOR, encodeCrlNumber } from '../../../src/x509/extensions/crl-number.ts';
 import {
   CLIENT_AUTH,
   EXTENDED_KEY_USAGE,
   encodeExtendedKeyUsage,
   SERVER_AUTH,
 } from '../../../src/x509/extensions/extended-key-usage.ts';
+import { FRESHEST_CRL } from '../../../src/x509/extensions/freshest-crl.ts';
 import {
   encodeIssuingDistributionPoint,
   ISSUING_DISTRIBUTION_POINT,
@@ -33,6 +35,8 @@ import {
   type NameConstraints,
 } from '../../../src/x509/extensions/name-constraints.ts';
 import { encodeNoRevAvail, NO_REV_AVAIL } from '../../../src/x509/extensions/no-rev-avail.ts';
+import { encodeOcspNoCheck, OCSP_NO_CHECK } from '../../../src/x509/extensions/ocsp-no-check.ts';
+import { encodeOcspNonce, OCSP_NONCE } from '../../../src/x509/extensions/ocsp-nonce.ts';
 import { encodeReasonCode, REASON_CODE } from '../../../src/x509/extensions/reason-code.ts';
 import { encodeSubjectAltName, SUBJECT_ALT_NAME } from '../../../src/x509/extensions/subject-alt-name.ts';
 import {
@@ -64,6 +68,17 @@ const CONSTRAINTS: NameConstraints = {
   excluded: [email('nobody@invalid'), ip(...new Array<number>(32).fill(0))],
 };
 
+/** Of a delta of a shard. */
+const DELTA = [
+  crlNumber(),
+  extension(DELTA_CRL_INDICATOR, encodeCrlNumber(6), true),
+  extension(
+    ISSUING_DISTRIBUTION_POINT,
+    encodeIssuingDistributionPoint({ name: { fullName: [uri('http://c.test/1')] }, onlyUserCerts: true }),
+    true,
+  ),
+];
+
 function everyExtension(): Uint8Array {
   const identifier = hash(1).subarray(0, 20);
   const names = [uri(AGENT), dns('a.agents.test'), ip(127, 0, 0, 1), email('a@b.test'), directory];
@@ -90,6 +105,10 @@ function everyExtension(): Uint8Array {
       true,
     ),
     crlNumber(),
+    extension(DELTA_CRL_INDICATOR, encodeCrlNumber(6), true),
+    extension(FRESHEST_CRL, encodeCrlDistributionPoints([uri('http://c.test/1/delta')])),
+    extension(OCSP_NO_CHECK, encodeOcspNoCheck()),
+    extension(OCSP_NONCE, encodeOcspNonce(hash(3))),
     extension(REASON_CODE, encodeReasonCode('keyCompromise')),
     extension(NO_REV_AVAIL, encodeNoRevAvail()),
     extension(
@@ -167,6 +186,7 @@ export function certificates(): Record<string, Files> {
     crl: {
       'ok-empty': issueCrl({ issuer: root }).raw,
       'ok-two': issueCrl({ issuer: middle, revoked }).raw,
+      'ok-delta': issueCrl({ issuer: middle, revoked, extensions: DELTA }).raw,
       'ok-leaf': issueCrl({ issuer: middle, revoked: [{ serial: leaf.certificate.serial, revokedAt: NOW }] }).raw,
       'refused-truncated': issueCrl({ issuer: middle, revoked }).raw.subarray(0, -1),
     },

@@ -1,3 +1,5 @@
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseTokenInput } from '../../../src/attest/token-input.ts';
 import { isWritError } from '../../../src/base/error.ts';
 import { parseProfile } from '../../../src/ca/profile.ts';
@@ -8,37 +10,23 @@ import { canonicalJson, parseCanonicalJson } from '../../../src/merkle/canonical
 import { noteKey } from '../../../src/merkle/note-key.ts';
 import { parseAgentInput } from '../../../src/registry/agent-input.ts';
 import * as agent from '../../../src/wire/agent.ts';
-import * as authority from '../../../src/wire/authority.ts';
-import * as cause from '../../../src/wire/cause.ts';
-import * as certificate from '../../../src/wire/certificate.ts';
-import * as instance from '../../../src/wire/instance.ts';
 import { parseJsonObject } from '../../../src/wire/json.ts';
-import * as operator from '../../../src/wire/operator.ts';
-import * as owner from '../../../src/wire/owner.ts';
-import * as policy from '../../../src/wire/policy.ts';
-import * as profile from '../../../src/wire/profile.ts';
 import { parse, type Schema } from '../../../src/wire/schema.ts';
-import * as signal from '../../../src/wire/signal.ts';
 import * as token from '../../../src/wire/token.ts';
 import { demand, type Target } from '../target.ts';
 
-/** The schemas of all bodies, queries and answers in these files; each input is held against all of them. */
-const FILES: readonly object[] = [
-  agent,
-  authority,
-  cause,
-  certificate,
-  instance,
-  operator,
-  owner,
-  policy,
-  profile,
-  signal,
-  token,
-];
-const SCHEMAS = FILES.flatMap((file) => Object.values(file)).filter(
-  (value) => typeof value === 'object',
-) as Schema<unknown>[];
+/** The schemas of all bodies, queries and answers; each input is held against all of them. `text.ts` has members alone. */
+const SCHEMAS: readonly Schema<unknown>[] = await allSchemas();
+
+async function allSchemas(): Promise<Schema<unknown>[]> {
+  const folder = join(import.meta.dirname, '../../../src/wire');
+  const files = globSync('*.ts', { cwd: folder, exclude: ['*.test.ts', 'text.ts'] }).sort();
+  const modules = await Promise.all(files.map((file) => import(join(folder, file)) as Promise<object>));
+  const exports = modules.flatMap((module) => Object.values(module) as unknown[]);
+  return exports.filter(
+    (value) => typeof value === 'object' && value !== null && 'safeParse' in value,
+  ) as Schema<unknown>[];
+}
 
 /** Input: a body. Accepted when one of the schemas takes it. */
 export const body: Target = {
@@ -51,16 +39,17 @@ export const body: Target = {
     const value = parseJsonObject(input);
     demand(Object.getPrototypeOf(value) === Object.prototype, 'a body brings a prototype of its own');
     let refusal: unknown;
+    let taken = false;
     for (const schema of SCHEMAS) {
       try {
         parse(schema, value, 'body');
-        return;
+        taken = true;
       } catch (error) {
         if (!isWritError(error)) throw error;
         refusal ??= error;
       }
     }
-    throw refusal;
+    if (!taken) throw refusal;
   },
 };
 

@@ -20,8 +20,9 @@ import {
   CRL_DISTRIBUTION_POINTS,
   decodeCrlDistributionPoints,
 } from '../../../src/x509/extensions/crl-distribution-points.ts';
-import { CRL_NUMBER, decodeCrlNumber } from '../../../src/x509/extensions/crl-number.ts';
+import { CRL_NUMBER, DELTA_CRL_INDICATOR, decodeCrlNumber } from '../../../src/x509/extensions/crl-number.ts';
 import { decodeExtendedKeyUsage, EXTENDED_KEY_USAGE } from '../../../src/x509/extensions/extended-key-usage.ts';
+import { FRESHEST_CRL } from '../../../src/x509/extensions/freshest-crl.ts';
 import {
   decodeIssuingDistributionPoint,
   ISSUING_DISTRIBUTION_POINT,
@@ -71,7 +72,9 @@ const DECODERS: Readonly<Record<string, (value: Uint8Array) => unknown>> = {
   [CERTIFICATE_POLICIES]: decodeCertificatePolicies,
   [CRL_DISTRIBUTION_POINTS]: decodeCrlDistributionPoints,
   [CRL_NUMBER]: decodeCrlNumber,
+  [DELTA_CRL_INDICATOR]: decodeCrlNumber,
   [EXTENDED_KEY_USAGE]: decodeExtendedKeyUsage,
+  [FRESHEST_CRL]: decodeCrlDistributionPoints,
   [INHIBIT_ANY_POLICY]: decodeInhibitAnyPolicy,
   [ISSUING_DISTRIBUTION_POINT]: decodeIssuingDistributionPoint,
   [KEY_USAGE]: decodeKeyUsage,
