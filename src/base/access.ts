@@ -84,12 +84,12 @@ export const ACTIONS = [
   'authority.revoke',
   'signal.read',
   'signal.manage',
-] as const;
-
-export type Action = (typeof ACTIONS)[number];
   'canary.report',
   'canary.read',
   'canary.remove',
+] as const;
+
+export type Action = (typeof ACTIONS)[number];
 
 /** Facts that rules may read. Sets of strings are arrays; there is no null. */
 export type Facts = Readonly<Record<string, string | number | boolean | readonly string[]>>;

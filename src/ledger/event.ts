@@ -71,12 +71,12 @@ const EVENT_TYPES = {
   'signal.key_retired': 'A key that signed security event tokens was deleted.',
   'signal.stream_changed': 'Who is told of stops by Shared Signals changed.',
   'signal.received': 'A security event token of a trusted issuer was acted on, or was not, and why.',
-  'access.refused': 'Requests were refused; unauthenticated ones in one entry for many.',
-} as const;
-
   // canaries
   'canary.measured': 'An identity was stopped on schedule. Holds when an enforcement point refused it, or that it did not.',
   'canary.removed': 'An enforcement point is no longer looked at by canaries.',
+  'access.refused': 'Requests were refused; unauthenticated ones in one entry for many.',
+} as const;
+
 export type EventType = keyof typeof EVENT_TYPES;
 
 export function isEventType(type: string): type is EventType {

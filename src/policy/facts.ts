@@ -110,14 +110,14 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
   'authority.revoke': plain(ALL),
   'signal.read': plain(ALL),
   'signal.manage': plain(ALL),
-};
-
-/** Facts of an agent or service, as `registry/` gives them. */
-const AGENT_FACTS: FactTypes = {
   // What was measured: point is the name of the enforcement point.
   'canary.report': { resources: SOMEBODY, context: { point: 'text', verdict: 'text' }, guardOnly: {} },
   'canary.read': plain(ALL),
   'canary.remove': plain(ALL),
+};
+
+/** Facts of an agent or service, as `registry/` gives them. */
+const AGENT_FACTS: FactTypes = {
   team: 'text',
   environment: 'text',
   profile: 'text',
