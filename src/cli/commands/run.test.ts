@@ -1,8 +1,9 @@
 /** Identities for programs that know nothing of Writ. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { cells, cli, testServer } from '../../../test/server.ts';
 
 const server = await testServer();
@@ -49,6 +50,19 @@ test('run: kept on demand, with a token alone, without --, with a program that i
     assert.equal((await server.cli('run', ...wrong, '--', 'true')).code, 2);
   }
   assert.equal((await server.cli('run', '--agent', 'runner')).code, 2);
+});
+
+test('run: says of an instance that somebody stopped that it was stopped, not that it goes on', async () => {
+  const told = join(server.scratch, 'stopped-meanwhile');
+  const script = `echo "$WRIT_SPIFFE_ID" > '${told}'; while test -e '${told}'; do sleep 0.05; done`;
+  const running = server.cli('run', '--agent', 'runner', '--', 'sh', '-c', script);
+  while (!existsSync(told) || readFileSync(told, 'utf8') === '') await pause(20);
+  const id = readFileSync(told, 'utf8').trim().split('/').at(-1)!;
+  assert.equal((await server.cli('instance', 'stop', id, '--cause', 'clone_detected')).code, 0);
+  rmSync(told);
+  const { code, stderr } = await running;
+  assert.equal(code, 0);
+  assert.match(stderr, /^Running as .*\nthe instance had been stopped while the program ran\n$/);
 });
 
 test('enrol: files for their owner alone, in a new directory', async () => {

@@ -125,6 +125,10 @@ async function stop(identity: Identity, terminal: Terminal): Promise<void> {
     await identity.stop('task_completed');
   } catch (error) {
     identity.close();
+    if (isWritError(error, 'revoked')) {
+      terminal.say('the instance had been stopped while the program ran');
+      return;
+    }
     const expires = new Date(identity.credential.notAfter).toISOString();
     terminal.say(
       `the instance could not be stopped and ends with its certificate, ${expires}: ${(error as Error).message}`,
