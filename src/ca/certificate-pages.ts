@@ -1,5 +1,6 @@
 import type { PartitionMap } from '../db/partition-map.ts';
 import { type CertificatePage, type CertificatePosition, Conditions, walkPage } from './certificate-walk.ts';
+import { HELD } from './revoked.ts';
 import { endsAfter } from './serial.ts';
 
 /** What a listing is narrowed by. All that are given must hold. */
@@ -11,8 +12,8 @@ export interface CertificateFilter {
   /** Of any of these, at most a hundred. */
   readonly instances?: readonly string[];
   readonly profile?: string;
-  /** As of `now`: `active` is neither expired nor revoked, `expired` was never revoked. */
-  readonly state?: 'active' | 'expired' | 'revoked';
+  /** As of `now`: `active` is neither expired nor revoked, `held` of those what is on the lists, `expired` was never revoked. */
+  readonly state?: 'active' | 'held' | 'expired' | 'revoked';
   /** Issued at or after, and before. Milliseconds. */
   readonly since?: number;
   readonly before?: number;
@@ -23,6 +24,8 @@ const PROBES = 64;
 
 /** Partitions of 10 000 rows that one page looks into where rows must be read to be judged, at about 2 ms. */
 const SCANS = 2;
+
+const LISTED_AS_HELD = `EXISTS (SELECT 1 FROM revoked r WHERE r.serial = {partition}.serial AND r.reason = ${HELD})`;
 
 /**
  * The certificates that were valid at `time`: issued at or before, expiring after, and not revoked then. Newest partition
@@ -74,13 +77,14 @@ export async function listCertificates(
   if (since > 0) where = where.and('issued_at >= ?', since);
   if (before < Number.MAX_SAFE_INTEGER) where = where.and('issued_at < ?', before);
   if (state === 'revoked') where = where.and('revoked_at IS NOT NULL');
-  if (state === 'active') where = where.and('revoked_at IS NULL');
-  if (state === 'active') where = where.and('serial > ?', endsAfter(now));
+  if (state === 'active' || state === 'held') where = where.and('revoked_at IS NULL AND serial > ?', endsAfter(now));
+  if (state === 'held') where = where.and(LISTED_AS_HELD);
   if (state === 'expired') where = where.and('expires_at <= ? AND revoked_at IS NULL', now);
   const held = [agent, operator, instance, instances].some((holder) => holder !== undefined);
-  const found = held || state === 'active' || state === 'revoked';
-  const partitions = await map.overlapping(since, before - 1, state === 'active' ? now : undefined);
-  const scanned = !held && (profile !== undefined || state === 'expired');
+  const alive = state === 'active' || state === 'held';
+  const found = held || alive || state === 'revoked';
+  const partitions = await map.overlapping(since, before - 1, alive ? now : undefined);
+  const scanned = !held && (profile !== undefined || state === 'expired' || state === 'held');
   const order = found ? 'latest-end' : 'newest';
   return walkPage(map, { partitions, where, order, probes: scanned ? SCANS : PROBES }, limit, from);
 }

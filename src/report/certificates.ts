@@ -2,20 +2,20 @@ import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import { certificatesValidAt, listCertificates } from '../ca/certificate-pages.ts';
 import type { CertificatePage, CertificatePosition } from '../ca/certificate-walk.ts';
-import type { CertificateRow } from '../ca/certificates.ts';
 import { isStopped, readUnfinishedStops } from '../ca/unfinished-stop.ts';
 import { decodeCursor, encodeCursor, type Filters, type Page, type PageRequest, pageLimit } from '../db/cursor.ts';
+import { type ReportedCertificate, withHolds } from './holds.ts';
 import { mayRead, type Whose } from './may-read.ts';
 import type { ReportParts } from './parts.ts';
 
 export interface ListFilter extends Whose {
   readonly profile?: string;
-  readonly state?: 'active' | 'expired' | 'revoked';
+  readonly state?: 'active' | 'held' | 'expired' | 'revoked';
 }
 
 /**
  * Which identities were valid at an instant (milliseconds): issued at or before it, expiring after it, and not revoked
- * by then. In no particular order. Work for one page is bounded, so that one may be short and yet have a next; all of
+ * by then; of each also whether it was quarantined then. In no particular order. Work for one page is bounded, so that one may be short and yet have a next; all of
  * them together are whole, as of the moments at which they were read.
  *
  * Throws `denied`, `bad_cursor` for a cursor of another question, and `not_found` for an instant of which the index is
@@ -26,7 +26,7 @@ export async function certificatesAt(
   query: Whose & { readonly time: number },
   request: PageRequest,
   parts: ReportParts,
-): Promise<Page<CertificateRow>> {
+): Promise<Page<ReportedCertificate>> {
   await mayRead(caller, query, parts);
   const { time, agent, instance } = query;
   const whole = await parts.certificates.completeSince();
@@ -37,22 +37,24 @@ export async function certificatesAt(
   // The rows of a stop that is being carried out say so only bit by bit.
   const stops = await readUnfinishedStops(parts.reader);
   const rows = stops.length === 0 ? page.rows : page.rows.filter((row) => !isStopped(row, stops, time));
-  return pageOf('valid-at', filters, { ...page, rows });
+  return pageOf('valid-at', filters, page, await withHolds(parts.reader, rows, time));
 }
 
-/** Certificates that pass a filter, those issued last first. Throws as `certificatesAt`. */
+/** Certificates that pass a filter, those issued last first. `active` are those that no quarantine holds. Throws as `certificatesAt`. */
 export async function certificateList(
   caller: Caller,
   filter: ListFilter,
   request: PageRequest,
   parts: ReportParts,
-): Promise<Page<CertificateRow>> {
+): Promise<Page<ReportedCertificate>> {
   await mayRead(caller, filter, parts);
   const { agent, instance, profile, state } = filter;
   const filters = { agent, instance, profile, state };
   const from = positionOf('certificates', filters, request);
   const page = await listCertificates(parts.certificates, filter, parts.clock.now(), pageLimit(request), from);
-  return pageOf('certificates', filters, page);
+  const rows = await withHolds(parts.reader, page.rows);
+  // A quarantine that has just begun, or one of an authority, has no mark at its certificates.
+  return pageOf('certificates', filters, page, state === 'active' ? rows.filter(({ held }) => !held) : rows);
 }
 
 function pastRetention(whole: number): WritError {
@@ -66,7 +68,12 @@ function pastRetention(whole: number): WritError {
   );
 }
 
-function pageOf(listing: string, filters: Filters, { rows, next }: CertificatePage): Page<CertificateRow> {
+function pageOf(
+  listing: string,
+  filters: Filters,
+  { next }: CertificatePage,
+  rows: readonly ReportedCertificate[],
+): Page<ReportedCertificate> {
   if (next === undefined) return { items: rows };
   return { items: rows, next: encodeCursor(listing, filters, [next.partition, keyText(next)]) };
 }

@@ -1,12 +1,12 @@
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
-import type { CertificateRow } from '../ca/certificates.ts';
 import { readEvent } from '../ledger/history.ts';
+import { type ReportedCertificate, withHolds } from './holds.ts';
 import { readableCertificate } from './may-read.ts';
 import type { ReportParts } from './parts.ts';
 
 export interface ShownCertificate {
-  readonly row: CertificateRow;
+  readonly row: ReportedCertificate;
   readonly der: Uint8Array;
   /** DER, issuing authority first, without the root. */
   readonly chain: readonly Uint8Array[];
@@ -23,5 +23,6 @@ export async function showCertificate(
   if (typeof der !== 'string') {
     throw new WritError('ledger_corrupt', `entry ${row.leaf} of the ledger is not the issue that its index says`);
   }
-  return { row, der: new Uint8Array(Buffer.from(der, 'base64url')), chain: parts.chain(row.issuer) };
+  const [reported = row] = await withHolds(parts.reader, [row]);
+  return { row: reported, der: new Uint8Array(Buffer.from(der, 'base64url')), chain: parts.chain(row.issuer) };
 }

@@ -1,8 +1,8 @@
-import type { CertificateRow } from '../ca/certificates.ts';
 import { BACKDATING, wholeSecond } from '../ca/prepare.ts';
 import { REASONS } from '../ca/revocation-cause.ts';
 import { encodePem } from '../der/pem.ts';
 import { certifiedId, type IssuedCertificate } from '../issuance/issued.ts';
+import type { ReportedCertificate } from '../report/holds.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import type * as wire from '../wire/certificate.ts';
 import { given, givenTime, hexText, timeText } from './render.ts';
@@ -28,8 +28,9 @@ export function issuedAnswer(issued: IssuedCertificate, pemOf: (der: Uint8Array)
 }
 
 /** A certificate as its row has it, judged at `now`. */
-export function statusAnswer(row: CertificateRow, trustDomain: string, now: number): wire.CertificateStatus {
-  const { serial, kind, name, instance, profile, issuedAt, expiresAt, revoked, previous, leaf } = row;
+export function statusAnswer(row: ReportedCertificate, trustDomain: string, now: number): wire.CertificateStatus {
+  const { serial, kind, name, instance, profile, issuedAt, expiresAt, revoked, held, heldThen, previous, leaf } = row;
+  const living = held === undefined ? 'active' : 'held';
   return {
     serial: hexText(serial),
     spiffe_id: certifiedId(trustDomain as TrustDomain, row),
@@ -37,12 +38,14 @@ export function statusAnswer(row: CertificateRow, trustDomain: string, now: numb
     name,
     ...given('instance', instance),
     profile,
-    status: revoked !== undefined ? 'revoked' : expiresAt <= now ? 'expired' : 'active',
+    status: revoked !== undefined ? 'revoked' : expiresAt <= now ? 'expired' : living,
     issued_at: timeText(issuedAt),
     not_after: timeText(wholeSecond(expiresAt)),
     ...givenTime('revoked_at', revoked?.at),
     ...given('cause', revoked?.cause),
     ...given('reason', revoked === undefined ? undefined : reasonName(revoked.reason)),
+    ...givenTime('held_since', held?.since),
+    ...given('held_then', heldThen),
     ...given('previous', previous === undefined ? undefined : hexText(previous)),
     ledger_index: leaf,
   };

@@ -1,8 +1,8 @@
 import type { Caller } from '../base/access.ts';
-import type { CertificateRow } from '../ca/certificates.ts';
 import { parseSerial } from '../ca/serial.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
+import type { ReportedCertificate } from '../report/holds.ts';
 import type * as wire from '../wire/certificate.ts';
 import { atQuery, certificate, certificatePage, certificateQuery } from '../wire/certificate.ts';
 import { ledgerPage, traceQuery } from '../wire/ledger.ts';
@@ -14,9 +14,9 @@ import { given, pageAnswer } from './render.ts';
 
 /** What the reading routes under `/v1/certificates` need. Each asks policy. */
 export interface CertificateReports {
-  list(caller: Caller, filter: ListFilter, page: PageRequest): Promise<Page<CertificateRow>>;
+  list(caller: Caller, filter: ListFilter, page: PageRequest): Promise<Page<ReportedCertificate>>;
   /** The certificates that were valid at an instant: issued, unexpired and unrevoked then. Milliseconds. */
-  at(caller: Caller, filter: Whose & { readonly time: number }, page: PageRequest): Promise<Page<CertificateRow>>;
+  at(caller: Caller, filter: Whose & { readonly time: number }, page: PageRequest): Promise<Page<ReportedCertificate>>;
   /** Throws `not_found`, as does the next. */
   show(caller: Caller, serial: Uint8Array): Promise<ShownCertificate>;
   /** Everything that the ledger says of the identity in a certificate, in order. */
@@ -41,7 +41,7 @@ interface ListFilter extends Whose {
 }
 
 interface ShownCertificate {
-  readonly row: CertificateRow;
+  readonly row: ReportedCertificate;
   readonly der: Uint8Array;
   /** DER, issuing authority first, without the root. */
   readonly chain: readonly Uint8Array[];
@@ -49,7 +49,8 @@ interface ShownCertificate {
 
 export function certificateReportOperations(reports: CertificateReports): Operation[] {
   const pemOf = pemOfMany();
-  const status = (row: CertificateRow): wire.CertificateStatus => statusAnswer(row, reports.trustDomain, reports.now());
+  const status = (row: ReportedCertificate): wire.CertificateStatus =>
+    statusAnswer(row, reports.trustDomain, reports.now());
   return [
     operation({
       id: 'listCertificates',
@@ -72,7 +73,8 @@ export function certificateReportOperations(reports: CertificateReports): Operat
       path: '/v1/certificates/at',
       access: 'caller',
       action: 'certificate.read',
-      summary: 'Which certificates were valid at an instant: issued by then, not expired, and not revoked by then.',
+      summary:
+        'Which certificates were valid at an instant: issued by then, not expired, and not revoked by then; and which of them were quarantined.',
       query: atQuery,
       answer: certificatePage,
       example: { answer: { items: [EXAMPLE_STATUS] } },

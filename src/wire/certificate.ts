@@ -115,12 +115,16 @@ export interface CertificateStatus {
   readonly name: string;
   readonly instance?: string;
   readonly profile: string;
-  readonly status: 'active' | 'expired' | 'revoked';
+  /** `held`: quarantined, which can be lifted again. */
+  readonly status: 'active' | 'held' | 'expired' | 'revoked';
   readonly issued_at: string;
   readonly not_after: string;
   readonly revoked_at?: string;
   readonly cause?: string;
   readonly reason?: string;
+  readonly held_since?: string;
+  /** In an answer about an instant: it was quarantined then. */
+  readonly held_then?: boolean;
   /** The certificate that the same instance got before this one. */
   readonly previous?: string;
   readonly ledger_index: number;
@@ -133,12 +137,14 @@ const status = {
   name,
   instance: id.exactOptional(),
   profile: name,
-  status: z.enum(['active', 'expired', 'revoked']),
+  status: z.enum(['active', 'held', 'expired', 'revoked']),
   issued_at: time,
   not_after: time,
   revoked_at: time.exactOptional(),
   cause: z.string().max(64).exactOptional(),
   reason: z.string().max(64).exactOptional(),
+  held_since: time.exactOptional(),
+  held_then: z.boolean().exactOptional(),
   previous: serial.exactOptional(),
   ledger_index: z.int().min(0),
 };
@@ -180,7 +186,7 @@ export const certificateQuery: Schema<CertificateQuery> = schemaOf<CertificateQu
   z.strictObject({
     ...whose,
     profile: name.exactOptional(),
-    status: z.enum(['active', 'expired', 'revoked']).exactOptional(),
+    status: z.enum(['active', 'held', 'expired', 'revoked']).exactOptional(),
   }),
 );
 

@@ -30,12 +30,12 @@ const SERIAL = { name: 'serial', summary: 'serial number in hex', required: true
 
 /** `writ cert …`: certificates, and who was who at an instant. */
 export function certCommands(withApi: WithApi, now: () => number): readonly Command[] {
-  const columns = (status: string): Listing['columns'] => [
+  const columns = (...status: Listing['columns']): Listing['columns'] => [
     ['SERIAL', (item) => textOf(item, 'serial')],
     ['WHOSE', (item) => `${textOf(item, 'kind')}/${textOf(item, 'name')}`],
     ['INSTANCE', (item) => textOf(item, 'instance')],
     ['PROFILE', (item) => textOf(item, 'profile')],
-    [status, (item) => textOf(item, 'status')],
+    ...status,
     ['EXPIRES', (item) => relative(Date.parse(textOf(item, 'not_after')), now())],
   ];
   return [
@@ -47,19 +47,25 @@ export function certCommands(withApi: WithApi, now: () => number): readonly Comm
       flags: [
         ...WHOSE,
         { name: 'profile', value: 'name', summary: 'of this profile only' },
-        { name: 'status', value: 'status', summary: 'in this status only', choices: ['active', 'expired', 'revoked'] },
+        {
+          name: 'status',
+          value: 'status',
+          summary: 'in this status only',
+          choices: ['active', 'held', 'expired', 'revoked'],
+        },
       ],
       request: (input) => ({
         path: '/v1/certificates',
         query: { ...whose(input), profile: input.flag('profile'), status: input.flag('status') },
       }),
-      columns: columns('STATUS'),
+      columns: columns(['STATUS', (item) => textOf(item, 'status')]),
       empty: 'No certificates.',
     }),
     listCommand(withApi, {
       path: 'cert at',
       summary: 'Say which identities were valid at an instant',
-      details: 'Valid at T: issued by then, not yet expired, and not revoked by then, whatever happened afterwards.',
+      details:
+        'Valid at T: issued by then, not yet expired, and not revoked by then, whatever happened afterwards. What was quarantined then could do nothing, and says held.',
       flags: [{ name: 'time', value: 'time', summary: 'instant: RFC 3339, "now", or -15m', default: 'now' }, ...WHOSE],
       examples: [
         {
@@ -71,7 +77,7 @@ export function certCommands(withApi: WithApi, now: () => number): readonly Comm
         path: '/v1/certificates/at',
         query: { time: parseTime(input.flag('time')!, 'time', now()), ...whose(input) },
       }),
-      columns: columns('NOW'),
+      columns: columns(['THEN', thenOf], ['NOW', (item) => textOf(item, 'status')]),
       empty: 'Nothing was valid at that instant.',
     }),
     {
@@ -174,6 +180,11 @@ function pemOf(certificate: Item): string {
   return [textOf(certificate, 'certificate'), ...chain].join('');
 }
 
+/** What a certificate was at the instant that was asked about, at which it was valid. */
+function thenOf(certificate: Item): string {
+  return certificate['held_then'] === true ? 'held' : 'active';
+}
+
 function describe(certificate: Item): string {
   return list([
     ['serial', textOf(certificate, 'serial')],
@@ -183,6 +194,7 @@ function describe(certificate: Item): string {
     ['issued', textOf(certificate, 'issued_at')],
     ['valid until', textOf(certificate, 'not_after')],
     ['revoked', textOf(certificate, 'revoked_at')],
+    ['held since', textOf(certificate, 'held_since')],
     ['cause', [textOf(certificate, 'cause'), textOf(certificate, 'reason')].filter(Boolean).join(', ')],
     ['the one before', textOf(certificate, 'previous')],
     ['ledger entry', textOf(certificate, 'ledger_index')],

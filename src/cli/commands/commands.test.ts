@@ -144,12 +144,43 @@ test('instances and certificates: who is who, now and then; stopped for good', a
   assert.equal(stopped.stdout, `${id} (researcher) is stopped for good.\n`);
   const at = async (time: string) => cells(await server.cli('cert', 'at', '--time', time, '--instance', id));
   assert.deepEqual(
-    (await at(before)).map((found) => found[4]),
-    ['NOW', 'revoked'],
+    (await at(before)).map((found) => found.slice(4, 6)),
+    [
+      ['THEN', 'NOW'],
+      ['active', 'revoked'],
+    ],
   );
   assert.deepEqual(await at('now'), [['Nothing was valid at that instant.']]);
   assert.match((await server.cli('cert', 'show', serial)).stdout, /^cause +key_theft, keyCompromise$/m);
   assert.equal((await server.cli('cert', 'at', '--time', 'yesterday')).code, 2);
+});
+
+test('a certificate that is quarantined says so, and since when, until it is released', async () => {
+  using identity = await connect({ token: await server.token('heldback') });
+  const { serial } = identity.credential;
+  const of = ['--agent', 'heldback'];
+  const status = async (...argv: string[]) => cells(await server.cli('cert', ...argv, ...of))[1]?.slice(4, -1);
+  assert.deepEqual(await status('list'), ['active']);
+  const how = ['--cause', 'policy_change', '--quarantine'];
+  const { id, stopped_at: at } = await server.json<{ id: string; stopped_at: string }>(
+    'stop',
+    'agent',
+    'heldback',
+    ...how,
+  );
+  assert.match(
+    (await server.cli('cert', 'show', serial)).stdout,
+    new RegExp(`^status +held$[^]*^held since +${at}$`, 'm'),
+  );
+  assert.deepEqual([await status('list'), await status('list', '--status', 'held')], [['held'], ['held']]);
+  assert.deepEqual(await status('list', '--status', 'active'), undefined);
+  const within = new Date().toISOString();
+  assert.deepEqual(await status('at', '--time', within), ['held', 'held']);
+
+  // The administrator on the server's machine needs nobody's consent; over the interface two officers would agree.
+  const asked = await server.cli('release', id);
+  assert.equal(asked.code, 6, asked.stderr);
+  assert.deepEqual(await status('list'), ['held']);
 });
 
 test('certificates by hand: issued for a request, replaced, revoked', async () => {
