@@ -45,6 +45,7 @@ export async function gather(site: Site, scene: Scene, choices: Choices): Promis
   const kind = choices.pick(['agent', 'parent'] as const);
   const [top] = await letIn(await tokenBy('operator', 1), 1);
   const children = await letIn(await tokenBy(top!.held[0]!, CHILDREN), CHILDREN);
+  top!.below.push(...children);
   const siblings = kind === 'agent' ? await letIn(await tokenBy('operator', SIBLINGS), SIBLINGS) : [];
   return {
     ...{ agent, holders: [top!, ...children, ...siblings], stops: new Set() },

@@ -147,7 +147,7 @@ export async function enrol(world: World, token: JoinToken): Promise<Act> {
     body: { token: token.text, csr: request.csr },
     holderOf(answer) {
       const id = String(answer['instance']);
-      const holder: Holder = { id, agent, held: [], stop: noEnd(), hold: noEnd() };
+      const holder: Holder = { id, agent, held: [], below: [], stop: noEnd(), hold: noEnd() };
       token.letIn.add(id);
       world.holders.push(holder);
       made = holder;
@@ -245,7 +245,7 @@ function revoke(world: World, held: Held | undefined): Plan | undefined {
 
 function stopInstance(world: World, holder: Holder | undefined): Plan | undefined {
   if (holder === undefined) return undefined;
-  holder.stop.asked++;
+  for (const one of [holder, ...holder.below]) one.stop.asked++;
   return [
     newAct({
       kind: 'stop',

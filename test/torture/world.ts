@@ -25,6 +25,8 @@ export interface Holder {
   readonly id: string;
   readonly agent: Registered;
   readonly held: Held[];
+  /** Whom it let in: where its key is stolen, they fall with it. */
+  readonly below: Holder[];
   readonly stop: End;
   /** Of its quarantine, which nobody here lifts. */
   readonly hold: End;
