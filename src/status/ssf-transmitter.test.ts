@@ -132,6 +132,45 @@ onBothEngines('a crash between the answer and the record repeats, and loses noth
   assert.deepEqual(await countSets(parts.database, stream.id), { waiting: 0, dead: 0 });
 });
 
+onBothEngines('a process whose time is over while it pushes pushes no further', async (parts) => {
+  const it = await world(parts);
+  await using there = await receiver();
+  const stream = await createStream(ADA, { delivery: { method: 'push', endpoint: there.url } }, it.manage);
+  for (const leaf of [1, 2, 3, 4]) it.stop(leaf);
+  const leaves = (): string[] => there.tokens.map((token) => String(it.claimsOf(token)['jti']).split('.')[1]!);
+  // It stands still while the first answer is on its way, long enough for another to take over.
+  const [stalled, other] = [it.transmitter('p1'), it.transmitter('p2')];
+  const answered = Promise.withResolvers<void>();
+  there.before.push(async () => {
+    it.clock.advance(9500);
+    await it.turn(other);
+    assert.deepEqual(leaves(), ['1'], 'not before the time of the first is over');
+    it.clock.advance(600);
+    await it.turn(other);
+    answered.resolve();
+  });
+  await it.turn(stalled);
+  await answered.promise;
+  assert.deepEqual(leaves(), ['1', '1', '2', '3', '4']);
+  await it.turn(stalled);
+  assert.equal(there.tokens.length, 5);
+  assert.deepEqual(await countSets(parts.database, stream.id), { waiting: 0, dead: 0 });
+});
+
+onBothEngines('a receiver that does not know the key yet gets the token again', async (parts) => {
+  const it = await world(parts);
+  await using there = await receiver();
+  const stream = await createStream(ADA, { delivery: { method: 'push', endpoint: there.url } }, it.manage);
+  it.stop(1);
+  there.answers.push({ status: 400, body: '{"err":"invalid_key"}' });
+  const transmitter = it.transmitter();
+  await it.turn(transmitter);
+  assert.deepEqual(await countSets(parts.database, stream.id), { waiting: 1, dead: 0 });
+  it.clock.advance(2000);
+  await it.turn(transmitter);
+  assert.deepEqual(await countSets(parts.database, stream.id), { waiting: 0, dead: 0 });
+});
+
 onBothEngines('what a receiver refuses for good is put aside, seen and tried again when asked', async (parts) => {
   const it = await world(parts);
   await using there = await receiver();

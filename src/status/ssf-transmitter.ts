@@ -17,6 +17,8 @@ export interface TransmitterParts extends FanOutParts {
 
 /** How long a process that has gone silent keeps the others from taking over, in milliseconds. */
 const LEASE_MS = 10_000;
+/** Whoever holds the row sends nothing so long before another may take over: clocks of machines differ a little. */
+const MARGIN_MS = 1000;
 /** SETs of one stream between two looks at it. */
 const SETS_A_TURN = 20;
 /** After the first failure; each further one doubles it. */
@@ -26,15 +28,21 @@ const LONGEST_PAUSE_MS = 300_000;
 export const DEAD_AFTER_MS: number = 24 * 60 * 60 * 1000;
 
 /**
- * Tells receivers of stops. Of all processes that share the database one does it: who holds the row `signal_work`. Two that
- * both believe so for a moment send the same SETs twice under the same `jti`, and lose none: what was taken is taken out
- * only after the receiver said so.
+ * Tells receivers of stops. Of all processes that share the database one does it: who holds the row `signal_work`, and it
+ * begins and continues no push once its time there is over. A process that dies between a receiver's answer and the record
+ * of it makes the next one send that SET again, under the same `jti`; none is lost, since what was taken is taken out only
+ * after the receiver said so.
  */
 export class Transmitter {
   readonly #parts: TransmitterParts;
   readonly #pushing = new Map<string, Promise<void>>();
   #turn: Promise<void> | undefined;
   readonly #ending = new AbortController();
+  /** Until when this process may push, milliseconds by its own clock. */
+  #heldUntil = Number.NEGATIVE_INFINITY;
+  /** Aborted when that is over. */
+  #holding = new AbortController();
+  #over: NodeJS.Timeout | undefined;
 
   constructor(parts: TransmitterParts) {
     this.#parts = parts;
@@ -60,6 +68,7 @@ export class Transmitter {
   async end(): Promise<void> {
     this.#ending.abort();
     await this.idle();
+    clearTimeout(this.#over);
     const batch = newBatch();
     const { process, commit } = this.#parts;
     batch.checks.push(heldBy(process));
@@ -89,7 +98,7 @@ export class Transmitter {
     const holder = row?.['holder'] as string;
     const until = row?.['held_until'] as number;
     const at = now();
-    if (holder === process && until - at > LEASE_MS / 2) return true;
+    if (holder === process && until - at > LEASE_MS / 2) return this.#mayPushUntil(until);
     if (holder !== process && until > at) return false;
     const batch = newBatch();
     batch.checks.push({
@@ -103,7 +112,21 @@ export class Transmitter {
       sql: 'UPDATE signal_work SET holder = ?, held_until = ? WHERE id = 1',
       params: [process, at + LEASE_MS],
     });
-    return (await commit(batch)).committed;
+    return (await commit(batch)).committed && this.#mayPushUntil(at + LEASE_MS);
+  }
+
+  /** What is being pushed when that time is over, because nothing prolonged it, is broken off. */
+  #mayPushUntil(until: number): true {
+    this.#heldUntil = until - MARGIN_MS;
+    if (this.#holding.signal.aborted) this.#holding = new AbortController();
+    clearTimeout(this.#over);
+    this.#over = setTimeout(() => this.#holding.abort(), this.#heldUntil - this.#parts.now()).unref();
+    return true;
+  }
+
+  /** Whether this process must push no further: it ends, or another may have taken over. */
+  #mustStop(): boolean {
+    return this.#ending.signal.aborted || this.#holding.signal.aborted || this.#parts.now() >= this.#heldUntil;
   }
 
   /** Pushes what is due of one stream, in order: a SET that is to be tried again holds up those behind it. */
@@ -115,12 +138,12 @@ export class Transmitter {
       const taken: string[] = [];
       let goOn = sets.length === SETS_A_TURN;
       for (const set of sets) {
-        if (this.#ending.signal.aborted || set.nextAt > now()) {
+        if (this.#mustStop() || set.nextAt > now()) {
           goOn = false;
           break;
         }
         const pushed = await this.#pushOne(stream, set);
-        if (pushed.outcome !== 'delivered' && this.#ending.signal.aborted) {
+        if (pushed.outcome !== 'delivered' && this.#mustStop()) {
           goOn = false;
           break;
         }
@@ -156,7 +179,7 @@ export class Transmitter {
     return push({
       endpoint: stream.endpoint!,
       token,
-      signal: this.#ending.signal,
+      signal: AbortSignal.any([this.#ending.signal, this.#holding.signal]),
       ...(authorization === undefined ? {} : { authorization }),
     });
   }

@@ -122,7 +122,8 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
   const endSignals = startSignals(own, {
     config: config.signals,
     issuer: issuerOf(config.signals, config.names[0]!, listening.api),
-    process: randomUUID(),
+    // The number is for whoever looks into the database; on several machines it may be the same.
+    process: `${process.pid}-${randomUUID()}`,
     log,
   });
   const endUpkeep = startUpkeep({

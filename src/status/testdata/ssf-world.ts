@@ -104,19 +104,23 @@ export interface Receiver extends AsyncDisposable {
   readonly headers: IncomingMessage['headers'][];
   /** Status and body of the next answers, the first first; then 202. */
   readonly answers: { status: number; body?: string; headers?: Record<string, string> }[];
+  /** What is done before the next answers are given. */
+  readonly before: (() => Promise<void>)[];
 }
 
 export async function receiver(): Promise<Receiver> {
   const tokens: string[] = [];
   const headers: IncomingMessage['headers'][] = [];
   const answers: Receiver['answers'] = [];
+  const before: Receiver['before'] = [];
   const server: Server = createServer((request, response) => {
     let text = '';
     request.setEncoding('utf8');
     request.on('data', (chunk: string) => (text += chunk));
-    request.on('end', () => {
+    request.on('end', async () => {
       tokens.push(text);
       headers.push(request.headers);
+      await before.shift()?.();
       const { status, body = '', headers: more = {} } = answers.shift() ?? { status: 202 };
       response.writeHead(status, more).end(body);
     });
@@ -128,6 +132,7 @@ export async function receiver(): Promise<Receiver> {
     tokens,
     headers,
     answers,
+    before,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();
