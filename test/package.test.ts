@@ -38,7 +38,7 @@ const OLD = ['/usr/bin/node', '/usr/local/bin/node', process.env['npm_node_execp
 const NODE = OLD ?? process.execPath;
 
 before(() => {
-  for (const path of ['package.json', 'bin', 'LICENSE', 'README.md']) {
+  for (const path of ['package.json', 'bin', 'proto', 'LICENSE', 'README.md']) {
     cpSync(join(ROOT, path), join(published, path), { recursive: true });
   }
   const build = ['tools/build.ts', '--out', join(published, 'dist')];
@@ -73,13 +73,14 @@ test('the package holds what runs, and nothing else', () => {
     'dist/cmd/main.js',
     'dist/sdk/entry.js',
     'dist/sdk/entry.d.ts',
+    'proto/writ/feed/v1/feed.proto',
     'LICENSE',
     'README.md',
   ]) {
     assert.ok(files.includes(file), file);
   }
   const kinds =
-    /^(package\.json|LICENSE|README\.md|bin\/(writ|node-flags)\.js|dist\/.*(\.js|\.d\.ts|\.sql|\.cedar|\.cedarschema))$/;
+    /^(package\.json|LICENSE|README\.md|bin\/(writ|node-flags)\.js|proto\/.*\.proto|dist\/.*(\.js|\.d\.ts|\.sql|\.cedar|\.cedarschema))$/;
   assert.deepEqual(
     files.filter((file) => !kinds.test(file)),
     [],

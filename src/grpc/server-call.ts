@@ -76,8 +76,8 @@ export class ServerCall<C> {
   }
 
   /**
-   * Sends a message in its frame, which many calls may share. A reader so slow that more than the bound waits for it is
-   * broken off. Does nothing once the call has ended.
+   * Sends a message in its frame, which many calls may share. A reader for whom more than the bound is waiting
+   * already is broken off. Does nothing once the call has ended.
    */
   write(frame: Uint8Array): void {
     if (this.#ended) return;
@@ -85,8 +85,9 @@ export class ServerCall<C> {
       this.#responded = true;
       this.#stream.respond(HEADERS, { waitForTrailers: true });
     }
-    this.#stream.write(frame);
+    // What waited before counts: one large message is no sign of a slow reader.
     if (this.#stream.writableLength > this.#limits.waiting) this.#stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    else this.#stream.write(frame);
   }
 
   /** Ends the call behind what was written. Does nothing the second time. */

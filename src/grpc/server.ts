@@ -13,6 +13,11 @@ import { parseTimeout } from './timeout.ts';
 
 export interface GrpcServerOptions<C> {
   readonly methods: readonly ServerMethod<C>[];
+  /**
+   * Lets a call in, before anything of it is read; gives what is told when its handler is done, and whether that went well.
+   * Rejects with why not. Absent: everybody is let in.
+   */
+  readonly admit?: (connection: C) => Promise<(ok: boolean) => void>;
   /** What the caller is told of whatever was thrown. Must not throw. */
   readonly failure: (error: unknown, connection: C) => Status;
   readonly limits?: GrpcLimits;
@@ -27,13 +32,15 @@ const SESSION_MEMORY = 2;
  */
 export class GrpcServer<C> {
   readonly #methods: ReadonlyMap<string, ServerMethod<C>>;
+  readonly #admit: GrpcServerOptions<C>['admit'];
   readonly #failure: GrpcServerOptions<C>['failure'];
   readonly #limits: GrpcLimits;
   readonly #sessions = new Set<ServerHttp2Session>();
   #draining = false;
 
-  constructor({ methods, failure, limits = DEFAULT_GRPC_LIMITS }: GrpcServerOptions<C>) {
+  constructor({ methods, admit, failure, limits = DEFAULT_GRPC_LIMITS }: GrpcServerOptions<C>) {
     this.#methods = new Map(methods.map((method) => [method.path, method]));
+    this.#admit = admit;
     this.#failure = failure;
     this.#limits = limits;
   }
@@ -87,9 +94,13 @@ export class GrpcServer<C> {
     }
     const timeout = headers['grpc-timeout'];
     if (timeout !== undefined) call.expireAfter(parseTimeout(String(timeout))!, 'The deadline of the call has passed.');
+    let leave: ((ok: boolean) => void) | undefined;
     try {
+      leave = await this.#admit?.(connection);
       await method!.serve(call);
+      leave?.(true);
     } catch (error) {
+      leave?.(false);
       // Whatever a handler meets when its caller has gone is no fault of anybody's.
       if (!call.signal.aborted) call.end(this.#failure(error, connection));
     }

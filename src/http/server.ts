@@ -10,6 +10,7 @@ import { hasBody, readBody } from './body.ts';
 import { authenticate, type Identify, type Identity, identityOf, type Standing, Superseded } from './client-cert.ts';
 import { clientFault, endWithReply } from './client-error.ts';
 import { type Concurrency, createConcurrency } from './concurrency.ts';
+import type { Door, OtherProtocol } from './door.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { nextTurn } from './next-turn.ts';
 import { addressGroup, createRateLimit, type RateLimit } from './rate-limit.ts';
@@ -33,6 +34,8 @@ export interface ServerOptions {
   readonly tls?: TlsIdentity;
   /** Absent: clients are not asked for a certificate, and routes for callers refuse everybody. */
   readonly clients?: Clients;
+  /** Spoken by clients that offer nothing else in the handshake. Needs `tls` and `clients`. */
+  readonly other?: OtherProtocol;
   readonly limits?: Limits;
   readonly clock: Clock;
   /** Turns whatever was thrown into an answer. Must not throw. `status` overrides the one that the code stands for. */
@@ -79,7 +82,7 @@ export class HttpServer {
   readonly #strangersWork: Concurrency;
   /** Of answers that go on. */
   readonly #streaming: Concurrency;
-  readonly #streams = new Set<ReplyStream>();
+  readonly #streams = new Set<{ end(): void }>();
   readonly #connections = new WeakMap<object, Connection>();
   /** How many of them come from each address. */
   readonly #perAddress = new Map<string, number>();
@@ -108,7 +111,13 @@ export class HttpServer {
     this.#server =
       options.tls === undefined
         ? createHttpServer(http)
-        : createHttpsServer({ ...http, ...tlsServerOptions(options.tls, options.clients !== undefined) });
+        : createHttpsServer({
+            ...http,
+            ...tlsServerOptions(options.tls, options.clients !== undefined),
+            // In the server's order: whoever offers both stays with HTTP/1.1.
+            ...(options.other === undefined ? {} : { ALPNProtocols: ['http/1.1', options.other.alpn] }),
+          });
+    if (options.other !== undefined) this.#divert(options.other);
     this.#server.maxConnections = limits.connections;
     this.#server.setTimeout(limits.stallTimeout);
     this.#server.on('connection', (socket: Socket) => this.#countAddress(socket));
@@ -160,9 +169,11 @@ export class HttpServer {
     const server = this.#server;
     // Not the HTTP server's own: that cuts connections off whose next request is on its way.
     const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
+    const other = this.#options.other?.close(graceMs);
     const idle = setTimeout(() => server.close(() => undefined), Math.min(LINGER_MS, graceMs));
     const late = setTimeout(() => server.closeAllConnections(), graceMs);
     await closed;
+    await other;
     clearTimeout(idle);
     clearTimeout(late);
     server.close(() => undefined);
@@ -230,6 +241,49 @@ export class HttpServer {
     sendReply(request, response, reply, { id, close });
     if (stream !== undefined) this.#stream(response, connection, stream);
     this.#options.observe?.(route, reply.status, performance.now() - started);
+  }
+
+  /** Hands connections that agreed on another protocol to it, before HTTP has seen them. */
+  #divert(other: OtherProtocol): void {
+    const http = this.#server.listeners('secureConnection') as ((socket: TLSSocket) => void)[];
+    this.#server.removeAllListeners('secureConnection');
+    this.#server.on('secureConnection', (socket: TLSSocket) => {
+      if (socket.alpnProtocol === other.alpn) other.accept(socket, this.#door(socket));
+      else for (const listener of http) listener.call(this.#server, socket);
+    });
+  }
+
+  #door(socket: TLSSocket): Door {
+    const connection = this.#connectionOf(socket);
+    const { clock, observe } = this.#options;
+    const authenticateNow = () => authenticate(connection.identity, clock.now(), this.#standing);
+    return {
+      enter: async () => {
+        const started = performance.now();
+        const entered = this.#admit(connection, started);
+        const leave = (status: number): void => {
+          connection.work.leave(entered);
+          observe?.(undefined, status, performance.now() - started);
+        };
+        try {
+          await authenticateNow();
+          return leave;
+        } catch (error) {
+          leave(401);
+          throw error;
+        }
+      },
+      authenticate: authenticateNow,
+      stream: (end) => {
+        this.#enterStream(connection);
+        const stream = { end };
+        this.#streams.add(stream);
+        return () => {
+          if (this.#streams.delete(stream)) this.#streaming.leave(connection.countedAs);
+        };
+      },
+      problem: (error) => this.#problem(error, this.#nextId()),
+    };
   }
 
   #enterStream({ countedAs }: Connection): void {

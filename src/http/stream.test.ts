@@ -60,6 +60,18 @@ test('who reads gets it all; who does not is cut off, and holds no memory', asyn
   await server.close(1000);
 });
 
+test('one large piece is no sign of a slow reader', async () => {
+  const { port, streams, server } = await serve(16 * 1024);
+  const reader = ask(port, true);
+  await until(() => streams.length === 1);
+  for (const size of [400_000, 400_000]) {
+    const before = reader.text().length;
+    streams[0]!.write('x'.repeat(size));
+    await until(() => reader.text().length >= before + size);
+  }
+  await server.close(1000);
+});
+
 test('streams are counted apart from requests in work, and end with the server', async () => {
   const { port, streams, server } = await serve(64 * 1024);
   const readers = Array.from({ length: 3 }, () => ask(port, true));

@@ -3,7 +3,7 @@ import type { Concurrency } from './concurrency.ts';
 
 /** The body of an answer that goes on: whoever gave the reply writes it, piece by piece, until one of the ends closes. */
 export interface ReplyStream {
-  /** Sends a piece. A reader so slow that more than the bound waits for it is cut off instead. Does nothing once ended. */
+  /** Sends a piece. A reader for whom more than the bound is waiting already is cut off instead. Does nothing once ended. */
   write(piece: string | Uint8Array): void;
   /** Ends the answer and the connection after what was written. */
   end(): void;
@@ -35,8 +35,9 @@ export function openStream(response: ServerResponse, options: StreamOptions): Re
   return {
     write(piece) {
       if (!open || response.writableEnded) return;
-      response.write(piece);
+      // What waited before counts: one large piece is no sign of a slow reader.
       if (response.writableLength > waiting) response.destroy();
+      else response.write(piece);
     },
     end() {
       if (open && !response.writableEnded) response.end();

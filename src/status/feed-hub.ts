@@ -1,12 +1,30 @@
 import type { Caller } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
-import type { ReplyStream } from '../http/stream.ts';
 import type { FeedEntry, FeedState } from '../wire/feed.ts';
 import type { FeedTail } from './feed-tail.ts';
 
+/** The connection of a subscriber, whichever protocol it is. */
+export interface FeedStream {
+  /** Sends a piece; a reader that is too slow is cut off instead. Does nothing once ended. */
+  write(piece: string | Uint8Array): void;
+  end(): void;
+  /** Called once, when it has ended for whatever reason. */
+  onEnd(listener: () => void): void;
+  /** Authenticates the caller again, as of now, and cuts the stream when that fails. Never rejects. */
+  look(): Promise<void>;
+}
+
+/** How a protocol writes the feed. */
+export interface FeedEncoding {
+  state(kind: 'hello' | 'heartbeat', state: FeedState): Uint8Array;
+  entries(log: number, entries: readonly FeedEntry[]): Uint8Array;
+  behind(): Uint8Array;
+}
+
 /** Who reads the feed over one connection. */
 export interface Subscriber {
-  readonly stream: ReplyStream;
+  readonly stream: FeedStream;
+  readonly encoding: FeedEncoding;
   readonly caller: Caller;
   /** Name of an enforcement point, unique among all callers; undefined for a reader that acknowledges nothing. */
   readonly point: string | undefined;
@@ -19,6 +37,10 @@ const TURNS = 10;
 const TURN_MS = 1000 / TURNS;
 /** Heartbeats after which a subscriber's standing is looked at, whatever the feed said. */
 const LOOKS_EVERY = 15;
+/** Octets of what a subscriber missed that are sent in one piece; who missed more reads the pages, at its own pace. */
+const CATCH_UP = 128 * 1024;
+/** Points behind relays that one thread keeps in mind. */
+const MOST_BEHIND = 65_536;
 
 /** Subjects that a member is known by; others may reach anybody. */
 const NARROW = /^(?:serial|instance|agent|operator):/;
@@ -28,17 +50,26 @@ interface Member extends Subscriber {
   beats: number;
 }
 
+/** A point that reads from here: over so many streams, and passing on to so many others. */
+interface Point {
+  streams: number;
+  behind: ReadonlySet<string>;
+}
+
+const NOBODY: ReadonlySet<string> = new Set();
+
 /** The subscribers of one thread. Entries are written once and sent to all; nobody causes a read of the database. */
 export class FeedHub {
   readonly #clock: Clock;
   readonly #turns: Set<Member>[] = Array.from({ length: TURNS }, () => new Set());
   /** By what would stop them. */
   readonly #bySubject = new Map<string, Set<Member>>();
-  readonly #points = new Map<string, number>();
+  readonly #points = new Map<string, Point>();
   readonly #timer: NodeJS.Timeout;
   #tail: FeedTail | undefined;
   #turn = 0;
   #joined = 0;
+  #behind = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -56,48 +87,59 @@ export class FeedHub {
     return this.#turns.reduce((sum, turn) => sum + turn.size, 0);
   }
 
-  /** Enforcement points of this thread. */
-  points(): Iterable<string> {
-    return this.#points.keys();
+  /** Enforcement points of this thread, and those behind them that were told of. */
+  *points(): Iterable<string> {
+    for (const [point, { behind }] of this.#points) {
+      yield point;
+      for (const name of behind) yield pointBehind(point, name);
+    }
   }
 
   has(point: string): boolean {
     return this.#points.has(point);
   }
 
-  /** Adds a subscriber that is sent what follows its position; false when that is not in memory any more. */
+  /** Which points read from one of this thread's. Nothing is kept of a point that does not read here, or beyond a bound. */
+  setBehind(point: string, behind: readonly string[]): void {
+    const known = this.#points.get(point);
+    if (known === undefined || this.#behind - known.behind.size + behind.length > MOST_BEHIND) return;
+    this.#behind -= known.behind.size;
+    known.behind = new Set(behind);
+    this.#behind += known.behind.size;
+  }
+
+  /** Adds a subscriber that is sent what follows its position, or told that it has to read that from the pages. */
   add(subscriber: Subscriber): void {
-    const { stream, caller, point, after } = subscriber;
+    const { stream, encoding, caller, point, after } = subscriber;
     const missed = this.#tail!.after(after);
-    stream.write(eventText('hello', this.#state()));
-    if (missed === undefined) {
-      stream.write('event: behind\ndata: {}\n\n');
+    stream.write(encoding.state('hello', this.#state()));
+    const piece = missed === undefined ? undefined : encoding.entries(this.#tail!.log, missed);
+    if (piece === undefined || piece.length > CATCH_UP) {
+      stream.write(encoding.behind());
       stream.end();
       return;
     }
-    if (missed.length > 0) stream.write(entriesText(this.#tail!.log, missed));
+    if (piece.length > 0) stream.write(piece);
     // Whoever has caught up is told so at once.
-    stream.write(eventText('heartbeat', this.#state()));
+    stream.write(encoding.state('heartbeat', this.#state()));
     const member: Member = { ...subscriber, subjects: subjectsOf(caller), beats: 0 };
     const turn = this.#turns[this.#joined++ % TURNS]!;
     turn.add(member);
     for (const subject of member.subjects) addTo(this.#bySubject, subject, member);
-    if (point !== undefined) this.#points.set(point, (this.#points.get(point) ?? 0) + 1);
+    if (point !== undefined) this.#enter(point);
     stream.onEnd(() => {
       turn.delete(member);
       for (const subject of member.subjects) removeFrom(this.#bySubject, subject, member);
-      if (point === undefined) return;
-      const left = (this.#points.get(point) ?? 1) - 1;
-      if (left > 0) this.#points.set(point, left);
-      else this.#points.delete(point);
+      if (point !== undefined) this.#leave(point);
     });
   }
 
   /** Sends new entries to everybody; whoever they stop hears of it and is cut off. */
   send(entries: readonly FeedEntry[]): void {
     if (this.#tail === undefined) return;
-    const text = Buffer.from(entriesText(this.#tail.log, entries));
-    for (const turn of this.#turns) for (const { stream } of turn) stream.write(text);
+    const { log } = this.#tail;
+    const text = once((encoding) => encoding.entries(log, entries));
+    for (const turn of this.#turns) for (const { stream, encoding } of turn) stream.write(text(encoding));
     const hit = new Set<Member>();
     for (const { subjects } of entries) {
       for (const subject of subjects) {
@@ -113,12 +155,26 @@ export class FeedHub {
     for (const turn of this.#turns) for (const { stream } of turn) stream.end();
   }
 
+  #enter(point: string): void {
+    const known = this.#points.get(point);
+    if (known === undefined) this.#points.set(point, { streams: 1, behind: NOBODY });
+    else known.streams += 1;
+  }
+
+  #leave(point: string): void {
+    const known = this.#points.get(point);
+    if (known === undefined || --known.streams > 0) return;
+    this.#behind -= known.behind.size;
+    this.#points.delete(point);
+  }
+
   #beat(): void {
     const turn = this.#turns[this.#turn++ % TURNS]!;
     if (turn.size === 0 || this.#tail === undefined) return;
-    const text = Buffer.from(eventText('heartbeat', this.#state()));
+    const state = this.#state();
+    const text = once((encoding) => encoding.state('heartbeat', state));
     for (const member of turn) {
-      member.stream.write(text);
+      member.stream.write(text(member.encoding));
       member.beats += 1;
       if (member.beats % LOOKS_EVERY === 0) void member.stream.look();
     }
@@ -130,14 +186,21 @@ export class FeedHub {
   }
 }
 
-function eventText(event: string, data: object): string {
-  return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+/** A point behind another one, as it stands in records: who it is, and whose word that is. */
+export function pointBehind(point: string, name: string): string {
+  return `${name} via ${point}`;
 }
 
-function entriesText(log: number, entries: readonly FeedEntry[]): string {
-  return entries
-    .map((entry) => `id: ${log}.${entry.position}\nevent: entry\ndata: ${JSON.stringify(entry)}\n\n`)
-    .join('');
+/** Writes the same thing once for each encoding, however many read it. */
+function once(write: (encoding: FeedEncoding) => Uint8Array): (encoding: FeedEncoding) => Uint8Array {
+  const written = new Map<FeedEncoding, Uint8Array>();
+  return (encoding) => {
+    const known = written.get(encoding);
+    if (known !== undefined) return known;
+    const piece = write(encoding);
+    written.set(encoding, piece);
+    return piece;
+  };
 }
 
 /** What an entry can name to stop this caller. */

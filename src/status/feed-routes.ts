@@ -1,49 +1,24 @@
-import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import type { Exchange, Reply, Route } from '../http/route.ts';
-import { type FeedPage, feedAcks, POINT } from '../wire/feed.ts';
+import { feedAcks, feedPoints } from '../wire/feed.ts';
+import { BEHIND_TEXT, entriesText, parseEventId, stateText } from '../wire/feed-events.ts';
 import { parseJsonObject } from '../wire/json.ts';
 import { parse } from '../wire/schema.ts';
-import type { FeedEffects } from './feed-effects.ts';
-import type { FeedHub } from './feed-hub.ts';
-import type { FeedTail } from './feed-tail.ts';
+import type { Feed, Place } from './feed.ts';
+import type { FeedEncoding } from './feed-hub.ts';
 
-export interface FeedParts {
-  readonly tail: FeedTail;
-  readonly hub: FeedHub;
-  readonly effects: FeedEffects;
-}
+const EVENTS: FeedEncoding = {
+  state: (kind, state) => Buffer.from(stateText(kind, state)),
+  entries: (log, entries) => Buffer.from(entriesText(log, entries)),
+  behind: () => Buffer.from(BEHIND_TEXT),
+};
 
-const PAGE = 1000;
-/** Pages that are kept while the epoch stays: after a restart everybody asks for the same. */
-const PAGES = 64;
+/** Octets of what a relay says of the points behind it: what they have done, and who they all are. */
+const ACKS_LIMIT = 256 * 1024;
+const POINTS_LIMIT = 640 * 1024;
 
-/** The routes of the feed, each for any caller with a good certificate: what is revoked is no secret (`docs/FEED.md`). */
-export function feedRoutes({ tail, hub, effects }: FeedParts): Route[] {
-  const pages = new Map<string, Promise<FeedPage>>();
-  let pagesOf = -1;
-
-  function page(after: number): Promise<FeedPage> {
-    if (pagesOf !== tail.epoch) {
-      pages.clear();
-      pagesOf = tail.epoch;
-    }
-    const key = String(after);
-    const known = pages.get(key);
-    if (known !== undefined) return known;
-    if (pages.size >= PAGES) pages.delete(pages.keys().next().value!);
-    const read = readPage(after);
-    pages.set(key, read);
-    read.catch(() => pages.delete(key));
-    return read;
-  }
-
-  async function readPage(after: number): Promise<FeedPage> {
-    const { floor, entries, complete } = await tail.page(after, PAGE);
-    const last = entries.at(-1)?.position ?? after;
-    return { log: tail.log, floor, entries, position: complete ? Math.max(last, floor) : last, complete };
-  }
-
+/** The routes of the feed, each for any caller with a good certificate (`docs/FEED.md`). */
+export function feedRoutes(feed: Feed): Route[] {
   return [
     {
       method: 'GET',
@@ -52,15 +27,8 @@ export function feedRoutes({ tail, hub, effects }: FeedParts): Route[] {
       handle(exchange) {
         const { caller, headers } = exchange;
         const point = queryOf(exchange, ['point']).get('point') ?? undefined;
-        if (point !== undefined && !POINT.test(point)) throw bad('?point', 'Use 1 to 64 letters, digits and . _ : -');
-        const after = resumeAt(headers['last-event-id'], tail);
-        return {
-          status: 200,
-          type: 'text/event-stream',
-          body: '',
-          stream: (stream) =>
-            hub.add({ stream, caller, after, point: point === undefined ? undefined : pointOf(caller, point) }),
-        };
+        const begin = feed.follow(caller, { point, place: placeOf(headers['last-event-id']) });
+        return { status: 200, type: 'text/event-stream', body: '', stream: (stream) => begin(stream, EVENTS) };
       },
     },
     {
@@ -70,7 +38,7 @@ export function feedRoutes({ tail, hub, effects }: FeedParts): Route[] {
       async handle(exchange) {
         const after = queryOf(exchange, ['after']).get('after') ?? '0';
         if (!/^\d{1,15}$/.test(after)) throw bad('?after', 'Use the position of an entry, or 0.');
-        return json(await page(Number(after)));
+        return json(await feed.page(Number(after)));
       },
     },
     {
@@ -78,10 +46,20 @@ export function feedRoutes({ tail, hub, effects }: FeedParts): Route[] {
       path: '/v1/feed/acks',
       access: 'caller',
       recordsNothing: true,
+      bodyLimit: ACKS_LIMIT,
       handle({ caller, body }) {
-        const { point, log, acks } = parse(feedAcks, parseJsonObject(body), 'body');
-        const key = pointOf(caller, point);
-        if (log === tail.log) for (const ack of acks) effects.acknowledged(key, ack, hub.has(key));
+        feed.acknowledge(caller, parse(feedAcks, parseJsonObject(body), 'body'));
+        return json({});
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/feed/points',
+      access: 'caller',
+      recordsNothing: true,
+      bodyLimit: POINTS_LIMIT,
+      handle({ caller, body }) {
+        feed.setBehind(caller, parse(feedPoints, parseJsonObject(body), 'body'));
         return json({});
       },
     },
@@ -89,31 +67,17 @@ export function feedRoutes({ tail, hub, effects }: FeedParts): Route[] {
       method: 'GET',
       path: '/v1/feed/effect',
       access: 'caller',
-      handle(exchange) {
-        const subject = queryOf(exchange, ['subject']).get('subject') ?? '';
-        const report = effects.report(subject, exchange.caller.kind === 'operator');
-        if (report !== undefined) return json(report);
-        throw new WritError('not_found', 'No recent stop of this subject is known here.', {
-          field: '?subject',
-          remedy: 'Name it as serial:HEX, instance:ID, agent:NAME or operator:NAME, within minutes of the stop.',
-        });
-      },
+      handle: (exchange) => json(feed.effect(exchange.caller, queryOf(exchange, ['subject']).get('subject') ?? '')),
     },
   ];
 }
 
-/** Nobody can acknowledge for a point of somebody else. */
-function pointOf({ id }: Caller, point: string): string {
-  return `${id}#${point}`;
-}
-
 /** Where a subscriber goes on: `Last-Event-ID` is the number of the log and a position. Without it, from now on. */
-function resumeAt(header: string | string[] | undefined, tail: FeedTail): number {
-  if (header === undefined) return tail.position;
-  const match = /^(\d{1,9})\.(\d{1,15})$/.exec(String(header));
-  if (match === null) throw bad('Last-Event-ID', 'Send the id of the last event as it was received.');
-  // Of a log that was lost in part: what it has at that position is something else.
-  return Number(match[1]) === tail.log ? Number(match[2]) : -1;
+function placeOf(header: string | string[] | undefined): Place | undefined {
+  if (header === undefined) return undefined;
+  const place = parseEventId(String(header));
+  if (place === undefined) throw bad('Last-Event-ID', 'Send the id of the last event as it was received.');
+  return place;
 }
 
 function queryOf({ query }: Exchange, names: readonly string[]): URLSearchParams {

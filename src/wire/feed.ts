@@ -51,6 +51,21 @@ export interface FeedAcks {
   readonly point: string;
   readonly log: number;
   readonly acks: readonly FeedAck[];
+  /** What points have done that read from this one, which relays the feed to them. */
+  readonly behind?: readonly PointAcks[];
+}
+
+/** What one point has done behind a relay. */
+export interface PointAcks {
+  readonly point: string;
+  readonly acks: readonly FeedAck[];
+}
+
+/** Which points read from a relay now, all of them: body of `POST /v1/feed/points`. */
+export interface FeedPoints {
+  /** Name under which the relay reads the stream. */
+  readonly point: string;
+  readonly behind: readonly string[];
 }
 
 export interface FeedAck {
@@ -66,20 +81,40 @@ const count = z.int().min(0);
 /** Names an enforcement point chooses. */
 export const POINT: RegExp = /^[A-Za-z0-9._:-]{1,64}$/;
 
+/** Names a relay gives to points behind it: who they are, and how it came to know of them. */
+export const POINT_BEHIND: RegExp = /^[\x20-\x7e]{1,512}$/;
+
+/** Points behind one relay, and how many of them are told of in one request. */
+export const MOST_BEHIND = 1024;
+const MOST_ACKS = 256;
+
+const point = z.string().regex(POINT, 'Use 1 to 64 letters, digits and . _ : -');
+const pointBehind = z.string().regex(POINT_BEHIND, 'Use 1 to 512 printable characters of ASCII');
+
+const acks = z
+  .array(
+    z.strictObject({
+      position: count,
+      accepted_before: count.exactOptional(),
+      accepted_after: count.exactOptional(),
+    }),
+  )
+  .max(MOST_ACKS);
+
 export const feedAcks: Schema<FeedAcks> = schemaOf<FeedAcks>()(
   z.strictObject({
-    point: z.string().regex(POINT, 'Use 1 to 64 letters, digits and . _ : -'),
+    point,
     log: count,
-    acks: z
-      .array(
-        z.strictObject({
-          position: count,
-          accepted_before: count.exactOptional(),
-          accepted_after: count.exactOptional(),
-        }),
-      )
-      .max(256),
+    acks,
+    behind: z
+      .array(z.strictObject({ point: pointBehind, acks }))
+      .max(MOST_ACKS)
+      .exactOptional(),
   }),
+);
+
+export const feedPoints: Schema<FeedPoints> = schemaOf<FeedPoints>()(
+  z.strictObject({ point, behind: z.array(pointBehind).max(MOST_BEHIND) }),
 );
 
 /** How far an act has come at the points that are connected: answer of `GET /v1/feed/effect`. */

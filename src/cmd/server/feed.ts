@@ -1,15 +1,29 @@
 import { BroadcastChannel } from 'node:worker_threads';
+import { GrpcServer } from '../../grpc/server.ts';
+import type { Door, OtherProtocol } from '../../http/door.ts';
 import type { Route } from '../../http/route.ts';
+import { Feed } from '../../status/feed.ts';
 import { type EffectMessage, FeedEffects } from '../../status/feed-effects.ts';
+import { feedMethods } from '../../status/feed-grpc.ts';
 import { FeedHub } from '../../status/feed-hub.ts';
 import { feedRoutes } from '../../status/feed-routes.ts';
 import { FeedTail } from '../../status/feed-tail.ts';
+import { grpcFailure } from '../../status/grpc-failure.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 /** The revocation feed of one request thread. */
 export interface ThreadFeed {
   readonly routes: readonly Route[];
+  /** The same as gRPC. */
+  readonly grpc: OtherProtocol;
   close(): Promise<void>;
+}
+
+/** Which points read from a relay, for the thread that has its stream. */
+interface BehindMessage {
+  readonly kind: 'behind';
+  readonly point: string;
+  readonly behind: readonly string[];
 }
 
 /** `process` tells this server's threads from those of another in the same process; `number` is the thread's own. */
@@ -24,7 +38,11 @@ export async function openFeed(
     ...{ thread: number, threads, commit, clock, log, points: () => hub.points() },
     send: (message) => channel.postMessage(message),
   });
-  channel.onmessage = (event) => effects.receive((event as MessageEvent).data as EffectMessage);
+  channel.onmessage = (event) => {
+    const message = (event as MessageEvent).data as EffectMessage | BehindMessage;
+    if (message.kind === 'behind') hub.setBehind(message.point, message.behind);
+    else effects.receive(message);
+  };
   const tail = await FeedTail.open({
     reader,
     epoch,
@@ -35,8 +53,20 @@ export async function openFeed(
     },
   });
   hub.follow(tail);
+  const tellBehind = (point: string, behind: readonly string[]): void =>
+    channel.postMessage({ kind: 'behind', point, behind } satisfies BehindMessage);
+  const feed = new Feed({ tail, hub, effects, tellBehind });
+  const grpc = new GrpcServer<Door>({
+    methods: feedMethods(feed),
+    async admit(door) {
+      const leave = await door.enter();
+      return (ok) => leave(ok ? 200 : 400);
+    },
+    failure: grpcFailure,
+  });
   return {
-    routes: feedRoutes({ tail, hub, effects }),
+    routes: feedRoutes(feed),
+    grpc: { alpn: 'h2', accept: (socket, door) => grpc.accept(socket, door), close: (graceMs) => grpc.close(graceMs) },
     async close() {
       hub.close();
       effects.close();

@@ -154,7 +154,13 @@ async function serve(): Promise<void> {
     });
     const clients = { identify, standing: certificateStanding(built), standingAsOf: epoch.current };
     return {
-      api: new HttpServer({ ...common, routes: [...tables.api, ...feed.routes], tls: identity, clients }),
+      api: new HttpServer({
+        ...common,
+        routes: [...tables.api, ...feed.routes],
+        tls: identity,
+        clients,
+        other: feed.grpc,
+      }),
       public: new HttpServer({ ...common, routes: tables.open, tls: withoutClients(identity) }),
       plain: new HttpServer({
         ...common,

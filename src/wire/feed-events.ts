@@ -1,0 +1,36 @@
+import type { FeedEntry, FeedState } from './feed.ts';
+
+/** The events of the feed as server-sent events (HTML Living Standard §9.2): how they are written, and read back. */
+export type FeedEvent =
+  | { readonly kind: 'hello' | 'heartbeat'; readonly state: FeedState }
+  | { readonly kind: 'entry'; readonly entry: FeedEntry }
+  | { readonly kind: 'behind' };
+
+export function stateText(kind: 'hello' | 'heartbeat', state: FeedState): string {
+  return `event: ${kind}\ndata: ${JSON.stringify(state)}\n\n`;
+}
+
+export function entriesText(log: number, entries: readonly FeedEntry[]): string {
+  return entries
+    .map((entry) => `id: ${log}.${entry.position}\nevent: entry\ndata: ${JSON.stringify(entry)}\n\n`)
+    .join('');
+}
+
+export const BEHIND_TEXT = 'event: behind\ndata: {}\n\n';
+
+/** Reads one event, without the empty line behind it; undefined for what is none of ours. Throws on what is no JSON. */
+export function parseFeedEvent(block: string): FeedEvent | undefined {
+  const kind = /^event: (.*)$/m.exec(block)?.[1];
+  const data = /^data: (.*)$/m.exec(block)?.[1] ?? '{}';
+  if (kind === 'entry') return { kind, entry: JSON.parse(data) as FeedEntry };
+  if (kind === 'hello' || kind === 'heartbeat') return { kind, state: JSON.parse(data) as FeedState };
+  return kind === 'behind' ? { kind } : undefined;
+}
+
+/**
+ * The log and position of a `Last-Event-ID` as it was sent, `LOG.POSITION`; undefined for what is none.
+ */
+export function parseEventId(id: string): { readonly log: number; readonly position: number } | undefined {
+  const match = /^(\d{1,9})\.(\d{1,15})$/.exec(id);
+  return match === null ? undefined : { log: Number(match[1]), position: Number(match[2]) };
+}
