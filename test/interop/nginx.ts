@@ -10,6 +10,7 @@ import type { Member } from '../ocsp-site.ts';
 import { nginx, pathOf } from './tools.ts';
 
 export interface Nginx extends AsyncDisposable {
+  readonly port: number;
   /** HTTP status that a client with this certificate gets: 200 when it is let in. */
   visit(member: Pick<Member, 'chain' | 'key'>): Promise<number>;
   /** Has it read its files again, and waits until it has. */
@@ -71,6 +72,7 @@ http {
     throw error;
   }
   return {
+    port,
     visit: (member) => visit(port, member),
     async reload() {
       const [begun, left] = [reloads(), exits()];
