@@ -1,13 +1,12 @@
 import { hash, type KeyObject, sign } from 'node:crypto';
 import { WritError } from '../base/error.ts';
 import { sameBytes } from '../der/bytes.ts';
-import { generateKey, type KeyAlgorithm } from '../keys/generate.ts';
-import { localSigner } from '../keys/local.ts';
+import type { KeyAlgorithm } from '../keys/generate.ts';
 import type { SignatureAlgorithm } from '../x509/algorithm.ts';
 import { parseCertificate } from '../x509/certificate.ts';
-import { encodeCsr } from '../x509/csr.ts';
 import { type OcspResponseTemplate, ocspResponseTemplate } from '../x509/ocsp-response.ts';
 import { parsePublicKey } from '../x509/public-key.ts';
+import { makeFreshKey } from './fresh-key.ts';
 
 /** A key that was just made, in this process, for an OCSP responder, and the request for its certificate. */
 export interface ResponderKey {
@@ -17,18 +16,9 @@ export interface ResponderKey {
   open(certificate: Uint8Array): OcspResponder;
 }
 
-/**
- * Makes a key: P-256, but of the authorities' own kind where those are post-quantum. It stays in this process, is in no
- * file and no database, and ends with the process at the latest.
- */
+/** Makes a key. It stays in this process, is in no file and no database, and ends with the process at the latest. */
 export async function makeResponderKey(authorities: KeyAlgorithm): Promise<ResponderKey> {
-  const key = await generateKey(authorities.startsWith('ml-dsa-') ? authorities : 'ecdsa-p256');
-  const signer = localSigner(key);
-  const csr = await encodeCsr({
-    spki: signer.spki,
-    algorithm: signer.algorithm,
-    sign: async (message) => (await signer.sign([message]))[0]!,
-  });
+  const { key, signer, csr } = await makeFreshKey(authorities);
   return { csr, open: (certificate) => new OcspResponder(key, signer, certificate) };
 }
 

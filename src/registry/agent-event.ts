@@ -1,7 +1,6 @@
 import type { Caller } from '../base/access.ts';
 import type { JsonValue, LedgerEvent } from '../db/batch.ts';
-import type { Agent, AgentStatus } from './agent.ts';
-import type { AgentData } from './agent-input.ts';
+import type { Agent, AgentData, AgentStatus } from './agent.ts';
 import type { Sponsor } from './agent-store.ts';
 
 /*

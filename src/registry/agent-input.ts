@@ -1,7 +1,7 @@
 import { WritError } from '../base/error.ts';
 import { type Name, parseName } from '../spiffe-id/name.ts';
 import { isHostName } from '../x509/path/host-name.ts';
-import type { AgentKind, Labels, Model } from './agent.ts';
+import type { AgentData, AgentKind, Labels, Model } from './agent.ts';
 
 /** What a door hands over to register an agent or service; every field is still to be checked. */
 export interface AgentInput {
@@ -27,18 +27,6 @@ export interface AgentChange {
   readonly labels?: Labels;
   readonly dnsNames?: readonly string[];
   readonly profile?: string;
-}
-
-/** The parsed form of either: what a row holds and a person may choose. */
-export interface AgentData {
-  readonly team: Name;
-  readonly sponsor: string;
-  readonly purpose: string;
-  readonly environment: Name;
-  readonly model?: Model;
-  readonly labels: Labels;
-  readonly dnsNames: readonly string[];
-  readonly profile: Name;
 }
 
 /** Longest texts, in characters. Together with 32 labels they keep an agent far below the size of a ledger entry. */

@@ -3,8 +3,7 @@ import type { Random } from '../base/random.ts';
 import type { Batch } from '../db/batch.ts';
 import type { Reader, Row } from '../db/database.ts';
 import type { Name } from '../spiffe-id/name.ts';
-import type { Agent, AgentKind, AgentStatus, Labels } from './agent.ts';
-import type { AgentData } from './agent-input.ts';
+import type { Agent, AgentData, AgentKind, AgentStatus, Labels } from './agent.ts';
 import { AGENT_HELD, heldColumn, isHeld } from './hold.ts';
 
 /** An agent's columns, and its owner's standing. Every query that ends in `agentOf` begins with this. */

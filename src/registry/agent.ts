@@ -14,10 +14,8 @@ export interface Model {
 /** Names to texts, e.g. `tier` to `gold`. */
 export type Labels = Readonly<Record<string, string>>;
 
-/** A registered agent or service, with what its owner's standing makes of it. Plain data, fit for a JSON answer. */
-export interface Agent {
-  readonly name: Name;
-  readonly kind: AgentKind;
+/** What a row holds of an agent or service and a person may choose. */
+export interface AgentData {
   readonly team: Name;
   /** The person who answers for it. Personal data: never to the ledger or a log. */
   readonly sponsor: string;
@@ -29,6 +27,12 @@ export interface Agent {
   readonly dnsNames: readonly string[];
   /** Name of the profile that its certificates follow. */
   readonly profile: Name;
+}
+
+/** A registered agent or service, with what its owner's standing makes of it. Plain data, fit for a JSON answer. */
+export interface Agent extends AgentData {
+  readonly name: Name;
+  readonly kind: AgentKind;
   readonly status: AgentStatus;
   readonly ownerStatus: 'active' | 'gone';
   /** Counts its changes from 1. */
