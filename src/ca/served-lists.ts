@@ -1,9 +1,13 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { WritError } from '../base/error.ts';
 import type { Reader } from '../db/database.ts';
 import { readServedList, type ServedList } from './crl-list.ts';
 import { type ListParts, shardList } from './publish-shard.ts';
 
 /** Lists that a thread keeps in memory; a shard's has at most 200 kB, and its delta mostly little. */
 const KEPT = 64;
+/** Milliseconds between two looks whether the list of an authority was signed. */
+const LOOK_MS = 25;
 
 /**
  * The lists as one thread hands them out: of shards and authorities, never one whose time is past. Those of shards are
@@ -29,14 +33,39 @@ export class ServedLists {
     return asked;
   }
 
-  /** The list of an issuing authority; undefined when there is none that is good now. */
-  async authority(id: string): Promise<ServedList | undefined> {
+  /**
+   * The list of an issuing authority; undefined when there is none that is good now. Where there has to be one, as after a
+   * server slept past the end of the last, this waits so many milliseconds for it, and rejects with `unavailable` then.
+   */
+  async authority(id: string, wait = 0): Promise<ServedList | undefined> {
+    const found = await this.#authority(id);
+    if (found !== undefined || wait === 0) return found;
+    let asked = this.#asked.get(id);
+    if (asked === undefined) {
+      asked = this.#awaited(id, wait).finally(() => this.#asked.delete(id));
+      this.#asked.set(id, asked);
+    }
+    return asked;
+  }
+
+  async #authority(id: string): Promise<ServedList | undefined> {
     const { reader, clock } = this.#parts;
     const row = await reader.get('SELECT number, next_update FROM crl_list WHERE id = ?', [id]);
     if (row === undefined || (row['next_update'] as number) <= clock.now()) return undefined;
     const kept = this.#kept.get(id);
     if (kept?.number === row['number']) return kept;
     return this.#keep(id, await readServedList(reader, id));
+  }
+
+  async #awaited(id: string, wait: number): Promise<ServedList | undefined> {
+    const { reader, clock } = this.#parts;
+    if (!(await listedAuthorities(reader, clock.now())).includes(id)) return undefined;
+    for (const until = performance.now() + wait; performance.now() < until; ) {
+      await pause(LOOK_MS);
+      const found = await this.#authority(id);
+      if (found !== undefined) return found;
+    }
+    throw new WritError('unavailable', 'The list is being signed.', { remedy: 'Ask again in a moment.' });
   }
 
   async #shard(id: string): Promise<ServedList | undefined> {

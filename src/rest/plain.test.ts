@@ -9,7 +9,7 @@ import { problemReplies } from './problems.ts';
 const DER = new Uint8Array([0x30, 0x00]);
 
 const list = (id: string, number: number) =>
-  id === 'one' ? { der: DER, number, nextUpdate: 900_000, keep: 60 } : undefined;
+  id === 'one' ? { der: DER, number, thisUpdate: 30_000, nextUpdate: 900_000, keep: 60 } : undefined;
 
 describe('the plain listener', () => {
   let server: HttpServer;
@@ -17,8 +17,10 @@ describe('the plain listener', () => {
   before(async () => {
     const routes = plainRoutes({
       certificate: async (id) => (id === 'root' ? DER : undefined),
-      crl: async (id) => (id === 'root' ? { der: DER, number: 7, nextUpdate: 90_000, keep: 3600 } : undefined),
-      shard: async (id) => (id === 'old' ? { der: DER, number: 8, nextUpdate: 60_000, keep: 60 } : list(id, 8)),
+      crl: async (id) =>
+        id === 'root' ? { der: DER, number: 7, thisUpdate: 0, nextUpdate: 90_000, keep: 3600 } : undefined,
+      shard: async (id) =>
+        id === 'old' ? { der: DER, number: 8, thisUpdate: 0, nextUpdate: 60_000, keep: 60 } : list(id, 8),
       delta: async (id) => list(id, 8),
       now: () => 60_000,
     });
@@ -42,13 +44,32 @@ describe('the plain listener', () => {
     });
   }
 
-  test('says that a list is the same, and shows it to HEAD', async () => {
-    const url = `${origin}/crl/shard/one.crl`;
-    const head = await fetch(url, { method: 'HEAD' });
-    assert.deepEqual([head.status, head.headers.get('content-length'), head.headers.get('etag')], [200, '2', '"8"']);
-    const ask = async (tag: string) => (await fetch(url, { headers: { 'if-none-match': tag } })).status;
-    assert.deepEqual([await ask('"8"'), await ask('"7"')], [304, 200]);
-  });
+  for (const [path, tag, modified] of [
+    ['/ca/root.cer', '"root"', null],
+    ['/crl/root.crl', '"7"', 'Thu, 01 Jan 1970 00:00:00 GMT'],
+    ['/crl/shard/one.crl', '"8"', 'Thu, 01 Jan 1970 00:00:30 GMT'],
+    ['/crl/delta/one.crl', '"8"', 'Thu, 01 Jan 1970 00:00:30 GMT'],
+  ] as const) {
+    test(`says that ${path} is the same, and shows it to HEAD`, async () => {
+      const url = `${origin}${path}`;
+      const head = await fetch(url, { method: 'HEAD' });
+      const shown = (name: string): string | null => head.headers.get(name);
+      assert.deepEqual([head.status, shown('content-length'), shown('etag')], [200, '2', tag]);
+      assert.equal(shown('last-modified'), modified);
+      assert.equal((await head.arrayBuffer()).byteLength, 0);
+      const ask = async (known: Record<string, string>): Promise<[number, string | null]> => {
+        const answer = await fetch(url, { headers: known });
+        return [answer.status, answer.headers.get('cache-control')];
+      };
+      const [, cache] = await ask({});
+      assert.deepEqual(await ask({ 'if-none-match': tag }), [304, cache]);
+      assert.deepEqual(await ask({ 'if-none-match': `"x", W/${tag}` }), [304, cache]);
+      assert.deepEqual(await ask({ 'if-none-match': '*' }), [304, cache]);
+      assert.deepEqual(await ask({ 'if-none-match': '"6"' }), [200, cache]);
+      // Two lists may bear one time, so that a time never says that a list is the same.
+      assert.deepEqual(await ask({ 'if-modified-since': new Date().toUTCString() }), [200, cache]);
+    });
+  }
 
   test('has no list whose time is past', async () => {
     assert.equal((await fetch(`${origin}/crl/shard/old.crl`)).status, 503);

@@ -8,6 +8,7 @@ export interface ListDocument {
   /** Another list has another. */
   readonly number: number;
   /** Milliseconds. */
+  readonly thisUpdate: number;
   readonly nextUpdate: number;
   /** Seconds that others may keep it at most. */
   readonly keep: number;
@@ -62,7 +63,9 @@ function listReply(list: ListDocument | undefined, now: number): Reply {
     });
   }
   const cache = `public, max-age=${Math.min(list.keep, left)}`;
-  return { status: 200, type: CRL_TYPE, body: list.der, cache, etag: `"${list.number}"` };
+  // For people and logs. Two lists may bear one time; the tag alone says that a list is the same.
+  const headers = ['Last-Modified', new Date(list.thisUpdate).toUTCString()];
+  return { status: 200, type: CRL_TYPE, body: list.der, cache, etag: `"${list.number}"`, headers };
 }
 
 function notThere(): WritError {

@@ -1,34 +1,15 @@
 /** A clock that jumps: back, what is recorded would be overtaken, so nothing is; forth, what is past its time is. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { writ } from '../program.ts';
-import { failureOf, refusalOf, run, type StartOptions, scratchDirectory } from './authority.ts';
+import { failureOf, refusalOf, run, scratchDirectory } from './authority.ts';
 import { clientOf, whoami } from './clients.ts';
+import { testClock } from './test-clock.ts';
 
 const HOUR_MS = 3_600_000;
-
-interface TestClock {
-  readonly options: StartOptions;
-  set(ms: number): Promise<void>;
-}
-
-function testClock(scratch: string): TestClock {
-  const file = join(scratch, 'clock');
-  writeFileSync(file, '0');
-  const hook = new URL('./shifted-clock.ts', import.meta.url).href;
-  return {
-    options: { nodeFlags: ['--import', hook], environment: { WRIT_TEST_CLOCK: file } },
-    async set(ms) {
-      writeFileSync(file, String(ms));
-      // The epoch is confirmed by this clock, too: until it is, the standing of nobody is known.
-      await pause(500);
-    },
-  };
-}
 
 test('a clock that goes back records nothing until it is right again', async () => {
   const scratch = scratchDirectory();
@@ -51,7 +32,10 @@ test('a clock that goes back records nothing until it is right again', async () 
   await clock.set(-HOUR_MS);
   const refused = refusalOf(await failureOf(run(data, clock.options)));
   assert.match(refused, /^clock: The clock is behind the begin of the issuing authority\.$/);
-  const command = await writ(['operator', 'add', 'bea', '--data', data], { ...clock.options, cwd: scratch });
+  const command = await writ(['operator', 'add', 'bea', '--person', 'admin', '--data', data], {
+    ...clock.options,
+    cwd: scratch,
+  });
   assert.equal(command.code, 1);
   assert.match(command.stderr, /^error: [Tt]he clock is .*\nnext: Set the clock/m);
   await clock.set(0);
@@ -94,13 +78,13 @@ test('after a clock that was far ahead there is a way back, on record', async ()
     return new X509Certificate(chain[0]!).serialNumber.toLowerCase();
   };
   const eve = join(scratch, 'eve.json');
-  assert.equal((await administer('operator', 'add', 'eve', '--out', eve)).code, 0);
+  assert.equal((await administer('operator', 'add', 'eve', '--person', 'admin', '--out', eve)).code, 0);
   await clock.set(ahead);
   const second = await run(data, clock.options);
   const removed = await administer('operator', 'remove', 'eve');
   assert.equal(removed.code, 0, removed.stderr);
   const bea = join(scratch, 'bea.json');
-  const added = await administer('operator', 'add', 'bea', '--out', bea);
+  const added = await administer('operator', 'add', 'bea', '--person', 'admin', '--out', bea);
   assert.equal(added.code, 0, added.stderr);
   const early = serialIn(bea);
   await second.server.stop();

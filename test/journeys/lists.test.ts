@@ -5,29 +5,14 @@ import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseCertificate } from '../../src/x509/certificate.ts';
 import { parseCrl } from '../../src/x509/crl.ts';
 import { findExtension } from '../../src/x509/extension.ts';
-import { AUTHORITY_INFO_ACCESS, decodeAuthorityInfoAccess } from '../../src/x509/extensions/authority-info-access.ts';
-import {
-  CRL_DISTRIBUTION_POINTS,
-  decodeCrlDistributionPoints,
-} from '../../src/x509/extensions/crl-distribution-points.ts';
 import { CRL_NUMBER, decodeCrlNumber } from '../../src/x509/extensions/crl-number.ts';
 import { decodeReasonCode } from '../../src/x509/extensions/reason-code.ts';
 import { writ } from '../program.ts';
 import { run, scratchDirectory } from './authority.ts';
 import type { Leaf } from './clients.ts';
-
-/** The URLs in a certificate: of its list, its issuer and its responder. */
-function pointersOf(certificate: string): { readonly list: string; readonly access: readonly string[] } {
-  const { extensions } = parseCertificate(new Uint8Array(new X509Certificate(certificate).raw));
-  const [point] = decodeCrlDistributionPoints(findExtension(extensions, CRL_DISTRIBUTION_POINTS)!.value);
-  const access = decodeAuthorityInfoAccess(findExtension(extensions, AUTHORITY_INFO_ACCESS)!.value);
-  const urlOf = (name: unknown): string => (name as { value: string }).value;
-  const names = point!.name as { fullName: readonly unknown[] };
-  return { list: urlOf(names.fullName[0]), access: access.map(({ location }) => urlOf(location)) };
-}
+import { pointersOf } from './pointers.ts';
 
 /** Path of the list about all that the issuer of a leaf signed. */
 const fullOf = ({ certificate }: Leaf): string =>

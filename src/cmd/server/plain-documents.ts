@@ -6,6 +6,8 @@ import type { ThreadParts } from './thread-parts.ts';
 /** Seconds that others may keep a list that can be signed anew at any time, and one that is signed once a month. */
 const SOON = 60;
 const SELDOM = 3600;
+/** Milliseconds that somebody waits who asks before the list of an authority is signed: at the first start, and after a long sleep. */
+const WAIT = 3000;
 
 /** Certificates of authorities and revocation lists, as the plain listener serves them. */
 export function authorityDocuments(parts: ThreadParts): AuthorityDocuments {
@@ -17,12 +19,18 @@ export function authorityDocuments(parts: ThreadParts): AuthorityDocuments {
       return row?.['certificate'] as Uint8Array | undefined;
     },
     async crl(authority) {
-      const row = await reader.get('SELECT crl, number, next_update FROM authority_crl WHERE authority = ?', [
-        authority,
-      ]);
-      if (row === undefined) return documentOf(await lists.authority(authority), 'crl');
-      const [number, nextUpdate] = [row['number'] as number, row['next_update'] as number];
-      return { der: row['crl'] as Uint8Array, number, nextUpdate, keep: SELDOM };
+      const row = await reader.get(
+        'SELECT crl, number, this_update, next_update FROM authority_crl WHERE authority = ?',
+        [authority],
+      );
+      if (row === undefined) return documentOf(await lists.authority(authority, WAIT), 'crl');
+      return {
+        der: row['crl'] as Uint8Array,
+        number: row['number'] as number,
+        thisUpdate: row['this_update'] as number,
+        nextUpdate: row['next_update'] as number,
+        keep: SELDOM,
+      };
     },
     shard: async (id) => documentOf(await lists.shard(id), 'crl'),
     delta: async (id) => documentOf(await lists.shard(id), 'delta'),
@@ -33,5 +41,6 @@ export function authorityDocuments(parts: ThreadParts): AuthorityDocuments {
 function documentOf(list: Awaited<ReturnType<ServedLists['shard']>>, which: 'crl' | 'delta'): ListDocument | undefined {
   const der = list?.[which];
   if (list === undefined || der === undefined) return undefined;
-  return { der, number: list.number, nextUpdate: list.nextUpdate, keep: SOON };
+  const { number, thisUpdate, nextUpdate } = list;
+  return { der, number, thisUpdate, nextUpdate, keep: SOON };
 }

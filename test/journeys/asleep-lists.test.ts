@@ -1,0 +1,89 @@
+/** A server that slept past the end of its lists: the first that anybody is given afterwards is fresh. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parseCertificate } from '../../src/x509/certificate.ts';
+import { parseCrl } from '../../src/x509/crl.ts';
+import { findExtension } from '../../src/x509/extension.ts';
+import { CRL_NUMBER, decodeCrlNumber } from '../../src/x509/extensions/crl-number.ts';
+import { encodeCertId } from '../../src/x509/ocsp-cert-id.ts';
+import { encodeOcspRequest } from '../../src/x509/ocsp-request.ts';
+import { judgeOcspResponse } from '../../src/x509/ocsp-verify.ts';
+import { run, scratchDirectory } from './authority.ts';
+import type { Leaf } from './clients.ts';
+import { pointersOf } from './pointers.ts';
+import { testClock } from './test-clock.ts';
+
+const DAY_MS = 86_400_000;
+
+const pathOf = (url: string): string => new URL(url).pathname;
+const parse = (pem: string) => parseCertificate(new Uint8Array(new X509Certificate(pem).raw));
+
+/** Paths of all lists that a chain is judged by: of the shard with its delta, of the whole, and of each authority. */
+function listsOf({ certificate, chain }: Leaf): string[] {
+  const { list, access } = pointersOf(certificate);
+  const shard = pathOf(list);
+  const full = pathOf(access.at(-1)!).replace(/^\/ca\/(.*)\.cer$/, '/crl/$1.crl');
+  return [shard, shard.replace('/shard/', '/delta/'), full, ...chain.map((one) => pathOf(pointersOf(one).list))];
+}
+
+async function fetched(plain: string, path: string, now: number): Promise<{ number: number; serials: string[] }> {
+  const answer = await fetch(plain + path);
+  assert.equal(answer.status, 200, path);
+  const crl = parseCrl(new Uint8Array(await answer.arrayBuffer()));
+  assert.ok(crl.thisUpdate <= now && crl.nextUpdate! > now, `${path}: ${new Date(crl.nextUpdate!).toISOString()}`);
+  const age = Number(/max-age=(\d+)/.exec(answer.headers.get('cache-control')!)![1]);
+  assert.ok(now + age * 1000 <= crl.nextUpdate!, `${path} may be kept longer than it is good`);
+  return {
+    number: Number(decodeCrlNumber(findExtension(crl.extensions, CRL_NUMBER)!.value)),
+    serials: crl.entries.map(({ serial }) => Buffer.from(serial).toString('hex')),
+  };
+}
+
+async function statusOf(plain: string, { certificate, chain }: Leaf, now: number): Promise<string> {
+  const [leaf, issuer] = [parse(certificate), parse(chain[0]!)];
+  const body = Buffer.from(encodeOcspRequest([encodeCertId(leaf, issuer)]));
+  const headers = { 'content-type': 'application/ocsp-request' };
+  const answer = await fetch(`${plain}/ocsp`, { method: 'POST', body, headers });
+  const judged = judgeOcspResponse(new Uint8Array(await answer.arrayBuffer()), { certificate: leaf, issuer, now });
+  return judged.kind === 'refused' ? judged.why : judged.status.kind;
+}
+
+test('after a week, and after forty days, the first answer is fresh', async () => {
+  const scratch = scratchDirectory();
+  const clock = testClock(scratch);
+  const data = join(scratch, 'writ-data');
+  const first = await run(data, clock.options);
+  const leaf = await first.letIn('planner');
+  const paths = listsOf(leaf);
+  assert.equal(paths.length, 5);
+  await first.revoke(leaf.serial);
+  const numbers = new Map<string, number>();
+  for (const path of paths) {
+    const { number } = await fetched(first.server.plain, path, Date.now());
+    numbers.set(path, number);
+  }
+  await first.server.stop();
+
+  for (const days of [7, 40]) {
+    await clock.set(days * DAY_MS);
+    const { server } = await run(data, clock.options);
+    const now = (): number => Date.now() + days * DAY_MS;
+    const [status, ...lists] = await Promise.all([
+      statusOf(server.plain, leaf, now()),
+      ...paths.map((path) => fetched(server.plain, path, now())),
+    ]);
+    assert.equal(status, 'revoked');
+    for (const [i, path] of paths.entries()) {
+      const { number } = lists[i]!;
+      // Those of root and intermediate are good for longer, and signed anew when half of that is over.
+      if (i < 3) assert.ok(number > numbers.get(path)!, path);
+      assert.ok(number >= numbers.get(path)!, path);
+      numbers.set(path, number);
+    }
+    // It expired long ago: on the first list after that it still is (RFC 5280 §3.3), and on no later one.
+    assert.deepEqual(lists[0]!.serials, days === 7 ? [leaf.serial] : []);
+    await server.stop();
+  }
+});
