@@ -157,3 +157,19 @@ export function canaryAnswer(row: CanaryRow, now: number): Canary {
     inconclusive: row.inconclusive,
   };
 }
+
+/** Labels by which agents for canaries are known (`policy/default.cedar`). */
+const CANARY = { label: 'canary', value: 'true' };
+
+/** Whether these subjects name instances, and all of agents for canaries: what they do is no real work. */
+export async function areCanaries(reader: Reader, subjects: readonly string[]): Promise<boolean> {
+  const ids = subjects.filter((one) => one.startsWith('instance:')).map((one) => one.slice('instance:'.length));
+  if (ids.length === 0) return false;
+  const rows = await reader.all(
+    'SELECT DISTINCT a.labels FROM instance i JOIN agent a ON a.name = i.agent ' +
+      `WHERE i.id IN (${ids.map(() => '?').join(', ')})`,
+    ids,
+  );
+  const labels = rows.map((row) => JSON.parse(row['labels'] as string) as Readonly<Record<string, string>>);
+  return labels.length > 0 && labels.every((one) => one[CANARY.label] === CANARY.value);
+}

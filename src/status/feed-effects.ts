@@ -2,18 +2,21 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { type CommitBatch, newBatch } from '../db/batch.ts';
 import type { FeedAck, FeedEffectReport, FeedEntry } from '../wire/feed.ts';
+import { Latencies, type LatencyCounts } from './feed-latencies.ts';
+import { FeedPoints, isExpected } from './feed-points.ts';
 
 /** What the threads of a process tell each other. */
 export type EffectMessage =
   /** An acknowledgement that came in at another thread than the one its point reads from. */
   | { readonly kind: 'ack'; readonly point: string; readonly ack: FeedAck; readonly at: number }
-  | { readonly kind: 'progress'; readonly thread: number; readonly act: number; readonly progress: Progress };
+  /** How far acts have come, by their numbers. */
+  | { readonly kind: 'progress'; readonly thread: number; readonly acts: readonly (readonly [number, Progress])[] };
 
 /** How far an act has come at the points of one thread. */
 interface Progress {
   readonly points: number;
-  /** Milliseconds from commit to acknowledgement, one for each point that has. */
-  readonly latencies: readonly number[];
+  /** Milliseconds from commit to acknowledgement. */
+  readonly latencies: LatencyCounts;
   readonly missing: readonly string[];
   readonly before: number;
   readonly after: number;
@@ -30,6 +33,8 @@ export interface EffectParts {
   readonly commit: CommitBatch;
   readonly clock: Clock;
   readonly log: Log;
+  /** Whether all that these subjects name are canaries, whose stops are no real work. */
+  readonly areCanaries: (subjects: readonly string[]) => Promise<boolean>;
 }
 
 /** How long a point has to acknowledge until it is recorded as one that has not. */
@@ -37,29 +42,30 @@ const DEADLINE_MS = 5000;
 /** Uses after an acknowledgement are reported in a second one, for which is waited so long. */
 const SECOND_MS = 1500;
 const TICK_MS = 50;
-/** Acts that are remembered, and that are measured at once. */
-const REMEMBERED = 1024;
-const MEASURED = 64;
+/** Acts that are measured at once, about 1 kB each; and those that are remembered. */
+const MEASURED = 4096;
+const REMEMBERED = 2 * MEASURED;
 const NAMED = 100;
-const SUBJECTS = 32;
-/** Records in one tick. */
+/** Records in one tick. Where more acts than that are complete, several go into one, as far as their subjects do. */
 const RECORDS = 4;
+const SUBJECTS = 256;
 
 interface Act {
+  /** Position of its first entry. */
   readonly act: number;
   readonly at: number;
   readonly begun: number;
   last: number;
   readonly subjects: string[];
-  /** Points of this thread that have not acknowledged. */
-  readonly waiting: Set<string>;
+  /** Connected here when it was told. */
   readonly points: number;
-  readonly latencies: number[];
+  readonly latencies: Latencies;
+  /** Points of this thread that have not acknowledged, once it is done. */
+  missing: readonly string[];
   before: number;
   after: number;
   done: boolean;
   changed: boolean;
-  recorded: boolean;
   readonly threads: Map<number, Progress>;
 }
 
@@ -67,13 +73,17 @@ interface Act {
  * Measures how fast each stop takes effect: which enforcement points were connected when it was told, when each
  * acknowledged it, which uses each accepted before and after. Each thread measures its own points and tells the others;
  * the first thread of the process puts the sum on record.
+ *
+ * Memory is that of the points and of the acts, not of both together: an acknowledgement covers all up to its position, so
+ * each point has one number, and each act a bounded count of times.
  */
 export class FeedEffects {
   readonly #parts: EffectParts;
   readonly #acts = new Map<number, Act>();
   readonly #bySubject = new Map<string, number>();
-  /** Acts that are not done here or not recorded. */
-  readonly #open = new Map<number, Act>();
+  /** Acts that are not done everywhere or not recorded, in the order of their positions. */
+  #open: Act[] = [];
+  readonly #points = new FeedPoints();
   readonly #timer: NodeJS.Timeout;
 
   constructor(parts: EffectParts) {
@@ -84,8 +94,13 @@ export class FeedEffects {
 
   /** Entries that have just been sent to the points of this thread. */
   told(entries: readonly FeedEntry[]): void {
+    let connected: number | undefined;
     for (const { act, position, at, subjects } of entries) {
-      const known = this.#acts.get(act) ?? this.#begin(act, at);
+      let known = this.#acts.get(act);
+      if (known === undefined) {
+        connected ??= this.#points.told(act, this.#parts.points());
+        known = this.#begin(act, at, connected);
+      }
       known.last = Math.max(known.last, position);
       for (const subject of subjects) {
         known.subjects.push(subject);
@@ -103,12 +118,15 @@ export class FeedEffects {
 
   /** Takes what another thread said. */
   receive(message: EffectMessage): void {
-    if (message.kind === 'ack') this.#take(message.point, message.ack, message.at);
-    else {
-      const known = this.#acts.get(message.act);
+    if (message.kind === 'ack') {
+      this.#take(message.point, message.ack, message.at);
+      return;
+    }
+    for (const [act, progress] of message.acts) {
+      const known = this.#acts.get(act);
       // A thread that has not read the act yet is told again when that one's next acknowledgement comes, or when it is done.
-      if (known !== undefined) known.threads.set(message.thread, message.progress);
-      else this.#early(message);
+      if (known !== undefined) known.threads.set(message.thread, progress);
+      else this.#early(act, message.thread, progress);
     }
   }
 
@@ -120,129 +138,184 @@ export class FeedEffects {
     const act = this.#acts.get(this.#bySubject.get(subject) ?? -1);
     const { clock, threads } = this.#parts;
     if (act === undefined || (act.threads.size < threads && clock.now() - act.begun < DEADLINE_MS)) return undefined;
-    return this.#reportOf(act, names);
+    return this.#reportOf([act], names);
   }
 
   close(): void {
     clearInterval(this.#timer);
   }
 
-  readonly #earlier = new Map<string, Extract<EffectMessage, { kind: 'progress' }>>();
+  readonly #earlier = new Map<string, Progress>();
 
-  #early(message: Extract<EffectMessage, { kind: 'progress' }>): void {
+  #early(act: number, thread: number, progress: Progress): void {
     if (this.#earlier.size >= REMEMBERED) this.#earlier.clear();
-    this.#earlier.set(`${message.act} ${message.thread}`, message);
+    this.#earlier.set(`${act} ${thread}`, progress);
   }
 
-  #begin(number: number, at: number): Act {
+  #begin(number: number, at: number, connected: number): Act {
     if (this.#acts.size >= REMEMBERED) this.#forgetOldest();
-    const measured = this.#open.size < MEASURED;
-    const waiting = new Set(measured ? this.#parts.points() : []);
+    const measured = this.#open.length < MEASURED;
     const act: Act = {
-      ...{ act: number, at, begun: this.#parts.clock.now(), last: number, subjects: [], waiting, points: waiting.size },
-      ...{ latencies: [], before: 0, after: 0, done: false, changed: true, recorded: !measured, threads: new Map() },
+      ...{ act: number, at, begun: this.#parts.clock.now(), last: number, subjects: [] },
+      ...{ points: measured ? connected : 0, latencies: new Latencies(), missing: [], before: 0, after: 0 },
+      ...{ done: false, changed: true, threads: new Map() },
     };
     for (let thread = 0; thread < this.#parts.threads; thread++) {
       const early = this.#earlier.get(`${number} ${thread}`);
-      if (early !== undefined) act.threads.set(thread, early.progress);
+      if (early !== undefined) act.threads.set(thread, early);
       this.#earlier.delete(`${number} ${thread}`);
     }
     this.#acts.set(number, act);
-    this.#open.set(number, act);
+    if (measured) this.#open.push(act);
     return act;
   }
 
   #forgetOldest(): void {
     const [number, act] = this.#acts.entries().next().value!;
     this.#acts.delete(number);
-    this.#open.delete(number);
     for (const subject of act.subjects) if (this.#bySubject.get(subject) === number) this.#bySubject.delete(subject);
   }
 
-  #take(
-    point: string,
-    { position, accepted_before: before = 0, accepted_after: after = 0 }: FeedAck,
-    at: number,
-  ): void {
-    for (const act of this.#open.values()) {
-      if (act.last > position || act.act > position) continue;
-      if (act.waiting.delete(point)) {
-        act.latencies.push(Math.max(0, at - act.at));
+  #take(name: string, { position, accepted_before: before = 0, accepted_after: after = 0 }: FeedAck, at: number): void {
+    const point = this.#points.get(name);
+    if (point !== undefined && position > point.acknowledged) {
+      for (let i = this.#firstBehind(point.acknowledged); i < this.#open.length; i++) {
+        const act = this.#open[i]!;
+        if (act.last > position) break;
+        if (act.done || !isExpected(point, act.act)) continue;
+        act.latencies.add(Math.max(0, at - act.at));
         act.changed = true;
       }
-      // Counts are of the entry at this very position.
-      if (act.act <= position && position <= act.last && before + after > 0) {
-        act.before += before;
-        act.after += after;
-        act.changed = true;
-      }
+      point.acknowledged = position;
     }
+    if (before + after === 0) return;
+    // Counts are of the entry at this very position.
+    const act = this.#open[this.#firstBehind(position - 1)];
+    if (act === undefined || act.act > position) return;
+    act.before += before;
+    act.after += after;
+    act.changed = true;
+  }
+
+  /** Index of the first open act that ends behind a position. */
+  #firstBehind(position: number): number {
+    let [low, high] = [0, this.#open.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#open[middle]!.last > position) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 
   #tick(): void {
+    if (this.#open.length === 0) return;
     const { clock, thread, threads, send } = this.#parts;
     const now = clock.now();
-    let records = 0;
-    for (const act of this.#open.values()) {
+    const changed: [number, Progress][] = [];
+    const complete: Act[] = [];
+    // Those few that are late with anything, looked for once for all acts.
+    let late: ReturnType<FeedPoints['behind']> | undefined;
+    for (const act of this.#open) {
       const age = now - act.begun;
-      const done = act.points === 0 || age >= DEADLINE_MS || (act.waiting.size === 0 && age >= SECOND_MS);
-      if (done && !act.done) {
+      const all = act.latencies.count >= act.points;
+      if (!act.done && (act.points === 0 || age >= DEADLINE_MS || (all && age >= SECOND_MS))) {
         act.done = true;
         act.changed = true;
+        if (!all) {
+          late ??= this.#points.behind(this.#open.at(-1)!.last);
+          const missing = late.filter((point) => point.acknowledged < act.last && isExpected(point, act.act));
+          act.missing = missing.slice(0, NAMED).map(({ name }) => name);
+        }
       }
       if (act.changed) {
         act.changed = false;
         const progress = progressOf(act);
         act.threads.set(thread, progress);
-        if (threads > 1) send({ kind: 'progress', thread, act: act.act, progress });
+        changed.push([act.act, progress]);
       }
-      if (!isComplete(act, threads, now)) continue;
-      if (thread === 0 && !act.recorded) {
-        if (++records > RECORDS) continue;
-        act.recorded = true;
-        void this.#record(act);
-      }
-      this.#open.delete(act.act);
+      if (isComplete(act, threads, now)) complete.push(act);
     }
+    if (threads > 1 && changed.length > 0) send({ kind: 'progress', thread, acts: changed });
+    if (complete.length === 0) return;
+    const recorded = new Set(thread === 0 ? this.#record(complete) : complete);
+    this.#open = this.#open.filter((act) => !recorded.has(act));
+    this.#points.forget(this.#open[0]?.act ?? Number.POSITIVE_INFINITY);
   }
 
-  #reportOf(act: Act, names: boolean): FeedEffectReport {
+  /** The sum over acts, in the order of their positions, and over threads. */
+  #reportOf(acts: readonly Act[], names: boolean): FeedEffectReport {
     const { clock, thread, threads } = this.#parts;
-    const all = [progressOf(act), ...[...act.threads].filter(([of]) => of !== thread).map(([, progress]) => progress)];
-    const latencies = all.flatMap((one) => one.latencies).sort((a, b) => a - b);
+    const all = acts.flatMap((act) => [
+      progressOf(act),
+      ...[...act.threads].filter(([of]) => of !== thread).map(([, progress]) => progress),
+    ]);
+    const latencies = new Latencies();
+    for (const one of all) latencies.merge(one.latencies);
     const sum = (of: (one: Progress) => number): number => all.reduce((total, one) => total + of(one), 0);
-    const quantile = (share: number): number =>
-      Math.round(latencies[Math.min(latencies.length - 1, Math.ceil(share * latencies.length) - 1)] ?? 0);
-    const missing = all.flatMap((one) => one.missing).slice(0, NAMED);
+    const missing = [...new Set(all.flatMap((one) => one.missing))].slice(0, NAMED);
+    const now = clock.now();
     return {
-      position: act.last,
-      committed_at: new Date(act.at).toISOString(),
-      points: sum((one) => one.points),
-      acknowledged: latencies.length,
-      p50_ms: quantile(0.5),
-      p99_ms: quantile(0.99),
-      max_ms: quantile(1),
+      position: acts.at(-1)!.last,
+      committed_at: new Date(acts[0]!.at).toISOString(),
+      points: acts.reduce((total, act) => total + this.#pointsOf(act), 0),
+      acknowledged: latencies.count,
+      p50_ms: latencies.quantile(0.5),
+      p99_ms: latencies.quantile(0.99),
+      max_ms: latencies.quantile(1),
       ...(names ? { missing } : {}),
       accepted_before: sum((one) => one.before),
       accepted_after: sum((one) => one.after),
-      complete: isComplete(act, threads, clock.now()),
+      complete: acts.every((act) => isComplete(act, threads, now)),
     };
   }
 
-  /** Where nobody was connected there is nothing to record. */
-  async #record(act: Act): Promise<void> {
-    const { missing = [], complete: _, ...report } = this.#reportOf(act, true);
-    if (report.points === 0) return;
+  /** Points of all threads. */
+  #pointsOf(act: Act): number {
+    let sum = act.points;
+    for (const [of, { points }] of act.threads) if (of !== this.#parts.thread) sum += points;
+    return sum;
+  }
+
+  /** Puts acts that are complete on record, and gives those; where they are too many at once, several in one entry. */
+  #record(complete: readonly Act[]): readonly Act[] {
+    // Where nobody was connected there is nothing to record.
+    const done = complete.filter((act) => this.#pointsOf(act) === 0);
+    const left = complete.filter((act) => this.#pointsOf(act) > 0);
+    for (let records = 0; records < RECORDS && left.length > 0; records++) {
+      // Evenly, so that a few at once have an entry each.
+      const share = Math.ceil(left.length / (RECORDS - records));
+      const together: Act[] = [];
+      let subjects = 0;
+      while (together.length < share && left.length > 0) {
+        subjects += left[0]!.subjects.length;
+        if (together.length > 0 && subjects > SUBJECTS) break;
+        together.push(left.shift()!);
+      }
+      done.push(...together);
+      void this.#commit(together);
+    }
+    return done;
+  }
+
+  async #commit(acts: readonly Act[]): Promise<void> {
+    const { missing = [], complete: _, position, ...figures } = this.#reportOf(acts, true);
+    const subjects = [...new Set(acts.flatMap((act) => act.subjects))].slice(0, SUBJECTS);
     const batch = newBatch();
-    const { position, ...figures } = report;
-    batch.events.push({
-      type: 'revocation.effective',
-      subjects: [...new Set(act.subjects)].slice(0, SUBJECTS),
-      body: { first: act.act, last: position, ...figures, missing },
-    });
-    // As the record of a list, it follows every revocation: where a backup lacks nothing else, a start goes on from the anchor.
-    batch.anchored = true;
     try {
+      const canary = await this.#parts.areCanaries(subjects);
+      batch.events.push({
+        type: 'revocation.effective',
+        subjects,
+        body: {
+          ...{ first: acts[0]!.act, last: position },
+          ...(acts.length > 1 ? { acts: acts.length } : {}),
+          ...(canary ? { canary } : {}),
+          ...{ ...figures, missing },
+        },
+      });
+      // As the record of a list, it follows every revocation: where a backup lacks nothing else, a start goes on from the anchor.
+      batch.anchored = true;
       await this.#parts.commit(batch);
     } catch (error) {
       this.#parts.log.warn('effect of a stop not recorded', { error: (error as Error).message });
@@ -250,9 +323,8 @@ export class FeedEffects {
   }
 }
 
-function progressOf({ points, latencies, waiting, before, after, done }: Act): Progress {
-  const missing = done ? [...waiting].slice(0, NAMED) : [];
-  return { points, latencies, missing, before, after, done };
+function progressOf({ points, latencies, missing, before, after, done }: Act): Progress {
+  return { points, latencies: latencies.toCounts(), missing, before, after, done };
 }
 
 function isComplete({ begun, done, threads }: Act, count: number, now: number): boolean {

@@ -2,6 +2,7 @@ import { BroadcastChannel } from 'node:worker_threads';
 import { GrpcServer } from '../../grpc/server.ts';
 import type { Door, OtherProtocol } from '../../http/door.ts';
 import type { Route } from '../../http/route.ts';
+import { areCanaries } from '../../report/canary-store.ts';
 import { Feed } from '../../status/feed.ts';
 import { type EffectMessage, FeedEffects } from '../../status/feed-effects.ts';
 import { feedMethods } from '../../status/feed-grpc.ts';
@@ -37,6 +38,7 @@ export async function openFeed(
   const effects = new FeedEffects({
     ...{ thread: number, threads, commit, clock, log, points: () => hub.points() },
     send: (message) => channel.postMessage(message),
+    areCanaries: (subjects) => areCanaries(reader, subjects),
   });
   channel.onmessage = (event) => {
     const message = (event as MessageEvent).data as EffectMessage | BehindMessage;
