@@ -14,7 +14,8 @@ const LONGEST_MS = 12_000;
 
 /**
  * With `--wait`, watches how what was stopped takes effect at the enforcement points that the asked server serves, until
- * all have acknowledged or the server waits no longer. Gives the answer with `effect` added; without the flag as it was.
+ * all have acknowledged or the server waits no longer. Gives the answer with `effect` added, as far as it has come when
+ * the person who watches has seen enough (Ctrl-C); without the flag as it was.
  */
 export async function watchEffect(
   answer: Item,
@@ -26,14 +27,26 @@ export async function watchEffect(
   }: { readonly input: Input; readonly terminal: Terminal; readonly api: Api; readonly subject: string },
 ): Promise<Item> {
   if (!input.has('wait')) return answer;
-  const effect = await follow(subject, api, terminal);
-  terminal.say(effectText(effect));
-  return effect === undefined ? answer : { ...answer, effect };
+  const enough = new AbortController();
+  const interrupt = (): void => enough.abort();
+  // The stop is made: whoever interrupts this gets its answer all the same.
+  process.once('SIGINT', interrupt);
+  try {
+    const effect = await follow(subject, { api, terminal, enough: enough.signal });
+    terminal.say(`${enough.signal.aborted ? 'Not watched to the end. ' : ''}${effectText(effect)}`);
+    return effect === undefined ? answer : { ...answer, effect };
+  } finally {
+    process.off('SIGINT', interrupt);
+  }
 }
 
-async function follow(subject: string, api: Api, terminal: Terminal): Promise<Item | undefined> {
+async function follow(
+  subject: string,
+  { api, terminal, enough }: { readonly api: Api; readonly terminal: Terminal; readonly enough: AbortSignal },
+): Promise<Item | undefined> {
   const late = performance.now() + LONGEST_MS;
   for (let found: Item | undefined; ; ) {
+    if (enough.aborted) return found;
     try {
       found = await api.get('/v1/feed/effect', { subject });
     } catch (error) {
@@ -44,7 +57,7 @@ async function follow(subject: string, api: Api, terminal: Terminal): Promise<It
     const all = found !== undefined && found['acknowledged'] === found['points'];
     if (found?.['complete'] === true || (all && Number(found?.['points']) > 0) || performance.now() > late)
       return found;
-    await pause(POLL_MS);
+    await pause(POLL_MS, undefined, { signal: enough }).catch(() => undefined);
   }
 }
 

@@ -33,6 +33,8 @@ export interface CordParts extends RevocationParts {
 export interface Why {
   readonly cause?: string | undefined;
   readonly reason?: string | undefined;
+  /** Where somebody can read why: an http(s) URL, without anything secret in it. It goes to the ledger. */
+  readonly evidence?: string | undefined;
 }
 
 export interface StopOptions {

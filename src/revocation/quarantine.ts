@@ -7,6 +7,7 @@ import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { insertHold, readHold } from '../registry/hold.ts';
+import { parseEvidence } from './evidence.ts';
 import { holdCertificates } from './hold-certificates.ts';
 import type { CordParts, StopOptions, Why } from './parts.ts';
 import { quarantinedEvent } from './stop-event.ts';
@@ -23,8 +24,6 @@ import { type FoundTarget, findTarget, type StopTarget } from './stop-target.ts'
 /** What somebody wants held or stopped. */
 export interface StopRequest extends Why {
   readonly target: StopTarget;
-  /** Where somebody can read why: an http(s) URL, without anything secret in it. It goes to the ledger. */
-  readonly evidence?: string | undefined;
 }
 
 /**
@@ -155,16 +154,3 @@ async function demandRate(caller: Caller, now: number, { reader }: CordParts): P
 
 /** Id of the caller that automated signals come as: they quarantine, and do nothing else. */
 export const SIGNAL = 'system:signal';
-
-const LONGEST_EVIDENCE = 1024;
-
-export function parseEvidence(evidence: string | undefined): string | undefined {
-  if (evidence === undefined) return undefined;
-  const url = evidence.length <= LONGEST_EVIDENCE && URL.canParse(evidence) ? new URL(evidence) : undefined;
-  if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '')
-    return evidence;
-  throw new WritError('bad_request', 'The evidence is not a link.', {
-    field: '/evidence',
-    remedy: `Give an http or https URL of at most ${LONGEST_EVIDENCE} characters, without a password.`,
-  });
-}

@@ -4,6 +4,7 @@ import { demand } from '../base/demand.ts';
 import { CAUSES, parseCause } from '../ca/revocation-cause.ts';
 import type { Batch } from '../db/batch.ts';
 import { type Operator, removeOperator as pushRemoval, readOperator } from '../registry/operator.ts';
+import { withEvidence } from './evidence.ts';
 import type { RevocationParts, StopOptions, Why } from './parts.ts';
 import { stopInSteps } from './steps.ts';
 import type { StopFacts } from './stopping-instance.ts';
@@ -14,15 +15,16 @@ import { absent } from './target.ts';
  * that name has any force; those that are out are marked in bounded steps before this resolves. Gives the operator as it
  * stands then. Repeating it completes what is not complete.
  *
- * Throws `bad_request` for a cause that is not on the list, `not_found`, `denied`, `needs_approval`.
+ * Throws `bad_request` for a cause that is not on the list and evidence that is no link, `not_found`, `denied`, `needs_approval`.
  */
 export async function removeOperator(
   caller: Caller,
   target: { readonly operator: string } & Why,
-  parts: RevocationParts,
+  given: RevocationParts,
   options: StopOptions = {},
 ): Promise<Operator> {
   const cause = parseCause(target);
+  const parts = withEvidence(given, target.evidence);
   await parts.refresh();
   const at = parts.clock.now();
   const operator = await readOperator(parts.reader, target.operator, at);

@@ -8,6 +8,7 @@ import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { blockKey } from '../registry/key-in-use.ts';
+import { withEvidence } from './evidence.ts';
 import type { MarkingParts, RevocationParts, StopOptions, Why } from './parts.ts';
 import { absent, lineageFacts, resourceOf } from './target.ts';
 
@@ -16,15 +17,16 @@ import { absent, lineageFacts, resourceOf } from './target.ts';
  * key is never certified again. Gives the certificate as it stands then. One that is revoked already is answered with its
  * first time and cause.
  *
- * Throws `bad_request` for a cause that is not on the list, `not_found`, `denied`, `needs_approval`.
+ * Throws `bad_request` for a cause that is not on the list and evidence that is no link, `not_found`, `denied`, `needs_approval`.
  */
 export async function revokeCertificate(
   caller: Caller,
   target: { readonly serial: Uint8Array } & Why,
-  parts: RevocationParts,
+  given: RevocationParts,
   options: StopOptions = {},
 ): Promise<CertificateRow> {
   const cause = parseCause(target);
+  const parts = withEvidence(given, target.evidence);
   await parts.refresh();
   const row = await find(caller, target.serial, parts);
   const context = { reason: cause, ...(await lineageFacts(caller, row.instance, parts)) };

@@ -9,6 +9,7 @@ import { readInstance } from '../registry/instance.ts';
 import { pushRetirement } from '../registry/retire.ts';
 import { isName } from '../spiffe-id/name.ts';
 import { beginDescendants, finishDescendants } from './descendants.ts';
+import { withEvidence } from './evidence.ts';
 import type { MarkingParts, RevocationParts, StopOptions, Why } from './parts.ts';
 import { type Stopping, stopInSteps } from './steps.ts';
 import { pushStopped } from './stopping-instance.ts';
@@ -20,15 +21,16 @@ import { absent } from './target.ts';
  * has its keys, whatever its instances let in goes, too, of whichever agent. Gives the agent as it stands then. Repeating
  * it completes what is not complete.
  *
- * Throws `bad_request` for a cause that is not on the list, `not_found`, `denied`, `needs_approval`.
+ * Throws `bad_request` for a cause that is not on the list and evidence that is no link, `not_found`, `denied`, `needs_approval`.
  */
 export async function stopAgent(
   caller: Caller,
   target: { readonly name: string; readonly kind?: AgentKind } & Why,
-  parts: RevocationParts,
+  given: RevocationParts,
   options: StopOptions = {},
 ): Promise<Agent> {
   const cause = parseCause(target);
+  const parts = withEvidence(given, target.evidence);
   await parts.refresh();
   const { name, kind } = target;
   const agent = isName(name) ? await readAgent(parts.reader, name) : undefined;

@@ -8,6 +8,7 @@ import { agentResource } from '../registry/agent.ts';
 import { type Instance, readInstance } from '../registry/instance.ts';
 import { readStanding } from '../registry/standing.ts';
 import { beginDescendants, finishDescendants } from './descendants.ts';
+import { withEvidence } from './evidence.ts';
 import type { RevocationParts, StopOptions, Why } from './parts.ts';
 import { stopInSteps } from './steps.ts';
 import { stoppingInstance } from './stopping-instance.ts';
@@ -18,15 +19,16 @@ import { absent, lineageFacts } from './target.ts';
  * its key, so are all that it let in, directly or through others. Gives the instance as it stands then; one that was
  * stopped before is answered as it was.
  *
- * Throws `bad_request` for a cause that is not on the list, `not_found`, `denied`, `needs_approval`.
+ * Throws `bad_request` for a cause that is not on the list and evidence that is no link, `not_found`, `denied`, `needs_approval`.
  */
 export async function stopInstance(
   caller: Caller,
   target: { readonly instance: string } & Why,
-  parts: RevocationParts,
+  given: RevocationParts,
   options: StopOptions = {},
 ): Promise<Instance> {
   const cause = parseCause(target);
+  const parts = withEvidence(given, target.evidence);
   await parts.refresh();
   const standing = await readStanding(parts.reader, target.instance);
   if (standing === undefined) throw absent(caller, 'instance', '/instance', parts);

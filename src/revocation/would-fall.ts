@@ -4,9 +4,10 @@ import { parseCause } from '../ca/revocation-cause.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { coveredAgents, coveredInstances } from '../registry/covered.ts';
+import { parseEvidence } from './evidence.ts';
 import { coveredCertificates } from './hold-certificates.ts';
 import type { CordParts } from './parts.ts';
-import { demandQuarantine, parseEvidence, type StopRequest } from './quarantine.ts';
+import { demandQuarantine, type StopRequest } from './quarantine.ts';
 import { demandRevocation, isMass } from './stop.ts';
 import { type FoundTarget, findTarget } from './stop-target.ts';
 

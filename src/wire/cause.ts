@@ -5,6 +5,7 @@ import { type Schema, schemaOf } from './schema.ts';
 export interface Stop {
   readonly cause?: string;
   readonly reason?: string;
+  readonly evidence?: string;
 }
 
 /** The folder that stops things knows which causes and reasons there are. */
@@ -17,5 +18,6 @@ export const stop: Schema<Stop> = schemaOf<Stop>()(
       .max(64)
       .describe('CRLReason of RFC 5280 in place of a cause, e.g. keyCompromise.')
       .exactOptional(),
+    evidence: z.string().min(1).max(1024).describe('Link to what it rests on. Stands in the ledger.').exactOptional(),
   }),
 );

@@ -1,6 +1,8 @@
 import { type Item, itemOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Flag, type Input } from '../command.ts';
 import { confirmed, YES_FLAG } from '../confirm.ts';
+import { WAIT_FLAG, watchEffect } from '../effect.ts';
+import { EVIDENCE_FLAG, evidenceOf } from '../evidence.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { list } from '../table.ts';
@@ -135,7 +137,12 @@ function kindCommands(withApi: WithApi, kind: 'agent' | 'service'): readonly Com
       summary: `Stop ${article} and all its instances for good`,
       details: 'Its certificates are revoked and its name is never used again.',
       parameters: [name],
-      flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' }, YES_FLAG],
+      flags: [
+        { name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' },
+        EVIDENCE_FLAG,
+        WAIT_FLAG,
+        YES_FLAG,
+      ],
       changes: true,
       run: (input, terminal) =>
         withApi(input, async (api) => {
@@ -148,7 +155,8 @@ function kindCommands(withApi: WithApi, kind: 'agent' | 'service'): readonly Com
           const what = `This stops every instance of ${retired} and revokes all its certificates.`;
           if (!(await confirmed(input, terminal, { what, name: retired }))) return EXIT.failed;
           terminal.progress(`stopping ${retired}`);
-          const answer = await api.post(`${at(input)}/retire`, { cause: input.flag('cause')! });
+          const done = await api.post(`${at(input)}/retire`, { cause: input.flag('cause')!, ...evidenceOf(input) });
+          const answer = await watchEffect(done, { input, terminal, api, subject: `agent:${retired}` });
           terminal.result(answer, `${retired} is retired; its certificates are revoked.`);
           return EXIT.ok;
         }),

@@ -1,6 +1,7 @@
 import { type Item, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Flag, type Input } from '../command.ts';
 import { WAIT_FLAG, watchEffect } from '../effect.ts';
+import { EVIDENCE_FLAG, evidenceOf } from '../evidence.ts';
 import { needed } from '../input.ts';
 import { type Listing, listCommand } from '../listing.ts';
 import { list, relative } from '../table.ts';
@@ -96,7 +97,11 @@ export function certCommands(withApi: WithApi, now: () => number): readonly Comm
       summary: 'Revoke a certificate for good',
       details: 'The instance may go on with another certificate; to end all of it use "writ instance stop".',
       parameters: [SERIAL],
-      flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, required: true }, WAIT_FLAG],
+      flags: [
+        { name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, required: true },
+        EVIDENCE_FLAG,
+        WAIT_FLAG,
+      ],
       changes: true,
       run: (input, terminal) =>
         withApi(input, async (api) => {
@@ -105,7 +110,10 @@ export function certCommands(withApi: WithApi, now: () => number): readonly Comm
             terminal.result({ would: 'revoke', certificate }, `Would revoke for good:\n${describe(certificate)}`);
             return EXIT.ok;
           }
-          const revoked = await api.post(`${certificatePath(input)}/revoke`, { cause: input.flag('cause')! });
+          const revoked = await api.post(`${certificatePath(input)}/revoke`, {
+            cause: input.flag('cause')!,
+            ...evidenceOf(input),
+          });
           const subject = `serial:${textOf(revoked, 'serial')}`;
           const answer = await watchEffect(revoked, { input, terminal, api, subject });
           terminal.result(answer, `${textOf(answer, 'serial')} is revoked for good.\n${describe(answer)}`);

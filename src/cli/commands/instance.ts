@@ -2,6 +2,7 @@ import { type Item, itemOf, kindOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input } from '../command.ts';
 import { confirmed, YES_FLAG } from '../confirm.ts';
 import { WAIT_FLAG, watchEffect } from '../effect.ts';
+import { EVIDENCE_FLAG, evidenceOf } from '../evidence.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { list, relative } from '../table.ts';
@@ -54,6 +55,7 @@ export function instanceCommands(withApi: WithApi, now: () => number): readonly 
       parameters: [ID],
       flags: [
         { name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' },
+        EVIDENCE_FLAG,
         WAIT_FLAG,
         YES_FLAG,
       ],
@@ -69,7 +71,7 @@ export function instanceCommands(withApi: WithApi, now: () => number): readonly 
           const name = textOf(instance, 'name');
           const what = `This stops one instance of ${name} and revokes its certificates.`;
           if (!(await confirmed(input, terminal, { what, name }))) return EXIT.failed;
-          const stopped = await api.post(`${at(input)}/stop`, { cause: input.flag('cause')! });
+          const stopped = await api.post(`${at(input)}/stop`, { cause: input.flag('cause')!, ...evidenceOf(input) });
           const subject = `instance:${textOf(stopped, 'id')}`;
           const answer = await watchEffect(stopped, { input, terminal, api, subject });
           terminal.result(answer, `${textOf(answer, 'id')} (${name}) is stopped for good.`);

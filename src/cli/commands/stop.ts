@@ -2,6 +2,7 @@ import { type Item, itemOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Flag, type Input, type Terminal } from '../command.ts';
 import { confirmed, YES_FLAG } from '../confirm.ts';
 import { WAIT_FLAG, watchEffect } from '../effect.ts';
+import { EVIDENCE_FLAG, evidenceOf } from '../evidence.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { list } from '../table.ts';
@@ -23,7 +24,7 @@ type Kind = keyof typeof KINDS;
 const FLAGS: readonly Flag[] = [
   { name: 'cause', value: 'cause', summary: 'why', choices: [...CAUSES, 'authority_compromise'], required: true },
   { name: 'quarantine', summary: 'hold it, which can be lifted again; stop nothing for ever' },
-  { name: 'evidence', value: 'url', summary: 'link to what this rests on; it stands in the ledger' },
+  EVIDENCE_FLAG,
   WAIT_FLAG,
   YES_FLAG,
 ];
@@ -70,7 +71,7 @@ export function stopCommands(withApi: WithApi): readonly Command[] {
       path: 'stop confirm',
       summary: 'Confirm, as a second person, that a quarantine is to be for ever',
       parameters: [ID],
-      flags: [YES_FLAG],
+      flags: [WAIT_FLAG, YES_FLAG],
       changes: true,
       run: (input, terminal) =>
         change(input, terminal, withApi, {
@@ -107,12 +108,12 @@ function pull(withApi: WithApi, kind: Kind): Command {
       withApi(input, async (api) => {
         const given = needed(input, parameter);
         const name = kind === 'certificate' ? given.toLowerCase().replaceAll(':', '') : given;
-        const [quarantine, evidence] = [input.has('quarantine'), input.flag('evidence')];
+        const quarantine = input.has('quarantine');
         const body = {
           target: { kind, name },
           cause: input.flag('cause')!,
           mode: quarantine ? 'quarantine' : 'revocation',
-          ...(evidence === undefined ? {} : { evidence }),
+          ...evidenceOf(input),
         };
         if (input.dryRun) {
           const planned = await api.post('/v1/stops', { ...body, dry_run: true });
@@ -156,7 +157,9 @@ async function change(
       const asked = { what: how.question!(stop), name: name ?? '' };
       if (!(await confirmed(input, terminal, asked))) return EXIT.failed;
     }
-    const stop = await api.post(`${at(input)}/${how.verb}`, {});
+    const made = await api.post(`${at(input)}/${how.verb}`, {});
+    const { kind, name } = itemOf(made, 'target') as { kind: Kind; name: string };
+    const stop = await watchEffect(made, { input, terminal, api, subject: toldAs(kind, name) });
     terminal.result(stop, describe(stop));
     return EXIT.ok;
   });
