@@ -16,7 +16,11 @@ const identity = await connect({ store });
 const verifier = createVerifier({ identity, mode, strictMs, point: mode });
 const entries: number[] = [];
 let [alarms, last, wentBack] = [0, 0, 0];
-verifier.on('alarm', () => alarms++);
+let cause: string | undefined;
+verifier.on('alarm', (alarm) => {
+  alarms++;
+  cause = alarm.cause?.message;
+});
 verifier.on('entry', ({ position }) => {
   entries.push(position);
   if (position <= last) wentBack++;
@@ -35,8 +39,9 @@ verifier.protect(server, { allow });
 await once(server.listen(0, '127.0.0.1'), 'listening');
 
 process.on('message', () => {
-  const state: PointState = { age: verifier.age, well: verifier.well, alarms, wentBack, entries: entries.splice(0) };
+  const { age, well } = verifier;
+  const state: PointState = { age, well, alarms, cause, wentBack, entries: entries.splice(0) };
   // Infinity is no JSON.
-  process.send!({ ...state, age: Math.min(state.age, Number.MAX_SAFE_INTEGER) });
+  process.send!({ ...state, age: Math.min(age, Number.MAX_SAFE_INTEGER) });
 });
 process.send!((server.address() as AddressInfo).port);

@@ -24,6 +24,8 @@ export interface PointState {
   readonly age: number;
   readonly well: boolean;
   readonly alarms: number;
+  /** What went wrong last, when the feed was old. */
+  readonly cause?: string | undefined;
   /** Entries that did not come in the order of the log. */
   readonly wentBack: number;
   /** Positions that it was told since it was asked before. */

@@ -175,10 +175,9 @@ export class Points {
 
   async #check({ mode, point, open }: Place, since: number, choices: Choices): Promise<void> {
     const { world, tally } = this.#scene;
-    if (point === undefined || !(await this.#caughtUp(point, since))) {
-      this.#violation('point does not catch up', mode, 'not within a minute');
-      return;
-    }
+    if (point === undefined) return;
+    const late = await this.#caughtUp(point, since);
+    if (late !== undefined) return this.#violation('point does not catch up', mode, late);
     const serve = (held: Bearer): Promise<string> => point.serve(held, this.#roots);
     for (const [kind, list] of [
       ['revoked', world.ended],
@@ -207,15 +206,15 @@ export class Points {
     }
   }
 
-  /** False when it never says so. */
-  async #caughtUp(point: Point, since: number): Promise<boolean> {
-    for (const until = performance.now() + RECOVERY_MS; performance.now() < until; await pause(50)) {
+  /** Says how far it has come when that is not far enough within a minute. */
+  async #caughtUp(point: Point, since: number): Promise<string | undefined> {
+    for (const until = performance.now() + RECOVERY_MS; ; await pause(50)) {
       const asked = performance.now();
-      const { age, well, wentBack } = await point.state();
+      const { age, well, wentBack, cause } = await point.state();
       if (wentBack > 0) this.#violation('gone back', 'feed', `${wentBack} entries`);
-      if (well && asked - age > since) return true;
+      if (well && asked - age > since) return undefined;
+      if (asked > until) return `what it knows is ${Math.round(age)} ms old: ${cause ?? 'connected'}`;
     }
-    return false;
   }
 
   #violation(kind: string, mode: string, detail: string): void {
