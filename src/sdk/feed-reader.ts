@@ -129,7 +129,7 @@ export class FeedReader {
   #readStream(): Promise<void> {
     const { identity, server, point } = this.#options;
     const url = new URL(server);
-    const asked = performance.now();
+    let asked = performance.now();
     return new Promise((resolve, reject) => {
       const sent = request({
         ...identity.clientOptions({ allow: SERVER_RULE }),
@@ -140,6 +140,12 @@ export class FeedReader {
       const silent = (): void => {
         sent.destroy(new WritError('unavailable', 'The feed has fallen silent.'));
       };
+      // The question is not sent before that; a connection that was long in coming would make all that follows seem old.
+      sent.once('socket', (socket) => {
+        socket.once('secureConnect', () => {
+          asked = performance.now();
+        });
+      });
       let timer = setTimeout(silent, SILENCE_MS);
       timer.unref();
       const end = (how: () => void): void => {
