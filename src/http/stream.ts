@@ -21,6 +21,9 @@ export interface StreamOptions {
   readonly counted: { readonly among: Concurrency; readonly as: string };
 }
 
+/** How long an answer that was cut off may take to end by itself. */
+const LINGER_MS = 500;
+
 /** Opens a stream over a response whose head has been written. */
 export function openStream(response: ServerResponse, options: StreamOptions): ReplyStream {
   const { waiting, authenticate, counted } = options;
@@ -50,7 +53,9 @@ export function openStream(response: ServerResponse, options: StreamOptions): Re
       try {
         await authenticate();
       } catch {
-        response.destroy();
+        // What was written goes out: it may be why.
+        if (open && !response.writableEnded) response.end();
+        setTimeout(() => response.destroy(), LINGER_MS).unref();
       }
     },
   };

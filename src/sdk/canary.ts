@@ -4,7 +4,7 @@ import { isWritError, WritError } from '../base/error.ts';
 import { Client } from '../http/client.ts';
 import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
 import type { CanaryReport } from '../wire/canary.ts';
-import { POINT } from '../wire/feed.ts';
+import { POINT } from '../wire/feed-points.ts';
 import { enrol, openAuthority } from './authority.ts';
 import { Line } from './canary-line.ts';
 import { type ProbeLimits, probe } from './canary-probe.ts';

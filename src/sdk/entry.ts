@@ -7,6 +7,7 @@ export type { Credential } from './credential.ts';
 export type { Fetch } from './fetch.ts';
 export type { Identity, IdentityEvents } from './identity.ts';
 export { type PeerRule, peerOf, spiffeIdOf } from './peer.ts';
+export type { Relay } from './relay.ts';
 export { requireStaple, type StapleOptions, stapleOcsp } from './staple.ts';
 export {
   createVerifier,

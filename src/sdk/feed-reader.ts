@@ -1,34 +1,38 @@
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { ConnectionOptions } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { WritError } from '../base/error.ts';
 import type { FeedEntry, FeedPage, FeedState } from '../wire/feed.ts';
+import { parseFeedEvent } from '../wire/feed-events.ts';
 import type { Fetch } from './fetch.ts';
 import type { PeerRule } from './peer.ts';
 
 /** What the feed is read with: an identity, which shows who reads. */
-interface FeedIdentity {
+export interface FeedIdentity {
   clientOptions(options: { readonly allow?: PeerRule }): ConnectionOptions;
   fetch(options: { readonly allow?: PeerRule }): Fetch;
+  /** Told of each connection that is not a `fetch`'s. */
+  opened?(socket: TLSSocket): void;
 }
 
 export interface FeedReaderOptions {
   readonly identity: FeedIdentity;
-  /** `https://host:port` of the API. */
-  readonly server: string;
+  /** `https://host:port` of the API, or of relays, which are tried in turn. */
+  readonly servers: readonly string[];
+  /** Who may answer there. */
+  readonly allow: PeerRule;
   /** Name under which entries are acknowledged. */
   readonly point: string;
   /** New entries, in order. `anew`: all that is in force, in place of everything that was known. */
   readonly onEntries: (entries: readonly FeedEntry[], anew: boolean) => void;
-  /** Everything up to the server's own position is known, as of `freshness`. */
+  /** The stream was joined, from here on as the point that it is. */
+  readonly onJoined?: () => void;
+  /** Everything up to the server's own position is known, as of a moment that `age` tells. */
   readonly onFresh: () => void;
   /** The connection was lost or refused; it is made again. */
   readonly onLost: (error: Error) => void;
 }
-
-/** The API is whoever has the id of the authority's own servers. */
-export const SERVER_RULE = 'writ/server';
 
 /** Without a sign of life for so long the connection is given up: heartbeats come each second. */
 const SILENCE_MS = 3000;
@@ -51,14 +55,16 @@ export class FeedReader {
   #joined = false;
   #epoch = 0;
   #failures = 0;
+  /** Which of the servers is read. */
+  #turn = 0;
   /** When the latest heartbeat came (both clocks of this machine) and how old it was at most, in milliseconds. */
-  #beat: { readonly steady: number; readonly wall: number; readonly age: number } | undefined;
+  #beat: { readonly steady: number; readonly wall: number; readonly age: number; readonly asOf: number } | undefined;
   /** What adds to this clock makes the server's: never too little, by the time that the first answer took. */
   #ahead = 0;
 
   constructor(options: FeedReaderOptions) {
     this.#options = options;
-    this.#fetch = options.identity.fetch({ allow: SERVER_RULE });
+    this.#fetch = options.identity.fetch({ allow: options.allow });
     void this.#run();
   }
 
@@ -78,6 +84,22 @@ export class FeedReader {
     return age + Math.max(0, performance.now() - steady, Date.now() - wall);
   }
 
+  /** Which server is read now. */
+  get server(): string {
+    const { servers } = this.#options;
+    return servers[this.#turn % servers.length]!;
+  }
+
+  /**
+   * What is known, as one who reads it here has to take it: `as_of` stays the first server's, and `time` is that server's
+   * clock, never earlier than it really is, so that all the time since counts. Undefined before everything was known once.
+   */
+  state(): FeedState | undefined {
+    if (this.#beat === undefined) return undefined;
+    const { asOf } = this.#beat;
+    return { ...this.place, epoch: this.#epoch, as_of: asOf, time: Math.ceil(asOf + this.age()) };
+  }
+
   /** The server's time now, milliseconds; never earlier than it really is. */
   serverTime(): number {
     return performance.now() + this.#ahead;
@@ -95,6 +117,7 @@ export class FeedReader {
         await this.#readStream();
       } catch (error) {
         if (signal.aborted) return;
+        this.#turn += 1;
         this.#options.onLost(error as Error);
       }
       const wait = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures++);
@@ -112,27 +135,27 @@ export class FeedReader {
       page = await this.#page(page.position);
       entries.push(...page.entries);
     }
-    this.#options.onEntries(entries, anew);
     this.#log = page.log;
     this.#position = page.position;
+    this.#options.onEntries(entries, anew);
     this.#joined = true;
   }
 
   async #page(after: number): Promise<FeedPage> {
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(10 * SILENCE_MS)]);
-    const answer = await this.#fetch(`${this.#options.server}/v1/feed/entries?after=${after}`, { signal });
+    const answer = await this.#fetch(`${this.server}/v1/feed/entries?after=${after}`, { signal });
     if (!answer.ok) throw refused(answer.status);
     return (await answer.json()) as FeedPage;
   }
 
   /** Resolves when the server ended the stream, rejects when it broke. */
   #readStream(): Promise<void> {
-    const { identity, server, point } = this.#options;
-    const url = new URL(server);
+    const { identity, allow, point } = this.#options;
+    const url = new URL(this.server);
     let asked = performance.now();
     return new Promise((resolve, reject) => {
       const sent = request({
-        ...identity.clientOptions({ allow: SERVER_RULE }),
+        ...identity.clientOptions({ allow }),
         ...{ host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port === '' ? 443 : url.port, agent: false },
         ...{ path: `/v1/feed?point=${encodeURIComponent(point)}`, signal: this.#closing.signal },
         headers: { Accept: 'text/event-stream', 'Last-Event-ID': `${this.#log}.${this.#position}` },
@@ -140,6 +163,9 @@ export class FeedReader {
       const silent = (): void => {
         sent.destroy(new WritError('unavailable', 'The feed has fallen silent.'));
       };
+      if (identity.opened !== undefined) {
+        sent.once('socket', (socket) => socket.once('secureConnect', () => identity.opened!(socket as TLSSocket)));
+      }
       // The question is not sent before that; a connection that was long in coming would make all that follows seem old.
       sent.once('socket', (socket) => {
         socket.once('secureConnect', () => {
@@ -185,12 +211,11 @@ export class FeedReader {
     const entries: FeedEntry[] = [];
     let state: FeedState | undefined;
     for (const block of blocks) {
-      const event = /^event: (.*)$/m.exec(block)?.[1];
-      const data = /^data: (.*)$/m.exec(block)?.[1] ?? '{}';
-      if (event === 'entry') entries.push(JSON.parse(data) as FeedEntry);
-      else if (event === 'heartbeat') state = JSON.parse(data) as FeedState;
-      else if (event === 'hello') this.#meet(JSON.parse(data) as FeedState, asked);
-      else if (event === 'behind') {
+      const event = parseFeedEvent(block);
+      if (event?.kind === 'entry') entries.push(event.entry);
+      else if (event?.kind === 'heartbeat') state = event.state;
+      else if (event?.kind === 'hello') this.#meet(event.state, asked);
+      else if (event?.kind === 'behind') {
         this.#joined = false;
         throw new WritError('unavailable', 'What was missed is not on the stream any more; it is read from the pages.');
       }
@@ -205,22 +230,27 @@ export class FeedReader {
   }
 
   #meet({ log, time }: FeedState, asked: number): void {
-    this.#failures = 0;
     if (log !== this.#log) {
       this.#joined = false;
       throw new WritError('unavailable', 'The server has begun a new log.');
     }
     this.#ahead = time - asked;
+    this.#options.onJoined?.();
   }
 
   /** A heartbeat counts when everything before it is known, and it is not from a replica that knows less than another. */
-  #judge({ position, epoch, as_of }: FeedState): void {
+  #judge({ position, epoch, as_of, time }: FeedState): void {
     if (epoch < this.#epoch || position > this.#position) return;
     this.#epoch = epoch;
-    const age = this.serverTime() - as_of;
+    // As old as this clock says since the stream was asked for, and no younger than the sender says itself.
+    const age = Math.max(this.serverTime() - as_of, time - as_of);
     if (age < -AHEAD_MS) throw new WritError('unavailable', 'The clock of the server was set.');
-    this.#beat = { steady: performance.now(), wall: Date.now(), age: Math.max(0, age) };
+    this.#beat = { steady: performance.now(), wall: Date.now(), age: Math.max(0, age), asOf: as_of };
     this.#options.onFresh();
+    if (age <= SILENCE_MS) this.#failures = 0;
+    else if (this.#options.servers.length > 1) {
+      throw new WritError('unavailable', 'What this relay knows is old; another is asked.');
+    }
   }
 }
 

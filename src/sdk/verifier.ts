@@ -1,17 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { IncomingMessage, RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { ConnectionOptions, Server, TLSSocket, TlsOptions } from 'node:tls';
 import { WritError } from '../base/error.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
 import type { FeedAck, FeedEntry } from '../wire/feed.ts';
 import { Acknowledger } from './acknowledger.ts';
-import { FeedReader, SERVER_RULE } from './feed-reader.ts';
+import { FeedReader } from './feed-reader.ts';
 import { type Fetch, identityFetch } from './fetch.ts';
 import type { Identity } from './identity.ts';
+import { LiveConnections } from './live.ts';
 import { compileRule, type PeerRule, type PeerTest } from './peer.ts';
 import { factsOf, type PeerFacts, subjectsOfCertificate } from './peer-facts.ts';
-import { Stopped } from './stopped.ts';
+import { Relay } from './relay.ts';
+import { relayIdentity } from './relay-identity.ts';
+import { type Fallen, Stopped } from './stopped.ts';
 import { Uses } from './uses.ts';
 
 export interface VerifierOptions {
@@ -19,6 +22,13 @@ export interface VerifierOptions {
   readonly identity: Identity;
   /** `https://host:port` of the API. Default: where the identity enrolled. */
   readonly server?: string | undefined;
+  /**
+   * Relays to read the feed from in place of the API, `https://host:port` each, tried in turn; for programs that do not
+   * reach it. What they say is believed: name in `relays` who may be one.
+   */
+  readonly feed?: string | readonly string[] | undefined;
+  /** Whose word on the feed is taken, like `service/gateway/*`. */
+  readonly relays?: PeerRule | undefined;
   /**
    * `strict` (decisions, gateways, short-lived peers) refuses everybody when the feed is older than `strictMs`; `available`
    * (plain mutual TLS) goes on for `staleMs` with what it knows, and raises an alarm.
@@ -61,6 +71,16 @@ const RULES = 64;
 
 /** Makes a verifier and begins to read the feed. Wait for `ready()` before the first peer comes. */
 export function createVerifier(options: VerifierOptions): Verifier {
+  const { feed, relays } = options;
+  if (feed !== undefined) {
+    const servers = typeof feed === 'string' ? [feed] : feed;
+    if (relays !== undefined && servers.length > 0)
+      return new Verifier(options, { servers, allow: relays, relayed: true });
+    throw new WritError('bad_config', 'It is not said whose word on the feed is to be taken.', {
+      field: 'relays',
+      remedy: 'Name the relays by their SPIFFE IDs, like service/gateway/*, and at least one address.',
+    });
+  }
   const server = options.server ?? options.identity.server;
   if (server === undefined) {
     throw new WritError('bad_config', 'The identity does not say where its server is.', {
@@ -68,7 +88,18 @@ export function createVerifier(options: VerifierOptions): Verifier {
       remedy: 'Give the address of the API, like https://ca.internal:8443.',
     });
   }
-  return new Verifier(options, server);
+  return new Verifier(options, { servers: [server], allow: SERVER_RULE, relayed: false });
+}
+
+/** The API is whoever has the id of the authority's own servers. */
+const SERVER_RULE = 'writ/server';
+
+/** Where the feed is read. */
+interface FeedSource {
+  readonly servers: readonly string[];
+  readonly allow: PeerRule;
+  /** From others than the authority's own servers, who can be stopped like anybody. */
+  readonly relayed: boolean;
 }
 
 /**
@@ -84,7 +115,10 @@ export class Verifier extends EventEmitter<VerifierEvents> {
   readonly #acknowledger: Acknowledger;
   readonly #uses = new Uses();
   readonly #rules = new Map<PeerRule, PeerTest>();
-  readonly #live = new Map<string, Set<TLSSocket>>();
+  readonly #live = new LiveConnections();
+  readonly #relays = new Set<Relay>();
+  readonly #feedFetch: Fetch;
+  readonly #point: string;
   readonly #timers: readonly NodeJS.Timeout[];
   #stopped = new Stopped();
   #well = false;
@@ -92,18 +126,35 @@ export class Verifier extends EventEmitter<VerifierEvents> {
   #refusing = true;
   #lastError: Error | undefined;
 
-  constructor({ identity, mode, strictMs, staleMs, point }: VerifierOptions, server: string) {
+  constructor({ identity, mode, strictMs, staleMs, point }: VerifierOptions, source: FeedSource) {
     super();
     this.#identity = identity;
     this.#mode = mode;
     this.#alarmMs = strictMs ?? DEFAULT_STRICT_MS;
     this.#limitMs = mode === 'strict' ? this.#alarmMs : (staleMs ?? DEFAULT_STALE_MS);
-    const name = point ?? randomBytes(9).toString('base64url');
-    this.#acknowledger = new Acknowledger({ fetch: identity.fetch({ allow: SERVER_RULE }), server, point: name });
+    this.#point = point ?? randomBytes(9).toString('base64url');
+    const { servers, allow, relayed } = source;
+    const reading = relayed
+      ? relayIdentity(identity, {
+          fault: (certificate) => {
+            const reason = this.#stopped.of(subjectsOfCertificate(certificate));
+            return reason === undefined ? undefined : peerRefused(reason);
+          },
+          opened: (socket) => this.#carry(socket, () => true),
+        })
+      : identity;
+    this.#feedFetch = reading.fetch({ allow });
+    this.#acknowledger = new Acknowledger({ fetch: this.#feedFetch, point: this.#point });
     this.#reader = new FeedReader({
-      ...{ identity, server, point: name },
+      ...{ identity: reading, servers, allow, point: this.#point },
       onEntries: (entries, anew) => this.#apply(entries, anew),
-      onFresh: () => this.#look(),
+      onJoined: () => {
+        for (const relay of this.#relays) relay.joined();
+      },
+      onFresh: () => {
+        this.#look();
+        for (const relay of this.#relays) relay.beat();
+      },
       onLost: (error) => {
         this.#lastError = error;
       },
@@ -233,7 +284,36 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     );
   }
 
+  /**
+   * Serves the feed on to programs that do not reach the server, whoever of them `allow` names: they make a verifier with
+   * the address of this server as `feed`. The server is one of `https.createServer(verifier.serverOptions())` that does
+   * nothing else. What they acknowledge counts at the authority as this one's word.
+   */
+  relay(server: Server, options: { readonly allow: PeerRule }): Relay {
+    const allowed = compileRule(options.allow, this.#identity.trustDomain);
+    const relay = new Relay({
+      ...{ reader: this.#reader, fetch: this.#feedFetch, point: this.#point },
+      caller: (socket) => (this.#fallen() === undefined ? this.#standing(socket, allowed)?.id : undefined),
+      acknowledged: (done) => this.#acknowledger.addBehind(done, this.#reader),
+    });
+    const release = this.#identity.protect(server, options);
+    // However old what is known here is: those who read it are told so.
+    const onConnection = (socket: TLSSocket): void => this.#carry(socket, allowed);
+    const onRequest = (request: IncomingMessage, response: ServerResponse): void => void relay.serve(request, response);
+    server.prependListener('secureConnection', onConnection);
+    server.on('request', onRequest);
+    this.#relays.add(relay);
+    relay.onClose(() => {
+      this.#relays.delete(relay);
+      server.off('secureConnection', onConnection);
+      server.off('request', onRequest);
+      release();
+    });
+    return relay;
+  }
+
   close(): void {
+    for (const relay of this.#relays) relay.close();
     this.#reader.close();
     this.#acknowledger.close();
     for (const timer of this.#timers) clearInterval(timer);
@@ -266,18 +346,34 @@ export class Verifier extends EventEmitter<VerifierEvents> {
   #admit(socket: TLSSocket, allowed: PeerTest): boolean {
     const facts = factsOf(socket);
     if (facts === undefined || !allowed(facts.id) || this.#judge(facts) !== undefined) return false;
-    for (const subject of facts.subjects) {
-      const live = this.#live.get(subject) ?? new Set();
-      live.add(socket);
-      this.#live.set(subject, live);
-    }
-    socket.once('close', () => {
-      for (const subject of facts.subjects) {
-        const live = this.#live.get(subject);
-        if (live?.delete(socket) === true && live.size === 0) this.#live.delete(subject);
-      }
-    });
+    this.#live.hold(socket, facts.subjects, false);
     return true;
+  }
+
+  /** The facts of a peer that is allowed and has not fallen, as far as is known, however old that is. */
+  #standing(socket: TLSSocket, allowed: PeerTest): PeerFacts | undefined {
+    const facts = factsOf(socket);
+    if (facts === undefined || !allowed(facts.id) || Date.now() >= facts.notAfter) return undefined;
+    return this.#stopped.of(facts.subjects) === undefined ? facts : undefined;
+  }
+
+  /** Why this program itself may not act any more. */
+  #fallen(): Fallen | undefined {
+    const { certificate } = this.#identity.credential;
+    if (this.#own?.of !== certificate) {
+      this.#own = { of: certificate, subjects: subjectsOfCertificate(Buffer.from(certificate)) };
+    }
+    return this.#stopped.of(this.#own.subjects);
+  }
+
+  #own: { readonly of: string; readonly subjects: readonly string[] } | undefined;
+
+  /** Keeps a connection that carries the feed for as long as its peer stands. */
+  #carry(socket: TLSSocket, allowed: PeerTest): void {
+    // A resumed session has not shown its certificate again.
+    const facts = socket.isSessionReused() ? undefined : this.#standing(socket, allowed);
+    if (facts === undefined) socket.destroy();
+    else this.#live.hold(socket, facts.subjects, true);
   }
 
   #apply(entries: readonly FeedEntry[], anew: boolean): void {
@@ -285,15 +381,19 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     const acks: FeedAck[] = [];
     for (const entry of entries) {
       const fallen = this.#stopped.apply(entry);
-      this.#cut(fallen);
+      this.#live.cut(fallen);
       const before = anew ? 0 : this.#uses.since(fallen, entry.at);
       if (before > 0) acks.push({ position: entry.position, accepted_before: before });
     }
-    if (anew) for (const subject of [...this.#live.keys()]) if (this.#stopped.of([subject])) this.#cut([subject]);
+    if (anew) for (const subject of this.#live.subjects()) if (this.#stopped.of([subject])) this.#live.cut([subject]);
     const last = entries.at(-1);
     if (last !== undefined && acks.at(-1)?.position !== last.position) acks.push({ position: last.position });
     this.#acknowledger.add(acks, this.#reader);
     if (!anew) this.#lookAfter(entries);
+    for (const relay of this.#relays) {
+      relay.take(entries, anew);
+      if (this.#fallen() !== undefined) relay.close();
+    }
     for (const entry of entries) this.emit('entry', entry);
   }
 
@@ -309,15 +409,11 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     }, AFTER_MS).unref();
   }
 
-  #cut(subjects: readonly string[]): void {
-    for (const subject of subjects) for (const socket of this.#live.get(subject) ?? []) socket.destroy();
-  }
-
   #look(): void {
     const age = this.#reader.age();
     const well = age <= this.#alarmMs;
     const refusing = age > this.#limitMs;
-    if (refusing && !this.#refusing && this.#mode === 'strict') this.#cut([...this.#live.keys()]);
+    if (refusing && !this.#refusing && this.#mode === 'strict') this.#live.cutAll();
     this.#refusing = refusing;
     if (well === this.#well) return;
     this.#well = well;

@@ -1,6 +1,8 @@
 import type { Caller } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
 import type { FeedEntry, FeedState } from '../wire/feed.ts';
+import { CATCH_UP } from '../wire/feed-events.ts';
+import { PointRegister } from '../wire/feed-points.ts';
 import type { FeedTail } from './feed-tail.ts';
 
 /** The connection of a subscriber, whichever protocol it is. */
@@ -37,8 +39,6 @@ const TURNS = 10;
 const TURN_MS = 1000 / TURNS;
 /** Heartbeats after which a subscriber's standing is looked at, whatever the feed said. */
 const LOOKS_EVERY = 15;
-/** Octets of what a subscriber missed that are sent in one piece; who missed more reads the pages, at its own pace. */
-const CATCH_UP = 128 * 1024;
 /** Points behind relays that one thread keeps in mind. */
 const MOST_BEHIND = 65_536;
 
@@ -50,26 +50,17 @@ interface Member extends Subscriber {
   beats: number;
 }
 
-/** A point that reads from here: over so many streams, and passing on to so many others. */
-interface Point {
-  streams: number;
-  behind: ReadonlySet<string>;
-}
-
-const NOBODY: ReadonlySet<string> = new Set();
-
 /** The subscribers of one thread. Entries are written once and sent to all; nobody causes a read of the database. */
 export class FeedHub {
   readonly #clock: Clock;
   readonly #turns: Set<Member>[] = Array.from({ length: TURNS }, () => new Set());
   /** By what would stop them. */
   readonly #bySubject = new Map<string, Set<Member>>();
-  readonly #points = new Map<string, Point>();
+  readonly #points = new PointRegister(MOST_BEHIND);
   readonly #timer: NodeJS.Timeout;
   #tail: FeedTail | undefined;
   #turn = 0;
   #joined = 0;
-  #behind = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -88,24 +79,17 @@ export class FeedHub {
   }
 
   /** Enforcement points of this thread, and those behind them that were told of. */
-  *points(): Iterable<string> {
-    for (const [point, { behind }] of this.#points) {
-      yield point;
-      for (const name of behind) yield pointBehind(point, name);
-    }
+  points(): Iterable<string> {
+    return this.#points.names();
   }
 
   has(point: string): boolean {
     return this.#points.has(point);
   }
 
-  /** Which points read from one of this thread's. Nothing is kept of a point that does not read here, or beyond a bound. */
+  /** Which points read from one of this thread's. */
   setBehind(point: string, behind: readonly string[]): void {
-    const known = this.#points.get(point);
-    if (known === undefined || this.#behind - known.behind.size + behind.length > MOST_BEHIND) return;
-    this.#behind -= known.behind.size;
-    known.behind = new Set(behind);
-    this.#behind += known.behind.size;
+    this.#points.setBehind(point, behind);
   }
 
   /** Adds a subscriber that is sent what follows its position, or told that it has to read that from the pages. */
@@ -126,11 +110,11 @@ export class FeedHub {
     const turn = this.#turns[this.#joined++ % TURNS]!;
     turn.add(member);
     for (const subject of member.subjects) addTo(this.#bySubject, subject, member);
-    if (point !== undefined) this.#enter(point);
+    if (point !== undefined) this.#points.enter(point);
     stream.onEnd(() => {
       turn.delete(member);
       for (const subject of member.subjects) removeFrom(this.#bySubject, subject, member);
-      if (point !== undefined) this.#leave(point);
+      if (point !== undefined) this.#points.leave(point);
     });
   }
 
@@ -155,19 +139,6 @@ export class FeedHub {
     for (const turn of this.#turns) for (const { stream } of turn) stream.end();
   }
 
-  #enter(point: string): void {
-    const known = this.#points.get(point);
-    if (known === undefined) this.#points.set(point, { streams: 1, behind: NOBODY });
-    else known.streams += 1;
-  }
-
-  #leave(point: string): void {
-    const known = this.#points.get(point);
-    if (known === undefined || --known.streams > 0) return;
-    this.#behind -= known.behind.size;
-    this.#points.delete(point);
-  }
-
   #beat(): void {
     const turn = this.#turns[this.#turn++ % TURNS]!;
     if (turn.size === 0 || this.#tail === undefined) return;
@@ -184,11 +155,6 @@ export class FeedHub {
     const { log, position, epoch } = this.#tail!;
     return { log, position, epoch, as_of: this.#tail!.asOf(), time: this.#clock.now() };
   }
-}
-
-/** A point behind another one, as it stands in records: who it is, and whose word that is. */
-export function pointBehind(point: string, name: string): string {
-  return `${name} via ${point}`;
 }
 
 /** Writes the same thing once for each encoding, however many read it. */

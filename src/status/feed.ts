@@ -1,8 +1,9 @@
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
-import { type FeedAcks, type FeedEffectReport, type FeedPage, type FeedPoints, POINT } from '../wire/feed.ts';
+import type { FeedAcks, FeedEffectReport, FeedPage, FeedPoints } from '../wire/feed.ts';
+import { POINT, pointBehind, pointOf } from '../wire/feed-points.ts';
 import type { FeedEffects } from './feed-effects.ts';
-import { type FeedEncoding, type FeedHub, type FeedStream, pointBehind } from './feed-hub.ts';
+import type { FeedEncoding, FeedHub, FeedStream } from './feed-hub.ts';
 import type { FeedTail } from './feed-tail.ts';
 
 export interface FeedParts {
@@ -48,7 +49,7 @@ export class Feed {
         remedy: 'Use 1 to 64 letters, digits and . _ : -',
       });
     }
-    const key = point === undefined ? undefined : pointOf(caller, point);
+    const key = point === undefined ? undefined : pointOf(caller.id, point);
     // Of a log that was lost in part: what it has at that position is something else.
     const after = place === undefined ? tail.position : place.log === tail.log ? place.position : -1;
     return (stream, encoding) => hub.add({ stream, encoding, caller, after, point: key });
@@ -75,7 +76,7 @@ export class Feed {
   acknowledge(caller: Caller, { point, log, acks, behind = [] }: FeedAcks): void {
     const { tail, hub, effects } = this.#parts;
     if (log !== tail.log) return;
-    const key = pointOf(caller, point);
+    const key = pointOf(caller.id, point);
     const reads = hub.has(key);
     for (const ack of acks) effects.acknowledged(key, ack, reads);
     for (const one of behind) {
@@ -86,7 +87,7 @@ export class Feed {
   /** Takes which points read from a relay, all of them. */
   setBehind(caller: Caller, { point, behind }: FeedPoints): void {
     const { hub, tellBehind } = this.#parts;
-    const key = pointOf(caller, point);
+    const key = pointOf(caller.id, point);
     if (hub.has(key)) hub.setBehind(key, behind);
     else tellBehind(key, behind);
   }
@@ -107,8 +108,4 @@ export class Feed {
     const last = entries.at(-1)?.position ?? after;
     return { log: tail.log, floor, entries, position: complete ? Math.max(last, floor) : last, complete };
   }
-}
-
-function pointOf({ id }: Caller, point: string): string {
-  return `${id}#${point}`;
 }

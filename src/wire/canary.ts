@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { POINT } from './feed.ts';
+import { POINT } from './feed-points.ts';
 import { PAGE_MEMBERS, type Page, type PageQuery, pageOf } from './page.ts';
 import { type Schema, schemaOf } from './schema.ts';
 import { id, name, time } from './text.ts';

@@ -16,6 +16,9 @@ export function entriesText(log: number, entries: readonly FeedEntry[]): string 
     .join('');
 }
 
+/** Octets of what a reader missed that are sent in one piece; who missed more reads the pages, at its own pace. */
+export const CATCH_UP: number = 128 * 1024;
+
 export const BEHIND_TEXT = 'event: behind\ndata: {}\n\n';
 
 /** Reads one event, without the empty line behind it; undefined for what is none of ours. Throws on what is no JSON. */

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { MOST_BEHIND, POINT, POINT_BEHIND } from './feed-points.ts';
 import { type Schema, schemaOf } from './schema.ts';
 
 /** One entry of the feed: data of an SSE event `entry`, and item of a page. */
@@ -19,7 +20,15 @@ export interface FeedEntry {
    * identifier in the certificates below it. What else may be stopped is named by what falls with it, in further entries.
    */
   readonly subjects: readonly string[];
+  /**
+   * Falls with it at once, as far as it is known and not too much: `agent:<name>`, `instance:<id>`. To be refused for
+   * `ALSO_MS` or until the release of what `subjects` names; meanwhile the entries of what fell follow.
+   */
+  readonly also?: readonly string[];
 }
+
+/** How long `also` is good for, milliseconds. */
+export const ALSO_MS = 60_000;
 
 /** Data of the SSE events `hello` (first) and `heartbeat` (each second). */
 export interface FeedState {
@@ -78,14 +87,7 @@ export interface FeedAck {
 
 const count = z.int().min(0);
 
-/** Names an enforcement point chooses. */
-export const POINT: RegExp = /^[A-Za-z0-9._:-]{1,64}$/;
-
-/** Names a relay gives to points behind it: who they are, and how it came to know of them. */
-export const POINT_BEHIND: RegExp = /^[\x20-\x7e]{1,512}$/;
-
-/** Points behind one relay, and how many of them are told of in one request. */
-export const MOST_BEHIND = 1024;
+/** Acknowledgements of one point, and points, in one request. */
 const MOST_ACKS = 256;
 
 const point = z.string().regex(POINT, 'Use 1 to 64 letters, digits and . _ : -');

@@ -1,0 +1,66 @@
+import { MOST_BEHIND } from '../wire/feed-points.ts';
+import type { FeedReader } from './feed-reader.ts';
+import type { Fetch } from './fetch.ts';
+
+/** Changes within this go up together. */
+const GATHER_MS = 100;
+const RETRY_MS = 1000;
+const TIMEOUT_MS = 3000;
+
+/** Tells the server which points read from a relay, so that it waits for their acknowledgements. */
+export class PointsReport {
+  readonly #parts: {
+    readonly fetch: Fetch;
+    readonly reader: FeedReader;
+    readonly point: string;
+    readonly names: () => Iterable<string>;
+  };
+  #timer: NodeJS.Timeout | undefined;
+  #sending = false;
+  #changed = false;
+  #closed = false;
+
+  constructor(parts: {
+    readonly fetch: Fetch;
+    readonly reader: FeedReader;
+    readonly point: string;
+    readonly names: () => Iterable<string>;
+  }) {
+    this.#parts = parts;
+  }
+
+  /** To be called when a point has come or gone, and when the stream from the server was joined anew. */
+  changed(after: number = GATHER_MS): void {
+    this.#changed = true;
+    if (this.#closed || this.#sending || this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => void this.#send(), after);
+    this.#timer.unref();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #send(): Promise<void> {
+    const { fetch, reader, point, names } = this.#parts;
+    this.#timer = undefined;
+    this.#sending = true;
+    this.#changed = false;
+    const told = await fetch(`${reader.server}/v1/feed/points`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ point, behind: [...names()].slice(0, MOST_BEHIND) }),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    }).then(
+      async (answer) => {
+        await answer.arrayBuffer();
+        return answer.ok;
+      },
+      () => false,
+    );
+    this.#sending = false;
+    if (!told) this.changed(RETRY_MS);
+    else if (this.#changed) this.changed();
+  }
+}
