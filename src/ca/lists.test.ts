@@ -119,6 +119,87 @@ onEachEngine('a shard has a base and a delta of one scope and one numbering', as
   );
 });
 
+/** Numbers from 0 to `below`, the same in each run. */
+function numbers(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+onEachEngine(
+  'whoever holds a list since the base of a delta gets the newest by it, whatever happened',
+  async ({ open }) => {
+    const { clock, parts, act, leaf } = await setUp(open);
+    const random = numbers(7);
+    const leaves: ReturnType<typeof leaf>[] = [];
+    const seen: { readonly number: number; readonly said: Record<string, string> }[] = [];
+    const count = { compared: 0, taken: 0 };
+    let lastBase = 0;
+    for (let step = 0; step < 250; step++) {
+      const kind = random(10);
+      if (kind < 4 || leaves.length === 0) leaves.push(leaf((1 + random(40)) * HOUR));
+      const one = leaves[random(leaves.length)]!;
+      const at = clock.now();
+      if (kind < 3) await act((batch) => pushHeld(batch, one, { at }));
+      else if (kind < 5) await act((batch) => pushReleased(batch, one, { at }));
+      else if (kind < 6) await act((batch) => pushRevoked(batch, one, { at, reason: 1 }));
+      // Some of it is long enough for a list on schedule, and some for many lists to be due at once.
+      else clock.advance([1, 1000, HOUR, 5 * HOUR, SCHEDULE, 3 * SCHEDULE][Math.min(random(6), random(6))]!);
+      if (random(3) === 0) continue;
+      const list = (await shardList('one', parts))!;
+      const [base, delta] = [parseCrl(list.crl), parseCrl(list.delta!)];
+      const said = saying(base);
+      const previous = seen.at(-1);
+      assert.ok(previous === undefined || list.number >= previous.number);
+      if (list.number === previous?.number) {
+        assert.deepEqual(said, previous.said, 'a number stands for one list');
+        continue;
+      }
+      for (const crl of [base, delta]) {
+        assert.equal(numberIn(crl, CRL_NUMBER), list.number);
+        assert.ok(crl.thisUpdate <= clock.now() && crl.nextUpdate! > clock.now());
+        const { value, critical } = findExtension(crl.extensions, ISSUING_DISTRIBUTION_POINT)!;
+        // Its certificates are the scope, of whatever kind: none of the `only…` is said (RFC 5280 §5.2.5).
+        assert.deepEqual([critical, decodeIssuingDistributionPoint(value)], [true, SCOPE]);
+      }
+      assert.ok(!Object.values(said).includes('removeFromCRL'));
+      assert.equal(findExtension(base.extensions, DELTA_CRL_INDICATOR), undefined);
+      assert.equal(findExtension(delta.extensions, FRESHEST_CRL), undefined);
+      const from = numberIn(delta, DELTA_CRL_INDICATOR)!;
+      assert.ok(from >= lastBase && from <= list.number);
+      lastBase = from;
+      const alive = (entries: Record<string, string>): Record<string, string> =>
+        Object.fromEntries(
+          Object.entries(entries).filter(([serial]) =>
+            leaves.some((each) => hex(each.serial) === serial && each.expiresAt > clock.now()),
+          ),
+        );
+      for (const older of seen.filter(({ number }) => number >= from)) {
+        const applied = { ...older.said };
+        for (const [serial, reason] of Object.entries(saying(delta))) {
+          if (reason === 'removeFromCRL') count.taken += delete applied[serial] ? 1 : 0;
+          else applied[serial] = reason;
+        }
+        count.compared += 1;
+        assert.deepEqual(alive(applied), alive(said), `from ${older.number} by the delta of ${list.number}`);
+      }
+      seen.push({ number: list.number, said });
+    }
+    // It looked at something.
+    assert.ok(
+      seen.length > 50 && count.compared > 200 && count.taken > 50,
+      JSON.stringify({ ...count, lists: seen.length }),
+    );
+  },
+);
+
+const SCOPE = {
+  name: { fullName: [{ kind: 'uri', value: URL }] },
+  ...{ onlyUserCerts: false, onlyCaCerts: false, someReasons: false, indirect: false, onlyAttributeCerts: false },
+};
+
 onEachEngine('lists are signed on schedule, and what expired stays for one of them', async ({ open }) => {
   const { clock, parts, act, leaf } = await setUp(open);
   const [short, long] = [leaf(HOUR), leaf(100 * HOUR)];

@@ -45,7 +45,17 @@ test('a GET may be kept by whoever carries it, no longer than the answer is give
   assert.equal(single!.nextUpdate! - single!.thisUpdate, 60_000);
   assert.equal(Number(headers.get('content-length')), body.length);
 
+  const head = await fetch(response.url, { method: 'HEAD' });
+  const same = ['content-type', 'content-length', 'etag', 'last-modified', 'expires'];
+  assert.deepEqual(
+    same.map((name) => head.headers.get(name)),
+    same.map((name) => headers.get(name)),
+  );
+  assert.deepEqual([head.status, (await head.arrayBuffer()).byteLength], [200, 0]);
+
   const tag = headers.get('etag')!;
+  const other = await get(base64(question()), { 'if-none-match': '"another"' });
+  assert.deepEqual([other.status, other.headers.get('etag')], [200, tag]);
   const again = await get(base64(question()), { 'if-none-match': tag });
   assert.equal(again.status, 304, 'also with what need not be encoded left as it is');
   assert.equal(again.headers.get('etag'), tag);

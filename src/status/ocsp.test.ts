@@ -1,83 +1,22 @@
 import assert from 'node:assert/strict';
 import { onEachEngine } from '../../test/engines.ts';
-import { ADA, createInstallation, type Installation, letIn, register } from '../../test/installation.ts';
-import { silentLog } from '../base/log.ts';
-import { type Authority, activeOf } from '../ca/authority.ts';
+import { ADA, createInstallation, type Installation, letIn } from '../../test/installation.ts';
+import { activeOf } from '../ca/authority.ts';
 import { readCertificate } from '../ca/certificates.ts';
 import { rotateIssuing } from '../ca/maintain.ts';
 import { pushHeld, pushReleased } from '../ca/revoked.ts';
 import { OCSP_VALIDITY } from '../ca/sign-ocsp.ts';
-import { ocspAnswers } from '../cmd/server/ocsp.ts';
 import { newBatch } from '../db/batch.ts';
-import type { Reader } from '../db/database.ts';
-import type { CurrentAuthority } from '../issuance/current-authority.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
 import { certificateList } from '../report/certificates.ts';
 import { certificateCheck } from '../report/index-check.ts';
 import { revokeCertificate } from '../revocation/revoke.ts';
-import { type Certificate, parseCertificate } from '../x509/certificate.ts';
-import { type CertIdHash, encodeCertId } from '../x509/ocsp-cert-id.ts';
+import { parseCertificate } from '../x509/certificate.ts';
+import { encodeCertId } from '../x509/ocsp-cert-id.ts';
 import { encodeOcspRequest } from '../x509/ocsp-request.ts';
 import { parseOcspResponse } from '../x509/ocsp-response.ts';
 import { judgeOcspResponse } from '../x509/ocsp-verify.ts';
-import type { OcspAnswers } from './ocsp-answers.ts';
-
-async function scene(installation: Installation) {
-  await register(installation, 'planner');
-  const issued = await letIn(installation, { agent: 'planner' });
-  const authority = installation.issuance.authority as CurrentAuthority;
-  const { database } = installation;
-  const reads: { count: number; during?: (() => Promise<unknown>) | undefined } = { count: 0 };
-  const reader: Reader = {
-    all: (sql, params) => database.all(sql, params),
-    async get(sql, params) {
-      const row = await database.get(sql, params);
-      if (!sql.includes('FROM revoked')) return row;
-      reads.count++;
-      const { during } = reads;
-      reads.during = undefined;
-      await during?.();
-      return row;
-    },
-  };
-  const answers = ocspAnswers({
-    ...installation,
-    ...installation.issuance,
-    reader,
-    authority,
-    hierarchy: { algorithm: 'ecdsa-p256' },
-    log: silentLog,
-  });
-  const issuing = (): Authority => activeOf(authority.authorities(), 'issuing')!;
-  return { issued, authority, answers, issuing, reads };
-}
-
-function question(
-  certificate: Pick<Certificate, 'serial'>,
-  issuer: Certificate,
-  { nonce, hash = 'sha1' }: { nonce?: Uint8Array; hash?: CertIdHash } = {},
-): Uint8Array {
-  return encodeOcspRequest([encodeCertId(certificate, issuer, hash)], nonce);
-}
-
-/** What a relying party makes of the answer, in one line. */
-async function ask(
-  answers: OcspAnswers,
-  certificate: Certificate,
-  issuer: Certificate,
-  { now, nonce, hash }: { now: number; nonce?: Uint8Array; hash?: CertIdHash },
-): Promise<string> {
-  const asked = { ...(nonce && { nonce }), ...(hash && { hash }) };
-  const { der } = await answers.answer(question(certificate, issuer, asked));
-  const parsed = parseOcspResponse(der);
-  if (parsed.kind === 'fault') return parsed.fault;
-  const judged = judgeOcspResponse(der, { certificate, issuer, now, nonce });
-  if (judged.kind === 'refused') return `refused: ${judged.why}`;
-  assert.ok(judged.nextUpdate - judged.thisUpdate <= OCSP_VALIDITY);
-  assert.ok(judged.thisUpdate <= now && judged.nextUpdate > now, 'an answer is for now');
-  const { status } = judged;
-  return status.kind === 'revoked' ? `revoked ${status.at} ${status.reason}` : status.kind;
-}
+import { ask, question, scene } from './testdata/ocsp-scene.ts';
 
 async function hold(installation: Installation, { serial }: IssuedCertificate, push: typeof pushHeld): Promise<void> {
   const batch = newBatch();
@@ -268,3 +207,41 @@ onEachEngine('nobody is answered while it is not known what was revoked', async 
   assert.deepEqual(parseOcspResponse(stale.der), { kind: 'fault', fault: 'tryLater' });
   await installation.close();
 });
+
+onEachEngine(
+  'while responders follow each other nobody is refused, and every answer is by one that is valid',
+  async ({ open }) => {
+    const installation = await createInstallation(await open());
+    const { answers, issued, issuing } = await scene(installation);
+    const certificate = parseCertificate(issued.der);
+    const issuer = issuing().certificate;
+    const responders = new Set<string>();
+    const asker = async (number: number): Promise<void> => {
+      for (let i = 0; i < 4; i++) {
+        const nonce = new Uint8Array(16).fill(number * 16 + i);
+        const asked = installation.clock.now();
+        const { der } = await answers.answer(question(certificate, issuer, { nonce }));
+        // Answers are for the moment at which they were asked for, or up to two steps later.
+        const judged = [0, 1, 2].map((steps) =>
+          judgeOcspResponse(der, { certificate, issuer, now: asked + steps * STEP, nonce }),
+        );
+        assert.ok(
+          judged.some((one) => one.kind !== 'refused' && one.status.kind === 'good'),
+          JSON.stringify(judged),
+        );
+        const parsed = parseOcspResponse(der);
+        assert.ok(parsed.kind === 'basic');
+        responders.add(Buffer.from(parseCertificate(parsed.basic.certificates[0]!).serial).toString('hex'));
+      }
+    };
+    const STEP = 20 * 60_000;
+    for (let round = 0; round < 40; round++) {
+      await Promise.all([0, 1, 2, 3].map(asker));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      installation.advance(STEP);
+    }
+    // Thirteen hours, and three of each responder's six.
+    assert.ok(responders.size >= 4 && responders.size <= 6, `${responders.size}`);
+    await installation.close();
+  },
+);
