@@ -52,6 +52,7 @@ const entry: MessageType<FeedEntry> = message<FeedEntry>('Entry', {
   at: uint64(5),
   expires_at: uint64(6),
   subjects: repeated(string(7)),
+  also: repeated(string(8)),
 });
 
 const state: MessageType<FeedState> = message<FeedState>('State', {
