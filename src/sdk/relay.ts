@@ -7,7 +7,7 @@ import { createRateLimit } from '../http/rate-limit.ts';
 import { openStream, type ReplyStream } from '../http/stream.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
 import type { FeedEntry, FeedState, PointAcks } from '../wire/feed.ts';
-import { BEHIND_TEXT, CATCH_UP, entriesText, parseEventId, stateText } from '../wire/feed-events.ts';
+import { BEHIND_TEXT, CATCH_UP, entriesText, entryAt, parseEventId, stateText } from '../wire/feed-events.ts';
 import { MOST_BEHIND, POINT, POINT_BEHIND, PointRegister, pointBehind, pointOf } from '../wire/feed-points.ts';
 import type { FeedReader } from './feed-reader.ts';
 import type { Fetch } from './fetch.ts';
@@ -202,7 +202,8 @@ export class Relay {
 
   #begin(stream: ReplyStream, state: FeedState, missed: readonly FeedEntry[] | undefined): void {
     stream.write(stateText('hello', state));
-    const text = missed === undefined ? undefined : entriesText(state.log, missed);
+    const told = missed?.map((entry) => entryAt(entry, state.time));
+    const text = told === undefined ? undefined : entriesText(state.log, told);
     if (text === undefined || text.length > CATCH_UP) {
       stream.write(BEHIND_TEXT);
       stream.end();

@@ -16,6 +16,16 @@ export function entriesText(log: number, entries: readonly FeedEntry[]): string 
     .join('');
 }
 
+/** How long `also` of an entry is good for, milliseconds. */
+export const ALSO_MS = 60_000;
+
+/** An entry as it is told at some time by the server's clock, in milliseconds: what has passed by then is left out. */
+export function entryAt(entry: FeedEntry, time: number): FeedEntry {
+  if (entry.also === undefined || entry.at >= time - ALSO_MS) return entry;
+  const { also: _, ...alone } = entry;
+  return alone;
+}
+
 /** Octets of what a reader missed that are sent in one piece; who missed more reads the pages, at its own pace. */
 export const CATCH_UP: number = 128 * 1024;
 

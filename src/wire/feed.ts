@@ -27,9 +27,6 @@ export interface FeedEntry {
   readonly also?: readonly string[];
 }
 
-/** How long `also` is good for, milliseconds. */
-export const ALSO_MS = 60_000;
-
 /** Data of the SSE events `hello` (first) and `heartbeat` (each second). */
 export interface FeedState {
   /** Number of the log that positions belong to. */
