@@ -45,6 +45,8 @@ export interface Approval {
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly endedAt?: number;
+  /** When it takes effect although too few agreed, unless somebody has denied it by then. Only of the administrator's. */
+  readonly recoversAt?: number;
   /** In the order in which they came. */
   readonly decisions: readonly Decision[];
 }
@@ -66,6 +68,17 @@ export function resourceText({ type, id }: AccessRequest['resource']): string {
 
 /** Seconds that an approval may be asked for, and what it is when nothing is said. */
 export const LIFETIME = { least: 60, default: 3600, most: 604_800 } as const;
+
+/**
+ * Seconds that an installation whose operators are lost waits for one of them to object before people may come back
+ * without their consent, and for how long after that the request stands.
+ */
+export const RECOVERY = { waits: 259_200, stands: 86_400 } as const;
+
+/** True for a request that has waited long enough: it takes effect without consent. */
+export function recovers({ status, recoversAt }: Pick<Approval, 'status' | 'recoversAt'>, now: number): boolean {
+  return status === 'pending' && recoversAt !== undefined && recoversAt <= now;
+}
 
 /** Requests of one caller that may be open at once. */
 export const MOST_OPEN = 50;

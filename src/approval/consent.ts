@@ -1,15 +1,18 @@
 import type { AccessRequest, Caller, Verdict } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
+import { newId } from '../base/id.ts';
+import type { Random } from '../base/random.ts';
 import { readCertificate, requireUnrevoked } from '../ca/certificates.ts';
 import { requireFree } from '../ca/require-free.ts';
 import type { Batch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
-import { type Approval, consents, type Decision, resourceText } from './approval.ts';
+import { type Emergency, insertEmergency } from '../registry/emergency.ts';
+import { type Approval, consents, type Decision, recovers, resourceText } from './approval.ts';
 import { pushNotices } from './notice.ts';
 import type { ApprovalParts } from './parts.ts';
 import { digestOf, subjectsOf } from './request.ts';
-import { pushUse, readApproval } from './store.ts';
+import { pushRecovery, pushUse, readApproval } from './store.ts';
 
 type Refused = Extract<Verdict, { allowed: false }>;
 
@@ -56,7 +59,7 @@ export async function consentOf(caller: Caller, parts: ConsentParts): Promise<Co
   let using: { readonly needed: number; readonly group: string } | undefined;
   return {
     answer(request, verdict) {
-      const fault = faultOf(approval, request, verdict, repeated);
+      const fault = faultOf(approval, request, verdict, { repeated, now });
       if (fault !== undefined) return { ...verdict, reasons: [...verdict.reasons, fault] };
       const { count, group } = verdict.needsApproval!;
       using = { needed: count, group };
@@ -64,9 +67,16 @@ export async function consentOf(caller: Caller, parts: ConsentParts): Promise<Co
     },
     use(batch) {
       if (using === undefined) return undefined;
+      const at = parts.clock.now();
       const people = good.map(({ decision }) => decision.person);
-      for (const { check } of good) batch.checks.push(...check);
-      pushUse(batch, { ...using, approval, people, now: parts.clock.now() });
+      const recovered = recovers(approval, at);
+      if (recovered) {
+        pushRecovery(batch, approval, at);
+        insertEmergency(batch, recoveryOf(approval, people, { now: at, random: parts.random }));
+      } else {
+        for (const { check } of good) batch.checks.push(...check);
+        pushUse(batch, { ...using, approval, people, now: at });
+      }
       batch.events.push({
         type: 'approval.used',
         subjects: subjectsOf(approval),
@@ -77,6 +87,7 @@ export async function consentOf(caller: Caller, parts: ConsentParts): Promise<Co
           resource: resourceText(approval.resource),
           parameters_sha256: Buffer.from(approval.digest).toString('hex'),
           people,
+          ...(recovered ? { recovered } : {}),
         },
       });
       pushNotices(batch, 'used', { ...approval, status: 'used' }, parts);
@@ -90,7 +101,7 @@ function faultOf(
   approval: Approval,
   { action, resource }: AccessRequest,
   verdict: Refused,
-  repeated: boolean,
+  { repeated, now }: { readonly repeated: boolean; readonly now: number },
 ): string | undefined {
   if (approval.action !== action || resourceText(approval.resource) !== resourceText(resource)) {
     return `The approval is for ${approval.action} of ${resourceText(approval.resource)}.`;
@@ -100,6 +111,7 @@ function faultOf(
     case 'granted':
       return undefined;
     case 'pending':
+      if (recovers(approval, now)) return undefined;
       return `The approval has ${consents(approval).length} of ${approval.needed} consents of ${approval.group}.`;
     case 'used':
       // The flow gives the first answer; were it to act again, its commit would be refused.
@@ -107,6 +119,27 @@ function faultOf(
     default:
       return `The approval is ${approval.status}; ask ${count} of ${group} anew.`;
   }
+}
+
+/** What took effect without consent, for others to look at: its parameters name who came back by it. */
+function recoveryOf(
+  { id, reason, parameters }: Approval,
+  people: readonly string[],
+  { now, random }: { readonly now: number; readonly random: Random },
+): Emergency {
+  const { body = {} } = JSON.parse(parameters) as { body?: { name?: string; person?: string } };
+  const { name = '', person = name } = body;
+  const over = { beganAt: now, endsAt: now, endedAt: now };
+  return {
+    id: newId(now, random),
+    kind: 'recovery',
+    operator: name,
+    person,
+    purpose: reason,
+    approval: id,
+    people,
+    ...over,
+  };
 }
 
 function refusing(reason: string): Consent {

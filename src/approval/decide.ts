@@ -4,7 +4,7 @@ import { WritError } from '../base/error.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import type { Reader } from '../db/database.ts';
-import { isMember, requireMember } from '../registry/group.ts';
+import { EVERYBODY, isMember, requireMember } from '../registry/group.ts';
 import { readPersonOf } from '../registry/person.ts';
 import { type Approval, type ApprovalStatus, consents, type Decision, isOpen } from './approval.ts';
 import { type Happening, pushNotices } from './notice.ts';
@@ -33,7 +33,8 @@ export async function decideApproval(
     const approval = await find(reader, target.id, now);
     const context = { requested: approval.action, group: approval.group };
     demand(parts.authorize, { caller, action: 'approval.decide', resource: INSTALLATION, context });
-    const person = await personFor(caller, approval, reader);
+    const group = whoseDecision(approval, target.decision);
+    const person = await personFor(caller, { ...approval, group }, reader);
     const before = approval.decisions.find((one) => one.person === person);
     if (before?.decision === target.decision && sameOperator(before, caller)) return approval;
     if (!isOpen(approval)) throw ended(approval);
@@ -49,7 +50,7 @@ export async function decideApproval(
     const status = await statusAfter({ ...approval, decisions }, reader);
     const after: Approval = { ...approval, decisions, status, version: approval.version + 1 };
     const batch = newBatch();
-    requireMember(batch, approval.group, person);
+    requireMember(batch, group, person);
     pushStatus(batch, approval, status, now);
     pushDecision(batch, approval, decision);
     const subjects = subjectsOf(approval);
@@ -74,6 +75,11 @@ export async function decideApproval(
     // Somebody else decided, or used it, at the same time: theirs came first.
     if (commit.refusal !== 'conflict' || tries === TRIES) committed(commit);
   }
+}
+
+/** Whatever would take effect by waiting, any operator stops. */
+function whoseDecision({ group, recoversAt }: Approval, decision: Decision['decision']): string {
+  return recoversAt !== undefined && decision === 'denied' ? EVERYBODY : group;
 }
 
 /** Throws `not_found`. */

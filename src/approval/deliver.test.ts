@@ -16,7 +16,11 @@ const [ONE, TWO] = ['https://one.example.com/', 'https://two.example.com/'];
 /** Something to tell: a request, to these URLs. */
 async function tell(installation: Installation, urls: readonly string[]): Promise<void> {
   const { ada } = await officers(installation);
-  const request = { caller: ada, action: 'owner.restore', resource: { type: 'Owner', id: 'research' } } as const;
+  const request = {
+    caller: ada,
+    action: 'owner.restore',
+    resource: { type: 'Owner', id: 'research', facts: { team: 'research' } },
+  } as const;
   const verdict = installation.policy.authorize(request);
   assert.ok(!verdict.allowed);
   const wanted = { request, verdict, parameters: parametersOf('research'), reason: 'a word that stays here' };

@@ -5,7 +5,7 @@ import { sha256 } from '../base/sha256.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { readPersonOf } from '../registry/person.ts';
-import { type Approval, LIFETIME, LONGEST_PARAMETERS, LONGEST_REASON, resourceText } from './approval.ts';
+import { type Approval, LIFETIME, LONGEST_PARAMETERS, LONGEST_REASON, RECOVERY, resourceText } from './approval.ts';
 import { pushNotices } from './notice.ts';
 import type { ApprovalParts } from './parts.ts';
 import { insertApproval, readOpenOf } from './store.ts';
@@ -20,16 +20,19 @@ export interface Wanted {
   readonly reason: string;
   /** Seconds until it ends; absent: an hour. */
   readonly lifetime?: number | undefined;
+  /** To take effect without consent after a while unless somebody denies it; only where people come back by that. */
+  readonly recover?: boolean | undefined;
 }
 
 /**
  * Asks for the consent that policy demands for a request. The caller was authenticated, and the verdict is policy's own.
  * Who has asked for the same already, and still may have it, is given that.
  *
- * Throws `bad_request`, `too_large`, `conflict` where the caller is gone, and `rate_limited` with too many requests open.
+ * Throws `denied`, `bad_request`, `too_large`, `conflict` where the caller is gone, and `rate_limited` with too many requests open.
  */
 export async function requestApproval(caller: Caller, wanted: Wanted, parts: ApprovalParts): Promise<Approval> {
-  const { request, verdict, parameters, reason, lifetime = LIFETIME.default } = wanted;
+  const { request, verdict, parameters, reason, recover = false } = wanted;
+  const { lifetime = recover ? RECOVERY.waits + RECOVERY.stands : LIFETIME.default } = wanted;
   const { needsApproval } = verdict;
   if (needsApproval === undefined || request.caller.id !== caller.id) {
     throw new WritError('internal', 'What needs no approval was asked for.');
@@ -46,6 +49,12 @@ export async function requestApproval(caller: Caller, wanted: Wanted, parts: App
       remedy: `Give seconds from ${LIFETIME.least} to ${LIFETIME.most}.`,
     });
   }
+  if (recover && !mayRecover(request, lifetime)) {
+    throw new WritError('bad_request', 'That does not take effect by waiting.', {
+      field: 'recover',
+      remedy: `The administrator alone asks so, to add operators or take people into groups; for more than ${RECOVERY.waits} seconds.`,
+    });
+  }
   if (parameters.length > LONGEST_PARAMETERS) {
     throw new WritError('too_large', 'Nobody could judge a request of this size.', {
       remedy: `Ask for something that takes at most ${LONGEST_PARAMETERS} characters to say.`,
@@ -56,7 +65,11 @@ export async function requestApproval(caller: Caller, wanted: Wanted, parts: App
   const open = await readOpenOf(parts.reader, caller.id, now);
   const same = open.find(
     (one) =>
-      one.action === request.action && one.parameters === parameters && one.group === group && one.needed >= needed,
+      one.action === request.action &&
+      one.parameters === parameters &&
+      one.group === group &&
+      one.needed >= needed &&
+      (one.recoversAt !== undefined) === recover,
   );
   if (same !== undefined) return same;
 
@@ -80,6 +93,7 @@ export async function requestApproval(caller: Caller, wanted: Wanted, parts: App
     version: 1,
     createdAt: now,
     expiresAt: now + lifetime * 1000,
+    ...(recover ? { recoversAt: now + RECOVERY.waits * 1000 } : {}),
     decisions: [],
   };
   const batch = newBatch();
@@ -98,11 +112,23 @@ export async function requestApproval(caller: Caller, wanted: Wanted, parts: App
       group,
       policy_version: approval.policyVersion,
       expires_at: new Date(approval.expiresAt).toISOString(),
+      ...recoveryMember(approval),
     },
   });
   pushNotices(batch, 'requested', approval, parts);
   committed(await parts.commit(batch));
   return approval;
+}
+
+/** By what else than waiting could people come back? What they do then, they ask for among themselves. */
+function mayRecover({ caller, action }: AccessRequest, lifetime: number): boolean {
+  const comesBack = action === 'operator.add' || action === 'group.change';
+  return caller.id === 'system:administrator' && comesBack && lifetime > RECOVERY.waits;
+}
+
+/** As ledger and webhooks have it. */
+export function recoveryMember({ recoversAt }: Approval): { readonly recovers_at?: string } {
+  return recoversAt === undefined ? {} : { recovers_at: new Date(recoversAt).toISOString() };
 }
 
 /** What the ledger has of parameters: the salt keeps what little they may hold of a person from being guessed. */
@@ -113,7 +139,8 @@ export function digestOf(salt: Uint8Array, parameters: string): Uint8Array {
 /** `writ trace` finds an approval under itself and under who asked. */
 export function subjectsOf({ id, requester, resource }: Approval): string[] {
   const [kind, name, instance] = requester.split('/').slice(3);
-  const who = instance === undefined ? `${kind}:${name}` : `instance:${instance}`;
+  const someone = kind === undefined ? requester : `${kind}:${name}`;
+  const who = instance === undefined ? someone : `instance:${instance}`;
   const about = resource.type === 'Installation' ? [] : [`${resource.type.toLowerCase()}:${resource.id}`];
   return [...new Set([`approval:${id}`, who, ...about])];
 }

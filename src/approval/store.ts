@@ -1,12 +1,14 @@
 import type { Action, ResourceType } from '../base/access.ts';
+import { newId } from '../base/id.ts';
 import type { Batch } from '../db/batch.ts';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, pageLimit } from '../db/cursor.ts';
 import type { Reader, Row, SqlValue } from '../db/database.ts';
+import { EVERYBODY } from '../registry/group.ts';
 import { type Approval, type ApprovalStatus, type Decision, MOST_OPEN } from './approval.ts';
 
 const COLUMNS =
   'id, requester, requester_person, action, resource_type, resource_id, facts, parameters, salt, digest, reason, rule, ' +
-  'needed, group_name, policy_version, status, version, created_at, expires_at, ended_at';
+  'needed, group_name, policy_version, status, version, created_at, expires_at, ended_at, recovers_at';
 
 /** `now` tells what has expired by then. */
 export async function readApproval(reader: Reader, id: string, now: number): Promise<Approval | undefined> {
@@ -90,6 +92,7 @@ async function approvalOf(reader: Reader, row: Row, now: number): Promise<Approv
     createdAt: number('created_at'),
     expiresAt: number('expires_at'),
     ...(endedAt === null ? {} : { endedAt }),
+    ...(row['recovers_at'] === null ? {} : { recoversAt: number('recovers_at') }),
     decisions: await readDecisions(reader, text('id')),
   };
 }
@@ -145,6 +148,7 @@ export function insertApproval(batch: Batch, approval: Approval): void {
       approval.createdAt,
       approval.expiresAt,
       null,
+      approval.recoversAt ?? null,
     ],
   });
 }
@@ -207,16 +211,53 @@ export function pushUse(batch: Batch, { approval, needed, group, people, now }: 
     sql:
       'SELECT 1 FROM approval a WHERE a.id = ? AND (SELECT COUNT(DISTINCT d.person) FROM approval_decision d ' +
       "JOIN operator o ON o.name = d.operator AND o.person = d.person AND o.status = 'active' " +
-      'JOIN group_member m ON m.person = d.person AND m.group_name = ? ' +
+      (group === EVERYBODY ? '' : 'JOIN group_member m ON m.person = d.person AND m.group_name = ? ') +
       "WHERE d.approval = a.id AND d.decision = 'approved' AND d.person <> a.requester_person " +
       `AND d.person IN (${people.length === 0 ? 'NULL' : people.map(() => '?').join(', ')})) >= CAST(? AS BIGINT)`,
-    params: [approval.id, group, ...people, needed],
+    params: [approval.id, ...(group === EVERYBODY ? [] : [group]), ...people, needed],
     want: 'present',
     refusal: 'needs_approval',
     reason: `Of those who agreed fewer than ${needed} are of ${group} any more.`,
   });
+  pushUsed(batch, approval, now);
+}
+
+/** Uses up what takes effect without consent: the commit looks again that its time has come and nobody has denied it. */
+export function pushRecovery(batch: Batch, approval: Approval, now: number): void {
+  batch.checks.push({
+    sql: "SELECT 1 FROM approval WHERE id = ? AND status = 'pending' AND recovers_at <= ? AND expires_at > ?",
+    params: [approval.id, now, now],
+    want: 'present',
+    refusal: 'conflict',
+    reason: 'The request was denied or used meanwhile.',
+  });
+  pushUsed(batch, approval, now);
+}
+
+function pushUsed(batch: Batch, { id }: Approval, now: number): void {
   batch.writes.push({
     sql: "UPDATE approval SET status = 'used', version = version + 1, ended_at = ? WHERE id = ?",
-    params: [now, approval.id],
+    params: [now, id],
   });
+}
+
+/**
+ * Forgets approvals that ended before `before` (milliseconds), with what was said of them, at most `limit`. Ids begin
+ * with the time at which they were asked for; what ended was asked for at most a week before.
+ */
+export function pushApprovalPurge(batch: Batch, before: number, limit: number): void {
+  const asked = newId(before, (size) => new Uint8Array(size));
+  const past =
+    "FROM approval WHERE id < ? AND ended_at < ? AND status IN ('denied', 'expired', 'withdrawn', 'used') " +
+    'AND NOT EXISTS (SELECT 1 FROM emergency e WHERE e.approval = approval.id)';
+  const old = `SELECT id ${past} ORDER BY id LIMIT ${limit}`;
+  batch.checks.push({
+    sql: `SELECT 1 ${past} LIMIT 1`,
+    params: [asked, before],
+    want: 'present',
+    refusal: 'not_found',
+    reason: 'No approval is past retention.',
+  });
+  batch.writes.push({ sql: `DELETE FROM approval_decision WHERE approval IN (${old})`, params: [asked, before] });
+  batch.writes.push({ sql: `DELETE FROM approval WHERE id IN (${old})`, params: [asked, before] });
 }

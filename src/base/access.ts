@@ -71,6 +71,9 @@ export const ACTIONS = [
   'group.change',
   'approval.read',
   'approval.decide',
+  'emergency.begin',
+  'emergency.end',
+  'emergency.review',
   'owner.remove',
   'owner.restore',
   'stop.read',
@@ -115,7 +118,13 @@ export type ResourceType =
   | 'Installation';
 
 export type Verdict =
-  | { readonly allowed: true; readonly rules: readonly string[]; readonly policyVersion: number }
+  | {
+      readonly allowed: true;
+      readonly rules: readonly string[];
+      readonly policyVersion: number;
+      /** Id of the emergency access without which it would not be allowed. */
+      readonly emergency?: string;
+    }
   | {
       readonly allowed: false;
       /** Set when the rules would allow it with these consents. */

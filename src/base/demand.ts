@@ -24,7 +24,7 @@ export function refusal(request: AccessRequest, verdict: Refused): WritError {
   return new WritError('needs_approval', `${request.action} needs ${count} of ${group} to agree.`, {
     remedy:
       'Ask for it: send the same request with Writ-Request-Approval: reason=… (command line: --request-approval ' +
-      'REASON). Or run the command on the server’s machine, with the passphrase.',
+      'REASON).',
     reasons,
     approval: { needed: count, group },
   });

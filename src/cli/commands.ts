@@ -3,6 +3,7 @@ import { APPROVAL_FLAGS } from './approval-flags.ts';
 import type { Command } from './command.ts';
 import { agentCommands } from './commands/agent.ts';
 import { approvalCommands } from './commands/approval.ts';
+import { breakGlassCommands } from './commands/break-glass.ts';
 import { canaryCommands } from './commands/canary.ts';
 import { certCommands } from './commands/cert.ts';
 import { checkReceiptCommand } from './commands/check-receipt.ts';
@@ -32,6 +33,7 @@ export function clientCommands(): readonly Command[] {
     ...signalCommands(withApi),
     traceCommand(withApi),
     ...approvalCommands(withApi, now),
+    ...breakGlassCommands(withApi, now),
     ...runCommands(withApi),
     ...ledgerCommands(withApi),
     ...installationCommands(withApi, now),

@@ -121,6 +121,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   canary: 'Canaries: how fast stops take effect, found out by trying',
   signals: 'Shared Signals: which systems are told of stops',
   approval: 'Approvals: what was asked, and your answer',
+  'break-glass': 'Emergency access that others grant, and its review',
   ca: 'Authorities: hierarchy, rotation, root key, CRLs',
   ledger: 'The tamper-evident log: entries, receipts, verification',
   policy: 'Rules: read, check, publish',

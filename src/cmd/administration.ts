@@ -59,6 +59,7 @@ export async function administer<T>(input: Input, log: Log, act: (opened: Admini
     try {
       const commit = recorder.commit.bind(recorder);
       const { names, massStop } = config;
+      const webhooks = config.webhooks.map(({ url }) => url);
       const statusUrl = statusUrlOf({ ...config, listen: listenOf(config, directory) });
       const means = {
         reader: database,
@@ -67,6 +68,7 @@ export async function administer<T>(input: Input, log: Log, act: (opened: Admini
         hierarchy,
         names,
         massStop,
+        webhooks,
         statusUrl,
         epoch,
         clock,

@@ -30,7 +30,7 @@ export function commandTable(): readonly Command[] {
     ...operatorCommands(log, withApi),
     ...groupCommands(log, withApi),
     ...ruleCommands(log, withApi),
-    ...authorityCommands(log),
+    ...authorityCommands(log, withApi),
     ...ledgerCommands(log),
     passphraseCommand(log),
     ...backupCommands(log),

@@ -1,5 +1,5 @@
 import type { Caller } from '../base/access.ts';
-import { OFFICERS, pushMember } from '../registry/group.ts';
+import { OFFICERS, pushMember, SECURITY } from '../registry/group.ts';
 import { type OperatorPerson, pushPerson } from '../registry/person.ts';
 import type { Name } from '../spiffe-id/name.ts';
 import { operatorId } from '../spiffe-id/subject.ts';
@@ -10,14 +10,20 @@ import type { CertificateRequest } from './request.ts';
 
 /**
  * Adds an operator as the credential of a person, in one act with the first certificate. Where there never was an
- * operator the person becomes the first of the officers, since nobody else could make them one.
+ * operator the person becomes the first of the officers and of those who pull the cord, since nobody else could make
+ * them one.
  */
 export async function addOperatorOf(
   caller: Caller,
-  request: CertificateRequest & { readonly operator: Name; readonly person: OperatorPerson },
+  request: CertificateRequest & {
+    readonly operator: Name;
+    readonly person: OperatorPerson;
+    /** Groups that the person, if somebody new, is taken into. Whoever asks may change groups. */
+    readonly groups?: readonly string[];
+  },
   parts: IssuanceParts,
 ): Promise<IssuedCertificate> {
-  const { operator, person } = request;
+  const { operator, person, groups: wanted = [] } = request;
   const first = (await parts.reader.get('SELECT 1 AS found FROM operator')) === undefined;
   return addOperatorWithCertificate(
     caller,
@@ -34,8 +40,11 @@ export async function addOperatorOf(
             refusal: 'conflict',
             reason: 'Another operator was added meanwhile.',
           });
-          pushMember(batch, OFFICERS, person.id, now);
         }
+        const groups = [...new Set([...(first ? [OFFICERS, SECURITY] : []), ...(person.known ? [] : wanted)])];
+        for (const group of groups) pushMember(batch, group, person.id, now);
+        // What policy knows of people and their groups has changed.
+        batch.bumpsEpoch = true;
         batch.events.push({
           type: 'operator.added',
           subjects: [`operator:${operator}`, `person:${person.id}`],
@@ -44,7 +53,7 @@ export async function addOperatorOf(
             operator,
             id: operatorId(parts.trustDomain, operator).uri,
             ...said,
-            ...(first ? { groups: [OFFICERS] } : {}),
+            ...(groups.length > 0 ? { groups } : {}),
           },
         });
       },

@@ -66,13 +66,17 @@ const EVENT_TYPES = {
   'approval.withdrawn': 'Who had asked took the request back.',
   'approval.expired': 'A request for consent, or a consent nobody used, ended by time.',
   'approval.used': 'The act that was agreed to was done; its own entry names the approval.',
+  'emergency.begun': 'An operator was given emergency access by others, for a short time.',
+  'emergency.ended': 'Emergency access ended, by itself or before its time.',
+  'emergency.reviewed': 'Another person has looked at what was done by emergency access or recovery. Holds who.',
   // Shared Signals
   'signal.key_created': 'A key that signs security event tokens was made.',
   'signal.key_retired': 'A key that signed security event tokens was deleted.',
   'signal.stream_changed': 'Who is told of stops by Shared Signals changed.',
   'signal.received': 'A security event token of a trusted issuer was acted on, or was not, and why.',
   // canaries
-  'canary.measured': 'An identity was stopped on schedule. Holds when an enforcement point refused it, or that it did not.',
+  'canary.measured':
+    'An identity was stopped on schedule. Holds when an enforcement point refused it, or that it did not.',
   'canary.removed': 'An enforcement point is no longer looked at by canaries.',
   'access.refused': 'Requests were refused; unauthenticated ones in one entry for many.',
 } as const;

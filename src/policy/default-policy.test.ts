@@ -214,7 +214,9 @@ test('the shapes in the code are those of the schema', () => {
       team: 'String',
     });
   }
-  for (const type of ['Operator', 'Instance', 'Anonymous', 'Owner', 'Profile', 'Installation']) {
+  assert.deepEqual(schema.entities['Operator'], { groups: 'Set<String>' });
+  assert.deepEqual(schema.entities['Owner'], { team: 'String' });
+  for (const type of ['Instance', 'Anonymous', 'Profile', 'Installation']) {
     assert.deepEqual(schema.entities[type], {}, `${type} has no facts that a rule could read unseen`);
   }
 });

@@ -105,6 +105,10 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
   'approval.read': plain(ALL),
   // The action that consent is asked for, and the group whose it is.
   'approval.decide': { resources: ALL, context: { requested: 'text', group: 'text' }, guardOnly: {} },
+  // The seconds that it is to last.
+  'emergency.begin': { resources: ALL, context: { lifetimeSeconds: 'number' }, guardOnly: {} },
+  'emergency.end': { resources: ALL, context: { own: 'boolean' }, guardOnly: {} },
+  'emergency.review': plain(ALL),
   'authority.read': plain(ALL),
   'authority.rotate': plain(ALL),
   'authority.revoke': plain(ALL),
@@ -139,6 +143,7 @@ function expected(...groups: readonly FactTypes[]): Expected {
 }
 
 const OF_AGENT = expected(AGENT_FACTS);
+const OF_OWNER = expected({ team: 'text' });
 const OF_OTHERS = expected();
 const OF_REQUEST: ReadonlyMap<string, Expected> = new Map(
   Object.entries(SHAPES).map(([action, { context, guardOnly }]) => [action, expected(context, guardOnly)]),
@@ -152,9 +157,12 @@ export function shapeFault({ action, resource, context = {} }: AccessRequest): s
   if (!SHAPES[action].resources.includes(type)) {
     return `An action ${action} is not done to a resource of type ${type}.`;
   }
-  return (
-    factsFault(facts, type === 'Agent' || type === 'Service' ? OF_AGENT : OF_OTHERS) ?? factsFault(context, ofRequest)
-  );
+  return factsFault(facts, expectedOf(type)) ?? factsFault(context, ofRequest);
+}
+
+function expectedOf(type: ResourceType): Expected {
+  if (type === 'Agent' || type === 'Service') return OF_AGENT;
+  return type === 'Owner' ? OF_OWNER : OF_OTHERS;
 }
 
 function factsFault(facts: Readonly<Record<string, unknown>>, { types, required }: Expected): string | undefined {

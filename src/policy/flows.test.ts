@@ -40,6 +40,7 @@ onSqlite('what operators do every day is allowed, and what instances do for them
     clock,
     guard: createGuard(LIMITS),
     log: silentLog,
+    groups: async () => new Map([[ADA.operator!, ADA.groups!]]),
   });
   await policy.fresh();
   const registered = createLookup(database);

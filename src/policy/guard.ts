@@ -1,5 +1,6 @@
 import type { AccessRequest } from '../base/access.ts';
 import { active } from './guard/active.ts';
+import { breakGlass } from './guard/break-glass.ts';
 import { complete } from './guard/complete.ts';
 import { downward } from './guard/downward.ts';
 import { identified } from './guard/identified.ts';
@@ -31,6 +32,7 @@ export function createGuard(limits: GuardLimits): Guard {
     ownAffairs,
     downward,
     secondPerson,
+    breakGlass,
     narrower,
     active,
     profileOfKind,

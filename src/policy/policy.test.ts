@@ -55,6 +55,7 @@ function scene({ database, commit, epoch }: StoreParts): Scene {
     clock,
     log,
     guard: createGuard(LIMITS),
+    groups: async () => new Map([[ADA.operator!, ADA.groups!]]),
     epoch: { current: epoch, confirmedAt: () => (self.confirmed ? clock.now() : NOON) },
     refused: (asked, verdict) => told.push([asked, verdict]),
   });
@@ -91,7 +92,7 @@ onSqlite('the set of a new installation decides, and its refusals are told', asy
   assert.equal(policy.version, 1);
   assert.deepEqual(policy.authorize(request('agent.register')), {
     allowed: true,
-    rules: ['operators-manage-agents'],
+    rules: ['operators-register'],
     policyVersion: 1,
   });
   assert.deepEqual(told, []);
@@ -114,8 +115,7 @@ onSqlite('the set of a new installation decides, and its refusals are told', asy
   ]);
   assert.deepEqual(policy.explain(request('agent.register')).sentences.slice(-3), [
     'The guard has nothing against it.',
-    'The rule operators-manage-agents permits it: Operators register, change and retire agents and services, and say ' +
-      'when a team is gone.',
+    'The rule operators-register permits it: Operators register agents and services.',
     'Allowed.',
   ]);
   assert.equal(told.length, 2, 'explaining records nothing');
@@ -129,7 +129,7 @@ onSqlite('before any set is in force everything is refused, but to the administr
   assert.ok(refused(), 'loaded: there is none');
   assert.deepEqual(policy.authorize(request('policy.publish', { caller: ADMINISTRATOR })), {
     allowed: true,
-    rules: ['system'],
+    rules: ['administrator.alone'],
     policyVersion: 0,
   });
   const set = await publishPolicy(ADMINISTRATOR, { text: ALL }, parts);

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Epoch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
+import type { People } from './administrator.ts';
 import { answer } from './answer.ts';
 import { Cedar } from './cedar.ts';
 import { Decider } from './decide.ts';
@@ -26,9 +27,22 @@ export interface PolicyParts {
   readonly log: Log;
   /** Groups of the operators by name: `registry/` knows them, and a change of them bumps the epoch. Absent: there are none. */
   readonly groups?: () => Promise<ReadonlyMap<string, readonly string[]>>;
+  /** Emergency access by operator: id, and when it ends. A change of it bumps the epoch. Absent: nobody has any. */
+  readonly emergencies?: () => Promise<ReadonlyMap<string, EmergencyAccess>>;
+  /** How many people could agree to what the administrator does. Absent: nobody. */
+  readonly people?: () => Promise<People>;
   /** Told of every refusal, for the record. Never waited for. */
   readonly refused?: (request: AccessRequest, verdict: Extract<Verdict, { allowed: false }>) => void;
 }
+
+interface EmergencyAccess {
+  readonly id: string;
+  /** Milliseconds: from then on it is over. */
+  readonly endsAt: number;
+}
+
+/** The group of whoever has emergency access, for as long as it lasts. */
+const BREAK_GLASS = 'break-glass';
 
 /** For so long, in milliseconds, a set still decides when it cannot be known whether another is in force. */
 const STALE_AFTER = 5000;
@@ -54,6 +68,8 @@ export class Policy {
   #knownAt = Number.NEGATIVE_INFINITY;
   #loading: Promise<void> | undefined;
   #groups: ReadonlyMap<string, readonly string[]> = new Map();
+  #people: People | undefined;
+  #emergencies: ReadonlyMap<string, EmergencyAccess> = new Map();
 
   constructor(parts: PolicyParts) {
     this.#parts = parts;
@@ -117,7 +133,7 @@ export class Policy {
     const { guard, log } = this.#parts;
     const { version } = this;
     try {
-      return answer(request, guard, { version, decide: (asked) => this.#rule(asked) });
+      return answer(request, guard, { version, people: this.#people, decide: (asked) => this.#rule(asked) });
     } catch (error) {
       log.error('decision failed', { action: request.action, error: error instanceof Error ? error.name : 'unknown' });
       return refusal(FAILED, version);
@@ -132,13 +148,27 @@ export class Policy {
     if (!fresh) void this.fresh();
     if (this.#decider === undefined) return refusal(NOT_KNOWN, 0);
     if (now - (fresh ? epoch.confirmedAt() : this.#knownAt) > STALE_AFTER) return refusal(NOT_KNOWN, this.version);
-    const { verdict, failure } = this.#decider.decide(this.#withGroups(request), now);
+    const asked = this.#withGroups(request);
+    let { verdict, failure } = this.#decider.decide(asked, now);
+    const emergency = verdict.allowed ? undefined : this.#emergencyOf(request, now);
+    if (!verdict.allowed && failure === undefined && emergency !== undefined) {
+      const { caller } = asked;
+      const groups = [...(caller.groups ?? []), BREAK_GLASS];
+      const second = this.#decider.decide({ ...asked, caller: { ...caller, groups } }, now);
+      failure = second.failure;
+      if (second.verdict.allowed) verdict = { ...second.verdict, emergency: emergency.id };
+    }
     if (failure !== undefined) {
       log.error('policy evaluation failed', { action: request.action, version: this.version });
     }
     // The next request finds the set loaded into another.
     if (this.#cedar?.broken === true) this.close();
     return verdict;
+  }
+
+  #emergencyOf({ caller }: AccessRequest, now: number): EmergencyAccess | undefined {
+    const found = caller.operator === undefined ? undefined : this.#emergencies.get(caller.operator);
+    return found !== undefined && now < found.endsAt ? found : undefined;
   }
 
   #withGroups(request: AccessRequest): AccessRequest {
@@ -156,6 +186,8 @@ export class Policy {
       const version = await readPolicyVersion(reader);
       if (version !== this.#loaded) await this.#replace();
       this.#groups = (await this.#parts.groups?.()) ?? new Map();
+      this.#people = await this.#parts.people?.();
+      this.#emergencies = (await this.#parts.emergencies?.()) ?? new Map();
       this.#epoch = under;
       this.#knownAt = clock.now();
     } catch (error) {

@@ -31,9 +31,10 @@ export function principalOf({ caller }: AccessRequest): {
 export function cedarCall(request: AccessRequest, now: number): CedarCall {
   const principal = principalOf(request);
   const { type, id, facts } = request.resource;
-  const entities: CedarCall['entities'] = [{ uid: principal.uid, attrs: {}, parents: parentsOf(principal) }];
+  const attrs = principal.groups === undefined ? {} : { groups: [...principal.groups] };
+  const entities: CedarCall['entities'] = [{ uid: principal.uid, attrs, parents: parentsOf(principal) }];
   // Of the other types there is nothing to say, and a resource can be the principal itself.
-  if (type === 'Agent' || type === 'Service')
+  if (type === 'Agent' || type === 'Service' || type === 'Owner')
     entities.push({ uid: { type, id }, attrs: { ...plain(facts) }, parents: [] });
   const context: CedarCall['context'] = { now: { __extn: { fn: 'datetime', arg: new Date(now).toISOString() } } };
   for (const name of Object.keys(SHAPES[request.action].context)) {

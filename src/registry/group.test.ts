@@ -23,6 +23,9 @@ async function add(
   return addOperatorOf(SYSTEM, { operator: operator as Name, csr: await newKey().csr(), person }, issuance);
 }
 
+/** The migration that brought the group `security`. */
+const EMERGENCY = 16;
+
 const groupsOf = async (database: Database) => Object.fromEntries(await readGroupsOfOperators(database));
 
 onEachEngine('the first operator is the first officer; a second credential is the same person', async ({ open }) => {
@@ -31,7 +34,8 @@ onEachEngine('the first operator is the first officer; a second credential is th
   await add(installation, 'ada', { email: 'ada@example.com' });
   await add(installation, 'bob');
   await add(installation, 'ada-laptop', { person: 'ada' });
-  assert.deepEqual(await groupsOf(database), { ada: ['ca-officers'], 'ada-laptop': ['ca-officers'] });
+  const first = ['ca-officers', 'security'];
+  assert.deepEqual(await groupsOf(database), { ada: first, 'ada-laptop': first });
   await assert.rejects(add(installation, 'ada'), code('conflict'));
   await add(installation, 'grace-1', { person: 'grace' });
   await assert.rejects(add(installation, 'grace'), code('conflict'), 'nobody is taken for another by their name');
@@ -42,7 +46,7 @@ onEachEngine('the first operator is the first officer; a second credential is th
   assert.deepEqual(
     added.map(({ body }) => [body['operator'], body['person'], body['groups']]),
     [
-      ['ada', 'ada', ['ca-officers']],
+      ['ada', 'ada', first],
       ['bob', 'bob', undefined],
       ['ada-laptop', 'ada', undefined],
       ['grace-1', 'grace', undefined],
@@ -60,8 +64,8 @@ onEachEngine('policy knows the groups of an operator, from the acknowledgement o
   await add(installation, 'bob');
   const parts = { reader, authorize, commit, clock };
   const rule =
-    '@id("security-rotates")\n@description("Security rotates.")\n' +
-    'permit (principal in Group::"security", action == Action::"authority.rotate", resource);\n';
+    '@id("sre-rotates")\n@description("These rotate.")\n' +
+    'permit (principal in Group::"sre", action == Action::"authority.rotate", resource);\n';
   await publishPolicy(SYSTEM, { text: `${defaultPolicyText()}\n${rule}` }, { ...parts, cedar: policy.cedar });
   const bob: Caller = { ...ADA, id: ADA.id.replace('ada', 'bob'), operator: 'bob' };
   const allowed = async (caller: Caller): Promise<boolean> => {
@@ -70,9 +74,9 @@ onEachEngine('policy knows the groups of an operator, from the acknowledgement o
   };
   assert.deepEqual([await allowed(bob), await allowed(ADA)], [false, false]);
   // What a caller says of its groups counts for nothing.
-  assert.equal(await allowed({ ...bob, groups: ['security'] }), false);
+  assert.equal(await allowed({ ...bob, groups: ['sre'] }), false);
   const change = (what: 'add' | 'remove', caller = SYSTEM) =>
-    changeGroup(caller, { group: 'security', person: 'bob', change: what }, parts);
+    changeGroup(caller, { group: 'sre', person: 'bob', change: what }, parts);
   assert.deepEqual(
     (await change('add')).members.map(({ person, operators }) => [person, operators]),
     [['bob', ['bob']]],
@@ -86,8 +90,11 @@ onEachEngine('policy knows the groups of an operator, from the acknowledgement o
   await assert.rejects(changeGroup(SYSTEM, nobody, parts), code('not_found'));
   assert.deepEqual(
     (await showGroups(ADA, parts)).map(({ name }) => name),
-    ['ca-officers'],
+    ['ca-officers', 'security'],
   );
+  for (const group of ['all-operators', 'break-glass']) {
+    await assert.rejects(changeGroup(SYSTEM, { group, person: 'bob', change: 'add' }, parts), code('bad_request'));
+  }
   const changes = (await installation.events()).filter(({ type }) => type === 'group.changed');
   assert.deepEqual(
     changes.map(({ body }) => body['change']),
@@ -115,3 +122,29 @@ onEachEngine(
     assert.deepEqual(await groupsOf(database), { bob: ['ca-officers'] });
   },
 );
+
+const INSERT = 'INSERT INTO group_member (group_name, person, added_at) VALUES (?, ?, 1)';
+const UPGRADES: readonly [string, string, readonly string[], readonly string[]][] = [
+  ['that names nobody', 'permit (principal, action, resource);', [], ['ada', 'bob']],
+  ['that speaks of others', 'permit (principal in Group::"security", action, resource);', [], []],
+  ['with people of its own', 'permit (principal, action, resource);', ['eve'], ['eve']],
+];
+for (const [what, policy, present, want] of UPGRADES) {
+  onEachEngine(`who pulls the cord after an upgrade of an installation ${what}`, async ({ open }) => {
+    const database = await open();
+    const all = readMigrations();
+    await migrate(database, { migrations: all.filter(({ number }) => number < EMERGENCY) });
+    await database.transaction(async (tx) => {
+      for (const person of ['ada', 'bob']) await tx.run(INSERT, ['ca-officers', person]);
+      for (const person of present) await tx.run(INSERT, ['security', person]);
+      const set = 'INSERT INTO policy_set (version, digest, text, schema_digest, published_at, published_by) VALUES ';
+      await tx.run(`${set}(1, 'a', 'of old, "security"', 'b', 1, 'x'), (2, 'a', ?, 'b', 1, 'x')`, [policy]);
+    });
+    await migrate(database, { migrations: all.filter(({ number }) => number <= EMERGENCY) });
+    const rows = await database.all("SELECT person FROM group_member WHERE group_name = 'security' ORDER BY person");
+    assert.deepEqual(
+      rows.map(({ person }) => person),
+      want,
+    );
+  });
+}

@@ -11,6 +11,17 @@ import { type ChangeOptions, INSTALLATION, type RegistryParts } from './flow.ts'
 /** The group whose consent the default policy asks for. */
 export const OFFICERS = 'ca-officers';
 
+/** The group that pulls the cord by the default policy. */
+export const SECURITY = 'security';
+
+/** Everybody who is an operator. Nobody is taken into it or out of it. */
+export const EVERYBODY = 'all-operators';
+
+/** Whoever has emergency access at the moment (`emergency.ts`). Nobody is taken into it or out of it. */
+export const BREAK_GLASS = 'break-glass';
+
+const RESERVED: ReadonlySet<string> = new Set([EVERYBODY, BREAK_GLASS]);
+
 /** People who may consent to something together. A group is its members. */
 export interface Group {
   readonly name: string;
@@ -51,6 +62,7 @@ async function readGroups(reader: Reader): Promise<Group[]> {
 export async function readGroupsOfOperators(reader: Reader): Promise<ReadonlyMap<string, readonly string[]>> {
   const found = new Map<string, string[]>();
   for (const { name, members } of await readGroups(reader)) {
+    if (RESERVED.has(name)) continue;
     for (const { operators } of members) {
       for (const operator of operators) found.set(operator, [...(found.get(operator) ?? []), name]);
     }
@@ -60,15 +72,21 @@ export async function readGroupsOfOperators(reader: Reader): Promise<ReadonlyMap
 
 /** Whether a person is in a group. */
 export async function isMember(reader: Reader, group: string, person: string): Promise<boolean> {
-  return (await reader.get(MEMBER, [group, person])) !== undefined;
+  const { sql, params } = membership(group, person);
+  return (await reader.get(sql, params)) !== undefined;
 }
 
 const MEMBER = 'SELECT 1 AS found FROM group_member WHERE group_name = ? AND person = ?';
+const OPERATOR = "SELECT 1 AS found FROM operator WHERE status = 'active' AND person = ? LIMIT 1";
+
+function membership(group: string, person: string): { readonly sql: string; readonly params: string[] } {
+  return group === EVERYBODY ? { sql: OPERATOR, params: [person] } : { sql: MEMBER, params: [group, person] };
+}
 
 /** The commit looks again: the person is in the group. */
 export function requireMember(batch: Batch, group: string, person: string): void {
   const reason = 'The person left the group meanwhile.';
-  batch.checks.push({ sql: MEMBER, params: [group, person], want: 'present', refusal: 'conflict', reason });
+  batch.checks.push({ ...membership(group, person), want: 'present', refusal: 'conflict', reason });
 }
 
 /** Pushes a membership without its event, for the act that brings the person about. */
@@ -98,6 +116,12 @@ export async function changeGroup(
 ): Promise<Group> {
   const { reader, clock } = parts;
   const group = parseName(given, '/group');
+  if (RESERVED.has(group)) {
+    throw new WritError('bad_request', 'Nobody is taken into this group or out of it.', {
+      field: '/group',
+      remedy: `Choose another name: ${EVERYBODY} is every operator, and ${BREAK_GLASS} whoever has emergency access.`,
+    });
+  }
   demand(parts.authorize, { caller, action: 'group.change', resource: { type: 'Group', id: group } });
   const first = await options.idempotency?.first();
   if (first?.kind === 'value') return first.value as unknown as Group;

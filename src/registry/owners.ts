@@ -21,7 +21,7 @@ export async function changeOwner(
 ): Promise<Owner> {
   const { team, status } = target;
   const action = status === 'gone' ? 'owner.remove' : 'owner.restore';
-  demand(parts.authorize, { caller, action, resource: { type: 'Owner', id: team } });
+  demand(parts.authorize, { caller, action, resource: { type: 'Owner', id: team, facts: { team } } });
   const first = await options.idempotency?.first();
   if (first?.kind === 'value') return first.value as unknown as Owner;
 

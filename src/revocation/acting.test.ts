@@ -17,6 +17,7 @@ import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
 import { rotateIssuing } from '../ca/maintain.ts';
 import { formatSerial } from '../ca/serial.ts';
+import { newBatch } from '../db/batch.ts';
 import { idempotencyOf } from '../http/idempotency.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
 import { addOperatorWithCertificate } from '../issuance/operator.ts';
@@ -24,6 +25,7 @@ import { renewCertificate } from '../issuance/renew.ts';
 import { replaceCertificate } from '../issuance/replace.ts';
 import { publishPolicy } from '../policy/publish.ts';
 import { defaultPolicyText } from '../policy/text-files.ts';
+import { pushMember } from '../registry/group.ts';
 import { readInstance } from '../registry/instance.ts';
 import { changeOwner } from '../registry/owners.ts';
 import { changeAgent } from '../registry/update.ts';
@@ -66,7 +68,12 @@ async function tokenParts(installation: Installation, caller: Caller, looksAt = 
 
 async function grace(installation: Installation): Promise<Caller> {
   const request = { operator: 'grace' as Name, csr: await newKey().csr() };
-  return callerOf(await addOperatorWithCertificate(SYSTEM, request, installation.issuance));
+  const caller = callerOf(await addOperatorWithCertificate(SYSTEM, request, installation.issuance));
+  const batch = newBatch();
+  pushMember(batch, 'security', 'grace', installation.clock.now());
+  await installation.commit(batch);
+  await installation.policy.fresh();
+  return caller;
 }
 
 const tokens = async ({ database }: Installation) => (await listTokens(database, {}, {})).items.length;

@@ -1,9 +1,11 @@
 import type { AccessRequest, Authorize, Caller, Verdict } from '../base/access.ts';
+import type { Clock } from '../base/clock.ts';
 import { requireUnrevoked } from '../ca/certificates.ts';
 import { requireFree } from '../ca/require-free.ts';
 import { type Batch, type CommitBatch, type LedgerEvent, newBatch } from '../db/batch.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
 import { requirePolicyVersion } from '../policy/store.ts';
+import { requireEmergency } from '../registry/emergency.ts';
 import { requireActiveOperator } from '../registry/operator.ts';
 import { looksAtInstance, requireInstanceActive } from '../registry/standing.ts';
 
@@ -24,6 +26,7 @@ interface Consent {
 export interface ActingParts extends Acting {
   /** Absent: no approval is known, and what needs one is refused. */
   readonly consent?: (caller: Caller) => Promise<Consent | undefined>;
+  readonly clock: Clock;
   /** Of the family `certificate`. */
   readonly certificates: PartitionMap;
 }
@@ -42,7 +45,7 @@ export interface ActingParts extends Acting {
  */
 export async function actingFor(
   caller: Caller,
-  { authorize, commit, certificates, consent }: ActingParts,
+  { authorize, commit, certificates, consent, clock }: ActingParts,
   looksAt: { readonly policy: boolean },
 ): Promise<Acting> {
   const { serial, operator, instance } = caller;
@@ -55,13 +58,14 @@ export async function actingFor(
   const consented = caller.bound === undefined ? undefined : await consent?.(caller);
   let version: number | undefined;
   let rules: readonly string[] = [];
+  let emergency: string | undefined;
   let begun = false;
   return {
     authorize(request) {
       const asked = authorize(request);
       const askable = !asked.allowed && asked.needsApproval !== undefined && consented !== undefined;
       const verdict = askable ? consented.answer(request, asked) : asked;
-      if (verdict.allowed) ({ policyVersion: version, rules } = verdict);
+      if (verdict.allowed) ({ policyVersion: version, rules, emergency } = verdict);
       return verdict;
     },
     async commit(batch) {
@@ -70,13 +74,14 @@ export async function actingFor(
       const again = newBatch();
       const used = newBatch();
       const approval = consented?.use(used);
-      const policy = looksAt.policy || approval !== undefined;
+      const policy = looksAt.policy || approval !== undefined || emergency !== undefined;
+      if (emergency !== undefined) requireEmergency(again, emergency, clock.now());
       if (policy && version !== undefined) requirePolicyVersion(again, version);
       // A flow about the caller itself has its commit look at it already, and closer.
       if (instance !== undefined && !looksAtInstance(batch, instance)) requireInstanceActive(again, instance);
       const checks = [...standing.checks, ...again.checks, ...used.checks, ...batch.checks];
       const writes = [...batch.writes, ...used.writes];
-      const events = [...naming(ruled(batch.events, rules), approval), ...used.events];
+      const events = [...naming(ruled(batch.events, rules), { approval, emergency }), ...used.events];
       const under = caller.asOf;
       const outcome = await commit({ ...batch, checks, writes, events, ...(under === undefined ? {} : { under }) });
       begun = outcome.committed;
@@ -85,10 +90,17 @@ export async function actingFor(
   };
 }
 
-/** The act's own events, each naming the approval that it rests on. */
-function naming(events: readonly LedgerEvent[], approval: string | undefined): readonly LedgerEvent[] {
-  if (approval === undefined) return events;
-  return events.map((event) => ({ ...event, body: { ...event.body, approval } }));
+/** The act's own events, each naming the approval or the emergency access that it rests on. */
+function naming(
+  events: readonly LedgerEvent[],
+  { approval, emergency }: { readonly approval: string | undefined; readonly emergency: string | undefined },
+): readonly LedgerEvent[] {
+  if (approval === undefined && emergency === undefined) return events;
+  const named = {
+    ...(approval === undefined ? {} : { approval }),
+    ...(emergency === undefined ? {} : { emergency }),
+  };
+  return events.map((event) => ({ ...event, body: { ...event.body, ...named } }));
 }
 
 /** Ends for ever whose entries say on whose authority they came. */
@@ -99,9 +111,11 @@ const ENDS: ReadonlySet<string> = new Set([
   'operator.removed',
 ]);
 
-/** The same events; those that end something name the rules that allowed it. */
+/** The same events; those that end something, and what one person does alone, name the rules that allowed it. */
 function ruled(events: readonly LedgerEvent[], rules: readonly string[]): LedgerEvent[] {
-  return events.map((event) =>
-    ENDS.has(event.type) && rules.length > 0 ? { ...event, body: { ...event.body, authority: rules } } : event,
-  );
+  const alone = rules.includes('administrator.alone');
+  return events.map((event) => {
+    const named = rules.length > 0 && (ENDS.has(event.type) || (alone && !event.type.startsWith('certificate.')));
+    return named ? { ...event, body: { ...event.body, authority: rules } } : event;
+  });
 }

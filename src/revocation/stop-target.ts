@@ -97,7 +97,7 @@ export async function findTarget(
       if (owner === undefined) throw absent(caller, 'team', '/name', parts);
       return {
         hold: { kind, target: owner.team, descend: stolen },
-        resource: { type: 'Owner', id: owner.team },
+        resource: { type: 'Owner', id: owner.team, facts: { team: owner.team } },
         facts: {},
         subjects: [`owner:${owner.team}`],
         ended: false,

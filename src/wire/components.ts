@@ -14,6 +14,7 @@ import {
   renewCertificate,
   replaceCertificate,
 } from './certificate.ts';
+import { beginEmergency, emergency, emergencyPage, reviewEmergency } from './emergency.ts';
 import { group, groupList } from './group.ts';
 import { instance, instancePage } from './instance.ts';
 import { ledgerEntry, ledgerPage } from './ledger.ts';
@@ -51,6 +52,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   ApprovalPage: approvalPage,
   Authority: authority,
   AuthorityList: authorityList,
+  BeginEmergency: beginEmergency,
   Canary: canary,
   CanaryPage: canaryPage,
   CanaryReport: canaryReport,
@@ -66,6 +68,8 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   CreateToken: createToken,
   CreatedToken: createdToken,
   DeadSignals: deadSignals,
+  Emergency: emergency,
+  EmergencyPage: emergencyPage,
   Enrol: enrol,
   Group: group,
   GroupList: groupList,
@@ -93,6 +97,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   RegisterAgent: registerAgent,
   RenewCertificate: renewCertificate,
   ReplaceCertificate: replaceCertificate,
+  ReviewEmergency: reviewEmergency,
   RotateAuthority: rotateAuthority,
   RotateSignalKey: rotateSignalKey,
   RotatedSignalKey: rotatedSignalKey,

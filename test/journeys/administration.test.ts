@@ -23,7 +23,7 @@ const administer = (...args: readonly string[]): Promise<Ended> =>
   writ(['operator', ...args, '--data', data, '--json'], { cwd: scratch });
 const url = (): string => server.api.replace('127.0.0.1', 'localhost');
 const add = (name: string, file: string, ...more: readonly string[]): Promise<Ended> =>
-  administer('add', name, '--out', file, '--server', url(), ...more);
+  administer('add', name, '--person', 'admin', '--out', file, '--server', url(), ...more);
 const whoami = (file: string): Promise<Ended> => writ(['whoami', '--operator', file, '--json'], { cwd: scratch });
 const codeOf = (ended: Ended): unknown => JSON.parse(ended.stderr.trim().split('\n').at(-1)!).error.code;
 

@@ -11,6 +11,7 @@ import type { OperatorCredential } from '../../src/cli/credential.ts';
 import { Client } from '../../src/http/client.ts';
 import { cli, type Said, testServer } from '../server.ts';
 import { csrFor, newKey } from './clients.ts';
+import { addPeople, administer, asked } from './people.ts';
 
 const KEY = 'a secret of more than 24 octets';
 const told: { readonly type: string; readonly approval: string; readonly signed: boolean }[] = [];
@@ -47,14 +48,6 @@ const as =
     cli([...argv, '--json'], { operator: at(`${name}.json`), server: server.api, data: server.data });
 const [bob, grace] = [as('bob'), as('grace')];
 
-/** The approval that a refused command has asked for. */
-function asked({ code, stderr }: Said): string {
-  assert.equal(code, 6, stderr);
-  const { error } = JSON.parse(stderr.trim().split('\n').at(-1)!) as { error: { approval?: { id?: string } } };
-  assert.ok(error.approval?.id !== undefined, stderr);
-  return error.approval.id;
-}
-
 async function agreedBy(id: string, ...people: readonly ((...argv: string[]) => Promise<Said>)[]): Promise<void> {
   for (const person of people) {
     const { code, stderr } = await person('approval', 'approve', id);
@@ -63,14 +56,14 @@ async function agreedBy(id: string, ...people: readonly ((...argv: string[]) => 
 }
 
 test('three officers: the first is one from the beginning, two are made so on the server’s machine', async () => {
-  for (const name of ['bob', 'grace']) {
-    await server.json('operator', 'add', name, '--out', at(`${name}.json`), '--email', `${name}@example.com`);
-    await server.json('group', 'add', 'ca-officers', name);
-  }
+  await addPeople(server, ['bob', 'grace']);
   const { items } = await server.json<{ items: { name: string; members: { person: string }[] }[] }>('group', 'list');
   assert.deepEqual(
     items.map(({ name, members }) => [name, ...members.map(({ person }) => person)]),
-    [['ca-officers', 'admin', 'bob', 'grace']],
+    [
+      ['ca-officers', 'admin', 'bob', 'grace'],
+      ['security', 'admin'],
+    ],
   );
 });
 
@@ -148,8 +141,12 @@ test('an operator who made the key themselves is added over REST, and AuthZEN re
     });
   assert.deepEqual([(await task()).task.status, (await task()).result], ['pending', undefined]);
   // Two of three officers are left, and one of them asks: a third joins on the server's machine.
-  await server.json('operator', 'add', 'dennis', '--out', at('dennis.json'));
-  await server.json('group', 'add', 'ca-officers', 'dennis');
+  for (const argv of [
+    ['operator', 'add', 'dennis', '--out', at('dennis.json')],
+    ['group', 'add', 'ca-officers', 'dennis'],
+  ]) {
+    assert.equal((await administer(server, argv, [server.operator, at('grace.json')])).code, 0);
+  }
   await agreedBy(id!, grace, as('dennis'));
   const approved = await task();
   assert.deepEqual([approved.task.status, approved.result?.mode], ['approved', 'reevaluate']);

@@ -66,7 +66,7 @@ async function rsaCsr(modulusLength: number): Promise<string> {
 
 test('a removed operator is refused on the connection that he has', async (context) => {
   const file = join(server.scratch, 'grace.json');
-  await server.json('operator', 'add', 'grace', '--out', file);
+  await server.json('operator', 'add', 'grace', '--person', 'admin', '--out', file);
   const grace = operatorClient(file, server.api);
   after(() => grace.close());
   const made = { method: 'POST', path: '/v1/tokens', body: { agent: 'planner', uses: 5 } } as const;

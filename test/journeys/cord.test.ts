@@ -6,6 +6,7 @@ import { after, test } from 'node:test';
 import type { Client } from '../../src/http/client.ts';
 import { cli, type Said, testServer } from '../server.ts';
 import { clientOf, enrol, type Leaf, operatorClient, rootsIn, whoami } from './clients.ts';
+import { addPeople } from './people.ts';
 
 const first = await testServer();
 const config = join(first.data, 'config.json');
@@ -17,10 +18,7 @@ const admin = operatorClient(server.operator, server.api);
 after(() => [open, admin].map((client) => client.close()));
 
 const at = (name: string): string => join(server.scratch, `${name}.json`);
-for (const name of ['bob', 'grace']) {
-  await server.json('operator', 'add', name, '--out', at(name), '--email', `${name}@example.com`);
-  await server.json('group', 'add', 'ca-officers', name);
-}
+await addPeople(server, ['bob', 'grace'], ['ca-officers', 'security']);
 const as =
   (name: string) =>
   (...argv: string[]): Promise<Said> =>

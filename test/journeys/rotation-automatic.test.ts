@@ -20,7 +20,7 @@ interface Ready {
 /** Adds an operator, an agent and a token of many uses. */
 async function furnish(installation: Aged, { api }: AgedServer): Promise<Ready> {
   const operator = join(installation.scratch, 'ada.json');
-  assert.equal((await installation.cli('operator', 'add', 'ada', '--out', operator)).code, 0);
+  assert.equal((await installation.cli('operator', 'add', 'ada', '--person', 'admin', '--out', operator)).code, 0);
   const ask = async (...argv: string[]): Promise<Record<string, unknown>> => {
     const said = await installation.cli(...argv, '--json', '--operator', operator, '--server', api);
     assert.equal(said.code, 0, said.stderr);

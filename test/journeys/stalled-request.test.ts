@@ -55,7 +55,7 @@ test('a request that ends after its caller was stopped gets nothing', async () =
   assert.match(await renewal.end(), /^HTTP\/1.1 403 .*"code":"revoked"/s);
 
   const file = join(at.scratch, 'grace.json');
-  await at.json('operator', 'add', 'grace', '--out', file);
+  await at.json('operator', 'add', 'grace', '--person', 'admin', '--out', file);
   const grace = { server: at.api, ...credentialOf(file) };
   const token = await begin(grace, '/v1/tokens', { agent: 'planner', uses: 10_000 });
   // By a process beside the server, which the server need not have heard of when the request ends.

@@ -60,7 +60,7 @@ export function parametersOf(team: string): string {
 
 /** Asks for the return of a team, as whoever is refused it does. */
 export async function ask(installation: Installation, caller: Caller, team = 'research', lifetime?: number): Promise<Approval> {
-  const request = { caller, action: 'owner.restore', resource: { type: 'Owner', id: team } } as const;
+  const request = { caller, action: 'owner.restore', resource: { type: 'Owner', id: team, facts: { team } } } as const;
   const verdict = installation.policy.authorize(request);
   if (verdict.allowed) throw new Error('allowed without');
   const wanted = { request, verdict, parameters: parametersOf(team), reason: 'they are back', lifetime };
@@ -99,6 +99,24 @@ export async function restore(
     return acting.commit(batch);
   };
   return changeOwner(binding, { team, status: 'active' }, { ...registry, ...acting, commit });
+}
+
+/** What a request that names an approval, or asks for one, brings with it. */
+export function boundBy(
+  caller: Caller,
+  parameters: string,
+  approval?: string,
+): Caller & { readonly bound: NonNullable<Caller['bound']> } {
+  const bound = { parameters, needs: () => {}, repeated: async () => false };
+  return { ...caller, bound: approval === undefined ? bound : { ...bound, approval } };
+}
+
+/** What the flow of such a request asks and commits with. */
+export function actingOf(installation: Installation, caller: Caller): ReturnType<typeof actingFor> {
+  const { issuance, database: reader, clock, random } = installation;
+  const { certificates } = issuance;
+  const consent = (who: Caller) => consentOf(who, { reader, clock, random, certificates, webhooks: [] });
+  return actingFor(caller, { ...issuance, consent }, { policy: true });
 }
 
 /** Says that the team is gone, so that it can be restored. */

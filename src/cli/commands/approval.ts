@@ -2,7 +2,7 @@ import { type Item, itemsOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input, type Terminal } from '../command.ts';
 import { confirmed, YES_FLAG } from '../confirm.ts';
 import { needed } from '../input.ts';
-import { listCommand } from '../listing.ts';
+import { type Listing, listCommand } from '../listing.ts';
 import { list, relative } from '../table.ts';
 
 const ID = { name: 'id', summary: 'id of the approval', required: true } as const;
@@ -41,7 +41,7 @@ export function approvalCommands(withApi: WithApi, now: () => number): readonly 
     },
   });
   return [
-    listCommand(withApi, {
+    tellingReviews(withApi, {
       path: 'approval list',
       summary: 'List requests for approval, the newest first',
       flags: [
@@ -101,6 +101,21 @@ export function approvalCommands(withApi: WithApi, now: () => number): readonly 
       run: (input, terminal) => withdraw(withApi, input, terminal),
     },
   ];
+}
+
+/** The listing, and below it what waits for a review. */
+function tellingReviews(withApi: WithApi, listing: Listing): Command {
+  const command = listCommand(withApi, listing);
+  return {
+    ...command,
+    async run(input, terminal) {
+      const code = await command.run(input, terminal);
+      const query = { state: 'unreviewed', limit: 200 };
+      const { length } = itemsOf(await withApi(input, (api) => api.get('/v1/emergencies', query)), 'items');
+      if (length > 0) terminal.say(`Waiting for a review: ${length}. See "writ break-glass list --unreviewed".`);
+      return code;
+    },
+  };
 }
 
 async function withdraw(withApi: WithApi, input: Input, terminal: Terminal): Promise<number> {

@@ -1,4 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { demand } from '../../base/demand.ts';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { dueItems } from '../../ca/due.ts';
@@ -9,7 +11,10 @@ import { rotateIssuing } from '../../ca/maintain.ts';
 import { moveRootKeyOut, openOfflineRoot } from '../../ca/offline-root.ts';
 import { readProfiles } from '../../ca/profile-store.ts';
 import { addIntermediate, addRootCrl } from '../../ca/succession.ts';
-import { type Command, EXIT, type Input } from '../../cli/command.ts';
+import { textOf, type WithApi } from '../../cli/api.ts';
+import { APPROVAL_FLAGS } from '../../cli/approval-flags.ts';
+import { type Command, EXIT, type Flag, type Input } from '../../cli/command.ts';
+import { CONNECTION_FLAGS } from '../../cli/connection.ts';
 import { needed } from '../../cli/input.ts';
 import { table } from '../../cli/table.ts';
 import { type Batch, newBatch } from '../../db/batch.ts';
@@ -18,6 +23,7 @@ import { decodePemBlocks, encodePem } from '../../der/pem.ts';
 import { readPassphrase } from '../../keys/passphrase-source.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
 import { type Administration, administer, DATA_FLAG } from '../administration.ts';
+import { asAdministrator, goesToServer, HERE_FLAG } from '../as-administrator.ts';
 import { ADMINISTRATOR } from '../operator-credential.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
 import { issuingLearned } from '../server/issuing-learned.ts';
@@ -31,10 +37,15 @@ const ROOT_KEY_FLAGS = [
   },
 ] as const;
 
+const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
+
+/** Of what changes whom everybody trusts: where there are others, with their approval. */
+const CHANGE_FLAGS: readonly Flag[] = [...PASSPHRASE_FLAGS, HERE_FLAG, ...APPROVAL_FLAGS];
+
 /** What is done to authorities on the server's machine, with the passphrase; also while the server runs. */
-export function authorityCommands(log: () => Log): readonly Command[] {
+export function authorityCommands(log: () => Log, withApi: WithApi): readonly Command[] {
   /** Runs `act` on the opened installation and commits what it pushes. */
-  const change = (
+  const push = (
     input: Input,
     act: (batch: Batch, opened: Administration, hierarchy: Hierarchy) => Promise<void>,
   ): Promise<void> =>
@@ -43,6 +54,20 @@ export function authorityCommands(log: () => Log): readonly Command[] {
       await act(batch, opened, (await readHierarchy(opened.database))!);
       committed(await opened.parts.commit(batch));
     });
+  /** The same for what others agree to. */
+  const change = (
+    input: Input,
+    what: { readonly command: string; readonly parameters?: Readonly<Record<string, string>> },
+    act: (batch: Batch, opened: Administration, hierarchy: Hierarchy) => Promise<void>,
+  ): Promise<void> =>
+    administer(input, log(), (opened) =>
+      asAdministrator(input, { parameters: {}, ...what }, opened.parts, async (caller, { authorize, commit }) => {
+        demand(authorize, { caller, action: 'authority.rotate', resource: INSTALLATION });
+        const batch = newBatch();
+        await act(batch, opened, (await readHierarchy(opened.database))!);
+        committed(await commit(batch));
+      }),
+    );
   return [
     {
       path: 'ca due',
@@ -74,22 +99,31 @@ export function authorityCommands(log: () => Log): readonly Command[] {
     {
       path: 'ca rotate',
       summary: 'Replace the issuing authority now',
-      details: 'It happens by itself every 90 days. Certificates of the old one stay valid, and no request fails.',
-      flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
+      details:
+        'It happens by itself every 90 days. Certificates of the old one stay valid, and no request fails. On the server’s machine, with the passphrase; or from anywhere with an approval.',
+      flags: [DATA_FLAG, ...CHANGE_FLAGS, ...CONNECTION_FLAGS],
       changes: true,
       async run(input, terminal) {
         if (input.dryRun) {
           terminal.result({ would: 'rotate' }, 'Would make a new issuing authority and sign with it from now on.');
           return EXIT.ok;
         }
-        const made = await administer(input, log(), ({ database, parts }) => {
-          const { commit, keyring, statusUrl, clock, random } = parts;
-          terminal.progress('making the next issuing authority known to every server');
-          return rotateIssuing({
-            ...{ reader: database, commit, keyring, statusUrl, clock, random, learned: issuingLearned },
-            caller: ADMINISTRATOR.id,
-          });
-        });
+        if (goesToServer(input)) {
+          const answer = await withApi(input, (api) => api.post('/v1/authorities/rotate', {}));
+          terminal.result(answer, `Signing with authority ${textOf(answer, 'id')} from now on.`);
+          return EXIT.ok;
+        }
+        const made = await administer(input, log(), ({ database, parts }) =>
+          asAdministrator(input, { command: 'ca rotate', parameters: {} }, parts, (caller, { authorize, commit }) => {
+            const { keyring, statusUrl, clock, random } = parts;
+            demand(authorize, { caller, action: 'authority.rotate', resource: INSTALLATION });
+            terminal.progress('making the next issuing authority known to every server');
+            return rotateIssuing({
+              ...{ reader: database, commit, keyring, statusUrl, clock, random, learned: issuingLearned },
+              caller: caller.id,
+            });
+          }),
+        );
         const { id, certificate } = made;
         const expires = new Date(certificate.notAfter).toISOString();
         terminal.result({ id, kind: made.kind, not_after: expires }, `Signing with authority ${id} from now on.`);
@@ -106,7 +140,7 @@ export function authorityCommands(log: () => Log): readonly Command[] {
           terminal.result({ would: 'sign-crl' }, 'Would sign a CRL good for a year.');
           return EXIT.ok;
         }
-        await change(input, async (batch, { parts }, hierarchy) => {
+        await push(input, async (batch, { parts }, hierarchy) => {
           const root = await offlineRoot(input, hierarchy, parts.keyring);
           await addRootCrl(batch, hierarchy, root, { now: parts.clock.now(), caller: ADMINISTRATOR.id });
         });
@@ -117,7 +151,7 @@ export function authorityCommands(log: () => Log): readonly Command[] {
     {
       path: 'ca sign-intermediate',
       summary: 'Sign the next intermediate with the offline root key',
-      flags: [DATA_FLAG, ...ROOT_KEY_FLAGS, ...PASSPHRASE_FLAGS],
+      flags: [DATA_FLAG, ...ROOT_KEY_FLAGS, ...CHANGE_FLAGS],
       changes: true,
       async run(input, terminal) {
         if (input.dryRun) {
@@ -127,7 +161,7 @@ export function authorityCommands(log: () => Log): readonly Command[] {
           );
           return EXIT.ok;
         }
-        await change(input, async (batch, { parts }, hierarchy) => {
+        await change(input, { command: 'ca sign-intermediate' }, async (batch, { parts }, hierarchy) => {
           const { clock, random, keyring, statusUrl } = parts;
           const root = await offlineRoot(input, hierarchy, keyring);
           const act = { now: clock.now(), caller: ADMINISTRATOR.id, keyring, random, statusUrl };
@@ -143,7 +177,7 @@ export function authorityCommands(log: () => Log): readonly Command[] {
       parameters: [
         { name: 'file', summary: 'new file for the key, best on a medium that leaves the machine', required: true },
       ],
-      flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
+      flags: [DATA_FLAG, ...CHANGE_FLAGS],
       changes: true,
       async run(input, terminal) {
         const path = needed(input, 'file');
@@ -151,7 +185,8 @@ export function authorityCommands(log: () => Log): readonly Command[] {
           terminal.result({ would: 'move-root-key', file: path }, `Would move the root key to ${path}.`);
           return EXIT.ok;
         }
-        await change(input, async (batch, { database, parts }, hierarchy) => {
+        const what = { command: 'ca move-root-key', parameters: { file: resolve(path) } };
+        await change(input, what, async (batch, { database, parts }, hierarchy) => {
           const { clock, random, keyring } = parts;
           const act = { now: clock.now(), caller: ADMINISTRATOR.id };
           await moveRootKeyOut(batch, database, hierarchy, { ...act, path, keyring, random });
@@ -175,7 +210,7 @@ export function authorityCommands(log: () => Log): readonly Command[] {
           terminal.result({ would: 'request', file: path }, `Would make a key and write its request to ${path}.`);
           return EXIT.ok;
         }
-        await change(input, async (batch, { parts }, hierarchy) => {
+        await push(input, async (batch, { parts }, hierarchy) => {
           const { clock, random, keyring } = parts;
           const act = { now: clock.now(), caller: ADMINISTRATOR.id, keyring, random };
           const der = await requestIntermediate(batch, hierarchy, act);
@@ -192,7 +227,7 @@ export function authorityCommands(log: () => Log): readonly Command[] {
       parameters: [
         { name: 'file', summary: 'PEM: the certificate and those above it, the root included', required: true },
       ],
-      flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
+      flags: [DATA_FLAG, ...CHANGE_FLAGS],
       changes: true,
       async run(input, terminal) {
         const path = needed(input, 'file');
@@ -204,7 +239,9 @@ export function authorityCommands(log: () => Log): readonly Command[] {
           );
           return EXIT.ok;
         }
-        await change(input, async (batch, { database, parts }, hierarchy) => {
+        const chain = certificates.map(({ raw }) => encodePem('CERTIFICATE', raw)).join('');
+        const what = { command: 'ca import', parameters: { certificates: chain } };
+        await change(input, what, async (batch, { database, parts }, hierarchy) => {
           const { clock, random, keyring, statusUrl } = parts;
           const profiles = (await readProfiles(database)).map(({ profile }) => profile);
           const means = { keyring, random, statusUrl, profiles, certificates };

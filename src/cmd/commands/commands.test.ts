@@ -47,7 +47,7 @@ test('status says what the start said, with the ports that were taken', async ()
 test('doctor finds a sound installation, and says what is not', async () => {
   const sound = await server.cli('doctor');
   assert.equal(sound.code, 0);
-  assert.match(sound.stderr, /^11 checks, 0 failed, 1 warning\.\n$/);
+  assert.match(sound.stderr, /^13 checks, 0 failed, 1 warning\.\n$/);
   const findings = await doctor();
   assert.deepEqual(findings['server'], { check: 'server', state: 'pass', found: `ready at ${server.api}` });
   assert.equal(findings['passphrase apart']!.state, 'warn');
@@ -68,7 +68,7 @@ test('a second operator comes, is told apart, loses the credential, goes', async
     /^Would add operator ada/,
   );
   assert.equal(existsSync(out), false);
-  assert.equal((await server.cli('operator', 'add', 'ada', '--out', out)).code, 0);
+  assert.equal((await server.cli('operator', 'add', 'ada', '--person', 'admin', '--out', out)).code, 0);
   assert.equal(statSync(out).mode & 0o777, 0o600);
   // The server runs elsewhere than its configuration says.
   assert.equal(

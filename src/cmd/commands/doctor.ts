@@ -15,6 +15,7 @@ import { missingMigrations } from '../../db/migrate.ts';
 import { decodePem } from '../../der/pem.ts';
 import { Anchor } from '../../ledger/anchor.ts';
 import { readHead } from '../../ledger/head.ts';
+import { countEmergencies } from '../../registry/emergency.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
 import { DATA_FLAG, unlock } from '../administration.ts';
 import { type Config, readConfig } from '../config.ts';
@@ -119,6 +120,7 @@ async function examine(input: Input, log: Log): Promise<Finding[]> {
       });
       if (hierarchy !== undefined) {
         await attempt('due', () => due(database, hierarchy));
+        await attempt('reviews', () => reviews(database));
         await attempt('canaries', () => canaries(database, systemClock.now()));
         await attempt('server', () => reachable(config, directory, hierarchy));
       }
@@ -177,6 +179,15 @@ async function due(database: Database, hierarchy: Hierarchy): Promise<Omit<Findi
   const [first] = items;
   if (first === undefined) return { state: 'pass', found: 'nothing within 60 days' };
   return { state: first.overdue ? 'fail' : 'warn', found: first.message, fix: first.command };
+}
+
+/** Emergency access that nobody has looked at. */
+async function reviews(database: Database): Promise<Omit<Finding, 'check'>> {
+  const { inForce, unreviewed } = await countEmergencies(database, systemClock.now());
+  if (unreviewed === 0) return { state: 'pass', found: 'none open' };
+  const over = unreviewed - inForce;
+  const found = `emergency access: ${inForce} in force, ${over} over and not reviewed`;
+  return { state: 'warn', found, fix: 'writ break-glass list --unreviewed' };
 }
 
 async function reachable(

@@ -1,4 +1,11 @@
 import type { Approval } from '../../approval/approval.ts';
+import {
+  beginBreakGlass,
+  endBreakGlass,
+  reviewEmergency,
+  showEmergencies,
+  showEmergency,
+} from '../../approval/break-glass.ts';
 import { decideApproval } from '../../approval/decide.ts';
 import { listDeliveries } from '../../approval/deliver.ts';
 import { withdrawApproval } from '../../approval/end.ts';
@@ -15,6 +22,7 @@ import { showOperators } from '../../registry/show.ts';
 import { accessTaskOperations } from '../../rest/access-tasks.ts';
 import { approvalOperations as approvalRoutes } from '../../rest/approvals.ts';
 import type { AskApproval } from '../../rest/bound-request.ts';
+import { emergencyOperations } from '../../rest/emergencies.ts';
 import { groupOperations } from '../../rest/groups.ts';
 import type { Operation } from '../../rest/operation.ts';
 import { operatorOperations } from '../../rest/operators.ts';
@@ -40,6 +48,14 @@ export function approvalOperations(parts: ThreadParts, server: { readonly addres
         demand(authorize, { caller, action: 'approval.read', resource: INSTALLATION });
         return listDeliveries(reader, filter, page);
       },
+    }),
+    ...emergencyOperations({
+      begin: async (caller, wanted, options) => beginBreakGlass(caller, wanted, await acting(caller), options),
+      end: async (caller, id) => endBreakGlass(caller, id, await acting(caller)),
+      review: async (caller, review) => reviewEmergency(caller, review, await acting(caller)),
+      show: (caller, id) => showEmergency(caller, id, approvals),
+      list: (caller, filter, page) => showEmergencies(caller, filter, page, approvals),
+      now: clock.now,
     }),
     ...accessTaskOperations({
       show: async (caller, id) => taskOf(await showApproval(caller, id, approvals), `https://${server.address}`),

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { recordEndedBreakGlass } from '../../approval/break-glass.ts';
 import { deliverDue, forgetDeliveries } from '../../approval/deliver.ts';
 import { expireApprovals } from '../../approval/end.ts';
 import { sendWebhook, type Webhook, webhookKey } from '../../approval/webhook.ts';
@@ -40,6 +41,11 @@ export function startApprovalUpkeep(own: ThreadParts, webhooks: readonly Webhook
       what: 'expiring approvals',
       every: EXPIRE_MS,
       act: () => expireApprovals({ reader, commit, clock, random, webhooks: urls }),
+    },
+    {
+      what: 'ending emergency access',
+      every: EXPIRE_MS,
+      act: () => recordEndedBreakGlass({ reader, commit, clock, random, webhooks: urls }),
     },
   ];
   if (webhooks.length > 0) {

@@ -16,6 +16,6 @@ export function forCaller<P extends Acting>(
   const consent = (caller: Caller) => consentOf(caller, { reader, certificates, clock, random, webhooks });
   return async (caller) => ({
     ...parts,
-    ...(await actingFor(caller, { authorize, commit, certificates, consent }, looksAt)),
+    ...(await actingFor(caller, { authorize, commit, certificates, consent, clock }, looksAt)),
   });
 }

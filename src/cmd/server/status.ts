@@ -1,5 +1,6 @@
 import type { Metrics } from '../../http/metrics.ts';
 import { processReadings, type Reading } from '../../http/process-metrics.ts';
+import { countEmergencies } from '../../registry/emergency.ts';
 import { canaryMetrics } from '../../report/canary-metrics.ts';
 import { allCanaries } from '../../report/show-canaries.ts';
 import type { Operation } from '../../rest/operation.ts';
@@ -26,7 +27,8 @@ export function serverStatus(
     // A database that cannot be read hides no other figure.
     async metrics() {
       const canaries = await allCanaries(reader, clock.now()).then(canaryMetrics, () => '');
-      return metrics.text([...processReadings(), ledgerReading(epoch.current())], canaries);
+      const emergencies = await countEmergencies(reader, clock.now()).then(emergencyReadings, () => []);
+      return metrics.text([...processReadings(), ledgerReading(epoch.current()), ...emergencies], canaries);
     },
   });
 }
@@ -34,6 +36,17 @@ export function serverStatus(
 function ledgerReading(value: number): Reading {
   const help = 'Epoch of revocations and policy as this process knows it.';
   return { definition: { name: 'writ_ledger_epoch', kind: 'gauge', help }, value };
+}
+
+function emergencyReadings({ inForce, unreviewed }: { inForce: number; unreviewed: number }): Reading[] {
+  const reading = (name: string, help: string, value: number): Reading => ({
+    definition: { name, kind: 'gauge', help },
+    value,
+  });
+  return [
+    reading('writ_emergencies_in_force', 'Operators who have emergency access.', inForce),
+    reading('writ_reviews_open', 'Emergency access and recoveries that nobody has reviewed.', unreviewed),
+  ];
 }
 
 function hasIssuer(authority: ThreadParts['authority']): boolean {

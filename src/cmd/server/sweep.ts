@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { pushApprovalPurge } from '../../approval/store.ts';
 import { pushTokenPurge } from '../../attest/token-store.ts';
 import type { Clock } from '../../base/clock.ts';
 import { newId } from '../../base/id.ts';
@@ -8,6 +9,7 @@ import { type Batch, type CommitBatch, newBatch } from '../../db/batch.ts';
 import type { Reader } from '../../db/database.ts';
 import { hasExpiredAnswers, purgeExpiredAnswers } from '../../http/idempotency.ts';
 import { pushFeedPurge } from '../../ledger/feed.ts';
+import { pushEmergencyPurge } from '../../registry/emergency.ts';
 import { pushKeyPurge } from '../../registry/key-in-use.ts';
 
 export interface SweepParts {
@@ -28,7 +30,7 @@ const DAY_MS = 86_400_000;
 /** The longest life of a join token. */
 const TOKEN_MS = 30 * DAY_MS;
 
-/** Takes out what is past its time and lies in tables that are not partitioned: lists, keys, first answers, join tokens. */
+/** Takes out what is past its time and lies in tables that are not partitioned: lists, keys, first answers, join tokens, approvals. */
 export async function sweep({ reader, commit, clock, retentionDays }: SweepParts): Promise<void> {
   const tokensBefore = clock.now() - retentionDays * DAY_MS - TOKEN_MS;
   const step = async (fill: (batch: Batch) => void): Promise<boolean> => {
@@ -44,6 +46,8 @@ export async function sweep({ reader, commit, clock, retentionDays }: SweepParts
     async () =>
       (await hasExpiredAnswers(reader, clock.now())) &&
       (await step((batch) => batch.writes.push(purgeExpiredAnswers(clock.now(), STEP)))),
+    () => step((batch) => pushEmergencyPurge(batch, clock.now() - retentionDays * DAY_MS, STEP)),
+    () => step((batch) => pushApprovalPurge(batch, clock.now() - retentionDays * DAY_MS, STEP)),
     () =>
       step((batch) =>
         pushTokenPurge(

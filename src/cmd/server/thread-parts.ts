@@ -18,6 +18,8 @@ import type { Keyring } from '../../keys/keyring.ts';
 import type { EpochCell } from '../../ledger/epoch.ts';
 import { createGuard } from '../../policy/guard.ts';
 import { Policy } from '../../policy/policy.ts';
+import { readActingPeople } from '../../registry/acting-people.ts';
+import { readEmergencyAccess } from '../../registry/emergency.ts';
 import { readGroupsOfOperators } from '../../registry/group.ts';
 import { guardLimits } from './installation-limits.ts';
 
@@ -58,8 +60,13 @@ export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
   const { trustDomain } = hierarchy;
   const guard = createGuard(guardLimits(hierarchy, names));
   const refusals = new RefusalLog(commit, clock, log);
-  const groups = () => readGroupsOfOperators(reader);
-  const policy = new Policy({ reader, epoch, clock, guard, log, refused: recordRefused(refusals), groups });
+  const policy = new Policy({
+    ...{ reader, epoch, clock, guard, log },
+    refused: recordRefused(refusals),
+    groups: () => readGroupsOfOperators(reader),
+    people: () => readActingPeople(reader, clock.now()),
+    emergencies: () => readEmergencyAccess(reader, clock.now()),
+  });
   const open = (authority: Authority) =>
     openAuthority(reader, keyring, authority, trustDomain).catch((error: unknown) => {
       throw isWritError(error, 'conflict') ? behindPassphrase(error) : error;

@@ -11,7 +11,13 @@ export const LIMITS: GuardLimits = {
 
 export const ANONYMOUS: Caller = { kind: 'anonymous', id: 'anonymous' };
 export const ADMINISTRATOR: Caller = { kind: 'system', id: 'system:administrator' };
-export const ADA: Caller = { kind: 'operator', id: 'spiffe://example.com/operator/ada', operator: 'ada' };
+/** The first operator of an installation. */
+export const ADA: Caller = {
+  kind: 'operator',
+  id: 'spiffe://example.com/operator/ada',
+  operator: 'ada',
+  groups: ['ca-officers', 'security'],
+};
 
 const ID = '01jd0000000000000000000000';
 export const INSTANCE: Caller = {
@@ -62,6 +68,8 @@ const CONTEXTS: Partial<Record<Action, Facts>> = {
   'stop.confirm': { kind: 'owner', cause: 'owner_withdrawn', askedBy: 'spiffe://example.com/operator/bob' },
   'stop.release': { kind: 'agent', cause: 'key_theft' },
   'canary.report': { point: 'gateway-1', verdict: 'refused' },
+  'emergency.begin': { lifetimeSeconds: 1800 },
+  'emergency.end': { own: false },
   'approval.decide': { requested: 'policy.publish', group: 'ca-officers' },
 };
 
@@ -78,7 +86,8 @@ export function request(action: Action, parts: RequestParts = {}): AccessRequest
   const [first] = SHAPES[action].resources;
   const { caller = ADA, type = first!, context = CONTEXTS[action] } = parts;
   const isAgent = type === 'Agent' || type === 'Service';
-  const { id = isAgent ? 'planner' : 'writ', facts = isAgent ? AGENT : undefined } = parts;
+  const { id = isAgent ? 'planner' : 'writ' } = parts;
+  const { facts = isAgent ? AGENT : type === 'Owner' ? { team: id } : undefined } = parts;
   return {
     caller,
     action,

@@ -41,6 +41,7 @@ import { changeAgent } from '../../registry/update.ts';
 import { certificateList, certificatesAt } from '../../report/certificates.ts';
 import { showCertificate } from '../../report/show.ts';
 import { trace } from '../../report/trace.ts';
+import { pushMember } from '../../registry/group.ts';
 import { removeOperator } from '../../revocation/remove-operator.ts';
 import { revokeCertificate } from '../../revocation/revoke.ts';
 import { stopAgent } from '../../revocation/stop-agent.ts';
@@ -267,7 +268,14 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
   const operatorKey = newKey();
   const ada = await addOperatorWithCertificate(
     SYSTEM,
-    { csr: await operatorKey.csr(), operator: 'ada' as Name },
+    {
+      csr: await operatorKey.csr(),
+      operator: 'ada' as Name,
+      // As of a first operator.
+      also(batch, now) {
+        for (const group of ['ca-officers', 'security']) pushMember(batch, group, 'ada', now);
+      },
+    },
     issuance,
   );
   const operator = { keyPem: pemOf(operatorKey), pem: chainOf(ada) };

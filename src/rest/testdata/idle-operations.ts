@@ -5,6 +5,7 @@ import { authorityOperations } from '../authorities.ts';
 import { canaryOperations } from '../canaries.ts';
 import { certificateReportOperations } from '../certificate-reports.ts';
 import { certificateOperations } from '../certificates.ts';
+import { emergencyOperations } from '../emergencies.ts';
 import { groupOperations } from '../groups.ts';
 import { instanceOperations } from '../instances.ts';
 import { ledgerDocumentOperations } from '../ledger-documents.ts';
@@ -38,6 +39,7 @@ export function idleOperations(): Operation[] {
     ...stopOperations(nothing),
     ...groupOperations(nothing),
     ...approvalOperations(nothing),
+    ...emergencyOperations(nothing),
     ...accessTaskOperations(nothing),
     ...operatorOperations(nothing),
     ...tokenOperations(nothing),

@@ -1,0 +1,69 @@
+import type { AccessRequest, Action, Verdict } from '../base/access.ts';
+
+/** Caller id of whoever has the passphrase on the server's machine. */
+const ADMINISTRATOR = 'system:administrator';
+
+/** What loosens, broadens or concerns everybody (DESIGN §3.7). */
+const LOOSENS: ReadonlySet<Action> = new Set<Action>([
+  'operator.add',
+  'operator.remove',
+  'group.change',
+  'policy.publish',
+  'profile.publish',
+  'owner.restore',
+  'authority.rotate',
+  'authority.revoke',
+  'stop.confirm',
+  'stop.release',
+]);
+
+/** How many people could agree to something: by `registry/acting-people.ts`. */
+export interface People {
+  readonly all: number;
+  readonly ofGroup: ReadonlyMap<string, number>;
+}
+
+const OFFICERS = 'ca-officers';
+const EVERYBODY = 'all-operators';
+
+/** Fewer than this many cannot keep an eye on one another; and of so many one at least is not the one who asks. */
+const TWO = 2;
+
+export function isAdministrators({ caller, action }: AccessRequest): boolean {
+  return caller.kind === 'system' && caller.id === ADMINISTRATOR && LOOSENS.has(action);
+}
+
+/**
+ * What the administrator may do on the server's machine. Where fewer than two people run the installation, everything,
+ * since there is nobody to ask. Otherwise it takes what the set in force demands of an operator in no group, and two
+ * people at least, because nobody knows who of them has the passphrase. A set that forbids it does not bind the
+ * administrator, so that one which locks everybody out can be replaced: then it takes two officers. Where the group that
+ * should agree has too few who could, it takes two of all operators.
+ */
+export function administratorVerdict(
+  request: AccessRequest,
+  rules: { readonly version: number; decide(request: AccessRequest): Verdict },
+  people: People | undefined,
+): Verdict {
+  const policyVersion = rules.version;
+  if (people === undefined || people.all < TWO) {
+    return { allowed: true, rules: ['administrator.alone'], policyVersion };
+  }
+  const asOperator = { kind: 'operator', id: request.caller.id, operator: '', groups: [] } as const;
+  const said = rules.decide({ ...request, caller: asOperator });
+  if (said.allowed) return said;
+  const { count = TWO, group = OFFICERS } = said.needsApproval ?? {};
+  const wanted = { count: Math.max(TWO, count), group };
+  const enough = (people.ofGroup.get(group) ?? 0) >= wanted.count;
+  const needsApproval = enough ? wanted : { count: TWO, group: EVERYBODY };
+  return {
+    allowed: false,
+    needsApproval,
+    rules: ['administrator'],
+    reasons: [
+      `${people.all} people run this installation, so the passphrase alone does not do.`,
+      `It needs the consent of ${needsApproval.count} of ${needsApproval.group}.`,
+    ],
+    policyVersion,
+  };
+}
