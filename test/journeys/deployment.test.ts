@@ -1,8 +1,12 @@
 /** docs/DEPLOYMENT.md: its commands, run as they stand there on other paths, and the unit that it installs. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { get } from 'node:https';
 import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, test } from 'node:test';
 import pg from 'pg';
 import { commandTable } from '../../src/cmd/commands.ts';
@@ -247,6 +251,7 @@ test('PostgreSQL: a role that owns its database and no more, and a second machin
 
 /** What a machine says the root is, to an operator of the first. */
 async function fetchTrust(machine: Machine): Promise<string> {
-  const { stdout } = spawnSync('curl', ['-sk', `${machine.server().open}/v1/trust`], { encoding: 'utf8' });
-  return (JSON.parse(stdout) as { roots: { fingerprint: string }[] }).roots[0]!.fingerprint;
+  const asked = get(`${machine.server().open}/v1/trust`, { rejectUnauthorized: false });
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  return (JSON.parse(await text(answer)) as { roots: { fingerprint: string }[] }).roots[0]!.fingerprint;
 }
