@@ -21,6 +21,25 @@ test('a hold ends with its release, an end for ever does not', () => {
   assert.equal(stopped.of(['serial:1']), 'stopped');
 });
 
+test('what falls with something is held until that is released, or its own entries have come', () => {
+  const stopped = new Stopped();
+  const hold = (cause: string): FeedEntry => ({ ...entry('hold', cause), also: ['agent:a', 'instance:i'] });
+  assert.deepEqual(stopped.apply(hold('owner:x'), 0), ['owner:x', 'agent:a', 'instance:i']);
+  stopped.apply(hold('label:y=z'), 30_000);
+  assert.equal(stopped.of(['serial:1', 'agent:a'], 1), 'held');
+  assert.equal(stopped.of(['serial:1', 'agent:b'], 1), undefined);
+  // Two hold it: the release of one is not that of the other.
+  stopped.apply(entry('release', 'owner:x'));
+  assert.equal(stopped.of(['instance:i'], 1), 'held');
+  assert.equal(stopped.of(['instance:i'], 90_000), undefined);
+  stopped.apply(entry('stop', 'agent:a', 200_000), 40_000);
+  stopped.apply(entry('release', 'label:y=z'));
+  assert.deepEqual([stopped.of(['instance:i'], 50_000), stopped.of(['agent:a'], 50_000)], [undefined, 'stopped']);
+  stopped.apply(hold('owner:x'), 0);
+  stopped.forget(199_999);
+  assert.equal(stopped.of(['instance:i'], 1), undefined);
+});
+
 test('what has expired is forgotten, and nothing before', () => {
   const stopped = new Stopped();
   stopped.apply(entry('stop', 'serial:1', 1000));

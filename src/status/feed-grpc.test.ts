@@ -144,7 +144,10 @@ test('hello, entries in the order of the log, a heartbeat each second; resumed w
 test('it says what HTTP/1.1 says', async () => {
   const rest = await (await reader.fetch({ allow: 'writ/server' })(`${server.api}/v1/feed/entries`)).json();
   const page = await clientOf(reader).unary(list, { after: 0 });
-  assert.deepEqual(page.ok && page.message, rest);
+  assert.ok(page.ok);
+  // Protocol Buffers know no list that is absent.
+  const entries = page.message.entries.map(({ also, ...entry }) => (also?.length === 0 ? entry : { ...entry, also }));
+  assert.deepEqual({ ...page.message, entries }, rest);
 });
 
 test('points acknowledge over either protocol, and none for another', async () => {

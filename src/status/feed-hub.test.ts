@@ -52,7 +52,7 @@ onEachEngine(
     const { epoch, clock } = installation;
     const hub = new FeedHub(clock);
     const tail = await FeedTail.open({
-      ...{ reader: database, epoch, log: silentLog },
+      ...{ reader: database, epoch, log: silentLog, clock },
       onEntries: (entries) => hub.send(entries),
     });
     hub.follow(tail);

@@ -38,7 +38,7 @@ onEachEngine(
     await revoke(installation, 3, soon);
     const told: FeedEntry[] = [];
     const onEntries = (entries: readonly FeedEntry[]): void => void told.push(...entries);
-    const tail = await FeedTail.open({ reader: database, epoch, log: silentLog, onEntries, kept: 4 });
+    const tail = await FeedTail.open({ reader: database, epoch, log: silentLog, clock, onEntries, kept: 4 });
     const first = tail.position;
     assert.ok(first > 0);
     assert.equal(tail.after(0)?.length, 3);
@@ -80,8 +80,8 @@ onEachEngine('an authority that is held is named by its key', async ({ open }) =
   const batch = newBatch();
   batch.events.push({ type: 'authority.quarantined', subjects: [`authority:${id}`], body: {} });
   await installation.commit(batch);
-  const { epoch } = installation;
-  const tail = await FeedTail.open({ reader: database, epoch, log: silentLog, onEntries: () => undefined });
+  const { epoch, clock } = installation;
+  const tail = await FeedTail.open({ reader: database, epoch, log: silentLog, clock, onEntries: () => undefined });
   const [entry] = tail.after(0)!;
   assert.equal(entry!.effect, 'hold');
   assert.equal(entry!.subjects[0], `authority:${id}`);

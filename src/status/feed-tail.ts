@@ -1,11 +1,14 @@
+import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Reader, Row } from '../db/database.ts';
 import type { EpochCell } from '../ledger/epoch.ts';
 import { feedEffect } from '../ledger/feed.ts';
 import type { FeedEntry } from '../wire/feed.ts';
+import { ALSO_MS } from '../wire/feed-events.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import { findExtension } from '../x509/extension.ts';
 import { decodeSubjectKeyIdentifier, SUBJECT_KEY_IDENTIFIER } from '../x509/extensions/subject-key-identifier.ts';
+import { fallingWith } from './feed-falling.ts';
 
 /** Entries that stay in memory for who comes back, unless told otherwise. */
 const KEPT = 8192;
@@ -23,6 +26,7 @@ export interface TailParts {
   readonly reader: Reader;
   readonly epoch: EpochCell;
   readonly log: Log;
+  readonly clock: Clock;
   /** Told of new entries, in order, each once. */
   readonly onEntries: (entries: readonly FeedEntry[]) => void;
   readonly kept?: number;
@@ -59,7 +63,7 @@ export class FeedTail {
     const seen = epoch.current();
     const [place, rows] = await Promise.all([reader.get(PLACE), reader.all(LATEST, [tail.#most])]);
     tail.#log = place?.['log'] as number;
-    tail.#kept = (await entriesOf(reader, rows)).reverse();
+    tail.#kept = (await tail.#withFalling(await entriesOf(reader, rows))).reverse();
     tail.#from = rows.length < tail.#most ? ((place?.['floor'] as number) ?? 0) : tail.#kept[0]!.position - 1;
     tail.#position = tail.#kept.at(-1)?.position ?? 0;
     tail.#epoch = seen;
@@ -100,7 +104,9 @@ export class FeedTail {
     if (position < this.#from) return undefined;
     let at = this.#kept.length;
     while (at > 0 && this.#kept[at - 1]!.position > position) at--;
-    return this.#kept.slice(at);
+    // What fell with those that are older is named by entries of its own.
+    const since = this.#parts.clock.now() - ALSO_MS;
+    return this.#kept.slice(at).map((entry) => (entry.also !== undefined && entry.at < since ? alone(entry) : entry));
   }
 
   /** One page of what is in force after a position, from the table. */
@@ -109,7 +115,8 @@ export class FeedTail {
     const rows = await reader.all(AFTER, [position, limit]);
     // Read after the rows: what has left meanwhile may be missing from them.
     const place = await reader.get(PLACE);
-    return { floor: place?.['floor'] as number, entries: await entriesOf(reader, rows), complete: rows.length < limit };
+    const entries = await this.#withFalling(await entriesOf(reader, rows));
+    return { floor: place?.['floor'] as number, entries, complete: rows.length < limit };
   }
 
   async close(): Promise<void> {
@@ -132,13 +139,25 @@ export class FeedTail {
     }
   }
 
+  /** The same entries; the young ones with what falls with them. */
+  async #withFalling(entries: readonly FeedEntry[]): Promise<FeedEntry[]> {
+    const { reader, clock } = this.#parts;
+    const since = clock.now() - ALSO_MS;
+    const all: FeedEntry[] = [];
+    for (const entry of entries) {
+      const also = entry.effect === 'hold' && entry.at >= since ? await fallingWith(reader, entry) : [];
+      all.push(also.length === 0 ? entry : { ...entry, also });
+    }
+    return all;
+  }
+
   async #read(): Promise<void> {
     const { reader, epoch, onEntries } = this.#parts;
     const seen = epoch.current();
     for (;;) {
       const rows = await reader.all(AFTER, [this.#position, PAGE]);
       if (rows.length > 0) {
-        const entries = await entriesOf(reader, rows);
+        const entries = await this.#withFalling(await entriesOf(reader, rows));
         this.#position = entries.at(-1)!.position;
         this.#kept.push(...entries);
         if (this.#kept.length > 2 * this.#most) {
@@ -151,6 +170,10 @@ export class FeedTail {
     }
     this.#epoch = seen;
   }
+}
+
+function alone({ also: _, ...entry }: FeedEntry): FeedEntry {
+  return entry;
 }
 
 const AUTHORITY = 'authority:';

@@ -49,6 +49,7 @@ export async function openFeed(
     reader,
     epoch,
     log,
+    clock,
     onEntries(entries) {
       hub.send(entries);
       effects.told(entries);
