@@ -79,12 +79,8 @@ export function signalOperations(signals: Signals): Operation[] {
         const received = await signals.receive(text, authorization);
         if (received.ok) return { status: 202, body: '' };
         const { err, description } = received;
-        const unknown = err === 'authentication_failed';
-        return {
-          status: unknown ? 401 : 400,
-          body: JSON.stringify({ err, description }),
-          headers: ['Content-Language', 'en', ...(unknown ? ['WWW-Authenticate', 'Bearer'] : [])],
-        };
+        // RFC 8935 §2.3: 400 also for a transmitter that nobody knows, and the language of the description.
+        return { status: 400, body: JSON.stringify({ err, description }), headers: ['Content-Language', 'en'] };
       },
     }),
   ];

@@ -10,7 +10,8 @@ import type { Reader } from '../db/database.ts';
 import type { Idempotency, Json } from '../http/idempotency.ts';
 import type { SecretBox } from '../keys/secret-box.ts';
 import { readHead } from '../ledger/head.ts';
-import { VERIFICATION } from './ssf-events.ts';
+import { EVENTS_SUPPORTED, VERIFICATION } from './ssf-events.ts';
+import { eventsDelivered } from './ssf-fan-out.ts';
 import { deadSets, pushRevived, pushSet, type QueuedSet } from './ssf-queue.ts';
 import { addressRule, parseReceiverUrl, type ReceiverRules } from './ssf-receiver-url.ts';
 import { deleteStream, insertStream, listStreams, readStream, type Stream, updateStream } from './ssf-stream.ts';
@@ -44,6 +45,16 @@ export interface StreamInput {
     readonly authorization?: string;
   };
   readonly eventsRequested?: readonly string[];
+  /** What a receiver says of what is ours to say: where it is there, it is what we said (SSF 1.0 §8.1.1.3). */
+  readonly supplied?: Partial<Supplied>;
+}
+
+interface Supplied {
+  readonly iss: string;
+  readonly aud: string;
+  readonly events_supported: readonly string[];
+  readonly events_delivered: readonly string[];
+  readonly min_verification_interval: number;
 }
 
 /** Seconds between two verifications of one stream that are asked for. */
@@ -109,12 +120,7 @@ export async function changeStream(
   ask(caller, 'signal.manage', parts);
   const { id, how, input } = change;
   const before = await ownStream(caller, id, parts);
-  if (input.audience !== undefined && input.audience !== before.audience) {
-    throw new WritError('bad_request', 'The audience of a stream cannot be changed.', {
-      field: '/aud',
-      remedy: 'Leave it out, or make another stream.',
-    });
-  }
+  requireSupplied(input, before, parts.issuer());
   const { description, method, endpoint, authorization, eventsRequested, ...rest } = before;
   const said = how === 'replace' ? undefined : { description, eventsRequested };
   const delivery =
@@ -136,6 +142,28 @@ export async function changeStream(
   record(batch, caller, 'updated', after);
   committed(await parts.commit(batch));
   return after;
+}
+
+/** Throws `bad_request` for what only we can say of a stream, and is not so. */
+function requireSupplied({ audience, supplied = {} }: StreamInput, stream: Stream, issuer: string): void {
+  const so: Supplied = {
+    iss: issuer,
+    aud: stream.audience,
+    events_supported: EVENTS_SUPPORTED,
+    events_delivered: eventsDelivered(stream),
+    min_verification_interval: VERIFICATION_INTERVAL,
+  };
+  const given = defined({ ...supplied, aud: audience });
+  for (const [member, value] of Object.entries(given)) {
+    const [said, known] = [value, so[member as keyof Supplied]].map((one) =>
+      [one].flat().map(String).sort().join('\n'),
+    );
+    if (said === known) continue;
+    throw new WritError('bad_request', 'What is the transmitter’s to say of a stream cannot be changed.', {
+      field: `/${member}`,
+      remedy: member === 'aud' ? 'Leave it out, or make another stream.' : 'Leave it out, or give it as it was read.',
+    });
+  }
 }
 
 /** SSF 1.0 §8.1.2.2. While it is paused events are held; while it is disabled none are kept. */

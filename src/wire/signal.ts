@@ -55,12 +55,29 @@ const said = {
 
 export const createSignalStream: Schema<CreateSignalStream> = schemaOf<CreateSignalStream>()(z.strictObject(said));
 
+/** What is ours of a stream beside the standard. */
+const ours = {
+  writ_owner: spiffeId,
+  writ_status: z.enum(['enabled', 'paused', 'disabled']),
+  writ_delivered: z.int(),
+  writ_delivered_at: time.optional(),
+  writ_waiting: z.int(),
+  writ_dead: z.int(),
+};
+
+/** May be a stream as it was read, with changes: what is ours of it is passed over. */
 export interface ChangeSignalStream extends CreateSignalStream {
   readonly stream_id: string;
+  readonly writ_owner?: string | undefined;
+  readonly writ_status?: 'enabled' | 'paused' | 'disabled' | undefined;
+  readonly writ_delivered?: number | undefined;
+  readonly writ_delivered_at?: string | undefined;
+  readonly writ_waiting?: number | undefined;
+  readonly writ_dead?: number | undefined;
 }
 
 export const changeSignalStream: Schema<ChangeSignalStream> = schemaOf<ChangeSignalStream>()(
-  z.strictObject({ ...said, stream_id: id }),
+  z.strictObject({ ...said, ...z.object(ours).partial().shape, stream_id: id }),
 );
 
 /** A stream as its receiver sees it; what begins with `writ_` is ours beside the standard. */
@@ -93,12 +110,7 @@ export const signalStream: Schema<SignalStream> = schemaOf<SignalStream>()(
     delivery: z.strictObject({ method: z.enum([PUSH, POLL]), endpoint_url: z.string().max(2048) }),
     min_verification_interval: z.int(),
     description: line.optional(),
-    writ_owner: spiffeId,
-    writ_status: z.enum(['enabled', 'paused', 'disabled']),
-    writ_delivered: z.int(),
-    writ_delivered_at: time.optional(),
-    writ_waiting: z.int(),
-    writ_dead: z.int(),
+    ...ours,
   }),
 );
 

@@ -166,7 +166,7 @@ test('a high risk from a trusted issuer holds the instance, for a person to judg
   const stops = async (): Promise<readonly Record<string, unknown>[]> =>
     (await ask('GET', '/v1/stops')).body['items'] as readonly Record<string, unknown>[];
   assert.equal((await push(set(high('MEDIUM')))).status, 202);
-  assert.equal((await push(set(high('HIGH')), 'Bearer someone-else-entirely')).status, 401);
+  assert.equal((await push(set(high('HIGH')), 'Bearer someone-else-entirely')).status, 400);
   assert.deepEqual((await push(set({ ...high('HIGH'), aud: 'urn:other' }))).body['err'], 'invalid_audience');
   assert.deepEqual(await stops(), []);
   const token = set({ ...high('HIGH'), jti: 'signal-7' });

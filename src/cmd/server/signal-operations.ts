@@ -25,7 +25,13 @@ import { countSets, type QueuedSet } from '../../status/ssf-queue.ts';
 import { type ReceiveParts, receiveSet } from '../../status/ssf-receive.ts';
 import type { Stream } from '../../status/ssf-stream.ts';
 import type { TrustedTransmitter } from '../../status/ssf-trusted.ts';
-import type { CreateSignalStream, DeadSignal, SignalStatus, SignalStream } from '../../wire/signal.ts';
+import type {
+  ChangeSignalStream,
+  CreateSignalStream,
+  DeadSignal,
+  SignalStatus,
+  SignalStream,
+} from '../../wire/signal.ts';
 import type { SignalsConfig } from '../signals-config.ts';
 import { cordParts } from './cord-operations.ts';
 import { forCaller } from './for-caller.ts';
@@ -78,7 +84,7 @@ export function signalOperations(parts: ThreadParts, { config, trusted, issuer, 
     list: async (caller) => Promise.all((await showStreams(caller, manage)).map(answer)),
     show: async (caller, id) => answer(await showStream(caller, id, manage)),
     change: async (caller, { stream_id: id, ...input }, how) =>
-      answer(await changeStream(caller, { id, how, input: inputOf(input) }, await acting(caller))),
+      answer(await changeStream(caller, { id, how, input: changeOf(input) }, await acting(caller))),
     remove: async (caller, id, options) => removeStream(caller, id, await acting(caller), options),
     status: async (caller, id) => statusAnswer(await showStream(caller, id, manage)),
     setStatus: async (caller, { stream_id: id, status, reason }) =>
@@ -146,6 +152,20 @@ function inputOf({ aud, description, events_requested, delivery }: CreateSignalS
             ...(delivery.authorization_header === undefined ? {} : { authorization: delivery.authorization_header }),
           },
         }),
+  };
+}
+
+/** The same of a stream that is there, of which a receiver may repeat what we said. */
+function changeOf(said: Omit<ChangeSignalStream, 'stream_id'>): StreamInput {
+  const { iss, events_supported, events_delivered, min_verification_interval } = said;
+  return {
+    ...inputOf(said),
+    supplied: {
+      ...(iss === undefined ? {} : { iss }),
+      ...(events_supported === undefined ? {} : { events_supported }),
+      ...(events_delivered === undefined ? {} : { events_delivered }),
+      ...(min_verification_interval === undefined ? {} : { min_verification_interval }),
+    },
   };
 }
 
