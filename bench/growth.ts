@@ -34,6 +34,8 @@ interface Store {
 
 /** A fleet of a thousand renews every forty minutes. */
 const RENEWED_EVERY_MS = 2_400_000;
+/** Certificates of the large store between two words of its progress. */
+const TOLD_EVERY = 20_000;
 const QUESTIONS = ['issue', 'renew', 'at', 'list'] as const;
 
 /** How the same questions fare in a small and in a large store, sample by sample in turn; and how expired rows go. */
@@ -82,10 +84,15 @@ async function makeStores(
   const fleet = await fillStore(installation, clock, enrolled, { count: small - agents, stepMs, progress: () => {} });
   await installation.close();
   const copy = await openStore(copyInstallation(data, join(directory, 'large')), clockAt(clock.now()), begun);
+  let told = 0;
   const grown = await fillStore(copy.installation, copy.clock, fleet, {
     count: large - small,
     stepMs,
-    progress: (done) => done % 20_000 === 0 && progress(`${small + done} of ${large} certificates`),
+    progress: (done) => {
+      if (done - told < TOLD_EVERY) return;
+      told = done;
+      progress(`${small + done} of ${large} certificates`);
+    },
   });
   return { small: { ...(await openStore(data, clock, begun)), fleet }, large: { ...copy, fleet: grown } };
 }

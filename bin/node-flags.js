@@ -4,6 +4,9 @@ export const NODE_FLAGS = [
   '--disable-sigusr1',
   // Each thread collects its own garbage, of which little survives; helpers cost more than they save.
   '--single-threaded-gc',
+  // Otherwise the compiler decides now and then that what requests allocate lives long, and puts it where only a full
+  // collection finds it dead, with all that it refers to. How often differs from start to start.
+  '--no-allocation-site-pretenuring',
 ];
 
 // What a server's C library is told, by its environment (mallopt(3), the tunables of glibc; others ignore it): a request

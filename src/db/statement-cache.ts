@@ -1,50 +1,43 @@
 /**
- * Prepared statements by their text, the least recently used going first. Partitions make many texts that differ in a
- * table's name alone, so the number must be bounded; what is evicted is handed to `dropped`.
+ * Prepared statements by their text, by two generations: when the young one is full it becomes the old one, and what was
+ * old and not used since is handed to `dropped`. Partitions make many texts that differ in a table's name alone, so the
+ * number must be bounded.
  */
 export class StatementCache<T> {
-  readonly #limit: number;
+  readonly #half: number;
   readonly #dropped: ((statement: T) => void) | undefined;
-  readonly #statements = new Map<string, T>();
-  #lastText = '';
-  #last: T | undefined;
+  #young = new Map<string, T>();
+  #old = new Map<string, T>();
 
+  /** Holds at most `limit` statements. */
   constructor(limit: number, dropped?: (statement: T) => void) {
-    this.#limit = limit;
+    this.#half = Math.max(1, Math.floor(limit / 2));
     this.#dropped = dropped;
   }
 
   get size(): number {
-    return this.#statements.size;
+    return this.#young.size + this.#old.size;
   }
 
   /** The statement for `text`; `prepare` makes it when it is not held. */
   get(text: string, prepare: (text: string) => T): T {
-    // Groups of the same act repeat one text many times over; this saves moving it to the back of the map each time.
-    if (text === this.#lastText && this.#last !== undefined) return this.#last;
-    let statement = this.#statements.get(text);
-    if (statement === undefined) {
-      statement = prepare(text);
-      if (this.#statements.size >= this.#limit) this.#evict();
-    } else {
-      this.#statements.delete(text);
-    }
-    this.#statements.set(text, statement);
-    this.#lastText = text;
-    this.#last = statement;
-    return statement;
+    return this.#young.get(text) ?? this.#renew(text, prepare);
   }
 
   clear(): void {
-    this.#statements.clear();
-    this.#lastText = '';
-    this.#last = undefined;
+    this.#young.clear();
+    this.#old.clear();
   }
 
-  #evict(): void {
-    const oldest = this.#statements.entries().next().value;
-    if (oldest === undefined) return;
-    this.#statements.delete(oldest[0]);
-    this.#dropped?.(oldest[1]);
+  #renew(text: string, prepare: (text: string) => T): T {
+    const statement = this.#old.get(text) ?? prepare(text);
+    this.#old.delete(text);
+    if (this.#young.size >= this.#half) {
+      for (const unused of this.#old.values()) this.#dropped?.(unused);
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(text, statement);
+    return statement;
   }
 }
