@@ -41,3 +41,17 @@ test('the check itself finds planted violations', () => {
     ['der/up.ts', 'rest/side.ts', 'sdk/server.ts', 'ca/late.ts', 'ca/other.ts'],
   );
 });
+
+test('README and ARCHITECTURE show the rows as they are', () => {
+  const folders = new Set(readdirSync(src));
+  const rows = ROWS.map((row) => row.filter((folder) => folders.has(folder)).sort());
+  for (const page of ['README.md', 'docs/ARCHITECTURE.md']) {
+    const text = readFileSync(join(src, '..', page), 'utf8');
+    const shown = [...text.matchAll(/^ \d {2}([a-z0-9-]+(?: [a-z0-9-]+)*) {2,}/gm)];
+    assert.deepEqual(
+      shown.map(([, row]) => row!.split(' ').sort()),
+      rows,
+      page,
+    );
+  }
+});

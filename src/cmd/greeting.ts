@@ -36,7 +36,7 @@ export function greetingText(greeting: Greeting, { next = true }: { readonly nex
   const { api, public: open, plain } = greetingJson(greeting);
   return `Trust domain  ${hierarchy.trustDomain}
 Root          ${rootFingerprint(hierarchy)}
-API           ${api}   (public documents: ${open}, CRLs: ${plain})
+API           ${api}   (public documents: ${open}, CRLs and OCSP: ${plain})
 Data          ${directory.path}
 Anchor        ${config.anchor}
 ${passphrase(directory)}
