@@ -3,9 +3,9 @@ import { coveredAgents, coveredInstances } from '../registry/covered.ts';
 import type { FeedEntry } from '../wire/feed.ts';
 
 /** Names that go with one entry at most; what is more follows with the certificates' own entries. */
-const NAMED = 1000;
+const NAMED = 1024;
 /** Pages that are looked through for instances, since everybody waits for the entry: a millisecond or less each. */
-const PAGES = 16;
+const PAGES = 32;
 
 const HOLDS = 'SELECT kind, descend FROM hold WHERE kind = ? AND target = ?';
 
