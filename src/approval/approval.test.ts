@@ -86,8 +86,9 @@ onEachEngine('who asked, agents and others do not decide; a person counts once',
   const agent = callerOf(await letIn(installation, { agent: 'planner' }));
   const adaToo = await operator(installation, 'ada-laptop', 'ada');
   const mallory = await operator(installation, 'mallory');
+  const program = await operator(installation, 'prometheus', undefined, true);
   const approval = await ask(installation, ada);
-  for (const caller of [ada, adaToo, mallory, agent]) {
+  for (const caller of [ada, adaToo, mallory, agent, program]) {
     await assert.rejects(decide(installation, caller, approval), code('denied'), caller.id);
   }
   await decide(installation, grace, approval);

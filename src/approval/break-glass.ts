@@ -17,7 +17,7 @@ import {
   readEmergency,
   readEnded,
 } from '../registry/emergency.ts';
-import { readPersonOf } from '../registry/person.ts';
+import { NOBODY, readPersonOf } from '../registry/person.ts';
 import { consents, LONGEST_REASON } from './approval.ts';
 import { pushNotice } from './notice.ts';
 import { type ApprovalParts, INSTALLATION } from './parts.ts';
@@ -45,7 +45,7 @@ export async function beginBreakGlass(
   const now = parts.clock.now();
   const approval = bound?.approval === undefined ? undefined : await readApproval(parts.reader, bound.approval, now);
   const person = operator === undefined ? undefined : await readPersonOf(parts.reader, operator);
-  if (approval === undefined || operator === undefined || person === undefined) {
+  if (approval === undefined || operator === undefined || person === undefined || person === NOBODY) {
     throw new WritError('denied', 'Emergency access rests on an approval.', { remedy: 'Ask for one.' });
   }
   const emergency: Emergency = {
@@ -142,7 +142,8 @@ export async function reviewEmergency(
   const emergency = await find(parts.reader, id);
   demand(parts.authorize, { caller, action: 'emergency.review', resource: INSTALLATION });
   const person = caller.operator === undefined ? undefined : await readPersonOf(parts.reader, caller.operator);
-  if (person === undefined || person === emergency.person || caller.operator === emergency.operator) {
+  const own = person === emergency.person || caller.operator === emergency.operator;
+  if (person === undefined || person === NOBODY || own) {
     throw new WritError('denied', 'Another person than the one it was about reviews it.', {
       remedy: 'Have a colleague look at what was done.',
     });

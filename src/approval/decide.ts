@@ -5,7 +5,7 @@ import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import type { Reader } from '../db/database.ts';
 import { EVERYBODY, isMember, requireMember } from '../registry/group.ts';
-import { readPersonOf } from '../registry/person.ts';
+import { NOBODY, readPersonOf } from '../registry/person.ts';
 import { type Approval, type ApprovalStatus, consents, type Decision, isOpen } from './approval.ts';
 import { type Happening, pushNotices } from './notice.ts';
 import { type ApprovalParts, INSTALLATION } from './parts.ts';
@@ -95,7 +95,7 @@ export async function find(reader: Reader, id: string, now: number): Promise<App
 /** Whose decision it is. An agent is nobody here (the guard refuses it, too), and nobody decides for themselves. */
 async function personFor(caller: Caller, approval: Approval, reader: Reader): Promise<string> {
   const person = caller.operator === undefined ? undefined : await readPersonOf(reader, caller.operator);
-  if (caller.kind !== 'operator' || person === undefined || caller.serial === undefined) {
+  if (caller.kind !== 'operator' || person === undefined || person === NOBODY || caller.serial === undefined) {
     throw denied('People alone decide about approvals.', 'Have an operator of the group decide.');
   }
   if (caller.id === approval.requester || person === approval.requesterPerson) {

@@ -29,6 +29,8 @@ export async function makeOperatorCredential(
     /** Of a new operator: whose credential it is; absent: somebody's by the same name. */
     readonly person?: string | undefined;
     readonly email?: string | undefined;
+    /** Of a new operator: that it is no person's. */
+    readonly program?: boolean;
     /** Of a new operator: groups that the person is taken into by the same act. */
     readonly groups?: readonly string[];
   },
@@ -40,7 +42,10 @@ export async function makeOperatorCredential(
     ? await issueOperatorCertificate(ADMINISTRATOR, { operator: name, csr }, parts.issuance)
     : await addOperatorOf(
         ADMINISTRATOR,
-        { operator: name, csr, person: await personOf(parts.reader, name, request), groups: request.groups ?? [] },
+        {
+          ...{ operator: name, csr, groups: request.groups ?? [] },
+          person: request.program === true ? undefined : await personOf(parts.reader, name, request),
+        },
         parts.issuance,
       );
   const pem = (der: Uint8Array): string => encodePem('CERTIFICATE', der);

@@ -1,6 +1,6 @@
 import type { Caller } from '../base/access.ts';
 import { OFFICERS, pushMember, SECURITY } from '../registry/group.ts';
-import { type OperatorPerson, pushPerson } from '../registry/person.ts';
+import { NOBODY, type OperatorPerson, pushPerson } from '../registry/person.ts';
 import type { Name } from '../spiffe-id/name.ts';
 import { operatorId } from '../spiffe-id/subject.ts';
 import type { IssuedCertificate } from './issued.ts';
@@ -17,7 +17,8 @@ export async function addOperatorOf(
   caller: Caller,
   request: CertificateRequest & {
     readonly operator: Name;
-    readonly person: OperatorPerson;
+    /** Absent: a program's credential, which is nobody's. */
+    readonly person: OperatorPerson | undefined;
     /** Groups that the person, if somebody new, is taken into. Whoever asks may change groups. */
     readonly groups?: readonly string[];
   },
@@ -29,9 +30,9 @@ export async function addOperatorOf(
     caller,
     {
       ...request,
-      person: person.id,
+      person: person?.id ?? NOBODY,
       also(batch, now) {
-        const said = pushPerson(batch, person, { now, random: parts.random });
+        const said = person === undefined ? {} : pushPerson(batch, person, { now, random: parts.random });
         if (first) {
           batch.checks.push({
             sql: 'SELECT 1 FROM operator',
@@ -41,19 +42,21 @@ export async function addOperatorOf(
             reason: 'Another operator was added meanwhile.',
           });
         }
-        const groups = [...new Set([...(first ? [OFFICERS, SECURITY] : []), ...(person.known ? [] : wanted)])];
-        for (const group of groups) pushMember(batch, group, person.id, now);
+        const groups = [
+          ...new Set([...(first ? [OFFICERS, SECURITY] : []), ...(person?.known === false ? wanted : [])]),
+        ];
+        if (person !== undefined) for (const group of groups) pushMember(batch, group, person.id, now);
         // What policy knows of people and their groups has changed.
         batch.bumpsEpoch = true;
         batch.events.push({
           type: 'operator.added',
-          subjects: [`operator:${operator}`, `person:${person.id}`],
+          subjects: [`operator:${operator}`, ...(person === undefined ? [] : [`person:${person.id}`])],
           body: {
             caller: caller.id,
             operator,
             id: operatorId(parts.trustDomain, operator).uri,
             ...said,
-            ...(groups.length > 0 ? { groups } : {}),
+            ...(person === undefined ? { program: true } : groups.length > 0 ? { groups } : {}),
           },
         });
       },

@@ -7,9 +7,9 @@ export interface ActingPeople {
   readonly ofGroup: ReadonlyMap<string, number>;
 }
 
-/** An active operator with a certificate that has not expired: whoever has none cannot say anything. */
+/** An active operator who is a person, with a certificate that has not expired: whoever has none cannot say anything. */
 const ACTING =
-  "o.status = 'active' AND EXISTS " +
+  "o.status = 'active' AND o.person <> '' AND EXISTS " +
   '(SELECT 1 FROM operator_certificate c WHERE c.operator = o.name AND c.expires_at > ?)';
 
 /** `now` in milliseconds. One person counts once, whatever credentials they hold. */

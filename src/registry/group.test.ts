@@ -9,6 +9,7 @@ import { addOperatorOf } from '../issuance/add-operator.ts';
 import { publishPolicy } from '../policy/publish.ts';
 import { defaultPolicyText } from '../policy/text-files.ts';
 import type { Name } from '../spiffe-id/name.ts';
+import { readActingPeople } from './acting-people.ts';
 import { changeGroup, readGroupsOfOperators, showGroups } from './group.ts';
 import { personOf } from './person.ts';
 
@@ -148,3 +149,20 @@ for (const [what, policy, present, want] of UPGRADES) {
     );
   });
 }
+
+onEachEngine('a program is nobody: it is not counted, agrees to nothing and confirms nothing', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { database, issuance, clock } = installation;
+  await add(installation, 'ada');
+  const csr = await newKey().csr();
+  await addOperatorOf(
+    SYSTEM,
+    { operator: 'prometheus' as Name, csr, person: undefined, groups: ['security'] },
+    issuance,
+  );
+  const people = await readActingPeople(database, clock.now());
+  assert.deepEqual([people.all, Object.fromEntries(people.ofGroup)], [1, { 'ca-officers': 1, security: 1 }]);
+  assert.equal((await readGroupsOfOperators(database)).get('prometheus'), undefined);
+  const added = (await installation.events()).find(({ body }) => body['operator'] === 'prometheus');
+  assert.deepEqual([added?.body['program'], added?.body['person']], [true, undefined]);
+});

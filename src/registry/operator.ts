@@ -5,7 +5,7 @@ import type { Name } from '../spiffe-id/name.ts';
 /** Somebody who runs the authority, with the serial numbers (content octets) of its unexpired certificates. */
 export interface Operator {
   readonly name: Name;
-  /** Whose credential it is; a person may be several operators. */
+  /** Whose credential it is; a person may be several operators. Empty: a program's, which is nobody's. */
   readonly person: string;
   readonly status: 'active' | 'removed';
   /** Milliseconds. */

@@ -54,6 +54,9 @@ export async function personOf(
   return { id, known, ...(email === undefined ? {} : { email }) };
 }
 
+/** Whose the credential of a program is: nobody's, so that it counts in nothing that takes people. */
+export const NOBODY = '';
+
 /** Adds somebody new, or has the commit look that somebody known is there. Gives what the ledger may say of them. */
 export function pushPerson(
   batch: Batch,

@@ -9,7 +9,7 @@ import { byName } from '../wire/path.ts';
 import { EXAMPLE_ISSUED, issuedAnswer, pemOfMany } from './certificate-answers.ts';
 import { decodeCsr } from './csr.ts';
 import { type Operation, operation, type WriteOptions } from './operation.ts';
-import { givenTime, hexText, timeText } from './render.ts';
+import { given, givenTime, hexText, timeText } from './render.ts';
 
 /** What the routes under `/v1/operators` need. Each asks policy. */
 export interface Operators {
@@ -75,7 +75,7 @@ export function operatorOperations(operators: Operators): Operation[] {
 function operatorAnswer({ name, person, status, createdAt, removedAt, serials }: Operator): wire.Operator {
   return {
     name,
-    person,
+    ...given('person', person === '' ? undefined : person),
     status,
     created_at: timeText(createdAt),
     ...givenTime('removed_at', removedAt),

@@ -2,6 +2,7 @@ import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
 import { readOperator } from '../registry/operator.ts';
+import { NOBODY, readPersonOf } from '../registry/person.ts';
 import type { CordParts, StopOptions } from './parts.ts';
 import { firstStop } from './quarantine.ts';
 import { goOn, makeForEver } from './stop.ts';
@@ -47,6 +48,8 @@ async function askedBy(
   { revocationBy = '' }: StopRecord,
   { reader, clock }: CordParts,
 ): Promise<string> {
+  // A program is nobody, so it is not another person either.
+  if (caller.operator !== undefined && (await readPersonOf(reader, caller.operator)) === NOBODY) return caller.id;
   const asker = /^spiffe:\/\/[^/]+\/operator\/([^/]+)$/.exec(revocationBy)?.[1];
   if (asker === undefined || caller.operator === undefined) return revocationBy;
   const [one, other] = [

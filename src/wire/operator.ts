@@ -5,8 +5,8 @@ import { csr, name, serial, time } from './text.ts';
 /** Somebody who runs the authority. */
 export interface Operator {
   readonly name: string;
-  /** Whose credential it is. */
-  readonly person: string;
+  /** Whose credential it is; absent: a program's. */
+  readonly person?: string;
   readonly status: 'active' | 'removed';
   readonly created_at: string;
   readonly removed_at?: string;
@@ -17,7 +17,7 @@ export interface Operator {
 export const operator: Schema<Operator> = schemaOf<Operator>()(
   z.strictObject({
     name,
-    person: name,
+    person: name.exactOptional(),
     status: z.enum(['active', 'removed']),
     created_at: time,
     removed_at: time.exactOptional(),

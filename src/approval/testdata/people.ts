@@ -19,9 +19,9 @@ import type { ApprovalParts } from '../parts.ts';
 import { requestApproval } from '../request.ts';
 
 /** Adds an operator; `person` is somebody known already. The first of all is an officer. */
-export async function operator(installation: Installation, name: string, person?: string): Promise<Caller> {
+export async function operator(installation: Installation, name: string, person?: string, program = false): Promise<Caller> {
   const { database, issuance } = installation;
-  const whose = await personOf(database, name as Name, { person });
+  const whose = program ? undefined : await personOf(database, name as Name, { person });
   await issuance.refresh();
   return callerOf(
     await addOperatorOf(SYSTEM, { operator: name as Name, csr: await newKey().csr(), person: whose }, issuance),

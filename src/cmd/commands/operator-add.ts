@@ -38,6 +38,7 @@ export function operatorAddCommand(log: () => Log, withApi: WithApi): Command {
         value: 'person',
         summary: 'whose credential it is, when they have one already; otherwise somebody new by the same name',
       },
+      { name: 'program', summary: 'a program’s, not a person’s: it counts in nothing that takes people' },
       { name: 'email', value: 'address', summary: 'of somebody new; the ledger has a salted hash of it alone' },
       {
         name: 'group',
@@ -85,8 +86,15 @@ async function addHere(
   if (before !== undefined && !existing) throw taken(before);
   const server = input.flag('server') ?? serverUrl({ ...config, listen: listenOf(config, directory) });
   const whose = { person: input.flag('person'), email: input.flag('email'), groups: input.flags('group') };
+  const program = input.has('program');
+  if (program && (whose.person !== undefined || whose.email !== undefined || whose.groups.length > 0)) {
+    throw new WritError('bad_request', 'A program is nobody and in no group', {
+      field: '--program',
+      remedy: 'Leave out --person, --email and --group.',
+    });
+  }
   const parameters = {
-    ...{ name, replace: existing },
+    ...{ name, replace: existing, program },
     ...Object.fromEntries(Object.entries(whose).filter(([, value]) => value !== undefined && value.length > 0)),
   };
   const { credential, serial } = await asAdministrator(
@@ -97,7 +105,7 @@ async function addHere(
       for (const group of whose.groups) demandAlone(group, parts);
       demand(authorize, { caller, action: 'operator.add', resource: { type: 'Operator', id: name } });
       return makeOperatorCredential(
-        { name, server, existing, ...whose },
+        { name, server, existing, program, ...whose },
         { ...parts, issuance: { ...parts.issuance, commit } },
       );
     },
@@ -129,9 +137,10 @@ async function addOverNetwork(
   { name, out }: { readonly name: Name; readonly out: string },
   withApi: WithApi,
 ): Promise<number> {
-  if (input.has('replace') || input.flags('group').length > 0) {
+  const local = ['replace', 'program'].find((flag) => input.has(flag));
+  if (local !== undefined || input.flags('group').length > 0) {
     throw new WritError('bad_request', 'That is done on the server’s machine', {
-      field: input.has('replace') ? '--replace' : '--group',
+      field: `--${local ?? 'group'}`,
       remedy: 'Say --here there, with the passphrase.',
     });
   }
