@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ERROR_CODES, type ErrorCode } from '../base/error.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
+import { FEED_ROUTES } from './feed.ts';
 import { statusOf } from './problems.ts';
 import { withDescription } from './tables.ts';
 import { idleOperations } from './testdata/idle-operations.ts';
@@ -20,7 +21,7 @@ test('docs/REST.md has every route, with its action, and no other', () => {
   const documented = rows
     .filter(([, , , rest]) => !rest!.startsWith('plain'))
     .map(([, method, path, rest]) => `${method} ${routeOf(path!)} ${/`(\w+\.\w+)`/.exec(rest!)?.[1] ?? ''}`);
-  const served = withDescription(idleOperations(), '0.0.0')
+  const served = [...withDescription(idleOperations(), '0.0.0'), ...FEED_ROUTES]
     .filter(({ path }) => !path.startsWith('/v1/services'))
     .map(({ method, path, action = '' }) => `${method} ${path} ${action}`);
   assert.deepEqual(documented.sort(), served.sort());

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Feed } from '../status/feed.ts';
+import { feedRoutes } from '../status/feed-routes.ts';
 import { COMPONENTS } from '../wire/components.ts';
 import { parse, type Schema } from '../wire/schema.ts';
-import { openApiDocument } from './openapi.ts';
+import { FEED_ROUTES } from './feed.ts';
+import { type Described, openApiDocument } from './openapi.ts';
 import { operation } from './operation.ts';
 import { routeTables, withDescription } from './tables.ts';
 import { idleOperations } from './testdata/idle-operations.ts';
 
 const operations = withDescription(idleOperations(), '0.1.0');
+const described: readonly Described[] = [...operations, ...FEED_ROUTES];
 
 interface Document {
   readonly openapi: string;
@@ -23,29 +27,32 @@ interface OperationObject {
   readonly responses: Readonly<Record<string, object>>;
 }
 
-const document = JSON.parse(JSON.stringify(openApiDocument(operations, '0.1.0'))) as Document;
+const document = JSON.parse(JSON.stringify(openApiDocument(described, '0.1.0'))) as Document;
 
 test('each route is there, with its parameters, and nothing else is', () => {
-  const described = Object.entries(document.paths).flatMap(([path, methods]) =>
+  const found = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, one]) => ({ path, method: method.toUpperCase(), one })),
   );
   const parts = { answers: { get: async () => undefined }, clock: { now: () => 0 }, refresh: async () => {} };
   const { api } = routeTables(idleOperations(), '0.1.0', parts);
+  // Nothing of them is called here.
+  const feed = feedRoutes({} as Feed);
   assert.deepEqual(
-    described.map(({ path, method }) => `${method} ${path}`).sort(),
-    api.map(({ path, method }) => `${method} ${path.replace('...}', '}')}`).sort(),
+    found.map(({ path, method }) => `${method} ${path}`).sort(),
+    [...api, ...feed].map(({ path, method }) => `${method} ${path.replace('...}', '}')}`).sort(),
   );
-  for (const { path, one, method } of described) {
+  for (const { path, one, method } of found) {
     const named = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
     const given = one.parameters.filter((parameter) => parameter.in === 'path').map((parameter) => parameter.name);
     assert.deepEqual(given, named, path);
     const keyed = one.parameters.some((parameter) => parameter.$ref === '#/components/parameters/IdempotencyKey');
-    assert.equal(keyed, method !== 'GET', path);
+    const noted = feed.find((route) => route.path === path)?.recordsNothing === true;
+    assert.equal(keyed, method !== 'GET' && !noted, path);
   }
 });
 
 test('public routes say that they need no certificate, others inherit that they do', () => {
-  for (const { path, method, access } of operations) {
+  for (const { path, method, access } of described) {
     const one = document.paths[path.replace('...}', '}')]![method.toLowerCase()]!;
     assert.deepEqual(one.security, access === 'public' ? [] : undefined, path);
   }
@@ -82,7 +89,7 @@ test('every component is used, and every object is closed', () => {
 
 test('every example is what its schema says', () => {
   let checked = 0;
-  for (const { id, body, answer, example } of operations) {
+  for (const { id, body, answer, example } of described) {
     const pairs: [Schema<unknown> | undefined, unknown][] = [
       [body, example?.body],
       [answer, example?.answer],
@@ -98,7 +105,7 @@ test('every example is what its schema says', () => {
 });
 
 test('every operation that takes a body shows one', () => {
-  for (const { id, body, example } of operations) assert.equal(body !== undefined, example?.body !== undefined, id);
+  for (const { id, body, example } of described) assert.equal(body !== undefined, example?.body !== undefined, id);
 });
 
 test('a defect of the table is noticed', () => {

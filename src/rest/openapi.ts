@@ -3,8 +3,15 @@ import { PROBLEM_TYPE } from '../wire/problem.ts';
 import { jsonMembers, jsonSchemas, type Schema } from '../wire/schema.ts';
 import type { Operation } from './operation.ts';
 
+/** What the document says of a route, whoever answers it. */
+export interface Described extends Omit<Operation, 'handle'> {
+  /** As of a route: such take no idempotency key. */
+  readonly recordsNothing?: boolean;
+  readonly headers?: Schema<unknown>;
+}
+
 /** The interface as an OpenAPI 3.1 document, from the very operations that the server answers. */
-export function openApiDocument(operations: readonly Operation[], version: string): object {
+export function openApiDocument(operations: readonly Described[], version: string): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const one of operations) {
     const path = one.path.replace('...}', '}');
@@ -46,7 +53,7 @@ const IDEMPOTENCY_KEY = {
   schema: { type: 'string', minLength: 16, maxLength: 255 },
 };
 
-function operationObject(one: Operation): object {
+function operationObject(one: Described): object {
   const { id, summary, action, access, method, body, rawBody, example } = one;
   const status = String(one.status ?? 200);
   return {
@@ -57,7 +64,8 @@ function operationObject(one: Operation): object {
     parameters: [
       ...parametersOf(one.params, 'path'),
       ...parametersOf(one.query, 'query'),
-      ...(method === 'GET' ? [] : [{ $ref: '#/components/parameters/IdempotencyKey' }]),
+      ...parametersOf(one.headers, 'header'),
+      ...(method === 'GET' || one.recordsNothing === true ? [] : [{ $ref: '#/components/parameters/IdempotencyKey' }]),
     ],
     ...(rawBody === undefined ? {} : { requestBody: { required: true, content: { [rawBody]: {} } } }),
     ...(body === undefined ? {} : { requestBody: { required: true, content: jsonContent(body, example?.body) } }),
@@ -65,7 +73,7 @@ function operationObject(one: Operation): object {
   };
 }
 
-function answerObject({ raw, status, answer, summary, example }: Operation): object {
+function answerObject({ raw, status, answer, summary, example }: Described): object {
   if (status === 202 || status === 204) return { description: summary };
   if (raw !== undefined) return { description: summary, content: { [raw]: {} } };
   return { description: summary, content: jsonContent(answer!, example?.answer) };
@@ -80,7 +88,7 @@ function jsonContent(schema: Schema<unknown>, example: unknown): object {
   };
 }
 
-function parametersOf(schema: Schema<unknown> | undefined, where: 'path' | 'query'): object[] {
+function parametersOf(schema: Schema<unknown> | undefined, where: 'path' | 'query' | 'header'): object[] {
   if (schema === undefined) return [];
   return jsonMembers(schema).map(({ name, schema: member, required }) => ({
     name,

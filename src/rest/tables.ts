@@ -1,4 +1,5 @@
 import type { Reply, Route } from '../http/route.ts';
+import { FEED_ROUTES } from './feed.ts';
 import { openApiDocument } from './openapi.ts';
 import { entityTag, type Nothing, type Operation, type OperationParts, operation, routeOf } from './operation.ts';
 
@@ -36,7 +37,7 @@ export function withDescription(operations: readonly Operation[], version: strin
       raw: 'application/json',
       handle() {
         if (document === undefined) {
-          const text = JSON.stringify(openApiDocument(all, version));
+          const text = JSON.stringify(openApiDocument([...all, ...FEED_ROUTES], version));
           document = { text, tag: entityTag(text) };
         }
         return { status: 200, body: document.text, cache: 'public, max-age=300', etag: document.tag };

@@ -15,6 +15,7 @@ import {
   replaceCertificate,
 } from './certificate.ts';
 import { beginEmergency, emergency, emergencyPage, reviewEmergency } from './emergency.ts';
+import { feedAcks, feedEffectReport, feedPage, feedPoints, feedTaken } from './feed.ts';
 import { group, groupList } from './group.ts';
 import { instance, instancePage } from './instance.ts';
 import { ledgerEntry, ledgerPage } from './ledger.ts';
@@ -71,6 +72,11 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   Emergency: emergency,
   EmergencyPage: emergencyPage,
   Enrol: enrol,
+  FeedAcks: feedAcks,
+  FeedEffectReport: feedEffectReport,
+  FeedPage: feedPage,
+  FeedPoints: feedPoints,
+  FeedTaken: feedTaken,
   Group: group,
   GroupList: groupList,
   Health: health,

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { MOST_BEHIND, POINT, POINT_BEHIND } from './feed-points.ts';
 import { type Schema, schemaOf } from './schema.ts';
+import { time } from './text.ts';
 
 /** One entry of the feed: data of an SSE event `entry`, and item of a page. */
 export interface FeedEntry {
@@ -112,6 +113,34 @@ export const feedAcks: Schema<FeedAcks> = schemaOf<FeedAcks>()(
   }),
 );
 
+const subjects = z.array(z.string().max(256)).max(4096);
+
+const feedEntry: Schema<FeedEntry> = schemaOf<FeedEntry>()(
+  z.strictObject({
+    position: count,
+    act: count,
+    effect: z.enum(['stop', 'hold', 'release']),
+    type: z.string().max(64),
+    at: count,
+    expires_at: count,
+    subjects,
+    also: subjects.exactOptional(),
+  }),
+);
+
+export const feedPage: Schema<FeedPage> = schemaOf<FeedPage>()(
+  z.strictObject({
+    log: count,
+    floor: count,
+    entries: z.array(feedEntry).max(1000),
+    position: count,
+    complete: z.boolean(),
+  }),
+);
+
+/** An answer that says no more than that the request was taken. */
+export const feedTaken: Schema<Readonly<Record<never, never>>> = z.strictObject({});
+
 export const feedPoints: Schema<FeedPoints> = schemaOf<FeedPoints>()(
   z.strictObject({ point, behind: z.array(pointBehind).max(MOST_BEHIND) }),
 );
@@ -134,3 +163,35 @@ export interface FeedEffectReport {
   /** Nothing more will come. */
   readonly complete: boolean;
 }
+
+export const feedEffectReport: Schema<FeedEffectReport> = schemaOf<FeedEffectReport>()(
+  z.strictObject({
+    position: count,
+    committed_at: time,
+    points: count,
+    acknowledged: count,
+    p50_ms: count,
+    p99_ms: count,
+    max_ms: count,
+    missing: z.array(z.string().max(4096)).max(100).exactOptional(),
+    accepted_before: count,
+    accepted_after: count,
+    complete: z.boolean(),
+  }),
+);
+
+/** Parameters of the routes, for their description. */
+export const feedQuery: Schema<{ readonly point?: string }> = z.strictObject({ point: point.exactOptional() });
+export const feedHeaders: Schema<{ readonly 'Last-Event-ID'?: string }> = z.strictObject({
+  'Last-Event-ID': z
+    .string()
+    .regex(/^\d{1,9}\.\d{1,15}$/)
+    .exactOptional(),
+});
+export const feedEntriesQuery: Schema<{ readonly after?: string }> = z.strictObject({
+  after: z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .exactOptional(),
+});
+export const feedEffectQuery: Schema<{ readonly subject: string }> = z.strictObject({ subject: z.string().max(256) });
