@@ -2,6 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CORPUS } from './corpus.ts';
 import { requests } from './make/csr.ts';
+import { feed } from './make/feed.ts';
 import type { Files } from './make/files.ts';
 import { bodies } from './make/json.ts';
 import { tokens } from './make/jwt.ts';
@@ -21,6 +22,7 @@ export async function makeCorpus(): Promise<void> {
     ...bodies(),
     ...tokens(),
     ...status(),
+    ...feed(),
     ...log(),
   };
   rmSync(CORPUS, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 import type { Target } from './target.ts';
 import { der, pem } from './targets/der.ts';
+import { feedEvent, grpcFrame, grpcMessage, grpcTimeout, lastEventId } from './targets/feed.ts';
 import {
   agentInput,
   anchorRecord,
@@ -66,6 +67,11 @@ export const TARGETS: readonly Target[] = [
   receiverUrl,
   pushAnswer,
   streamBody,
+  lastEventId,
+  feedEvent,
+  grpcFrame,
+  grpcMessage,
+  grpcTimeout,
   sealedKey,
   note,
   checkpoint,
