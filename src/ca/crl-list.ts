@@ -3,6 +3,7 @@ import type { Batch } from '../db/batch.ts';
 import type { Reader, Row } from '../db/database.ts';
 import type { SignedCrl } from './crl.ts';
 import { LIFETIMES } from './lifetime.ts';
+import { PIECE, type Pieces, requirePieces, withPieces } from './list-pieces.ts';
 
 /** What is known of the newest list of a shard, or of an issuing authority as a whole, without the list. */
 export interface ListState {
@@ -37,6 +38,8 @@ export interface ServedList {
   readonly crl: Uint8Array;
   /** Absent for the list of an authority. */
   readonly delta?: Uint8Array;
+  /** What of the list of an authority lies in pieces. */
+  readonly pieces?: Pieces;
 }
 
 const STATE =
@@ -48,17 +51,33 @@ export async function readListState(reader: Reader, id: string): Promise<ListSta
   return row === undefined ? undefined : stateOf(row);
 }
 
-export async function readServedList(reader: Reader, id: string): Promise<ServedList | undefined> {
-  const row = await reader.get('SELECT number, this_update, next_update, crl, delta FROM crl_list WHERE id = ?', [id]);
-  if (row === undefined) return undefined;
-  const delta = row['delta'] as Uint8Array | null;
-  return {
-    number: row['number'] as number,
-    thisUpdate: row['this_update'] as number,
-    nextUpdate: row['next_update'] as number,
-    crl: row['crl'] as Uint8Array,
-    ...(delta === null ? {} : { delta }),
-  };
+/** The newest list, as a whole. What `kept`, an earlier one, has in common with it is not read again. */
+export async function readServedList(reader: Reader, id: string, kept?: ServedList): Promise<ServedList | undefined> {
+  for (;;) {
+    const row = await reader.get(
+      'SELECT number, this_update, next_update, crl, delta, run, pieces, pieces_at FROM crl_list WHERE id = ?',
+      [id],
+    );
+    if (row === undefined) return undefined;
+    const delta = row['delta'] as Uint8Array | null;
+    const pieces: Pieces = {
+      run: row['run'] as number,
+      count: row['pieces'] as number,
+      at: row['pieces_at'] as number,
+    };
+    const rest = row['crl'] as Uint8Array;
+    const crl = pieces.count === 0 ? rest : await withPieces(reader, id, { rest, pieces }, kept);
+    // Another list was signed while this one was put together.
+    if (crl === undefined) continue;
+    return {
+      number: row['number'] as number,
+      thisUpdate: row['this_update'] as number,
+      nextUpdate: row['next_update'] as number,
+      crl,
+      ...(delta === null ? {} : { delta }),
+      ...(pieces.count === 0 ? {} : { pieces }),
+    };
+  }
 }
 
 /** What a new list adds to what was known. */
@@ -68,6 +87,8 @@ export interface NewList {
   readonly issuer: string;
   readonly crl: SignedCrl;
   readonly delta?: SignedCrl;
+  /** What of it is in the database already. */
+  readonly pieces?: Pieces;
   readonly sequence: number;
   readonly scheduled: ListState['scheduled'];
   readonly base: ListMark;
@@ -79,7 +100,7 @@ export interface NewList {
  * process has signed one meanwhile: so numbers only rise, and each stands for one list.
  */
 export function pushList(batch: Batch, before: ListState | undefined, list: NewList): void {
-  const { id, issuer, crl, delta, sequence, scheduled, base, refreshAt } = list;
+  const { id, issuer, crl, delta, pieces = NO_PIECES, sequence, scheduled, base, refreshAt } = list;
   batch.checks.push({
     sql:
       before === undefined
@@ -90,9 +111,11 @@ export function pushList(batch: Batch, before: ListState | undefined, list: NewL
     refusal: 'conflict',
     reason: 'Another process has signed this list meanwhile.',
   });
+  requirePieces(batch, id, pieces);
   batch.writes.push({
     sql:
-      `INSERT INTO crl_list (${STATE}, crl, delta) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ` +
+      `INSERT INTO crl_list (${STATE}, crl, delta, run, pieces, pieces_at) ` +
+      'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ' +
       `ON CONFLICT (id) DO UPDATE SET ${REPLACED.map((column) => `${column} = excluded.${column}`).join(', ')}`,
     params: [
       id,
@@ -106,8 +129,11 @@ export function pushList(batch: Batch, before: ListState | undefined, list: NewL
       scheduled.sequence,
       base.number,
       base.sequence,
-      crl.der,
+      withoutPieces(crl.der, pieces),
       delta?.der ?? null,
+      pieces.run,
+      pieces.count,
+      pieces.at,
     ],
   });
   batch.events.push({
@@ -128,7 +154,13 @@ export function pushList(batch: Batch, before: ListState | undefined, list: NewL
   batch.anchored = true;
 }
 
-const REPLACED = [...STATE.split(', ').slice(1), 'crl', 'delta'];
+const REPLACED = [...STATE.split(', ').slice(1), 'crl', 'delta', 'run', 'pieces', 'pieces_at'];
+
+const NO_PIECES: Pieces = { run: 0, count: 0, at: 0 };
+
+function withoutPieces(der: Uint8Array, { count, at }: Pieces): Uint8Array {
+  return count === 0 ? der : Buffer.concat([der.subarray(0, at), der.subarray(at + count * PIECE)]);
+}
 
 /** Milliseconds between two lists on schedule. */
 export const SCHEDULE: number = LIFETIMES.leafCrl * 500;

@@ -1,10 +1,13 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { WritError } from '../base/error.ts';
 import { newBatch } from '../db/batch.ts';
+import { enterSequence, openSequence, readAny } from '../der/reader.ts';
 import { encodeCrlEntries, type RevokedCertificate } from '../x509/crl.ts';
 import { reasonOfCode } from '../x509/extensions/reason-code.ts';
 import { nextCrlNumber, signCrl } from './crl.ts';
 import { isDue, nextMarks, pushList, readListState, SCHEDULE } from './crl-list.ts';
 import { LIFETIMES } from './lifetime.ts';
+import { commonPieces, countPieces, dropOtherPieces, writePieces } from './list-pieces.ts';
 import { wholeSecond } from './prepare.ts';
 import type { ListParts } from './publish-shard.ts';
 import { HELD, RELEASED, REVOKED_COLUMNS, type RevokedRow, revokedOf } from './revoked.ts';
@@ -16,14 +19,18 @@ const TRIES = 8;
 const PAGE = 2000;
 
 /**
- * The list about all that one authority signed, for servers that load a file. Its entries are kept encoded, and each
- * list adds what was revoked since; what has expired is left out when they are read anew, at most twice a day.
+ * The list about all that one authority signed, for servers that load a file. Its entries are kept encoded, in memory and
+ * in pieces in the database, and each list adds what was revoked since; what has expired is left out when they are read
+ * anew, at most twice a day.
  */
 export class FullList {
   readonly #issuer: string;
   readonly #parts: ListParts;
   #entries = new Entries();
   #sequence = 0;
+  /** The run that its pieces are of, and how many of them are in the database; undefined before that was looked at. */
+  #run = 0;
+  #pieces: number | undefined;
   /** Of the list on schedule since which the entries are collected. */
   #since = Number.NEGATIVE_INFINITY;
 
@@ -61,20 +68,47 @@ export class FullList {
     await this.#follow();
     const sequence = Math.max(latest, this.#sequence);
     const number = nextCrlNumber(state?.number, now);
-    const entries = { revoked: this.#entries.encoded(), latest: this.#entries.latest };
-    const crl = await signCrl(issuer, { number, lifetime: LIFETIMES.leafCrl, ...entries, now });
+    const { run, count } = await this.#writePieces();
+    const revoked = this.#entries.encoded();
+    const { latest: newest } = this.#entries;
+    const crl = await signCrl(issuer, { number, lifetime: LIFETIMES.leafCrl, revoked, latest: newest, now });
+    const at = count === 0 ? 0 : entriesAt(crl.der);
     const marks = nextMarks(state, { number, sequence, at: crl.thisUpdate, onSchedule });
     const batch = newBatch();
     const refreshAt = marks.scheduled.at + SCHEDULE;
-    pushList(batch, state, { id: this.#issuer, issuer: this.#issuer, crl, sequence, refreshAt, ...marks });
+    const list = { id: this.#issuer, issuer: this.#issuer, crl, pieces: { run, count, at } };
+    pushList(batch, state, { ...list, sequence, refreshAt, ...marks });
     const answer = await commit(batch);
     if (!answer.committed && answer.refusal !== 'conflict') throw new WritError(answer.refusal, answer.reason);
-    return answer.committed ? 'done' : 'quicker';
+    if (!answer.committed) {
+      // Another may have begun a run of its own, and taken the pieces of this one away.
+      this.#pieces = undefined;
+      if ((await countPieces(reader, this.#issuer, run)) < count) this.#forget(state?.scheduled.at ?? 0);
+      return 'quicker';
+    }
+    if (onSchedule) await dropOtherPieces(this.#issuer, run, this.#parts);
+    return 'done';
+  }
+
+  /** Writes the pieces that are missing, in a run whose other pieces are as they would be made here. */
+  async #writePieces(): Promise<{ readonly run: number; readonly count: number }> {
+    const { reader, commit } = this.#parts;
+    const [list, octets] = [this.#issuer, this.#entries.forEver()];
+    while (this.#pieces === undefined) {
+      this.#pieces = await commonPieces(reader, octets, { list, run: this.#run });
+      if (this.#pieces === undefined) this.#run++;
+    }
+    const run = this.#run;
+    const count = await writePieces(octets, { list, run, from: this.#pieces }, commit);
+    this.#pieces = count;
+    return { run, count };
   }
 
   #forget(since: number): void {
     this.#entries = new Entries();
     this.#sequence = 0;
+    this.#pieces = undefined;
+    this.#run = since;
     this.#since = since;
   }
 
@@ -93,49 +127,59 @@ export class FullList {
         if (row.expiresAt >= this.#since) this.#entries.change(row);
       }
       if (rows.length < PAGE) return;
+      // A long list is not read in one go: this thread has other work.
+      await turn();
     }
   }
 }
 
-/** Encoded entries, one after the other. Only what is held can ever be taken out again. */
+/** Encoded entries: of what is revoked for ever one after the other, as it was recorded, and behind those what is held. */
 class Entries {
   /** Milliseconds: the time of the latest. */
   latest = 0;
   #octets = new Uint8Array(4096);
   #length = 0;
-  readonly #held = new Map<string, { readonly at: number; readonly length: number }>();
+  readonly #held = new Map<string, Uint8Array>();
 
   change(row: RevokedRow): void {
     const serial = Buffer.from(row.serial).toString('latin1');
-    this.#remove(serial);
+    this.#held.delete(serial);
     if (row.reason === RELEASED) return;
     this.latest = Math.max(this.latest, row.at);
     const entry = encodeCrlEntries([entryOf(row)]);
-    if (row.reason === HELD) this.#held.set(serial, { at: this.#length, length: entry.length });
-    if (this.#length + entry.length > this.#octets.length) {
-      const larger = new Uint8Array(Math.max(this.#octets.length * 2, entry.length));
-      larger.set(this.#octets.subarray(0, this.#length));
-      this.#octets = larger;
-    }
-    this.#octets.set(entry, this.#length);
-    this.#length += entry.length;
+    if (row.reason === HELD) this.#held.set(serial, entry);
+    else this.#length = this.#put(entry, this.#length);
   }
 
-  encoded(): Uint8Array {
+  /** A view into what the next change may move. */
+  forEver(): Uint8Array {
     return this.#octets.subarray(0, this.#length);
   }
 
-  #remove(serial: string): void {
-    const place = this.#held.get(serial);
-    if (place === undefined) return;
-    this.#held.delete(serial);
-    const { at, length } = place;
-    this.#octets.copyWithin(at, at + length, this.#length);
-    this.#length -= length;
-    for (const [other, moved] of this.#held) {
-      if (moved.at > at) this.#held.set(other, { at: moved.at - length, length: moved.length });
-    }
+  /** The same with what is held. */
+  encoded(): Uint8Array {
+    let end = this.#length;
+    for (const entry of this.#held.values()) end = this.#put(entry, end);
+    return this.#octets.subarray(0, end);
   }
+
+  /** Gives where the next one goes. */
+  #put(entry: Uint8Array, at: number): number {
+    if (at + entry.length > this.#octets.length) {
+      const larger = new Uint8Array(Math.max(this.#octets.length * 2, at + entry.length));
+      larger.set(this.#octets.subarray(0, at));
+      this.#octets = larger;
+    }
+    this.#octets.set(entry, at);
+    return at + entry.length;
+  }
+}
+
+/** Where the entries of a list begin (RFC 5280 §5.1): behind version, algorithm, issuer and two times. */
+function entriesAt(der: Uint8Array): number {
+  const tbs = enterSequence(openSequence(der, 'certificateList', der.length), 'tbsCertList');
+  for (const field of ['version', 'signature', 'issuer', 'thisUpdate', 'nextUpdate']) readAny(tbs, field);
+  return enterSequence(tbs, 'revokedCertificates').at;
 }
 
 function entryOf({ serial, at, reason }: RevokedRow): RevokedCertificate {

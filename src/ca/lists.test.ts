@@ -19,6 +19,7 @@ import { parsePublicKey } from '../x509/public-key.ts';
 import { CERTIFICATES } from './certificates.ts';
 import { SCHEDULE } from './crl-list.ts';
 import { FullList } from './full-list.ts';
+import { PIECE } from './list-pieces.ts';
 import { openAuthority } from './open-authority.ts';
 import { type ListParts, shardList } from './publish-shard.ts';
 import { pushHeld, pushReleased, pushRevoked, pushRevokedPurge } from './revoked.ts';
@@ -287,6 +288,84 @@ onEachEngine('the list of an authority has all of its shards, and needs no look 
   clock.advance(SCHEDULE + 60_000);
   assert.equal(await full.publish(), true);
   assert.equal((await now()).entries.length, 0);
+});
+
+onEachEngine('a long list of an authority is written once, in pieces, and read so', async ({ open }) => {
+  const { database, clock, issuing, parts, act, leaf } = await setUp(open);
+  const written: number[] = [];
+  const counting: ListParts = {
+    ...parts,
+    async commit(batch) {
+      const octets = batch.writes.flatMap(({ params }) => params).filter((param) => param instanceof Uint8Array);
+      written.push(octets.reduce((sum, { length }) => sum + length, 0));
+      return parts.commit(batch);
+    },
+  };
+  const [full, replica] = [new FullList(issuing.id, counting), new FullList(issuing.id, counting)];
+  const served = new ServedLists(parts);
+  const revoke = (count: number, lifetime = HOUR) =>
+    act((batch) => {
+      for (let i = 0; i < count; i++) {
+        const { shard: _, ...one } = leaf(lifetime);
+        pushRevoked(batch, one, { at: clock.now(), reason: 1 });
+      }
+    });
+  const pieces = async () => Number((await database.get('SELECT COUNT(*) AS n FROM crl_piece'))!['n']);
+  const check = async (entries: number): Promise<void> => {
+    const [one, two] = [(await served.authority(issuing.id))!, (await new ServedLists(parts).authority(issuing.id))!];
+    assert.deepEqual(hex(one.crl), hex(two.crl), 'whoever has read one before, and whoever has not');
+    const crl = parseCrl(one.crl);
+    assert.equal(new Set(crl.entries.map(({ serial }) => hex(serial))).size, entries);
+    assert.ok(
+      verifySignature(crl.signatureAlgorithm, parsePublicKey(issuing.certificate.spki), crl.tbs, crl.signature),
+    );
+  };
+  await full.publish();
+  await revoke(9000, 40 * HOUR);
+  const held = leaf(40 * HOUR);
+  await act((batch) => pushHeld(batch, held, { at: clock.now() }));
+  assert.equal(await full.publish(), true);
+  const many = await pieces();
+  assert.ok(many >= 6, `${many} pieces`);
+  assert.ok(Math.max(...written) <= 5 * PIECE, 'no commit is a large one');
+  await check(9001);
+
+  // One more writes what is new, and less than two pieces.
+  written.length = 0;
+  await revoke(1, 40 * HOUR);
+  assert.equal(await full.publish(), true);
+  assert.ok(written.length === 1 && written[0]! < 2 * PIECE, `${written}`);
+  await check(9002);
+
+  // Another process makes the same pieces; what was held comes behind them when it is revoked.
+  await act((batch) => pushRevoked(batch, held, { at: clock.now(), reason: 1 }));
+  assert.equal(await replica.publish(), true);
+  await check(9002);
+  await revoke(1500, 40 * HOUR);
+  assert.equal(await full.publish(), true);
+  await check(10_502);
+
+  // Pieces that are something else, as of another version, are not gone on with.
+  await database.transaction((tx) =>
+    tx.run('UPDATE crl_piece SET octets = (SELECT octets FROM crl_piece WHERE piece = 1) WHERE piece = 0'),
+  );
+  await revoke(1, 40 * HOUR);
+  assert.equal(await new FullList(issuing.id, parts).publish(), true);
+  await check(10_503);
+
+  // On schedule they are collected anew, and those of before go; whoever rests on these begins again.
+  clock.advance(SCHEDULE + 60_000);
+  assert.equal(await full.publish(), true);
+  await check(10_503);
+  await revoke(1, 40 * HOUR);
+  assert.equal(await replica.publish(), true);
+  await check(10_504);
+  for (let i = 0; i < 5; i++) {
+    clock.advance(SCHEDULE + 60_000);
+    assert.equal(await (i % 2 === 0 ? replica : full).publish(), true);
+  }
+  await check(0);
+  assert.equal(await pieces(), 0);
 });
 
 onEachEngine('what has left the lists is deleted, but never the newest number', async ({ open }) => {

@@ -54,7 +54,7 @@ export class ServedLists {
     if (row === undefined || (row['next_update'] as number) <= clock.now()) return undefined;
     const kept = this.#kept.get(id);
     if (kept?.number === row['number']) return kept;
-    return this.#keep(id, await readServedList(reader, id));
+    return this.#keep(id, await readServedList(reader, id, kept));
   }
 
   async #awaited(id: string, wait: number): Promise<ServedList | undefined> {

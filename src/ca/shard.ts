@@ -1,5 +1,6 @@
 import type { Batch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
+import { pushPiecePurge } from './list-pieces.ts';
 
 /**
  * A shard of the revocation lists of one authority: about five thousand certificates name it from their issue on, so
@@ -35,9 +36,10 @@ export async function readShard(reader: Reader, id: string): Promise<Shard | und
 export function pushShardPurge(batch: Batch, now: number, limit: number): void {
   const over =
     'SELECT s.id FROM crl_shard s WHERE s.issuer IN (SELECT id FROM authority WHERE not_after < ?) ' + `LIMIT ${limit}`;
+  const expired = '(SELECT id FROM authority WHERE not_after < ?)';
   batch.checks.push({
-    sql: 'SELECT 1 FROM crl_shard s WHERE s.issuer IN (SELECT id FROM authority WHERE not_after < ?)',
-    params: [now],
+    sql: `SELECT 1 FROM crl_shard WHERE issuer IN ${expired} UNION ALL SELECT 1 FROM crl_piece WHERE list IN ${expired}`,
+    params: [now, now],
     want: 'present',
     refusal: 'not_found',
     reason: 'No shard is past its time.',
@@ -47,4 +49,5 @@ export function pushShardPurge(batch: Batch, now: number, limit: number): void {
     { sql: `DELETE FROM crl_list WHERE id IN (${over})`, params: [now] },
     { sql: `DELETE FROM crl_shard WHERE id IN (${over})`, params: [now] },
   );
+  pushPiecePurge(batch, now);
 }
