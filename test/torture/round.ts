@@ -22,7 +22,7 @@ const [SHORTEST, LONGEST] = [20, 700];
 /** Answers under this load before each of the others, so that slow machines lose something, too. */
 const [FEWEST, MOST] = [20, 120];
 /** In each so-many-th round the points are killed or cut off, and looked at; in the others they follow. */
-const DISTURBED = 2;
+const DISTURBED = 3;
 /** Milliseconds at most from the stop of a crowd to the kill. */
 const IN_THE_MIDST = 40;
 /** Milliseconds after which these answers are not waited for any longer. */
