@@ -7,7 +7,8 @@ const NAMED = 1024;
 /** Pages that are looked through for instances, since everybody waits for the entry: a millisecond or less each. */
 const PAGES = 32;
 
-const HOLDS = 'SELECT kind, descend FROM hold WHERE kind = ? AND target = ?';
+// Not of a team that is gone: another team may take its agents over at once, and nothing presses.
+const HOLDS = 'SELECT descend FROM hold WHERE kind = ? AND target = ?';
 
 /**
  * What falls with an entry that holds a team, a label or a family of instances, by names that relying parties know: its
