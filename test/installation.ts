@@ -30,6 +30,7 @@ import { enrol } from '../src/issuance/enrol.ts';
 import type { IssuedCertificate } from '../src/issuance/issued.ts';
 import type { IssuanceParts } from '../src/issuance/parts.ts';
 import { RefusalLog } from '../src/issuance/refusals.ts';
+import { renewCertificate } from '../src/issuance/renew.ts';
 import { generateKey, type KeyAlgorithm } from '../src/keys/generate.ts';
 import { createKeyring, type Keyring } from '../src/keys/keyring.ts';
 import { localSigner } from '../src/keys/local.ts';
@@ -50,6 +51,7 @@ import type { RegistryParts } from '../src/registry/flow.ts';
 import { readGroupsOfOperators } from '../src/registry/group.ts';
 import { createLookup } from '../src/registry/lookup.ts';
 import { registerAgent } from '../src/registry/register.ts';
+import { actingFor } from '../src/revocation/acting.ts';
 import { parseTrustDomain } from '../src/spiffe-id/trust-domain.ts';
 import { parseJoinToken } from '../src/wire/join-token.ts';
 import { encodeCsr } from '../src/x509/csr.ts';
@@ -255,6 +257,23 @@ export async function letIn(
 ): Promise<IssuedCertificate> {
   const token = await newToken(installation, input);
   return enrol(ANONYMOUS, { evidence: await token.attest(), csr: await key.csr() }, installation.issuance);
+}
+
+/** Lets an instance in with a join token of another's, whose child it is. */
+export async function childOf(
+  installation: Installation,
+  parent: IssuedCertificate,
+  agent = 'planner',
+): Promise<IssuedCertificate> {
+  const token = await newToken(installation, { agent }, callerOf(parent));
+  return enrol(ANONYMOUS, { evidence: await token.attest(), csr: await newKey().csr() }, installation.issuance);
+}
+
+/** Renews as the door does it: the commit looks again at the caller. */
+export async function renewWith({ issuance }: Installation, held: IssuedCertificate): Promise<IssuedCertificate> {
+  const caller = callerOf(held);
+  const acting = await actingFor(caller, issuance, { policy: false });
+  return renewCertificate(caller, { csr: await newKey().csr() }, { ...issuance, ...acting });
 }
 
 /** What the door makes of a presented certificate. */

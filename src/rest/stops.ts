@@ -1,6 +1,6 @@
 import type { Caller } from '../base/access.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';
-import type { StopRequest } from '../revocation/quarantine.ts';
+import type { StopRequest } from '../revocation/stop-request.ts';
 import type { StopRecord, StopState } from '../revocation/stop-store.ts';
 import type { Falls } from '../revocation/would-fall.ts';
 import { byId } from '../wire/path.ts';

@@ -4,12 +4,14 @@ import {
   ADA,
   ANONYMOUS,
   callerOf,
+  childOf,
   createInstallation,
   type Installation,
   letIn,
   newKey,
   newToken,
   register,
+  renewWith,
 } from '../../test/installation.ts';
 import { isWritError } from '../base/error.ts';
 import { readCertificate } from '../ca/certificates.ts';
@@ -21,29 +23,11 @@ import type { IssuedCertificate } from '../issuance/issued.ts';
 import { renewCertificate } from '../issuance/renew.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
 import { readInstance } from '../registry/instance.ts';
-import { actingFor } from './acting.ts';
 import { finishStops } from './finish.ts';
 import { replayRevocations } from './replay.ts';
 import { CertificateStatus } from './status.ts';
 import { stopAgent } from './stop-agent.ts';
 import { stopInstance } from './stop-instance.ts';
-
-/** Lets in a child of an instance. */
-async function childOf(
-  installation: Installation,
-  parent: IssuedCertificate,
-  agent = 'planner',
-): Promise<IssuedCertificate> {
-  const token = await newToken(installation, { agent }, callerOf(parent));
-  return enrol(ANONYMOUS, { evidence: await token.attest(), csr: await newKey().csr() }, installation.issuance);
-}
-
-/** As the door does it: the commit looks again at the caller. */
-async function renewWith({ issuance }: Installation, held: IssuedCertificate): Promise<IssuedCertificate> {
-  const caller = callerOf(held);
-  const acting = await actingFor(caller, issuance, { policy: false });
-  return renewCertificate(caller, { csr: await newKey().csr() }, { ...issuance, ...acting });
-}
 
 /** An instance with two children, one of which has a child of its own; and one beside them. */
 async function family(installation: Installation) {

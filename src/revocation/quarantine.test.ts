@@ -4,12 +4,14 @@ import {
   ADA,
   ANONYMOUS,
   callerOf,
+  childOf,
   createInstallation,
   type Installation,
   letIn,
   newKey,
   newToken,
   register,
+  renewWith,
 } from '../../test/installation.ts';
 import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
@@ -18,8 +20,6 @@ import { formatSerial } from '../ca/serial.ts';
 import { newBatch } from '../db/batch.ts';
 import { EpochCache } from '../db/epoch-cache.ts';
 import { enrol } from '../issuance/enrol.ts';
-import type { IssuedCertificate } from '../issuance/issued.ts';
-import { renewCertificate } from '../issuance/renew.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { readInstance } from '../registry/instance.ts';
 import { changeOwner } from '../registry/owners.ts';
@@ -50,18 +50,6 @@ const cordOf = ({ issuance, random }: Installation, massStop = 100): CordParts =
 function statusOf({ database, issuance, epoch, clock }: Installation): CertificateStatus {
   const standings = new EpochCache<never>(epoch, 1000);
   return new CertificateStatus({ reader: database, certificates: issuance.certificates, epoch, standings, clock });
-}
-
-async function childOf(installation: Installation, parent: IssuedCertificate, agent = 'planner') {
-  const token = await newToken(installation, { agent }, agent === 'planner' ? callerOf(parent) : ADA);
-  return enrol(ANONYMOUS, { evidence: await token.attest(), csr: await newKey().csr() }, installation.issuance);
-}
-
-/** As the door does it: the commit looks again at the caller. */
-async function renewWith({ issuance }: Installation, held: IssuedCertificate): Promise<IssuedCertificate> {
-  const caller = callerOf(held);
-  const acting = await actingFor(caller, issuance, { policy: false });
-  return renewCertificate(caller, { csr: await newKey().csr() }, { ...issuance, ...acting });
 }
 
 /** An orchestrator with a child and a grandchild; another instance beside them; an agent of its own. */

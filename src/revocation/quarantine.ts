@@ -2,15 +2,15 @@ import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
 import { newId } from '../base/id.ts';
-import { type Cause, parseCause } from '../ca/revocation-cause.ts';
+import type { Cause } from '../ca/revocation-cause.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { insertHold, readHold } from '../registry/hold.ts';
-import { parseEvidence } from './evidence.ts';
 import { holdCertificates } from './hold-certificates.ts';
-import type { CordParts, StopOptions, Why } from './parts.ts';
+import type { CordParts, StopOptions } from './parts.ts';
 import { quarantinedEvent } from './stop-event.ts';
+import { type StopRequest, understandStop } from './stop-request.ts';
 import {
   countStopsBy,
   insertStop,
@@ -19,12 +19,7 @@ import {
   requireNotRevoked,
   type StopRecord,
 } from './stop-store.ts';
-import { type FoundTarget, findTarget, type StopTarget } from './stop-target.ts';
-
-/** What somebody wants held or stopped. */
-export interface StopRequest extends Why {
-  readonly target: StopTarget;
-}
+import type { FoundTarget, StopTarget } from './stop-target.ts';
 
 /**
  * Quarantines, which can be lifted again: from the first commit on nothing is issued for what is covered, nothing that it
@@ -39,10 +34,7 @@ export async function quarantine(
   parts: CordParts,
   options: StopOptions = {},
 ): Promise<StopRecord> {
-  const cause = parseCause(request);
-  const evidence = parseEvidence(request.evidence);
-  await parts.refresh();
-  const found = await findTarget(caller, request.target, cause, parts);
+  const { cause, evidence, found } = await understandStop(caller, request, parts);
   const { rules } = demandQuarantine(caller, request.target, found, cause, parts);
   const first = await firstStop(parts, options);
   if (first !== undefined) return first;

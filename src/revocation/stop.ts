@@ -1,20 +1,20 @@
 import type { AccessRequest, Caller } from '../base/access.ts';
 import { demand, refusal } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
-import { type Cause, parseCause } from '../ca/revocation-cause.ts';
+import type { Cause } from '../ca/revocation-cause.ts';
 import { readSerial } from '../ca/serial.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { coveredInstances } from '../registry/covered.ts';
 import { carryOut } from './carry-out.ts';
-import { parseEvidence } from './evidence.ts';
 import { holdCertificates, releaseCertificates } from './hold-certificates.ts';
 import type { CordParts, MarkingParts, StopOptions } from './parts.ts';
-import { demandQuarantine, firstStop, putHold, type StopRequest } from './quarantine.ts';
+import { demandQuarantine, firstStop, putHold } from './quarantine.ts';
 import { changedEvent } from './stop-event.ts';
+import { type StopRequest, understandStop } from './stop-request.ts';
 import { askForRevocation, beginRevocation, readRevocationOf, readStop, type StopRecord } from './stop-store.ts';
-import { type FoundTarget, findTarget, type StopTarget } from './stop-target.ts';
+import type { FoundTarget, StopTarget } from './stop-target.ts';
 
 /**
  * Stops for ever. The first commit holds all that is covered, from where on nothing of it has any force; the rest follows
@@ -30,11 +30,8 @@ export async function stopForEver(
   parts: CordParts,
   options: StopOptions = {},
 ): Promise<StopRecord> {
-  const cause = parseCause(request);
-  const evidence = parseEvidence(request.evidence);
-  await parts.refresh();
+  const { cause, evidence, found } = await understandStop(caller, request, parts);
   const { target } = request;
-  const found = await findTarget(caller, target, cause, parts);
   const mass = await isMass(caller, found, parts);
   const { rules } =
     target.kind === 'authority'
@@ -152,9 +149,7 @@ export async function holdMass(
   parts: CordParts,
   kind?: 'agent' | 'service',
 ): Promise<void> {
-  const cause = parseCause(request);
-  await parts.refresh();
-  const found = await findTarget(caller, request.target, cause, parts);
+  const { found } = await understandStop(caller, request, parts);
   const another = kind !== undefined && found.resource.type.toLowerCase() !== kind;
   if (found.ended || another || !(await isMass(caller, found, parts))) return;
   const stop = await stopForEver(caller, request, parts);

@@ -1,15 +1,14 @@
 import { usableTokens } from '../attest/token-store.ts';
 import type { Caller } from '../base/access.ts';
-import { parseCause } from '../ca/revocation-cause.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { coveredAgents, coveredInstances } from '../registry/covered.ts';
-import { parseEvidence } from './evidence.ts';
 import { coveredCertificates } from './hold-certificates.ts';
 import type { CordParts } from './parts.ts';
-import { demandQuarantine, type StopRequest } from './quarantine.ts';
+import { demandQuarantine } from './quarantine.ts';
 import { demandRevocation, isMass } from './stop.ts';
-import { type FoundTarget, findTarget } from './stop-target.ts';
+import { type StopRequest, understandStop } from './stop-request.ts';
+import type { FoundTarget } from './stop-target.ts';
 
 /** What a stop would reach at this moment, by name, each in order. Of an authority: it alone; its leaves are not listed. */
 export interface Falls {
@@ -31,11 +30,8 @@ export async function wouldFall(
   request: StopRequest & { readonly mode: 'quarantine' | 'revocation' },
   parts: CordParts,
 ): Promise<Falls> {
-  const cause = parseCause(request);
-  parseEvidence(request.evidence);
-  await parts.refresh();
+  const { cause, found } = await understandStop(caller, request, parts);
   const { target, mode } = request;
-  const found = await findTarget(caller, target, cause, parts);
   const asks = mode === 'quarantine' || target.kind === 'authority' ? demandQuarantine : demandRevocation;
   asks(caller, target, found, cause, parts);
   return fallsOf(caller, found, mode, parts);
