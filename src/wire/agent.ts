@@ -4,7 +4,7 @@ import { type Schema, schemaOf } from './schema.ts';
 import { type Labels, labels, line, name, time } from './text.ts';
 
 /** Who answers for an agent or service: a team and a person of it. */
-export interface Owner {
+interface Owner {
   readonly team: string;
   readonly sponsor: string;
 }
@@ -13,7 +13,7 @@ const owner: Schema<Owner> = schemaOf<Owner>()(
   z.strictObject({ team: name, sponsor: z.string().min(1).max(254).describe('A person, e.g. by e-mail address.') }),
 );
 
-export interface Model {
+interface Model {
   readonly provider: string;
   readonly name: string;
   readonly version?: string;

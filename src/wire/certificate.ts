@@ -66,7 +66,7 @@ export const replaceCertificate: Schema<ReplaceCertificate> = schemaOf<ReplaceCe
   z.strictObject({ serial: pastedSerial.exactOptional(), ...wanted }),
 );
 
-export type SubjectKind = 'agent' | 'service' | 'operator' | 'server' | 'responder';
+type SubjectKind = 'agent' | 'service' | 'operator' | 'server' | 'responder';
 
 /** The answer to a request for a certificate. */
 export interface IssuedCertificate {

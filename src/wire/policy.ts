@@ -46,7 +46,7 @@ export const publishPolicies: Schema<PublishPolicies> = schemaOf<PublishPolicies
   z.strictObject({ text, after: z.int().min(0).exactOptional() }),
 );
 
-export interface Finding {
+interface Finding {
   readonly severity: 'error' | 'warning';
   readonly message: string;
   /** Of the text's characters, from 1. */
