@@ -1,5 +1,5 @@
 import { type Approval, consents } from '../approval/approval.ts';
-import type { Delivery, DeliveryState } from '../approval/deliver.ts';
+import type { Delivery, DeliveryState } from '../approval/delivery-store.ts';
 import type { ApprovalFilter } from '../approval/store.ts';
 import type { Caller } from '../base/access.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';

@@ -7,7 +7,7 @@ import {
   showEmergency,
 } from '../../approval/break-glass.ts';
 import { decideApproval } from '../../approval/decide.ts';
-import { listDeliveries } from '../../approval/deliver.ts';
+import { listDeliveries } from '../../approval/delivery-store.ts';
 import { withdrawApproval } from '../../approval/end.ts';
 import { type ApprovalParts, INSTALLATION } from '../../approval/parts.ts';
 import { requestApproval } from '../../approval/request.ts';
