@@ -88,7 +88,7 @@ export class CanaryRunner extends EventEmitter<CanaryEvents> {
 
   /**
    * Looks at all points that have a period until the signal says so, each at once and then once a period. Rejects when the
-   * identity has ended.
+   * identity has ended, or was stopped.
    */
   async run(signal: AbortSignal): Promise<void> {
     if (!this.#points.some(hasPeriod)) throw fault('every', 'Say how often a point is looked at.');
@@ -139,6 +139,8 @@ export class CanaryRunner extends EventEmitter<CanaryEvents> {
       return Math.max(0, point.everyMs - (performance.now() - begun));
     } catch (error) {
       signal.throwIfAborted();
+      // For ever: whoever stopped the runner wanted it to end.
+      if (isWritError(error, 'revoked')) throw error;
       this.emit('failed', point.point, error as Error);
       return Math.min(point.everyMs, RETRY_MS);
     }

@@ -1,10 +1,12 @@
 /** Canaries on the real server: at a point that follows the feed, at one that does not, at one that is down, across restarts. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 import { type AddressInfo, connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { CanaryRunner, connect, createVerifier } from '../../src/sdk/entry.ts';
 import type { Canary, CanaryReport } from '../../src/wire/canary.ts';
 import { writ } from '../program.ts';
@@ -141,17 +143,68 @@ test('an agent without the label cannot report', async () => {
   identity.close();
 });
 
-test('a runner that is started again goes on as the same instance', async () => {
+/** `writ canary run` as it runs all the time, until it is sent something. */
+function runAlways(url: string, store: string) {
+  const flags = [
+    '--agent',
+    'canary',
+    '--point',
+    'always',
+    '--url',
+    url,
+    '--peer',
+    peer,
+    '--every',
+    '15s',
+    '--store',
+    store,
+  ];
+  const line = ['canary', 'run', ...flags, '--json', '--operator', server.operator, '--server', server.api];
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../../src/cmd/main.ts'), ...line], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+  });
+  closing.push(() => child.kill('SIGKILL'));
+  let said = '';
+  const measured = new Promise<CanaryReport>((found) => {
+    child.stdout.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+      if (said.includes('\n')) found(JSON.parse(said.slice(0, said.indexOf('\n'))) as CanaryReport);
+    });
+  });
+  let complaint = '';
+  child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
+  const ended = once(child, 'exit').then(([code]) => ({ code: code as number | null, complaint }));
+  return { measured, ended, child };
+}
+
+test('a runner goes on as the same instance after it was ended or killed, and ends for good when it is stopped', async () => {
   const { url } = await service(true);
   const store = join(server.scratch, 'runner');
-  const runners: (string | undefined)[] = [];
-  for (let start = 0; start < 2; start++) {
-    const { code } = await lookOnce('gateway-1', url, '--store', store);
-    assert.equal(code, 0);
-    runners.push((await listed('gateway-1'))?.runner);
+  const runners: string[] = [];
+  for (const signal of ['SIGTERM', 'SIGKILL', undefined] as const) {
+    const { measured, ended, child } = runAlways(url, store);
+    const report = await Promise.race([measured, ended.then(({ complaint }) => assert.fail(complaint))]);
+    assert.equal(report.verdict, 'refused', JSON.stringify(report));
+    for (let waited = 0; (await listed('always'))?.child !== report.child; waited++) {
+      assert.ok(waited < 50);
+      await pause(100);
+    }
+    runners.push((await listed('always'))!.runner);
+    if (signal !== undefined) {
+      child.kill(signal);
+      assert.equal((await ended).code, signal === 'SIGTERM' ? 0 : null);
+      continue;
+    }
+    await server.json('instance', 'stop', runners[0]!, '--yes');
+    const { code, complaint } = await ended;
+    assert.notEqual(code, 0);
+    assert.match(complaint, /revoked|stopped/);
   }
-  assert.equal(runners[0], runners[1]);
-  assert.equal((await listed('gateway-1'))?.samples, 3);
+  assert.deepEqual(runners, [runners[0], runners[0], runners[0]]);
+  const one = await listed('always');
+  assert.deepEqual([one?.samples, one?.period_seconds], [3, 15]);
+  await server.json('canary', 'remove', 'always');
 });
 
 /** What stands between a runner and the server, and can be cut. */
@@ -217,7 +270,7 @@ test('what was found while the server is away is reported when it is back, and t
   plug(Number(new URL(server.api).port));
   for (let waited = 0; (await listed('gateway-1'))?.child !== report.child; waited++) {
     assert.ok(waited < 100, failures.map(({ message }) => message).join());
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await pause(200);
   }
   assert.ok(failures.length > 0);
   ending.abort();
