@@ -1,10 +1,8 @@
+import { actCommand } from '../act.ts';
 import { type Item, itemsOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT } from '../command.ts';
-import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { table } from '../table.ts';
-
-const STREAM = { name: 'stream', summary: 'id of the stream', required: true } as const;
 
 /** `writ signals …`: who is told of stops by Shared Signals, and what could not be told. */
 export function signalCommands(withApi: WithApi): readonly Command[] {
@@ -43,23 +41,14 @@ export function signalCommands(withApi: WithApi): readonly Command[] {
       ],
       empty: 'Everything was delivered, or waits for its next attempt.',
     }),
-    {
+    actCommand(withApi, {
       path: 'signals retry',
       summary: 'Try again what could not be delivered over a stream',
-      parameters: [STREAM],
-      changes: true,
-      async run(input, terminal) {
-        const stream = needed(input, 'stream');
-        if (input.dryRun) {
-          terminal.result({ would: 'retry', stream }, `Would try again what could not be delivered over ${stream}.`);
-          return EXIT.ok;
-        }
-        const path = `/v1/signals/streams/${encodeURIComponent(stream)}/retry`;
-        const answer: Item = await withApi(input, (api) => api.post(path, {}));
-        terminal.result(answer, `${textOf(answer, 'writ_waiting')} wait in ${stream}.`);
-        return EXIT.ok;
-      },
-    },
+      parameter: { name: 'stream', summary: 'id of the stream' },
+      route: (stream) => `/v1/signals/streams/${stream}/retry`,
+      would: (stream) => `Would try again what could not be delivered over ${stream}.`,
+      done: (stream, answer) => `${textOf(answer, 'writ_waiting')} wait in ${stream}.`,
+    }),
     {
       path: 'signals rotate-key',
       summary: 'Have another key follow the one that signs security event tokens',
