@@ -1,4 +1,8 @@
 import type { TLSSocket } from 'node:tls';
+import type { PeerFacts } from './peer-facts.ts';
+
+/** Timers stand still while a machine sleeps, so a long wait is cut into pieces that look at the clock. */
+const LONGEST_WAIT_MS = 30_000;
 
 /** Open connections by what would stop their peers. */
 export class LiveConnections {
@@ -7,8 +11,15 @@ export class LiveConnections {
   readonly #carriers = new WeakSet<TLSSocket>();
 
   /** Remembers a connection until it closes. */
-  hold(socket: TLSSocket, subjects: readonly string[], carriesFeed: boolean): void {
-    if (carriesFeed) this.#carriers.add(socket);
+  hold(
+    socket: TLSSocket,
+    { subjects, notAfter }: Pick<PeerFacts, 'subjects' | 'notAfter'>,
+    carriesFeed: boolean,
+  ): void {
+    if (carriesFeed) {
+      this.#carriers.add(socket);
+      this.#endAt(socket, notAfter);
+    }
     for (const subject of subjects) {
       const live = this.#bySubject.get(subject) ?? new Set();
       live.add(socket);
@@ -20,6 +31,21 @@ export class LiveConnections {
         if (live?.delete(socket) === true && live.size === 0) this.#bySubject.delete(subject);
       }
     });
+  }
+
+  /**
+   * Closes a connection when its peer's certificate expires. One that is asked for each request is told then; what streams
+   * is not asked, and whoever was refused a new certificate would go on.
+   */
+  #endAt(socket: TLSSocket, notAfter: number): void {
+    const look = (): void => {
+      const left = notAfter - Date.now();
+      if (left <= 0) socket.destroy();
+      else timer = setTimeout(look, Math.min(left, LONGEST_WAIT_MS)).unref();
+    };
+    let timer: NodeJS.Timeout | undefined;
+    look();
+    socket.once('close', () => clearTimeout(timer));
   }
 
   /** What somebody is connected under. */

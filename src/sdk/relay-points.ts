@@ -6,6 +6,8 @@ import type { Fetch } from './fetch.ts';
 const GATHER_MS = 100;
 const RETRY_MS = 1000;
 const TIMEOUT_MS = 3000;
+/** Octets of the list, of which 256 KiB are taken. */
+const LARGEST = 240 * 1024;
 
 /** Tells the server which points read from a relay, so that it waits for their acknowledgements. */
 export class PointsReport {
@@ -50,7 +52,7 @@ export class PointsReport {
     const told = await fetch(`${reader.server}/v1/feed/points`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ point, behind: [...names()].slice(0, MOST_BEHIND) }),
+      body: JSON.stringify({ point, behind: fitting(names()) }),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     }).then(
       async (answer) => {
@@ -63,4 +65,16 @@ export class PointsReport {
     if (!told) this.changed(RETRY_MS);
     else if (this.#changed) this.changed();
   }
+}
+
+/** As many of them as one request may name. The others are not waited for. */
+function fitting(names: Iterable<string>): string[] {
+  const fit: string[] = [];
+  let size = 0;
+  for (const name of names) {
+    size += name.length + 3;
+    if (fit.length >= MOST_BEHIND || size > LARGEST) break;
+    fit.push(name);
+  }
+  return fit;
 }

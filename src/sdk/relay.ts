@@ -32,8 +32,8 @@ const WAITING = 256 * 1024;
 const STREAMS_PER_CALLER = 64;
 const BEAT_MS = 1000;
 const RATE = { perSecond: 100, burst: 400, callers: 4096 };
-const ACKS_LIMIT = 256 * 1024;
-const POINTS_LIMIT = 640 * 1024;
+/** Octets of what a relay says of the points behind it. */
+const RELAY_LIMIT = 256 * 1024;
 /** How long a page is given to others who ask for the same. */
 const PAGE_MS = 500;
 const PAGES = 32;
@@ -154,11 +154,11 @@ export class Relay {
         sendJson(response, await this.#page(query === '' ? '0' : (/^after=(\d{1,15})$/.exec(query)?.[1] ?? '')));
         return;
       case 'POST /v1/feed/acks':
-        this.#acknowledge(caller, await readBody(request, ACKS_LIMIT));
+        this.#acknowledge(caller, await readBody(request, RELAY_LIMIT));
         sendJson(response, '{}');
         return;
       case 'POST /v1/feed/points':
-        this.#setBehind(caller, await readBody(request, POINTS_LIMIT));
+        this.#setBehind(caller, await readBody(request, RELAY_LIMIT));
         sendJson(response, '{}');
         return;
       default:

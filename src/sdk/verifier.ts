@@ -346,7 +346,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
   #admit(socket: TLSSocket, allowed: PeerTest): boolean {
     const facts = factsOf(socket);
     if (facts === undefined || !allowed(facts.id) || this.#judge(facts) !== undefined) return false;
-    this.#live.hold(socket, facts.subjects, false);
+    this.#live.hold(socket, facts, false);
     return true;
   }
 
@@ -373,7 +373,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     // A resumed session has not shown its certificate again.
     const facts = socket.isSessionReused() ? undefined : this.#standing(socket, allowed);
     if (facts === undefined) socket.destroy();
-    else this.#live.hold(socket, facts.subjects, true);
+    else this.#live.hold(socket, facts, true);
   }
 
   #apply(entries: readonly FeedEntry[], anew: boolean): void {

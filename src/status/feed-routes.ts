@@ -14,8 +14,7 @@ const EVENTS: FeedEncoding = {
 };
 
 /** Octets of what a relay says of the points behind it: what they have done, and who they all are. */
-const ACKS_LIMIT = 256 * 1024;
-const POINTS_LIMIT = 640 * 1024;
+const RELAY_LIMIT = 256 * 1024;
 
 /** The routes of the feed, each for any caller with a good certificate (`docs/FEED.md`). */
 export function feedRoutes(feed: Feed): Route[] {
@@ -46,7 +45,7 @@ export function feedRoutes(feed: Feed): Route[] {
       path: '/v1/feed/acks',
       access: 'caller',
       recordsNothing: true,
-      bodyLimit: ACKS_LIMIT,
+      bodyLimit: RELAY_LIMIT,
       handle({ caller, body }) {
         feed.acknowledge(caller, parse(feedAcks, parseJsonObject(body), 'body'));
         return json({});
@@ -57,7 +56,7 @@ export function feedRoutes(feed: Feed): Route[] {
       path: '/v1/feed/points',
       access: 'caller',
       recordsNothing: true,
-      bodyLimit: POINTS_LIMIT,
+      bodyLimit: RELAY_LIMIT,
       handle({ caller, body }) {
         feed.setBehind(caller, parse(feedPoints, parseJsonObject(body), 'body'));
         return json({});

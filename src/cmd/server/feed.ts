@@ -1,4 +1,5 @@
 import { BroadcastChannel } from 'node:worker_threads';
+import { DEFAULT_GRPC_LIMITS } from '../../grpc/limits.ts';
 import { GrpcServer } from '../../grpc/server.ts';
 import type { Door, OtherProtocol } from '../../http/door.ts';
 import type { Route } from '../../http/route.ts';
@@ -61,6 +62,8 @@ export async function openFeed(
   const feed = new Feed({ tail, hub, effects, tellBehind });
   const grpc = new GrpcServer<Door>({
     methods: feedMethods(feed),
+    // A relay names all the points behind it in one message.
+    limits: { ...DEFAULT_GRPC_LIMITS, message: 256 * 1024 },
     async admit(door) {
       const leave = await door.enter();
       return (ok) => leave(ok ? 200 : 400);
