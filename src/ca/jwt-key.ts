@@ -45,7 +45,7 @@ export async function readTokenKeys(reader: Reader): Promise<readonly TokenKey[]
 }
 
 /** The one that signs now: the newest that was published long enough, or else the oldest. */
-export function signingKey(keys: readonly TokenKey[], now: number): TokenKey | undefined {
+function signingKey(keys: readonly TokenKey[], now: number): TokenKey | undefined {
   return keys.findLast(({ createdAt }) => createdAt + PUBLISHED_BEFORE_MS <= now) ?? keys[0];
 }
 

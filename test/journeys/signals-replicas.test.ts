@@ -37,12 +37,13 @@ async function slowReceiver() {
     request.socket.once('close', () => (now -= 1));
     let text = '';
     request.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    request.on('end', async () => {
-      await pause(SLOW);
-      if (request.socket.destroyed) return;
-      const { jti } = JSON.parse(Buffer.from(text.split('.')[1]!, 'base64url').toString()) as { jti: string };
-      taken.push(jti);
-      response.writeHead(202, { Connection: 'close' }).end();
+    request.on('end', () => {
+      setTimeout(() => {
+        if (request.socket.destroyed) return;
+        const { jti } = JSON.parse(Buffer.from(text.split('.')[1]!, 'base64url').toString()) as { jti: string };
+        taken.push(jti);
+        response.writeHead(202, { Connection: 'close' }).end();
+      }, SLOW);
     });
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');

@@ -117,12 +117,13 @@ export async function receiver(): Promise<Receiver> {
     let text = '';
     request.setEncoding('utf8');
     request.on('data', (chunk: string) => (text += chunk));
-    request.on('end', async () => {
+    request.on('end', () => {
       tokens.push(text);
       headers.push(request.headers);
-      await before.shift()?.();
-      const { status, body = '', headers: more = {} } = answers.shift() ?? { status: 202 };
-      response.writeHead(status, more).end(body);
+      void (before.shift()?.() ?? Promise.resolve()).then(() => {
+        const { status, body = '', headers: more = {} } = answers.shift() ?? { status: 202 };
+        response.writeHead(status, more).end(body);
+      });
     });
   });
   server.listen(0, '127.0.0.1');
