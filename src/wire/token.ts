@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { PAGE_MEMBERS, type Page, type PageQuery, pageOf } from './page.ts';
 import { type Schema, schemaOf } from './schema.ts';
-import { id, type Labels, labels, lifetime, name, scopes, time } from './text.ts';
+import { id, type Labels, labels, name, scopes, time } from './text.ts';
 
 /** Makes a join token; exactly one of `agent` and `service` is there. */
 export interface CreateToken {
@@ -20,7 +20,7 @@ export const createToken: Schema<CreateToken> = schemaOf<CreateToken>()(
       agent: name.exactOptional(),
       service: name.exactOptional(),
       uses: z.int().min(1).max(10_000).exactOptional(),
-      lifetime_seconds: lifetime.exactOptional(),
+      lifetime_seconds: z.int().min(60).max(2_592_000).exactOptional(),
       workflow: z.string().min(1).max(255).exactOptional(),
       scopes: scopes.exactOptional(),
       labels: labels.exactOptional(),
