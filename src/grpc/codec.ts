@@ -34,7 +34,6 @@ const DEEPEST = 16;
 
 const TYPES: Readonly<Record<ScalarKind, FieldDescriptorProto_Type>> = {
   uint64: FieldDescriptorProto_Type.UINT64,
-  uint32: FieldDescriptorProto_Type.UINT32,
   string: FieldDescriptorProto_Type.STRING,
   bytes: FieldDescriptorProto_Type.BYTES,
   bool: FieldDescriptorProto_Type.BOOL,

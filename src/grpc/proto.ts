@@ -1,7 +1,7 @@
 /** Protocol buffers as plain data: what a `.proto` file says, without a step that generates code. */
 
 /** Types of a field that is no message. `uint64` is a whole number up to 2^53 - 1 here. */
-export type ScalarKind = 'uint64' | 'uint32' | 'string' | 'bytes' | 'bool';
+export type ScalarKind = 'uint64' | 'string' | 'bytes' | 'bool';
 
 /** One field, whose number and type never change. `T`: what it is in TypeScript. */
 export interface Field<T> {
@@ -35,7 +35,7 @@ export interface EnumType<T extends string> extends EnumShape {
   readonly values: Readonly<Record<T, number>>;
 }
 
-export interface ServiceMethod {
+interface ServiceMethod {
   readonly name: string;
   readonly request: MessageShape;
   readonly response: MessageShape;
