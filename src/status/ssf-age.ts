@@ -17,24 +17,22 @@ export async function ageSets(
   { reader, commit }: { readonly reader: Reader; readonly commit: CommitBatch },
   now: number,
 ): Promise<number> {
-  const buried = await step(
-    'waiting',
-    now - UNFETCHED_MS,
-    "UPDATE signal_event SET state = 'dead', fault = 'Nobody fetched it.'",
-  );
-  return buried + (await step('dead', now - DEAD_MS, 'DELETE FROM signal_event'));
+  const bury = "UPDATE signal_event SET state = 'dead', fault = 'Nobody fetched it.'";
+  let rows = 0;
+  for (const state of ['waiting', 'notice'] as const) rows += await step(state, now - UNFETCHED_MS, bury);
+  return rows + (await step('dead', now - DEAD_MS, 'DELETE FROM signal_event'));
 
-  async function step(state: 'waiting' | 'dead', before: number, change: string): Promise<number> {
+  async function step(state: 'waiting' | 'notice' | 'dead', before: number, change: string): Promise<number> {
     const which = `SELECT stream, number FROM signal_event WHERE state = '${state}' AND created_at <= ? LIMIT ?`;
-    let rows = 0;
+    let changed = 0;
     for (let steps = 0; steps < STEPS; steps++) {
       const found = await reader.all(which, [before, ROWS_A_STEP]);
       if (found.length === 0) break;
       const batch = newBatch();
       batch.writes.push({ sql: `${change} WHERE (stream, number) IN (${which})`, params: [before, ROWS_A_STEP] });
       if (!(await commit(batch)).committed) break;
-      rows += found.length;
+      changed += found.length;
     }
-    return rows;
+    return changed;
   }
 }

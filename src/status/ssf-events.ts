@@ -1,11 +1,12 @@
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type';
 const SSF = 'https://schemas.openid.net/secevent/ssf/event-type';
 
-/* Event types by their URIs (CAEP 1.0 §3, SSF 1.0 §8.1.4.1). Wire values; they never change. */
+/* Event types by their URIs (CAEP 1.0 §3, SSF 1.0 §8.1.4.1 and §8.1.5). Wire values; they never change. */
 export const SESSION_REVOKED: string = `${CAEP}/session-revoked`;
 export const CREDENTIAL_CHANGE: string = `${CAEP}/credential-change`;
 export const RISK_LEVEL_CHANGE: string = `${CAEP}/risk-level-change`;
 export const VERIFICATION: string = `${SSF}/verification`;
+export const STREAM_UPDATED: string = `${SSF}/stream-updated`;
 
 /** What streams can be asked to carry. */
 export const EVENTS_SUPPORTED: readonly string[] = [SESSION_REVOKED, CREDENTIAL_CHANGE];

@@ -72,7 +72,7 @@ async function takeOver(
         const { id, audience } = stream;
         const jti = `${id}.${stop.leaf}.${index}`;
         const claims = { iss: issuer, aud: audience, jti, iat: Math.floor(at / 1000), ...content.claims };
-        pushSet(batch, id, claims, at);
+        pushSet(batch, id, claims, { now: at });
         sets += 1;
       }
     }

@@ -10,7 +10,7 @@ import type { Reader } from '../db/database.ts';
 import type { Idempotency, Json } from '../http/idempotency.ts';
 import type { SecretBox } from '../keys/secret-box.ts';
 import { readHead } from '../ledger/head.ts';
-import { EVENTS_SUPPORTED, VERIFICATION } from './ssf-events.ts';
+import { EVENTS_SUPPORTED, STREAM_UPDATED, VERIFICATION } from './ssf-events.ts';
 import { eventsDelivered } from './ssf-fan-out.ts';
 import { deadSets, pushRevived, pushSet, type QueuedSet } from './ssf-queue.ts';
 import { addressRule, parseReceiverUrl, type ReceiverRules } from './ssf-receiver-url.ts';
@@ -166,7 +166,10 @@ function requireSupplied({ audience, supplied = {} }: StreamInput, stream: Strea
   }
 }
 
-/** SSF 1.0 §8.1.2.2. While it is paused events are held; while it is disabled none are kept. */
+/**
+ * SSF 1.0 §8.1.2.2. While it is paused events are held; while it is disabled none are kept. A receiver whose stream somebody
+ * else changes is told of it, over that stream (§8.1.5).
+ */
 export async function setStreamStatus(
   caller: Caller,
   wanted: { readonly id: string; readonly status: Stream['status']; readonly reason?: string | undefined },
@@ -185,6 +188,16 @@ export async function setStreamStatus(
   updateStream(batch, before, after);
   if (wanted.status === 'disabled') {
     batch.writes.push({ sql: "DELETE FROM signal_event WHERE stream = ? AND state = 'waiting'", params: [before.id] });
+  }
+  if (ownerOf(caller) !== before.owner && wanted.status !== before.status) {
+    const { id, audience: aud } = before;
+    const now = after.updatedAt;
+    const claims = {
+      ...{ iss: parts.issuer(), aud, jti: `${id}.${newId(now, parts.random)}`, iat: Math.floor(now / 1000) },
+      sub_id: { format: 'opaque', id },
+      events: { [STREAM_UPDATED]: defined({ status: wanted.status, reason: wanted.reason }) },
+    };
+    pushSet(batch, id, claims, { now, state: 'notice' });
   }
   record(batch, caller, wanted.status, after);
   committed(await parts.commit(batch));
@@ -231,7 +244,7 @@ export async function verifyStream(
     sub_id: { format: 'opaque', id },
     events: { [VERIFICATION]: defined({ state }) },
   };
-  pushSet(batch, id, claims, now);
+  pushSet(batch, id, claims, { now });
   committed(await parts.commit(batch));
 }
 

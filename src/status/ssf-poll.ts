@@ -8,6 +8,7 @@ import { committed } from '../db/committed.ts';
 import type { Reader } from '../db/database.ts';
 import { ownStream } from './ssf-manage.ts';
 import { pushDead, pushDelivered, type SetClaims, waitingSets } from './ssf-queue.ts';
+import type { Stream } from './ssf-stream.ts';
 
 /** What a receiver asks (RFC 8936 §2.4), with our bounds. */
 export interface PollRequest {
@@ -49,8 +50,8 @@ export function poller(parts: PollParts): (caller: Caller, id: string, request: 
   const { reader, authorize, commit, clock, epoch, ending, sign } = parts;
   let waiting = 0;
 
-  const take = async (id: string, most: number): Promise<Polled> => {
-    const found = await waitingSets(reader, id, most + 1);
+  const take = async (stream: Stream, most: number): Promise<Polled> => {
+    const found = await waitingSets(reader, stream, most + 1);
     const sets: Record<string, string> = {};
     for (const { jti, claims } of found.slice(0, most)) sets[jti] = await sign(claims);
     return { sets, moreAvailable: found.length > most };
@@ -60,14 +61,14 @@ export function poller(parts: PollParts): (caller: Caller, id: string, request: 
    * Waits for something to give. A stop of anybody ends the wait, since it may have been the receiver's own certificate:
    * the next poll is authenticated anew, and finds the SETs.
    */
-  const wait = async (id: string, most: number, began: number): Promise<Polled> => {
+  const wait = async (stream: Stream, most: number, began: number): Promise<Polled> => {
     const until = clock.now() + LONGEST_WAIT_MS;
     waiting += 1;
     try {
       while (clock.now() < until) {
         await pause(LOOK_MS);
         if (epoch.current() !== began || ending.aborted) return { sets: {}, moreAvailable: true };
-        if ((await waitingSets(reader, id, 1)).length > 0) return await take(id, most);
+        if ((await waitingSets(reader, stream, 1)).length > 0) return await take(stream, most);
       }
       return { sets: {}, moreAvailable: false };
     } finally {
@@ -89,14 +90,11 @@ export function poller(parts: PollParts): (caller: Caller, id: string, request: 
     for (const [jti, err] of Object.entries(setErrs)) pushDead(batch, id, jti, `The receiver said ${err}.`);
     if (batch.writes.length > 0) committed(await commit(batch));
     const most = Math.min(maxEvents, MOST_SETS);
-    if (most === 0 || stream.status !== 'enabled') return { sets: {}, moreAvailable: most === 0 && (await more(id)) };
-    const now = await take(id, most);
-    if (Object.keys(now.sets).length > 0 || returnImmediately || waiting >= MOST_WAITING) return now;
+    if (most === 0) return { sets: {}, moreAvailable: (await waitingSets(reader, stream, 1)).length > 0 };
+    const now = await take(stream, most);
+    const atOnce = returnImmediately || waiting >= MOST_WAITING || stream.status !== 'enabled';
+    if (Object.keys(now.sets).length > 0 || atOnce) return now;
     // Who acknowledges wants to know that it was heard before it waits again (RFC 8936 §2.4).
-    return ack.length > 0 ? now : wait(id, most, began);
+    return ack.length > 0 ? now : wait(stream, most, began);
   };
-
-  async function more(id: string): Promise<boolean> {
-    return (await waitingSets(reader, id, 1)).length > 0;
-  }
 }

@@ -28,21 +28,34 @@ export interface QueuedSet {
 
 const COLUMNS = 'stream, number, jti, claims, attempts, next_at, fault, created_at';
 
-/** Pushes a SET to the end of a stream. Numbers are given under the lock of the log, so no two get the same. */
-export function pushSet(batch: Batch, stream: string, claims: SetClaims, now: number): void {
+/**
+ * Pushes a SET to the end of a stream. Numbers are given under the lock of the log, so no two get the same. What is a
+ * `notice` is about the stream itself, and goes out whatever its status.
+ */
+export function pushSet(
+  batch: Batch,
+  stream: string,
+  claims: SetClaims,
+  { now, state = 'waiting' }: { readonly now: number; readonly state?: 'waiting' | 'notice' },
+): void {
   batch.writes.push({
     sql:
       'INSERT INTO signal_event (stream, number, jti, claims, state, attempts, next_at, fault, created_at) ' +
       'SELECT CAST(? AS TEXT), COALESCE(MAX(number), 0) + 1, CAST(? AS TEXT), CAST(? AS TEXT), ' +
-      "'waiting', 0, CAST(? AS BIGINT), '', CAST(? AS BIGINT) FROM signal_event WHERE stream = ?",
+      `'${state}', 0, CAST(? AS BIGINT), '', CAST(? AS BIGINT) FROM signal_event WHERE stream = ?`,
     params: [stream, claims.jti, JSON.stringify(claims), now, now, stream],
   });
 }
 
-/** What waits in a stream, in the order in which it is to be delivered. */
-export async function waitingSets(reader: Reader, stream: string, limit: number): Promise<QueuedSet[]> {
-  const sql = `SELECT ${COLUMNS} FROM signal_event WHERE stream = ? AND state = 'waiting' ORDER BY number LIMIT ?`;
-  return (await reader.all(sql, [stream, limit])).map(setOf);
+/** What may go out of a stream now, in the order in which it is to be delivered: notices alone unless it is enabled. */
+export async function waitingSets(
+  reader: Reader,
+  { id, status }: { readonly id: string; readonly status: string },
+  limit: number,
+): Promise<QueuedSet[]> {
+  const states = status === 'enabled' ? "('waiting', 'notice')" : "('notice')";
+  const sql = `SELECT ${COLUMNS} FROM signal_event WHERE stream = ? AND state IN ${states} ORDER BY number LIMIT ?`;
+  return (await reader.all(sql, [id, limit])).map(setOf);
 }
 
 /** What could not be delivered, by stream and number. */
@@ -81,7 +94,7 @@ export function pushDelivered(batch: Batch, stream: string, jtis: readonly strin
 /** Pushes that a SET is to be tried again. */
 export function pushPostponed(batch: Batch, { stream, jti, attempts }: QueuedSet, nextAt: number, fault: string): void {
   batch.writes.push({
-    sql: "UPDATE signal_event SET attempts = ?, next_at = ?, fault = ? WHERE stream = ? AND jti = ? AND state = 'waiting'",
+    sql: "UPDATE signal_event SET attempts = ?, next_at = ?, fault = ? WHERE stream = ? AND jti = ? AND state <> 'dead'",
     params: [attempts + 1, nextAt, fault, stream, jti],
   });
 }

@@ -5,7 +5,7 @@ import { onBothEngines, onSqlite } from '../../test/stores.ts';
 import { isWritError } from '../base/error.ts';
 import { listener } from '../http/testdata/listener.ts';
 import { ageSets } from './ssf-age.ts';
-import { CREDENTIAL_CHANGE, SESSION_REVOKED, VERIFICATION } from './ssf-events.ts';
+import { CREDENTIAL_CHANGE, SESSION_REVOKED, STREAM_UPDATED, VERIFICATION } from './ssf-events.ts';
 import {
   changeStream,
   createStream,
@@ -312,6 +312,53 @@ onSqlite('streams are changed, paused, verified and ended by their owner alone',
   await assert.rejects(showStream(ADA, stream.id, manage), notFound);
   const said = parts.events.map(({ body }) => body['change']);
   assert.deepEqual(said, ['created', 'updated', 'paused', 'enabled', 'disabled', 'updated', 'deleted']);
+});
+
+onBothEngines('a receiver is told, before and after, when somebody else stops its stream', async (parts) => {
+  const it = await world(parts);
+  await using there = await receiver();
+  const delivery = { method: 'push', endpoint: there.url } as const;
+  const pushed = await createStream(GATEWAY, { delivery }, it.manage);
+  const polled = await createStream(GATEWAY, {}, it.manage);
+  const transmitter = it.transmitter();
+  const poll = async (): Promise<string[]> => {
+    const { sets } = await poller(it.polling)(GATEWAY, polled.id, { returnImmediately: true });
+    await poller(it.polling)(GATEWAY, polled.id, { maxEvents: 0, ack: jtis(sets) });
+    return Object.values(sets);
+  };
+  const said = (token: string): unknown => {
+    const { sub_id: subject, events } = it.claimsOf(token);
+    const [[type, event]] = Object.entries(events as object) as [[string, object]];
+    return type === STREAM_UPDATED ? [subject, event] : type;
+  };
+  const change = async (status: 'enabled' | 'paused' | 'disabled', reason?: string): Promise<void> => {
+    for (const { id } of [pushed, polled]) await setStreamStatus(ADA, { id, status, reason }, it.manage);
+  };
+  const heard = async (): Promise<void> => {
+    await it.turn(transmitter);
+    const [ofPushed, ofPolled] = [there.tokens.splice(0), await poll()].map((tokens) => tokens.map(said));
+    got.push(ofPushed!, ofPolled!);
+  };
+  const got: unknown[][] = [];
+  for (const [status, reason] of [['paused', 'maintenance'], ['disabled'], ['enabled']] as const) {
+    await change(status, reason);
+    it.stop(got.length + 1);
+    await heard();
+    // Nothing else, and not twice.
+    await heard();
+  }
+  const updated = (id: string, event: object): unknown => [{ format: 'opaque', id }, event];
+  const about = (event: object): unknown[][] => [[updated(pushed.id, event)], [updated(polled.id, event)], [], []];
+  const again = (id: string): unknown[] => [updated(id, { status: 'enabled' }), SESSION_REVOKED];
+  assert.deepEqual(got, [
+    ...about({ status: 'paused', reason: 'maintenance' }),
+    ...about({ status: 'disabled' }),
+    ...[again(pushed.id), again(polled.id), [], []],
+  ]);
+  // Its owner needs to be told nothing.
+  await setStreamStatus(GATEWAY, { id: pushed.id, status: 'paused' }, it.manage);
+  await it.turn(transmitter);
+  assert.deepEqual(there.tokens, []);
 });
 
 onSqlite('only what was asked for is sent', async (parts) => {

@@ -81,7 +81,7 @@ export class Transmitter {
     if (this.#ending.signal.aborted || (await listStreams(reader)).length === 0 || !(await this.#hold())) return;
     await fanOut(this.#parts);
     for (const stream of await listStreams(reader)) {
-      if (stream.method !== 'push' || stream.status !== 'enabled' || this.#pushing.has(stream.id)) continue;
+      if (stream.method !== 'push' || this.#pushing.has(stream.id)) continue;
       const work = this.#pushAll(stream)
         .catch((error: unknown) =>
           log.error('stream stands still', { stream: stream.id, error: (error as Error).message }),
@@ -133,7 +133,7 @@ export class Transmitter {
   async #pushAll(stream: Stream): Promise<void> {
     const { reader, now } = this.#parts;
     for (;;) {
-      const sets = await waitingSets(reader, stream.id, SETS_A_TURN);
+      const sets = await waitingSets(reader, stream, SETS_A_TURN);
       const batch = newBatch();
       const taken: string[] = [];
       let goOn = sets.length === SETS_A_TURN;

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { type SecurityEventToken, signJwt } from '../../src/ca/sign-jwt.ts';
 import { parseJwks, publicJwk } from '../../src/jwt/jwk.ts';
 import { verifyJws } from '../../src/jwt/jws.ts';
-import { generateKey } from '../../src/keys/generate.ts';
+import { generateKey, generateRsaKey } from '../../src/keys/generate.ts';
 import { localSigner } from '../../src/keys/local.ts';
 import { contentOf } from '../../src/status/ssf-events.ts';
 import { pathOf, python, skipOf } from './tools.ts';
@@ -41,8 +41,8 @@ const claims: SecurityEventToken['claims'] = {
 };
 
 test('what we sign verifies there', { skip: skipOf(PYTHON) }, async () => {
-  for (const algorithm of ['ecdsa-p256', 'ed25519'] as const) {
-    const signer = localSigner(await generateKey(algorithm));
+  for (const make of [() => generateKey('ecdsa-p256'), () => generateKey('ed25519'), generateRsaKey]) {
+    const signer = localSigner(await make());
     const tokens: string[] = [];
     for (let i = 0; i < 20; i++) {
       tokens.push(await signJwt(signer, { typ: 'secevent+jwt', claims: { ...claims, jti: `${i}` } }));

@@ -36,6 +36,10 @@ def verify(token, keys):
         point = ec.EllipticCurvePublicNumbers(number(jwk["x"]), number(jwk["y"]), ec.SECP256R1())
         der = utils.encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
         point.public_key().verify(der, signed, ec.ECDSA(hashes.SHA256()))
+    elif header["alg"] == "RS256":
+        public = rsa.RSAPublicNumbers(number(jwk["e"]), number(jwk["n"])).public_key()
+        assert public.key_size >= 2048
+        public.verify(raw, signed, padding.PKCS1v15(), hashes.SHA256())
     else:
         assert header["alg"] == "EdDSA", header
         ed25519.Ed25519PublicKey.from_public_bytes(decode(jwk["x"])).verify(raw, signed)
