@@ -102,6 +102,8 @@ test('a policy set is published with the consent of two others, once', async () 
   );
 });
 
+const EVIDENCE = 'https://hr.example.com/leaves/7';
+
 test('operators and groups change by approval, too', async () => {
   const joins = (...how: string[]) => bob('group', 'add', 'security', 'bob', ...how);
   const id = asked(await joins('--request-approval', 'on call'));
@@ -109,7 +111,7 @@ test('operators and groups change by approval, too', async () => {
   await agreedBy(id, grace, admin);
   assert.equal((await joins('--approval', id)).code, 0);
 
-  const removes = (...how: string[]) => admin('operator', 'remove', 'bob', ...how);
+  const removes = (...how: string[]) => admin('operator', 'remove', 'bob', '--evidence', EVIDENCE, ...how);
   const removal = asked(await removes('--request-approval', 'has left', '--approval-lifetime', '5m'));
   await agreedBy(removal, grace);
   assert.equal((await bob('approval', 'deny', removal)).code, 0, 'one who disagrees ends it');
@@ -119,6 +121,10 @@ test('operators and groups change by approval, too', async () => {
   const removed = await removes('--approval', again);
   assert.equal(removed.code, 0, removed.stderr);
   assert.notEqual((await bob('whoami')).code, 0);
+  const { items } = await server.json<{ items: { type: string; body: { evidence?: string } }[] }>(
+    ...['ledger', 'list', '--subject', 'operator:bob'],
+  );
+  assert.equal(items.find(({ type }) => type === 'operator.removed')?.body.evidence, EVIDENCE);
 });
 
 test('an operator who made the key themselves is added over REST, and AuthZEN reads the approval', async () => {

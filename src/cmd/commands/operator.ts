@@ -4,6 +4,7 @@ import type { WithApi } from '../../cli/api.ts';
 import { APPROVAL_FLAGS } from '../../cli/approval-flags.ts';
 import { type Command, EXIT } from '../../cli/command.ts';
 import { CONNECTION_FLAGS } from '../../cli/connection.ts';
+import { EVIDENCE_FLAG, evidenceOf } from '../../cli/evidence.ts';
 import { needed } from '../../cli/input.ts';
 import { removeOperator } from '../../revocation/remove-operator.ts';
 import { parseName } from '../../spiffe-id/name.ts';
@@ -26,6 +27,7 @@ export function operatorCommands(log: () => Log, withApi: WithApi): readonly Com
         DATA_FLAG,
         { name: 'force', summary: 'also when no operator is left afterwards' },
         ...PASSPHRASE_FLAGS,
+        EVIDENCE_FLAG,
         HERE_FLAG,
         ...APPROVAL_FLAGS,
         ...CONNECTION_FLAGS,
@@ -33,13 +35,14 @@ export function operatorCommands(log: () => Log, withApi: WithApi): readonly Com
       changes: true,
       async run(input, terminal) {
         const name = parseName(needed(input, 'name'), 'name');
+        const why = { cause: 'owner_withdrawn', ...evidenceOf(input) };
         if (input.dryRun) {
           terminal.result({ would: 'remove', operator: name }, `Would remove operator ${name}.`);
           return EXIT.ok;
         }
         if (goesToServer(input)) {
           const path = `/v1/operators/${encodeURIComponent(name)}/remove`;
-          const answer = await withApi(input, (api) => api.post(path, { cause: 'owner_withdrawn' }));
+          const answer = await withApi(input, (api) => api.post(path, why));
           terminal.result(answer, `Operator ${name} is removed; their certificates and join tokens are void.`);
           return EXIT.ok;
         }
@@ -53,9 +56,9 @@ export function operatorCommands(log: () => Log, withApi: WithApi): readonly Com
               remedy: 'Add another operator first, or say --force.',
             });
           }
-          const what = { command: 'operator remove', parameters: { name } };
+          const what = { command: 'operator remove', parameters: { name, ...evidenceOf(input) } };
           await asAdministrator(input, what, parts, (caller, acting) =>
-            removeOperator(caller, { operator: name, cause: 'owner_withdrawn' }, { ...revocationOf(parts), ...acting }),
+            removeOperator(caller, { operator: name, ...why }, { ...revocationOf(parts), ...acting }),
           );
         });
         terminal.result(
