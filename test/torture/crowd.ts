@@ -25,10 +25,11 @@ export interface Crowd {
   readonly stops: Set<string>;
 }
 
-/** A second operator, who comes with a certificate like anybody. */
+/** A second operator, one of those who pull the cord, who comes with a certificate like anybody. */
 export async function secondOperator({ places }: Site): Promise<Bearer> {
   const out = `${places[0]!.data}-second.json`;
-  const { code, stderr } = await writ(['operator', 'add', 'second', '--data', places[0]!.data, '--out', out]);
+  const how = ['--data', places[0]!.data, '--out', out, '--group', 'security'];
+  const { code, stderr } = await writ(['operator', 'add', 'second', ...how]);
   if (code !== 0) throw new Error(`no second operator: ${stderr}`);
   const { key, chain } = JSON.parse(readFileSync(out, 'utf8')) as OperatorCredential;
   return { key: createPrivateKey(key), certificate: chain[0]!, chain: chain.slice(1) };
