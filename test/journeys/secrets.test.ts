@@ -1,12 +1,13 @@
 /** Secrets that would be recognised anywhere go through a whole journey, with its failures, and are nowhere found. */
 import assert from 'node:assert/strict';
-import { createPrivateKey, type KeyObject, randomBytes, randomUUID } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { connect as connectPlain } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { inspect } from 'node:util';
 import type { OperatorCredential } from '../../src/cli/credential.ts';
@@ -108,9 +109,36 @@ async function babble(base: string, octets: string): Promise<void> {
   keep(`answer to babble at ${base}`, Buffer.concat(parts));
 }
 
+/** One that has to do without blanks and signs. */
+function plantPlain(name: string): string {
+  const text = `${name}-${randomBytes(24).toString('hex')}`;
+  canaries.push(canaryOf(name, text));
+  return text;
+}
+
 const passphrase = secretFile('passphrase', plant('passphrase'));
 const config = at('config.json');
-writeFileSync(config, JSON.stringify({ trustDomain: 'agents.example.com', anchor: at('anchor'), logLevel: 'debug' }));
+const signalBearer = plantPlain('bearer-of-a-transmitter');
+const theirs = createPublicKey(newKey()).export({ format: 'jwk' });
+const NOBODY = 'http://127.0.0.1:9/';
+writeFileSync(
+  config,
+  JSON.stringify({
+    ...{ trustDomain: 'agents.example.com', anchor: at('anchor'), logLevel: 'debug' },
+    webhooks: [{ url: NOBODY, keyFile: secretFile('webhook-key', plantPlain('key-of-a-webhook')) }],
+    signals: {
+      issuer: 'https://writ.agents.example.com',
+      receivers: { allowHttp: true, allowNetworks: ['127.0.0.0/8'] },
+      trusted: [
+        {
+          ...{ issuer: 'https://risk.example.com', audience: 'urn:writ' },
+          jwksFile: secretFile('their.jwks', JSON.stringify({ keys: [{ ...theirs, kid: 'k' }] })),
+          tokenFile: secretFile('signal-token', signalBearer),
+        },
+      ],
+    },
+  }),
+);
 const server: RunningServer = await startServer(data, { args: ['--config', config, '--passphrase-file', passphrase] });
 const operatorFile = at('writ-data-operator', 'operator.json');
 const operator = JSON.parse(readFileSync(operatorFile, 'utf8')) as OperatorCredential;
@@ -288,6 +316,59 @@ test('requests that are refused get nothing back of what they said', async () =>
     assert.match(await ask(server.api, { ...own, path }), /^200 /);
   }
   await ask(server.api, { path: '/metrics', headers });
+});
+
+test('what signals and webhooks are shown with goes into no answer and no log', async () => {
+  const type = { 'content-type': 'application/json' };
+  const own = { credential: operator, method: 'POST' } as const;
+  const manage = (body: object, key: string = randomUUID()): Promise<string> =>
+    ask(server.api, {
+      ...own,
+      ...{ path: '/v1/signals/streams', headers: { ...type, 'idempotency-key': key } },
+      body: JSON.stringify(body),
+    });
+  const delivery = (authorization: string) => ({
+    ...{ method: 'urn:ietf:rfc:8935', endpoint_url: NOBODY, authorization_header: `Bearer ${authorization}` },
+  });
+  const stream = { delivery: delivery(plantPlain('authorization-of-a-receiver')), description: 'nobody takes it' };
+  const key = randomUUID();
+  assert.match(await manage(stream, key), /^201 /);
+  await manage(stream, key);
+  await manage({ ...stream, description: 'another body under the same key' }, key);
+  const refused = delivery(plantPlain('authorization-that-is-refused'));
+  assert.match(await manage({ delivery: { ...refused, endpoint_url: 'http://192.0.2.1/' } }), /^400 /);
+  assert.match(await manage({ delivery: refused, colour: 1 }), /^400 /);
+  assert.match(
+    await manage({ delivery: { ...refused, authorization_header: `${refused.authorization_header}\n` } }),
+    /^4/,
+  );
+  for (const bearer of [signalBearer, plantPlain('bearer-of-nobody')]) {
+    const headers = { 'content-type': 'application/secevent+jwt', authorization: `Bearer ${bearer}` };
+    for (const body of ['e30.e30.e30', plantPlain('a-signal')]) {
+      const told = { method: 'POST', path: '/v1/signals', headers, body } as const;
+      assert.match(await ask(server.api, told), /^4\d\d /);
+    }
+  }
+  // One is told of a stop, and one of a request for approval, in vain.
+  await said(0, 'agent', 'register', 'doomed', '--team', 'a', '--sponsor', 'a@example.com', '--purpose', 'ends');
+  await said(0, 'enrol', '--agent', 'doomed', '--out', at('doomed'));
+  await said(0, 'stop', 'agent', 'doomed', '--cause', 'decommissioned', '--json');
+  await said(6, 'operator', 'add', 'eve', '--out', at('eve.json'), '--request-approval', 'holidays', '--json');
+  const deliveries = async (): Promise<string> => said(0, 'approval', 'deliveries', '--json');
+  for (let waited = 0; !/"attempts": ?[1-9]/.test(await deliveries()); waited++) {
+    assert.ok(waited < 50, 'a webhook was tried');
+    await pause(200);
+  }
+  for (const argv of [
+    ['signals', 'list'],
+    ['signals', 'dead-letters'],
+    ['approval', 'list'],
+    ['stop', 'list'],
+  ]) {
+    await said(0, ...argv, '--json');
+  }
+  const held = { credential: operator, path: '/v1/signals/streams' };
+  assert.match(await ask(server.api, held), /^200 .*nobody takes it/);
 });
 
 test('nowhere is anything of it found: not in what was said, logged, answered, recorded or backed up', async () => {
