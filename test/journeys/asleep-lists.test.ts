@@ -1,8 +1,12 @@
-/** A server that slept past the end of its lists: the first that anybody is given afterwards is fresh. */
+/** A server that slept past the end of what it publishes: what anybody is given afterwards is fresh. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseCertificate } from '../../src/x509/certificate.ts';
 import { parseCrl } from '../../src/x509/crl.ts';
 import { findExtension } from '../../src/x509/extension.ts';
@@ -10,6 +14,7 @@ import { CRL_NUMBER, decodeCrlNumber } from '../../src/x509/extensions/crl-numbe
 import { encodeCertId } from '../../src/x509/ocsp-cert-id.ts';
 import { encodeOcspRequest } from '../../src/x509/ocsp-request.ts';
 import { judgeOcspResponse } from '../../src/x509/ocsp-verify.ts';
+import type { RunningServer } from '../program.ts';
 import { run, scratchDirectory } from './authority.ts';
 import type { Leaf } from './clients.ts';
 import { pointersOf } from './pointers.ts';
@@ -86,4 +91,31 @@ test('after a week, and after forty days, the first answer is fresh', async () =
     assert.deepEqual(lists[0]!.serials, days === 7 ? [leaf.serial] : []);
     await server.stop();
   }
+});
+
+test('a key of tokens that grew old meanwhile is followed by another', async () => {
+  const scratch = scratchDirectory();
+  const clock = testClock(scratch);
+  const data = join(scratch, 'writ-data');
+  const first = await run(data, clock.options);
+  await first.post('/v1/signals/streams', {});
+  // By the clock of this process the certificate of the server that slept is not valid yet.
+  const kids = async ({ open }: RunningServer): Promise<string[]> => {
+    const asked = request(`${open}/v1/signals/jwks.json`, { rejectUnauthorized: false, agent: false }).end();
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    const { keys } = JSON.parse((await answer.toArray()).join('')) as { keys: { kid: string }[] };
+    return keys.map(({ kid }) => kid);
+  };
+  const [old, ...more] = await kids(first.server);
+  assert.deepEqual(more, []);
+  await first.server.stop();
+  await clock.set(301 * DAY_MS);
+  const { server } = await run(data, clock.options);
+  let after: string[] = [];
+  for (let tries = 0; after.length < 2 && tries < 200; tries++) {
+    after = await kids(server);
+    await pause(25);
+  }
+  assert.deepEqual([after.length, after[0]], [2, old]);
+  await server.stop();
 });
