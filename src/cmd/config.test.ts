@@ -14,6 +14,12 @@ test('rates are what they are unless told otherwise, each by itself', () => {
   assert.deepEqual(changed.rateLimit, rateLimit);
 });
 
+test('tokens are signed with ES256 unless the configuration says RS256', () => {
+  const { signals } = parseConfig({ ...LEAST, signals: {} });
+  assert.deepEqual([signals.algorithm, parseConfig(LEAST).signals.algorithm], ['ES256', 'ES256']);
+  assert.equal(parseConfig({ ...LEAST, signals: { algorithm: 'RS256' } }).signals.algorithm, 'RS256');
+});
+
 test('what is not known or not in range is refused by its path', () => {
   const bad: readonly [object, string][] = [
     [{ writeLimit: { perSecond: 0 } }, 'writeLimit.perSecond'],
@@ -21,6 +27,9 @@ test('what is not known or not in range is refused by its path', () => {
     [{ writeLimit: { perMinute: 1 } }, 'writeLimit.perMinute'],
     [{ writeLimit: 20 }, 'writeLimit'],
     [{ rateLimit: { burst: 0 } }, 'rateLimit.burst'],
+    [{ signals: { algorithm: 'HS256' } }, 'signals.algorithm'],
+    [{ signals: { issuer: 'http://writ.example.com' } }, 'signals.issuer'],
+    [{ signals: { keys: 2 } }, 'signals.keys'],
     [{ colour: 1 }, 'colour'],
   ];
   for (const [change, field] of bad) {
