@@ -4,11 +4,12 @@ import { newId } from '../base/id.ts';
 import { sha256 } from '../base/sha256.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
+import type { Idempotency } from '../http/idempotency.ts';
 import { readPersonOf } from '../registry/person.ts';
 import { type Approval, LIFETIME, LONGEST_PARAMETERS, LONGEST_REASON, RECOVERY, resourceText } from './approval.ts';
 import { pushNotices } from './notice.ts';
 import type { ApprovalParts } from './parts.ts';
-import { insertApproval, readOpenOf } from './store.ts';
+import { insertApproval, readApproval, readOpenOf } from './store.ts';
 
 /** What consent is asked for: the very request, as policy refused it for want of an approval. */
 export interface Wanted {
@@ -30,7 +31,12 @@ export interface Wanted {
  *
  * Throws `denied`, `bad_request`, `too_large`, `conflict` where the caller is gone, and `rate_limited` with too many requests open.
  */
-export async function requestApproval(caller: Caller, wanted: Wanted, parts: ApprovalParts): Promise<Approval> {
+export async function requestApproval(
+  caller: Caller,
+  wanted: Wanted,
+  parts: ApprovalParts,
+  { idempotency }: { readonly idempotency?: Idempotency | undefined } = {},
+): Promise<Approval> {
   const { request, verdict, parameters, reason, recover = false } = wanted;
   const { lifetime = recover ? RECOVERY.waits + RECOVERY.stands : LIFETIME.default } = wanted;
   const { needsApproval } = verdict;
@@ -61,6 +67,8 @@ export async function requestApproval(caller: Caller, wanted: Wanted, parts: App
     });
   }
   const now = parts.clock.now();
+  const first = await idempotency?.first();
+  if (first?.kind === 'reference') return (await readApproval(parts.reader, first.reference, now))!;
   const { count: needed, group } = needsApproval;
   const open = await readOpenOf(parts.reader, caller.id, now);
   const same = open.find(
@@ -98,6 +106,7 @@ export async function requestApproval(caller: Caller, wanted: Wanted, parts: App
   };
   const batch = newBatch();
   insertApproval(batch, approval);
+  idempotency?.keep(batch, { kind: 'reference', reference: approval.id });
   batch.events.push({
     type: 'approval.requested',
     subjects: subjectsOf(approval),

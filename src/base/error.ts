@@ -63,6 +63,22 @@ export interface WantedApproval {
   readonly expires_at?: string;
 }
 
+/** A decision of AuthZEN that says no, and how consent is asked for (`authzen/denial.ts`). */
+export interface AccessDecision {
+  readonly decision: false;
+  readonly context: Readonly<Record<string, unknown>>;
+  readonly subject: { readonly type: string; readonly id: string };
+  readonly resource: { readonly type: string; readonly id: string };
+  readonly action: { readonly name: string };
+}
+
+/** What a problem document says in place of the code's own, where a protocol has its own types. */
+export interface ProblemType {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+}
+
 /** What an error can say beyond its message, all of it fit for the caller's eyes. */
 export interface ErrorDetail {
   /** Where: a JSON pointer, flag, header or byte offset, e.g. `/csr`, `--trust-domain`, `offset 17`. */
@@ -73,6 +89,9 @@ export interface ErrorDetail {
   readonly reasons?: readonly string[];
   /** For `needs_approval`: whose consent, and the request for it where there is one. */
   readonly approval?: WantedApproval;
+  /** For `needs_approval`, where the caller prefers it: the same as a requestable denial. */
+  readonly access?: AccessDecision;
+  readonly as?: ProblemType;
   readonly cause?: unknown;
 }
 
@@ -87,6 +106,8 @@ export class WritError extends Error {
   readonly remedy: string | undefined;
   readonly reasons: readonly string[];
   readonly approval: WantedApproval | undefined;
+  readonly access: AccessDecision | undefined;
+  readonly as: ProblemType | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
@@ -95,6 +116,8 @@ export class WritError extends Error {
     this.remedy = detail.remedy;
     this.reasons = detail.reasons ?? [];
     this.approval = detail.approval;
+    this.access = detail.access;
+    this.as = detail.as;
   }
 }
 

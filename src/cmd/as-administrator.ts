@@ -13,7 +13,7 @@ import type { ThreadParts } from './server/thread-parts.ts';
 /** Of every command that works on the server's machine and from anywhere with an approval. */
 export const HERE_FLAG: Flag = {
   name: 'here',
-  summary: 'with the approval flags: on the server’s machine with the passphrase, not as an operator over the network',
+  summary: 'on the server’s machine with the passphrase, also with the approval flags; not as an operator',
 };
 
 /** Of the commands by which people come back to an installation whose operators are lost. */

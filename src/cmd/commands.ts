@@ -12,6 +12,7 @@ import { initCommand } from './commands/install.ts';
 import { ledgerCommands } from './commands/ledger.ts';
 import { operatorCommands } from './commands/operator.ts';
 import { passphraseCommand } from './commands/passphrase.ts';
+import { releaseHere } from './commands/release.ts';
 import { ruleCommands } from './commands/rules.ts';
 import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
@@ -26,7 +27,7 @@ export function commandTable(): readonly Command[] {
     startCommand(),
     initCommand(),
     statusCommand(),
-    ...clientCommands(),
+    ...clientCommands().map((command) => (command.path === 'release' ? releaseHere(command, log) : command)),
     ...operatorCommands(log, withApi),
     ...groupCommands(log, withApi),
     ...ruleCommands(log, withApi),

@@ -1,13 +1,16 @@
 import type { Approval } from '../approval/approval.ts';
 import type { Wanted } from '../approval/request.ts';
 import type { AccessRequest, BoundRequest, Caller, Verdict } from '../base/access.ts';
-import { isWritError, WritError } from '../base/error.ts';
+import { type AccessDecision, isWritError, WritError } from '../base/error.ts';
 import { isId } from '../base/id.ts';
 import type { Exchange } from '../http/route.ts';
 import { type CanonicalValue, canonicalJson } from '../merkle/canonical-json.ts';
 
 /** Opens a request for approval: the flow of `approval/`. */
 export type AskApproval = (caller: Caller, wanted: Wanted) => Promise<Approval>;
+
+/** Makes a requestable denial of what policy wants an approval for: `authzen/`. */
+export type OfferAccess = (caller: Caller, refused: Omit<Wanted, 'reason'>) => AccessDecision | undefined;
 
 /** Everything by which one request is told from another, all of it parsed. */
 export interface Parameters {
@@ -28,17 +31,22 @@ export interface Binding {
 
 /**
  * Reads the two headers by which a request names an approval (`Writ-Approval: <id>`) or asks for one
- * (`Writ-Request-Approval: reason=…&lifetime=…`, encoded as a query). Undefined where it has neither. Throws
- * `bad_request`.
+ * (`Writ-Request-Approval: reason=…&lifetime=…`, encoded as a query), or by which it prefers a refusal that AuthZEN knows
+ * (`Prefer: access-request`, RFC 7240). Undefined where it has none. Throws `bad_request`.
  */
 export function bindingOf(
   { headers }: Pick<Exchange, 'headers'>,
   parameters: Parameters,
-  parts: { readonly repeated: () => Promise<boolean>; readonly ask: AskApproval | undefined },
+  parts: {
+    readonly repeated: () => Promise<boolean>;
+    readonly ask: AskApproval | undefined;
+    readonly offer?: OfferAccess | undefined;
+  },
 ): Binding | undefined {
   const named = headers['writ-approval'];
   const asking = headers['writ-request-approval'];
-  if (named === undefined && asking === undefined) return undefined;
+  const prefers = parts.offer !== undefined && /(^|,)\s*access-request\s*(,|$)/.test(String(headers['prefer'] ?? ''));
+  if (named === undefined && asking === undefined && !prefers) return undefined;
   if (named !== undefined && asking !== undefined) {
     throw bad('Writ-Request-Approval', 'An approval is named and asked for at once.', 'Send one of the two headers.');
   }
@@ -58,8 +66,12 @@ export function bindingOf(
       repeated: parts.repeated,
     },
     async translate(error, caller) {
-      if (wish === undefined || wanted === undefined || parts.ask === undefined) return error;
-      if (!isWritError(error, 'needs_approval')) return error;
+      if (wanted === undefined || !isWritError(error, 'needs_approval')) return error;
+      if (wish === undefined)
+        return named === undefined
+          ? offered(error, parts.offer?.(caller, { ...wanted, parameters: canonical }))
+          : error;
+      if (parts.ask === undefined) return error;
       const { id, needed, group, expiresAt, status } = await parts.ask(caller, {
         ...wanted,
         parameters: canonical,
@@ -75,6 +87,17 @@ export function bindingOf(
       });
     },
   };
+}
+
+/** The same refusal, with how consent is asked for. */
+function offered(error: WritError, access: AccessDecision | undefined): WritError {
+  if (access === undefined) return error;
+  const { message, remedy, reasons, approval } = error;
+  return new WritError('needs_approval', message, {
+    ...{ reasons, access, cause: error },
+    ...(remedy === undefined ? {} : { remedy }),
+    ...(approval === undefined ? {} : { approval }),
+  });
 }
 
 function parseWish(header: string): { readonly reason: string; readonly lifetime?: number } {

@@ -6,7 +6,7 @@ import { type AnswerReader, type Idempotency, idempotencyOf, parseIdempotencyKey
 import { DEFAULT_BODY_LIMIT, type Exchange, type Method, type Reply, type Route } from '../http/route.ts';
 import { parseJsonObject } from '../wire/json.ts';
 import { parse, type Schema } from '../wire/schema.ts';
-import { type AskApproval, type Binding, bindingOf } from './bound-request.ts';
+import { type AskApproval, type Binding, bindingOf, type OfferAccess } from './bound-request.ts';
 
 /** What a handler gets: everything parsed, the caller authenticated, nothing authorised yet. */
 interface Input<P, Q, B> {
@@ -45,6 +45,8 @@ export interface Operation<P = unknown, Q = unknown, B = unknown, A = unknown> {
   readonly bodyLimit?: number;
   /** Media type of a body that is no JSON; the handler gets it as a `RawBody`. */
   readonly rawBody?: string;
+  /** Whether a body holds a secret: then it can be asked for by no approval, which shows and keeps all of a request. */
+  readonly holdsSecret?: (body: NoInfer<B>) => boolean;
   /** Whose idempotency key it is where there is no caller yet; absent: the caller's. */
   readonly keyOwner?: (body: B) => string;
   readonly status?: 200 | 201 | 202 | 204;
@@ -86,6 +88,8 @@ export interface OperationParts {
   readonly refresh: () => Promise<void>;
   /** Absent: nothing can be asked for. */
   readonly askApproval?: AskApproval;
+  /** Absent: refusals are Writ's own alone. */
+  readonly offerAccess?: OfferAccess;
 }
 
 /** Makes the route that parses, calls the handler and writes the answer. */
@@ -105,6 +109,7 @@ export function routeOf(given: Operation, parts: OperationParts): Route {
         given.query === undefined ? noQuery(exchange.query) : parse(given.query, parseQuery(exchange.query), 'query');
       const body = writes ? parseBody(given, exchange) : NOTHING;
       const idempotency = writes ? keyOf(given, exchange, body, parts) : undefined;
+      const secret = given.holdsSecret?.(body) === true;
       // What is no JSON has no parameters that anybody could judge.
       const binding =
         writes && given.rawBody === undefined
@@ -114,9 +119,11 @@ export function routeOf(given: Operation, parts: OperationParts): Route {
               {
                 repeated: async () => (await idempotency?.first()) !== undefined,
                 ask: parts.askApproval,
+                offer: secret ? undefined : parts.offerAccess,
               },
             )
           : undefined;
+      if (binding !== undefined && secret) throw secretAndApproval();
       const caller = binding === undefined ? exchange.caller : { ...exchange.caller, bound: binding.bound };
       const input = { caller, params, query, body, idempotency };
       if (given.action !== undefined) await parts.refresh();
@@ -149,7 +156,7 @@ async function handleOnce(given: Operation, input: Input<unknown, unknown, unkno
   try {
     return await given.handle(input);
   } catch (error) {
-    if (!(error instanceof WritError) || error.field === 'commit') throw error;
+    if (!(error instanceof WritError) || error.field === 'commit' || error.code === 'idempotency_mismatch') throw error;
     if ((await input.idempotency?.first()) === undefined) throw error;
     return await given.handle(input);
   }
@@ -216,6 +223,17 @@ function keyOf(given: Operation, exchange: Exchange, body: unknown, parts: Opera
 /** A key owner made from a secret: tells secrets apart and keeps none. */
 export function hashedOwner(kind: string, secret: string): string {
   return `${kind}:${createHash('sha256').update(secret).digest('hex')}`;
+}
+
+function secretAndApproval(): WritError {
+  return new WritError(
+    'bad_request',
+    'The request holds a secret, which an approval would show to those who are asked.',
+    {
+      field: 'Writ-Request-Approval',
+      remedy: 'Ask for it without the secret, and set that afterwards; or have somebody do it whom policy lets alone.',
+    },
+  );
 }
 
 function named(names: readonly string[], values: readonly string[]): Record<string, string> {

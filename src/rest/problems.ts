@@ -59,7 +59,7 @@ export function statusOf(code: ErrorCode): number {
 export function problemReplies(log: Log): (error: unknown, requestId: string, status?: number) => Reply {
   return (error, requestId, override) => {
     const known = error instanceof WritError ? error : undefined;
-    const status = override ?? (known === undefined ? 500 : STATUS[known.code]);
+    const status = override ?? known?.as?.status ?? (known === undefined ? 500 : STATUS[known.code]);
     if (status === 500) log.error('request failed', failure(error, requestId));
     else if (status === 503) log.warn('request refused', { request_id: requestId, code: known?.code });
     const problem =
@@ -70,8 +70,8 @@ export function problemReplies(log: Log): (error: unknown, requestId: string, st
 
 function document(error: WritError, status: number, requestId: string): Problem {
   return {
-    type: `urn:writ:error:${error.code}`,
-    title: ERROR_CODES[error.code],
+    type: error.as?.type ?? `urn:writ:error:${error.code}`,
+    title: error.as?.title ?? ERROR_CODES[error.code],
     status,
     code: error.code,
     detail: error.message,
@@ -79,6 +79,7 @@ function document(error: WritError, status: number, requestId: string): Problem 
     ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
     ...(error.reasons.length === 0 ? {} : { reasons: error.reasons }),
     ...(error.approval === undefined ? {} : { approval: error.approval }),
+    ...error.access,
     request_id: requestId,
   };
 }

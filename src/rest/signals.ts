@@ -56,6 +56,11 @@ export interface Signals {
   ): Promise<{ readonly ok: true } | { readonly ok: false; readonly err: string; readonly description: string }>;
 }
 
+/** The header that a receiver wants to see. */
+function holdsSecret({ delivery }: Pick<ChangeSignalStream, 'delivery'>): boolean {
+  return delivery?.authorization_header !== undefined;
+}
+
 const NO_CONTENT: Reply = { status: 204, body: '' };
 const SET_TYPE = 'application/secevent+jwt';
 /** RFC 8936 §2.4: a poll acknowledges many SETs in one body. */
@@ -127,6 +132,7 @@ function streams(signals: Signals): Operation[] {
       action: 'signal.manage',
       summary,
       body: changeSignalStream,
+      holdsSecret,
       answer: signalStream,
       example: { body: { stream_id: EXAMPLE.stream_id, description: 'The gateway at the edge' }, answer: EXAMPLE },
       handle: ({ caller, body }) => signals.change(caller, body, how),
@@ -140,6 +146,7 @@ function streams(signals: Signals): Operation[] {
       action: 'signal.manage',
       summary: 'Makes a stream over which its receiver is told of stops.',
       body: createSignalStream,
+      holdsSecret,
       status: 201,
       answer: signalStream,
       example: {

@@ -49,3 +49,79 @@ export interface CancelAccessTask {
 export const cancelAccessTask: Schema<CancelAccessTask> = schemaOf<CancelAccessTask>()(
   z.strictObject({ reason: z.string().max(255).exactOptional(), comment: z.string().max(2000).exactOptional() }),
 );
+
+interface Entity {
+  readonly type: string;
+  readonly id: string;
+  readonly properties?: Readonly<Record<string, unknown>>;
+}
+
+/** An access request of that profile for one thing that was refused; its bulk form and callbacks are not taken. */
+export interface AccessSubmission {
+  /** Of the refusal, unchanged. */
+  readonly subject: Entity;
+  readonly resource: Entity;
+  readonly action: { readonly name: string; readonly properties?: Readonly<Record<string, unknown>> };
+  /** `business_justification`: why, for those who are asked. */
+  readonly context?: Readonly<Record<string, unknown>>;
+  readonly denial: {
+    readonly evaluation_id?: string;
+    readonly evaluated_at?: string;
+    readonly expires_at: string;
+    readonly reason?: string;
+    readonly binding_token?: string;
+    readonly template?: string;
+  };
+  readonly requested_access?: { readonly requested_until?: string; readonly emergency?: boolean };
+  /** Read, and not kept. */
+  readonly client?: Readonly<Record<string, unknown>>;
+}
+
+const free = z.record(z.string().max(255), z.unknown());
+const short = z.string().max(2048);
+const entity = z.strictObject({ type: short, id: short, properties: free.exactOptional() });
+
+export const accessSubmission: Schema<AccessSubmission> = schemaOf<AccessSubmission>()(
+  z.strictObject({
+    subject: entity,
+    resource: entity,
+    action: z.strictObject({ name: short, properties: free.exactOptional() }),
+    context: free.exactOptional(),
+    denial: z.strictObject({
+      evaluation_id: short.exactOptional(),
+      evaluated_at: time.exactOptional(),
+      expires_at: time,
+      reason: short.exactOptional(),
+      binding_token: z.string().max(131_072).exactOptional(),
+      template: short.exactOptional(),
+    }),
+    requested_access: z
+      .strictObject({ requested_until: time.exactOptional(), emergency: z.boolean().exactOptional() })
+      .exactOptional(),
+    client: free.exactOptional(),
+  }),
+);
+
+/** What a person says to a task. The profile leaves deciding open; this is ours, in its manner. */
+export interface DecideAccessTask {
+  readonly decision: 'approved' | 'denied';
+}
+
+export const decideAccessTask: Schema<DecideAccessTask> = schemaOf<DecideAccessTask>()(
+  z.strictObject({ decision: z.enum(['approved', 'denied']) }),
+);
+
+/** Metadata of the policy decision point (AuthZEN 1.0), as far as it is one. */
+export interface AccessMetadata {
+  readonly policy_decision_point: string;
+  readonly access_request_endpoint: string;
+  readonly capabilities: readonly string[];
+}
+
+export const accessMetadata: Schema<AccessMetadata> = schemaOf<AccessMetadata>()(
+  z.strictObject({
+    policy_decision_point: url,
+    access_request_endpoint: url,
+    capabilities: z.array(z.string().max(255)).max(16),
+  }),
+);

@@ -1,4 +1,4 @@
-import { accessTask, cancelAccessTask } from './access-task.ts';
+import { accessMetadata, accessSubmission, accessTask, cancelAccessTask, decideAccessTask } from './access-task.ts';
 import { agent, agentPage, changeAgent, registerAgent } from './agent.ts';
 import { approval, approvalPage, webhookDelivery, webhookDeliveryPage } from './approval.ts';
 import { authority, authorityList, rotateAuthority } from './authority.ts';
@@ -45,6 +45,8 @@ import { trust } from './trust.ts';
 
 /** The schemas of all bodies and answers by their names in the OpenAPI document. Names are stable. */
 export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
+  AccessMetadata: accessMetadata,
+  AccessSubmission: accessSubmission,
   AccessTask: accessTask,
   AddOperator: addOperator,
   Agent: agent,
@@ -69,6 +71,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   CreateToken: createToken,
   CreatedToken: createdToken,
   DeadSignals: deadSignals,
+  DecideAccessTask: decideAccessTask,
   Emergency: emergency,
   EmergencyPage: emergencyPage,
   Enrol: enrol,

@@ -5,7 +5,7 @@ import { id, name, time } from './text.ts';
 
 /** A problem document (RFC 9457): what every error is. */
 export interface Problem {
-  /** `urn:writ:error:<code>`. */
+  /** `urn:writ:error:<code>`, or what a protocol has for it. */
   readonly type: string;
   /** What the code means, always the same for it. */
   readonly title: string;
@@ -19,8 +19,16 @@ export interface Problem {
   readonly reasons?: readonly string[];
   /** With `needs_approval`: whose consent, and the request for it where there is one. */
   readonly approval?: WantedApproval;
+  /** With `needs_approval`, where `Prefer: access-request` was sent: the requestable denial of AuthZEN. */
+  readonly decision?: false;
+  readonly context?: Readonly<Record<string, unknown>>;
+  readonly subject?: { readonly type: string; readonly id: string };
+  readonly resource?: { readonly type: string; readonly id: string };
+  readonly action?: { readonly name: string };
   readonly request_id: string;
 }
+
+const entity = z.strictObject({ type: z.string().max(255), id: z.string().max(2048) });
 
 export const problem: Schema<Problem> = schemaOf<Problem>()(
   z.strictObject({
@@ -40,6 +48,11 @@ export const problem: Schema<Problem> = schemaOf<Problem>()(
         expires_at: time.exactOptional(),
       })
       .exactOptional(),
+    decision: z.literal(false).exactOptional(),
+    context: z.record(z.string().max(255), z.unknown()).exactOptional(),
+    subject: entity.exactOptional(),
+    resource: entity.exactOptional(),
+    action: z.strictObject({ name: z.string().max(255) }).exactOptional(),
     request_id: z.string().max(100),
   }),
 );

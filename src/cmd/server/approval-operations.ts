@@ -12,16 +12,19 @@ import { withdrawApproval } from '../../approval/end.ts';
 import { type ApprovalParts, INSTALLATION } from '../../approval/parts.ts';
 import { requestApproval } from '../../approval/request.ts';
 import { showApproval, showApprovals } from '../../approval/show.ts';
+import { type DenialMeans, openDenial, requestable, wishOf } from '../../authzen/denial.ts';
+import { inProfile } from '../../authzen/problem.ts';
 import { taskOf } from '../../authzen/task.ts';
 import type { Caller } from '../../base/access.ts';
 import { demand } from '../../base/demand.ts';
 import { addOperatorOf } from '../../issuance/add-operator.ts';
+import { derivedSecret } from '../../keys/derived-secret.ts';
 import { changeGroup, showGroups } from '../../registry/group.ts';
 import { personOf } from '../../registry/person.ts';
 import { showOperators } from '../../registry/show.ts';
 import { accessTaskOperations } from '../../rest/access-tasks.ts';
 import { approvalOperations as approvalRoutes } from '../../rest/approvals.ts';
-import type { AskApproval } from '../../rest/bound-request.ts';
+import type { AskApproval, OfferAccess } from '../../rest/bound-request.ts';
 import { emergencyOperations } from '../../rest/emergencies.ts';
 import { groupOperations } from '../../rest/groups.ts';
 import type { Operation } from '../../rest/operation.ts';
@@ -36,6 +39,9 @@ export function approvalOperations(parts: ThreadParts, server: { readonly addres
   const { reader, clock, certificates, policy } = parts;
   const { authorize } = policy;
   const approvals = approvalParts(parts);
+  // The port is known once the listener has one.
+  const base = (): string => `https://${server.address}`;
+  const denials = denialMeans(parts, server);
   const acting = forCaller(approvals, parts, { policy: true });
   const removing = { reader, clock, certificates, commit: parts.commit, authorize, refresh: () => policy.fresh() };
   return [
@@ -58,9 +64,22 @@ export function approvalOperations(parts: ThreadParts, server: { readonly addres
       now: clock.now,
     }),
     ...accessTaskOperations({
-      show: async (caller, id) => taskOf(await showApproval(caller, id, approvals), `https://${server.address}`),
-      cancel: async (caller, id) =>
-        taskOf(await withdrawApproval(caller, id, await acting(caller)), `https://${server.address}`),
+      metadata: () => ({
+        policy_decision_point: base(),
+        access_request_endpoint: denials.endpoint(),
+        capabilities: ['urn:openid:authzen:capability:access-request'],
+      }),
+      submit: (caller, submission, options) =>
+        inProfile(async () => {
+          const { bound: _, ...alone } = caller;
+          const wanted = { ...openDenial(alone, submission, denials), ...wishOf(submission, clock.now()) };
+          return taskOf(await requestApproval(alone, wanted, await acting(alone), options), base());
+        }),
+      decide: (caller, target) =>
+        inProfile(async () => taskOf(await decideApproval(caller, target, await acting(caller)), base())),
+      show: (caller, id) => inProfile(async () => taskOf(await showApproval(caller, id, approvals), base())),
+      cancel: (caller, id) =>
+        inProfile(async () => taskOf(await withdrawApproval(caller, id, await acting(caller)), base())),
     }),
     ...groupOperations({
       list: (caller) => showGroups(caller, { reader, authorize }),
@@ -83,6 +102,17 @@ export function approvalOperations(parts: ThreadParts, server: { readonly addres
         removeOperator(caller, target, await forCaller(removing, parts, { policy: true })(caller), options),
     }),
   ];
+}
+
+/** Tells of approvals as AuthZEN has it, for every route whose caller prefers that. */
+export function offerAccess(parts: ThreadParts, server: { readonly address: string }): OfferAccess {
+  const means = denialMeans(parts, server);
+  return (caller, refused) => requestable(caller, refused, means);
+}
+
+function denialMeans({ keyring, clock, random }: ThreadParts, server: { readonly address: string }): DenialMeans {
+  const endpoint = (): string => `https://${server.address}/access/v1/requests`;
+  return { secret: () => derivedSecret(keyring, 'access request'), endpoint, now: clock.now, random };
 }
 
 /** Opens requests for approval, for every route. */

@@ -27,7 +27,7 @@ import { openLog } from '../log.ts';
 import { openTrusted } from '../signals-config.ts';
 import { statusUrlOf } from '../status-url.ts';
 import { VERSION } from '../version.ts';
-import { askApproval } from './approval-operations.ts';
+import { askApproval, offerAccess } from './approval-operations.ts';
 import { canaryOperations } from './canary-operations.ts';
 import { openFeed } from './feed.ts';
 import { FollowedKeyring } from './followed-keyring.ts';
@@ -122,11 +122,9 @@ async function serve(): Promise<void> {
   function openServers(built: ThreadParts, database: Database) {
     const metrics = new Metrics(METRICS, data.metricsMemory, data.number);
     const root = rootsOf(hierarchy.authorities)[0]!;
+    const address = serverAddress(config, () => apiPort, root);
     const operations = [
-      ...registryOperations(
-        built,
-        serverAddress(config, () => apiPort, root),
-      ),
+      ...registryOperations(built, address),
       ...issuanceOperations(built),
       ...reportOperations(built),
       ...governanceOperations(built),
@@ -145,6 +143,7 @@ async function serve(): Promise<void> {
       clock,
       refresh: built.issuance.refresh,
       askApproval: askApproval(built),
+      offerAccess: offerAccess(built, address),
     });
     const common = { limits: limitsOf(config), clock, problem: problemReplies(log), observe: requestObserver(metrics) };
     const identify = identifyClients({
