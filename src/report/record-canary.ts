@@ -10,7 +10,8 @@ import type { Idempotency, Json } from '../http/idempotency.ts';
 import { agentResource } from '../registry/agent.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { type Instance, readInstance } from '../registry/instance.ts';
-import { CANARY_LIMIT_MS, type Canary, type CanaryReport } from '../wire/canary.ts';
+import type { Canary, CanaryReport } from '../wire/canary.ts';
+import { CANARY_LIMIT_MS } from '../wire/canary-limit.ts';
 import { type CanaryRow, canaryAnswer, nextCanary, pushCanary, pushCanaryRemoval, readCanary } from './canary-store.ts';
 
 export interface CanaryParts {

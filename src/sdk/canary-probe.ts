@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { CANARY_LIMIT_MS, type CanaryFigures, type CanaryVerdict } from '../wire/canary.ts';
+import type { CanaryFigures, CanaryVerdict } from '../wire/canary.ts';
+import { CANARY_LIMIT_MS } from '../wire/canary-limit.ts';
 import type { Called } from './canary-line.ts';
 
 /** Calls the point with one identity; never rejects. Implemented over TLS in `canary-line.ts`. */

@@ -4,9 +4,6 @@ import { PAGE_MEMBERS, type Page, type PageQuery, pageOf } from './page.ts';
 import { type Schema, schemaOf } from './schema.ts';
 import { id, name, time } from './text.ts';
 
-/** A stop has to have taken effect everywhere this long after it was acknowledged, in milliseconds. */
-export const CANARY_LIMIT_MS = 5000;
-
 const VERDICTS = ['refused', 'still_accepted', 'unreachable', 'unclear'] as const;
 
 /**
