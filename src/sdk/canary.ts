@@ -223,7 +223,8 @@ function hasPeriod(point: CanaryPoint): point is CanaryPoint & { readonly everyM
   return point.everyMs !== undefined;
 }
 
-function checkPoints(points: readonly CanaryPoint[]): void {
+/** Throws `bad_config` for points that cannot be looked at, so that nobody is let in for nothing. */
+export function checkPoints(points: readonly CanaryPoint[]): void {
   const names = new Set(points.map(({ point }) => point));
   if (points.length === 0 || names.size < points.length) throw fault('points', 'Name each point once.');
   const least = points.length * LEAST_MS_EACH;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { type AddressInfo, connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
@@ -126,6 +127,42 @@ test('a point that is down is neither a success nor an alarm of revocation', asy
   assert.deepEqual([one?.status, one?.successes, one?.failures, one?.inconclusive], ['unclear', 0, 0, 1]);
   assert.equal((await doctor()).state, 'warn');
   await server.json('canary', 'remove', 'down');
+});
+
+test('one runner looks at many points, which a file names', async () => {
+  const [good, gone] = [await service(true), await service(true)];
+  gone.close();
+  const file = join(server.scratch, 'points.json');
+  const points = [
+    { point: 'many-1', url: good.url, every: '1h', peer },
+    { point: 'many-2', url: gone.url, peer },
+  ];
+  const run = (...more: string[]) =>
+    writ(['canary', 'run', '--agent', 'canary', '--once', '--json', '--operator', server.operator, ...more]);
+  writeFileSync(file, JSON.stringify({ points }));
+  const { code, stdout } = await run('--points', file);
+  const reports = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as CanaryReport);
+  assert.deepEqual(
+    [code, ...reports.map(({ point, verdict }) => `${point} ${verdict}`)],
+    [7, 'many-1 refused', 'many-2 unreachable'],
+  );
+  for (const point of ['many-1', 'many-2']) await server.json('canary', 'remove', point);
+
+  for (const [wrong, field] of [
+    [{ points: [{ ...points[0], url: 'http://gateway.internal/' }] }, '/points/0/url'],
+    [{ points: [points[0], points[0]] }, 'points'],
+    [{ points: [{ ...points[0], every: '1s' }] }, 'every'],
+  ] as const) {
+    writeFileSync(file, JSON.stringify(wrong));
+    const refused = await run('--points', file);
+    const { error } = JSON.parse(refused.stderr.trim().split('\n').at(-1)!) as { error: { field: string } };
+    assert.deepEqual([refused.stdout, error.field], ['', field]);
+    assert.notEqual(refused.code, 0);
+  }
+  assert.notEqual((await run('--points', file, '--point', 'both')).code, 0);
 });
 
 test('an agent without the label cannot report', async () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { isWritError, WritError } from '../../base/error.ts';
-import { type CanaryPoint, CanaryRunner } from '../../sdk/canary.ts';
+import { type CanaryPoint, CanaryRunner, checkPoints } from '../../sdk/canary.ts';
 import { connect } from '../../sdk/connect.ts';
 import type { Identity } from '../../sdk/identity.ts';
 import { type CanaryPoints, type CanaryReport, canaryPoints } from '../../wire/canary.ts';
@@ -49,6 +49,7 @@ function runCommand(withApi: WithApi): Command {
     ],
     async run(input, terminal) {
       const points = pointsOf(input);
+      checkPoints(points);
       const { identity, stay } = await runnerIdentity(input, withApi);
       const ending = new AbortController();
       const end = (): void => ending.abort();
