@@ -169,10 +169,11 @@ test('an agent without the label cannot report', async () => {
   const { url } = await service(true);
   const token = await server.token('planner');
   const identity = await connect({ token });
-  const runner = new CanaryRunner({ identity, points: [{ point: 'gateway-1', url, peer }] });
+  const points = [{ point: 'gateway-1', url, peer }];
+  const runner = new CanaryRunner({ identity, points, limits: { admission: 500 } });
   const failures: string[] = [];
   runner.on('failed', (_, error) => failures.push((error as Error & { code: string }).code));
-  const report = await runner.probe({ point: 'gateway-1', url, peer });
+  const report = await runner.probe(points[0]!);
   // It is not let in by the point, either.
   assert.equal(report.verdict, 'unreachable');
   assert.deepEqual([failures, runner.unsent], [['denied'], []]);
