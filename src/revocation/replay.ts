@@ -1,5 +1,6 @@
 import { withdrawTokensOf } from '../attest/token-store.ts';
 import { CERTIFICATES, type CertificateRow, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
+import { readTokenKeys } from '../ca/jwt-key.ts';
 import { blocksKey, type Cause, reasonCode } from '../ca/revocation-cause.ts';
 import { pushHeld, pushReleased, pushRevoked } from '../ca/revoked.ts';
 import { readSerial } from '../ca/serial.ts';
@@ -114,6 +115,11 @@ async function replay(
       return;
     case 'operator.replaced':
       return withdrawTokensOf(batch, text(event, 'operator'), at);
+    case 'signal.key_retired': {
+      const key = (await readTokenKeys(reader)).find(({ jwk }) => jwk['kid'] === text(event, 'kid'));
+      if (key !== undefined) batch.writes.push({ sql: 'DELETE FROM sealed_key WHERE id = ?', params: [key.id] });
+      return;
+    }
     default:
       return;
   }

@@ -6,9 +6,12 @@ import { isWritError, type WritError } from '../base/error.ts';
 import { systemRandom } from '../base/random.ts';
 import { readTokenKeys, tokenSigner } from '../ca/jwt-key.ts';
 import { newBatch } from '../db/batch.ts';
+import type { SqlValue } from '../db/database.ts';
 import { publicJwk } from '../jwt/jwk.ts';
 import { createKeyring } from '../keys/keyring.ts';
 import { Passphrase } from '../keys/passphrase.ts';
+import type { RecordedEvent } from '../ledger/entry.ts';
+import { replayRevocations } from '../revocation/replay.ts';
 import { ensureSignalKeys, keepSignalKeys, rotateSignalKey, type SignalKeyParts } from './ssf-keys.ts';
 import { ADA, GATEWAY, START } from './testdata/ssf-world.ts';
 
@@ -137,4 +140,33 @@ onBothEngines('of two who rotate at once one does, and a service never', async (
   const both = await Promise.allSettled([rotate(true), rotate(true)]);
   assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
   assert.equal((await published()).length, 1);
+});
+
+onBothEngines('a key that was stolen does not come back with an older backup', async (store) => {
+  const { parts, rotate, published, signing, clock } = await setUp(store);
+  const { database, commit, events } = store;
+  await ensureSignalKeys(parts);
+  const [stolen] = await published();
+  const columns = 'id, purpose, algorithm, spki, sealed, created_at';
+  const kept = await database.all(`SELECT ${columns} FROM sealed_key`);
+  await rotate(true);
+  const since = events.slice(-2).map((event) => ({ ...event, time: clock.now() }) as unknown as RecordedEvent);
+  // The database of before.
+  await database.transaction(async (tx) => {
+    await tx.run('DELETE FROM sealed_key');
+    for (const row of kept) {
+      const values = columns.split(', ').map((column) => row[column] as SqlValue);
+      await tx.run(`INSERT INTO sealed_key (${columns}) VALUES (?, ?, ?, ?, ?, ?)`, values);
+    }
+  });
+  assert.deepEqual(await published(), [stolen]);
+  const batch = newBatch();
+  batch.writes.push(...(await replayRevocations(database)(since)).writes);
+  await commit(batch);
+  assert.deepEqual(await published(), []);
+  assert.deepEqual(await Promise.all([keepSignalKeys(parts), keepSignalKeys(parts)]), ['rotated', 'rotated']);
+  const [key, ...more] = await published();
+  assert.deepEqual([more, key === stolen], [[], false]);
+  clock.advance(1000);
+  assert.equal(await signing(), key);
 });

@@ -41,26 +41,33 @@ export interface SignalKeyParts {
  * Makes what Shared Signals need where it is missing: the key that signs tokens, and the one that receivers' secrets lie
  * under. Of several processes one does it.
  */
-export async function ensureSignalKeys(parts: SignalKeyParts): Promise<void> {
+export async function ensureSignalKeys(parts: SignalKeyParts, caller = 'system:start'): Promise<void> {
   const { reader, commit, keyring, random, clock, algorithm } = parts;
   const keys = await readTokenKeys(reader);
   if (keys.length > 0) return;
   const now = clock.now();
   const batch = newBatch();
-  batch.checks.push({
-    sql: 'SELECT 1 AS found FROM sealed_key WHERE id = ?',
-    params: [BOX.id],
-    want: 'absent',
-    refusal: 'conflict',
-    reason: 'Another process made the keys of Shared Signals.',
-  });
   const key = await addTokenKey(batch, keyring, keys, { algorithm, now, random });
-  addKey(batch, keyring, { ...BOX, key: await generateKey('ed25519'), now, random });
-  recordCreated(batch, 'system:start', key, now);
+  if (!(await hasBox(reader))) {
+    batch.checks.push({
+      sql: 'SELECT 1 AS found FROM sealed_key WHERE id = ?',
+      params: [BOX.id],
+      want: 'absent',
+      refusal: 'conflict',
+      reason: 'Another process made the keys of Shared Signals.',
+    });
+    addKey(batch, keyring, { ...BOX, key: await generateKey('ed25519'), now, random });
+  }
+  recordCreated(batch, caller, key, now);
   const outcome = await commit(batch);
   if (outcome.committed) return;
   // Made by another process meanwhile; or the passphrase was changed, and then the next start makes it.
   if (outcome.refusal !== 'conflict') throw new WritError(outcome.refusal, outcome.reason);
+}
+
+/** It is made with the first stream, and stays. */
+async function hasBox(reader: Reader): Promise<boolean> {
+  return (await reader.get('SELECT 1 AS found FROM sealed_key WHERE id = ?', [BOX.id])) !== undefined;
 }
 
 /** The box for what receivers want to see in requests. Throws as `openKey`. */
@@ -112,7 +119,11 @@ export async function rotateSignalKey(
   const key = await addTokenKey(batch, keyring, keys, { algorithm, now, random });
   const signsFrom = atOnce ? now : key.createdAt + PUBLISHED_BEFORE_MS;
   recordCreated(batch, caller.id, key, signsFrom);
-  if (atOnce) for (const former of keys) retire(batch, keyring, caller.id, former);
+  if (atOnce) {
+    for (const former of keys) retire(batch, keyring, caller.id, former);
+    // A key that was stolen does not come back with an older backup.
+    batch.anchored = true;
+  }
   const rotated: RotatedKey = { kid: key.jwk['kid']!, algorithm, signsFrom };
   idempotency?.keep(batch, { kind: 'value', value: { ...rotated } satisfies Json });
   committed(await commit(batch));
@@ -127,7 +138,12 @@ export async function keepSignalKeys(parts: SignalKeyParts): Promise<'rotated' |
   const { reader, commit, keyring, random, clock, algorithm } = parts;
   const keys = await readTokenKeys(reader);
   const newest = keys.at(-1);
-  if (newest === undefined) return undefined;
+  if (newest === undefined) {
+    if (!(await hasBox(reader))) return undefined;
+    // The one that was there is lost: it came after the backup that was put in place, and those before were stolen.
+    await ensureSignalKeys(parts, UPKEEP);
+    return 'rotated';
+  }
   const now = clock.now();
   const spent = spentKeys(keys, now);
   const batch = newBatch();
