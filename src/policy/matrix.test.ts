@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { AccessRequest, Action, Caller, Facts } from '../base/access.ts';
 import { Cedar } from './cedar.ts';
 import { createGuard } from './guard.ts';
-import { AGENT, INSTANCE, LIMITS, type RequestParts, request } from './testdata/requests.ts';
+import { AGENT, CERTIFICATE, INSTANCE, LIMITS, type RequestParts, request } from './testdata/requests.ts';
 import { defaultPolicyText, schemaText } from './text-files.ts';
 import { type PolicyCase, testPolicy } from './try.ts';
 
@@ -52,6 +52,10 @@ const WHAT: Readonly<Record<string, Cell>> = {
     parts: { context: { kind: 'parent', cause: 'key_theft', ...of } },
   },
   'revoke certificate': { action: 'certificate.revoke', parts: { context: { reason: 'key_theft', ...of } } },
+  'replace certificate': {
+    action: 'certificate.replace',
+    parts: { context: { ...CERTIFICATE, instance: INSTANCE_ID } },
+  },
   'hold agent': { action: 'stop.quarantine' },
   'stop agent': { action: 'agent.retire' },
   'stop service': { action: 'agent.retire', parts: { type: 'Service', id: 'db' } },
@@ -95,14 +99,14 @@ const OFFICERS_DECIDE = rows(
 );
 const ONE_INSTANCE = ['hold instance', 'stop instance', 'hold what it let in', 'revoke certificate'];
 const OF_THE_TEAM = [
-  ...ONE_INSTANCE,
+  ...[...ONE_INSTANCE, 'replace certificate'],
   ...['hold agent', 'stop agent', 'stop service', 'hold team', 'stop team', 'say that the team is gone'],
 ];
 const ANYTHING = [...OF_THE_TEAM, 'hold label', 'stop label', 'hold authority', 'revoke an operator’s certificate'];
 
 /** What each may; what is not said here is refused. */
 const MATRIX: Readonly<Record<Who, readonly [string, Said][]>> = {
-  itself: rows('allow', ...ONE_INSTANCE),
+  itself: rows('allow', ...ONE_INSTANCE, 'replace certificate'),
   parent: rows('allow', ...ONE_INSTANCE),
   sibling: [],
   owner: [...rows('allow', ...OF_THE_TEAM), ...OFFICERS_DECIDE],
@@ -112,7 +116,10 @@ const MATRIX: Readonly<Record<Who, readonly [string, Said][]>> = {
   plain: OFFICERS_DECIDE,
   breakGlass: [
     ...OFFICERS_DECIDE.filter(([what]) => ['change the rules', 'change a group', 'add an operator'].includes(what)),
-    ...rows('allow', ...ANYTHING.filter((what) => what !== 'say that the team is gone')),
+    ...rows(
+      'allow',
+      ...ANYTHING.filter((what) => !['say that the team is gone', 'replace certificate'].includes(what)),
+    ),
     ...rows('allow', 'revoke authority', 'lift a quarantine', 'bring a team back', 'rotate the authority'),
   ],
   signal: rows(

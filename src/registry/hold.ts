@@ -75,6 +75,21 @@ export function requireNoEscape(
   }
 }
 
+/** Whether a team or one of some labels (`key=value`) is held, so that what comes under it is. */
+export async function holdsAny(
+  reader: Reader,
+  entering: { readonly team?: string; readonly labels: readonly string[] },
+): Promise<boolean> {
+  const { team, labels } = entering;
+  const marks = labels.map(() => '?').join(', ');
+  const row = await reader.get(
+    `SELECT 1 AS found FROM hold WHERE (kind = 'owner' AND target = ?)` +
+      `${labels.length === 0 ? '' : ` OR (kind = 'label' AND target IN (${marks}))`} LIMIT 1`,
+    [team ?? '', ...labels],
+  );
+  return row !== undefined;
+}
+
 /** How `key=value` reads in labels as they are stored, where it can stand for nothing else: quotes in values are escaped. */
 export function labelFragment(label: string): string {
   const mark = label.indexOf('=');

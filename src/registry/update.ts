@@ -9,7 +9,7 @@ import { type AgentChange, applyChange } from './agent-input.ts';
 import { saltSponsor, updateAgent } from './agent-store.ts';
 import { findAgent } from './find.ts';
 import type { ChangeOptions, RegistryParts } from './flow.ts';
-import { requireNoEscape } from './hold.ts';
+import { holdsAny, requireNoEscape } from './hold.ts';
 import { readOwner, requireOwner } from './owner.ts';
 import { ownerGone, requireNames, requireProfile } from './register.ts';
 import { retired } from './retire.ts';
@@ -40,6 +40,11 @@ export async function changeAgent(
   if (first?.kind === 'value') return first.value as unknown as Agent;
 
   if (before.status === 'retired') throw retired(before);
+  // Whoever brings it under what is held holds it; what is held already, or has no owner, only changes its place.
+  if (before.status === 'active' && before.ownerStatus === 'active' && (await comesUnderHold(before, data, parts))) {
+    const context = { kind: 'agent', cause: 'policy_change' };
+    demand(parts.authorize, { caller, action: 'stop.quarantine', resource: agentResource(before), context });
+  }
   if (changes.includes('profile')) await requireProfile(parts, { ...before, ...data });
   if (changes.includes('profile') || changes.includes('dnsNames')) await requireNames(parts, data);
   const owner = await readOwner(parts.reader, data.team);
@@ -62,6 +67,15 @@ export async function changeAgent(
   options.idempotency?.keep(batch, { kind: 'value', value: after as unknown as Json });
   if (options.dryRun !== true) committed(await parts.commit(batch));
   return after;
+}
+
+/** Whether its new team, or a label that it is given, is quarantined. */
+function comesUnderHold(before: Agent, after: AgentData, { reader }: RegistryParts): Promise<boolean> {
+  const labels = Object.entries(after.labels).filter(([label, value]) => before.labels[label] !== value);
+  return holdsAny(reader, {
+    ...(after.team === before.team ? {} : { team: after.team }),
+    labels: labels.map(([label, value]) => `${label}=${value}`),
+  });
 }
 
 function changedFields(before: AgentData, after: AgentData): string[] {

@@ -503,14 +503,13 @@ onEachEngine('no way to stop one thing goes around the second person', async ({ 
   assert.equal((await status.of(all.parent.serial)).state, 'good');
   await assert.rejects(holdMass(ADA, request, parts), code('needs_approval'));
   assert.equal((await status.of(all.parent.serial)).state, 'inactive');
-  // Who has no certificate any more does not count.
+  // Who has no certificate any more does not count, but for those that are held.
   installation.advance(4_000_000);
   await installation.issuance.refresh();
-  await holdMass(
-    ADA,
-    { target: { kind: 'parent', name: all.parent.instance! }, cause: 'task_completed' },
-    cordOf(installation, 0),
-  );
+  const [none, cause] = [cordOf(installation, 0), 'task_completed'];
+  await holdMass(ADA, { target: { kind: 'agent', name: 'writer' }, cause }, none);
+  const below = { target: { kind: 'parent', name: all.parent.instance! }, cause } as const;
+  await assert.rejects(holdMass(ADA, below, none), code('needs_approval'));
   await installation.close();
 });
 

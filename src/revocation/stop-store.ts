@@ -100,6 +100,12 @@ export async function listStops(
   return { items, next: encodeCursor('stops', { state }, [items.at(-1)!.id]) };
 }
 
+/** When the oldest of the stops began that hold something now; undefined while nothing is held. */
+export async function readHeldSince(reader: Reader): Promise<number | undefined> {
+  const row = await reader.get('SELECT MIN(s.stopped_at) AS since FROM hold h JOIN stop s ON s.id = h.stop');
+  return (row?.['since'] as number | null | undefined) ?? undefined;
+}
+
 /** Stops that somebody made since an instant. */
 export async function countStopsBy(reader: Reader, caller: string, since: string): Promise<number> {
   const row = await reader.get('SELECT COUNT(*) AS n FROM stop WHERE id >= ? AND stopped_by = ?', [since, caller]);

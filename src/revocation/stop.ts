@@ -6,14 +6,21 @@ import { readSerial } from '../ca/serial.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
-import { coveredInstances } from '../registry/covered.ts';
+import { coveredInstances, heldAmong } from '../registry/covered.ts';
 import { carryOut } from './carry-out.ts';
 import { holdCertificates, releaseCertificates } from './hold-certificates.ts';
 import type { CordParts, MarkingParts, StopOptions } from './parts.ts';
 import { demandQuarantine, firstStop, putHold } from './quarantine.ts';
 import { changedEvent } from './stop-event.ts';
 import { type StopRequest, understandStop } from './stop-request.ts';
-import { askForRevocation, beginRevocation, readRevocationOf, readStop, type StopRecord } from './stop-store.ts';
+import {
+  askForRevocation,
+  beginRevocation,
+  readHeldSince,
+  readRevocationOf,
+  readStop,
+  type StopRecord,
+} from './stop-store.ts';
 import type { FoundTarget, StopTarget } from './stop-target.ts';
 
 /**
@@ -119,8 +126,9 @@ export async function makeForEver(
 }
 
 /**
- * Whether this is more than one person stops for ever alone: so many instances with a certificate that has not expired.
- * The administrator on the server's machine does.
+ * Whether this is more than one person stops for ever alone: so many instances with a certificate that has not expired, or
+ * had not when a quarantine began, since what is held cannot renew and nobody comes to be alone by waiting. The
+ * administrator on the server's machine does.
  */
 export async function isMass(
   { kind }: Pick<Caller, 'kind'>,
@@ -129,10 +137,14 @@ export async function isMass(
 ): Promise<boolean> {
   if (kind === 'system') return false;
   const now = clock.now();
+  const since = await readHeldSince(reader);
   let count = 0;
   for await (const page of coveredInstances(reader, hold)) {
-    for (const { stopped, latestSerial } of page) {
-      if (!stopped && (readSerial(latestSerial)?.expiresAt ?? 0) > now) count++;
+    const ids = since === undefined ? [] : page.map(({ id }) => id);
+    const held = await heldAmong(reader, ids);
+    for (const { id, stopped, latestSerial } of page) {
+      const expiresAt = readSerial(latestSerial)?.expiresAt ?? 0;
+      if (!stopped && expiresAt > (held.has(id) ? since! : now)) count++;
     }
     if (count > massStop) return true;
   }

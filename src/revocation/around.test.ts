@@ -1,0 +1,65 @@
+/** Ways around who may stop what (docs/REVOCATION.md): none of them leads to a stop that policy would refuse. */
+import assert from 'node:assert/strict';
+import { onEachEngine } from '../../test/engines.ts';
+import { ADA, createInstallation, type Installation, letIn, newKey, register } from '../../test/installation.ts';
+import type { Caller } from '../base/access.ts';
+import { type ErrorCode, isWritError } from '../base/error.ts';
+import { replaceCertificate } from '../issuance/replace.ts';
+import { readAgent } from '../registry/agent-store.ts';
+import { changeAgent } from '../registry/update.ts';
+import { confirmStop } from './confirm-stop.ts';
+import type { CordParts } from './parts.ts';
+import { quarantine } from './quarantine.ts';
+import { stopForEver } from './stop.ts';
+import { wouldFall } from './would-fall.ts';
+
+/** An operator in no group. */
+const PAUL: Caller = { kind: 'operator', id: 'spiffe://agents.example.com/operator/paul', operator: 'paul' };
+const BOB: Caller = { kind: 'operator', id: 'spiffe://agents.example.com/operator/bob', operator: 'bob' };
+
+const code = (wanted: ErrorCode) => (error: unknown) => isWritError(error, wanted);
+const cordOf = ({ issuance, random }: Installation, massStop = 100): CordParts => ({ ...issuance, random, massStop });
+
+onEachEngine('a label that is held is given by those alone who may hold the agent', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { registry, database } = installation;
+  await register(installation, 'planner');
+  const cause = 'policy_change';
+  await quarantine(ADA, { target: { kind: 'label', name: 'tier=gold' }, cause }, cordOf(installation));
+  const label = (caller: Caller, tier: string) =>
+    changeAgent(caller, { name: 'planner', change: { labels: { tier } } }, registry);
+  await label(PAUL, 'silver');
+  await assert.rejects(label(PAUL, 'gold'), code('denied'));
+  assert.equal((await readAgent(database, 'planner'))?.status, 'active');
+  await label(BOB, 'gold');
+  assert.equal((await readAgent(database, 'planner'))?.status, 'quarantined');
+  await installation.close();
+});
+
+onEachEngine('who may not stop an instance does not replace its certificate either', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance } = installation;
+  await register(installation, 'planner');
+  const { serial } = await letIn(installation, { agent: 'planner' });
+  const replace = async (caller: Caller) => replaceCertificate(caller, { serial, csr: await newKey().csr() }, issuance);
+  await assert.rejects(replace(PAUL), code('denied'));
+  await replace(BOB);
+  await installation.close();
+});
+
+onEachEngine('a stop that waits for another person does not come to be one person’s by waiting', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const parts = cordOf(installation, 2);
+  await register(installation, 'planner');
+  for (let i = 0; i < 3; i++) await letIn(installation, { agent: 'planner' });
+  const request = { target: { kind: 'agent', name: 'planner' }, cause: 'policy_change' } as const;
+  const stop = await stopForEver(ADA, request, parts);
+  assert.equal(stop.state, 'quarantined');
+  // Nothing that is held renews.
+  installation.advance(2 * 3_600_000);
+  await installation.issuance.refresh();
+  assert.equal((await stopForEver(ADA, request, parts)).state, 'quarantined');
+  assert.ok((await wouldFall(ADA, { ...request, mode: 'revocation' }, parts)).needsSecond);
+  assert.equal((await confirmStop(BOB, stop.id, parts)).state, 'revoked');
+  await installation.close();
+});
