@@ -249,10 +249,7 @@ export class Relay {
 
   #setBehind(caller: SpiffeId, body: Uint8Array): void {
     const { point, behind } = parsePoints(body);
-    const key = pointOf(caller.uri, point);
-    // A name that has become too long on its way is not told of further up.
-    const named = behind.filter((name) => POINT_BEHIND.test(pointBehind(key, name)));
-    if (this.#points.setBehind(key, named)) this.#report.changed();
+    if (this.#points.setBehind(pointOf(caller.uri, point), behind)) this.#report.changed();
   }
 }
 

@@ -109,6 +109,9 @@ onEachEngine(
       Array.from({ length: 65_536 }, (_, i) => `${i}`),
     );
     assert.equal([...hub.points()].length, 6);
+    // Nor the records: what is too long to be named in one is not waited for.
+    hub.setBehind('point-0', ['b', 'x'.repeat(388), 'x'.repeat(389)]);
+    assert.equal([...hub.points()].length, 7);
     readers[0]!.end();
     assert.deepEqual([...hub.points()].sort(), ['point-1', 'point-2', 'point-3', 'point-4']);
 

@@ -40,7 +40,7 @@ const TURN_MS = 1000 / TURNS;
 /** Heartbeats after which a subscriber's standing is looked at, whatever the feed said. */
 const LOOKS_EVERY = 15;
 /** Points behind relays that one thread keeps in mind. */
-const MOST_BEHIND = 65_536;
+const MOST_BEHIND = 16_384;
 
 /** Subjects that a member is known by; others may reach anybody. */
 const NARROW = /^(?:serial|instance|agent|operator):/;

@@ -1,8 +1,11 @@
 /** Names that an enforcement point chooses for itself. */
 export const POINT: RegExp = /^[A-Za-z0-9._:-]{1,64}$/;
 
-/** Names that a relay gives to the points behind it: who they are, and how it came to know of them. */
-export const POINT_BEHIND: RegExp = /^[\x20-\x7e]{1,512}$/;
+/** Names that a relay gives to the points behind it: who they are, and how it came to know of them. Nothing to be escaped. */
+export const POINT_BEHIND: RegExp = /^[\x20\x21\x23-\x5b\x5d-\x7e]{1,400}$/;
+
+/** Of a point with the way to it: a hundred of them fit into one entry of the ledger beside all else. */
+const LONGEST = 400;
 
 /** Points behind one relay. */
 export const MOST_BEHIND = 1024;
@@ -54,11 +57,14 @@ export class PointRegister {
     this.#points.delete(point);
   }
 
-  /** Takes who reads from a point, all of them. False, and nothing is kept, of one that is not here or beyond the bound. */
+  /**
+   * Takes who reads from a point, all of them but those whose names have become too long on their way. False, and nothing
+   * is kept, of a point that is not here or beyond the bound.
+   */
   setBehind(point: string, names: readonly string[]): boolean {
     const known = this.#points.get(point);
-    if (known === undefined || this.#behind - known.behind.size + names.length > this.#most) return false;
-    const behind = new Set(names);
+    const behind = new Set(names.filter((name) => pointBehind(point, name).length <= LONGEST));
+    if (known === undefined || this.#behind - known.behind.size + behind.size > this.#most) return false;
     this.#behind += behind.size - known.behind.size;
     known.behind = behind;
     return true;

@@ -89,7 +89,7 @@ const count = z.int().min(0);
 const MOST_ACKS = 256;
 
 const point = z.string().regex(POINT, 'Use 1 to 64 letters, digits and . _ : -');
-const pointBehind = z.string().regex(POINT_BEHIND, 'Use 1 to 512 printable characters of ASCII');
+const pointBehind = z.string().regex(POINT_BEHIND, 'Use 1 to 400 printable characters of ASCII, neither " nor \\');
 
 const acks = z
   .array(
