@@ -228,6 +228,11 @@ export async function verifyStream(
 ): Promise<void> {
   ask(caller, 'signal.manage', parts);
   const stream = await ownStream(caller, id, parts);
+  if (stream.status === 'disabled') {
+    throw new WritError('bad_request', 'Nothing is sent over a stream that is disabled.', {
+      remedy: 'Enable it first.',
+    });
+  }
   const now = parts.clock.now();
   if (stream.verifiedAt !== undefined && now - stream.verifiedAt < VERIFICATION_INTERVAL * 1000) {
     throw new WritError('rate_limited', 'A verification of this stream was just asked for.', {

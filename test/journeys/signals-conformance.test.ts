@@ -177,10 +177,12 @@ test('the status of a stream (§8.1.2)', async () => {
     { stream_id: id, status: 'paused', reason: 'maintenance' },
     { stream_id: id, status: 'disabled' },
     { stream_id: id, status: 'enabled' },
-  ]) {
+  ] as { stream_id: string; status: 'paused' | 'disabled' | 'enabled' }[]) {
     const answer = await status(said);
     assert.deepEqual([answer.status, answer.body], [200, said]);
     assert.deepEqual((await read()).body, said);
+    const verified = await ask('POST', '/v1/signals/verify', { body: { stream_id: id } });
+    assert.equal(verified.status, { paused: 204, disabled: 400, enabled: 429 }[said.status], said.status);
   }
   assert.equal((await read()).headers['cache-control'], 'no-store');
   assert.equal((await status({ stream_id: id, status: 'asleep' })).status, 400);
