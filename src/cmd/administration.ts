@@ -69,6 +69,7 @@ export async function administer<T>(input: Input, log: Log, act: (opened: Admini
         names,
         massStop,
         webhooks,
+        administrator: true,
         statusUrl,
         epoch,
         clock,

@@ -35,6 +35,8 @@ export interface ThreadMeans {
   readonly statusUrl: string;
   /** URLs that are told of approvals. Absent: none. */
   readonly webhooks?: readonly string[];
+  /** The administrator acts here: what takes others is known. A server asks nobody about it. */
+  readonly administrator?: boolean;
   /** Instances that one person may stop for ever alone. Absent: as the configuration has it by default. */
   readonly massStop?: number;
   readonly epoch: EpochCell;
@@ -64,7 +66,7 @@ export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
     ...{ reader, epoch, clock, guard, log },
     refused: recordRefused(refusals),
     groups: () => readGroupsOfOperators(reader),
-    people: () => readActingPeople(reader, clock.now()),
+    ...(means.administrator === true ? { people: () => readActingPeople(reader, clock.now()) } : {}),
     emergencies: () => readEmergencyAccess(reader, clock.now()),
   });
   const open = (authority: Authority) =>
