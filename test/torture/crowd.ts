@@ -1,6 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
+import { isWritError } from '../../src/base/error.ts';
 import type { Item } from '../../src/cli/api.ts';
 import type { OperatorCredential } from '../../src/cli/credential.ts';
 import type { Choices } from '../fuzz/random.ts';
@@ -35,8 +36,21 @@ export async function secondOperator({ places }: Site): Promise<Bearer> {
   return { key: createPrivateKey(key), certificate: chain[0]!, chain: chain.slice(1) };
 }
 
-/** Registers an agent of its own, with instances of which one has let in the others. */
-export async function gather(site: Site, scene: Scene, choices: Choices): Promise<Crowd> {
+/**
+ * Registers an agent of its own, with instances of which one has let in the others. Undefined, and a violation, where the
+ * server does not know what it has answered a moment before.
+ */
+export async function gather(site: Site, scene: Scene, choices: Choices): Promise<Crowd | undefined> {
+  try {
+    return await gathered(site, scene, choices);
+  } catch (error) {
+    if (!isWritError(error)) throw error;
+    scene.tally.violation('released and lost', `while a crowd gathers: ${error.code}: ${error.message}`);
+    return undefined;
+  }
+}
+
+async function gathered(site: Site, scene: Scene, choices: Choices): Promise<Crowd | undefined> {
   const { world } = scene;
   const [door] = site.doors() as [Door];
   const agent: Registered = { name: `crowd-${++world.agentsMade}`, retire: noEnd() };
@@ -45,12 +59,13 @@ export async function gather(site: Site, scene: Scene, choices: Choices): Promis
   await patiently(() => door.client('operator').json({ method: 'POST', path: '/v1/agents', body }));
   const kind = choices.pick(['agent', 'parent'] as const);
   const [top] = await letIn(await tokenBy('operator', 1), 1);
-  const children = await letIn(await tokenBy(top!.held[0]!, CHILDREN), CHILDREN);
-  top!.below.push(...children);
+  if (top === undefined) return undefined;
+  const children = await letIn(await tokenBy(top.held[0]!, CHILDREN), CHILDREN);
+  top.below.push(...children);
   const siblings = kind === 'agent' ? await letIn(await tokenBy('operator', SIBLINGS), SIBLINGS) : [];
   return {
-    ...{ agent, holders: [top!, ...children, ...siblings], stops: new Set() },
-    target: { kind, name: kind === 'agent' ? agent.name : top!.id },
+    ...{ agent, holders: [top, ...children, ...siblings], stops: new Set() },
+    target: { kind, name: kind === 'agent' ? agent.name : top.id },
   };
 
   /** Not in the world's list, so that nobody else spends it. */
@@ -101,7 +116,7 @@ export async function stopAtOnce(
     issue(world, first),
     issue(world, last),
     renew(world, last.held.at(-1), 'fresh'),
-    renew(world, holders[1]!.held.at(-1), 'fresh'),
+    renew(world, holders[1]?.held.at(-1), 'fresh'),
   ].filter((act) => act !== undefined);
   const acts = [...stops, ...(await Promise.all(others))];
   const send = async (act: Act): Promise<void> => {

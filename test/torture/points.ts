@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
+import { isWritError } from '../../src/base/error.ts';
 import { connect } from '../../src/sdk/connect.ts';
 import type { Choices } from '../fuzz/random.ts';
 import type { ProgramOptions } from '../program.ts';
@@ -53,9 +54,10 @@ export class Points {
     await operator.json({ method: 'POST', path: '/v1/agents', body: { name: 'points', owner, purpose: 'enforces' } });
     for (const mode of ['strict', 'available'] as const) {
       const made = { method: 'POST', path: '/v1/tokens', body: { agent: 'points' } } as const;
-      const { token } = await operator.json<{ token: string }>(made);
       const store = join(points.#folder, mode);
-      (await connect({ token, store })).close();
+      // Whether what was answered is there at once, others look at.
+      const { token } = await eventually(() => operator.json<{ token: string }>(made));
+      (await eventually(() => connect({ token, store }))).close();
       // Whoever is nearest by, and the other one when that is away.
       const forwarder = await Forwarder.open(() => {
         const doors = site.doors();
@@ -230,6 +232,18 @@ function living(world: World): Held[] {
 /** Certificates of instances that are quarantined. */
 function held(world: World): Held[] {
   return world.holders.flatMap((holder) => (holder.hold.since === undefined ? [] : holder.held));
+}
+
+/** Tries again for a moment. */
+async function eventually<T>(act: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await act();
+    } catch (error) {
+      if (!isWritError(error) || tries === 20) throw error;
+    }
+    await pause(100);
+  }
 }
 
 /** Asks again for a while: a busy machine makes a feed seem old for a moment. */

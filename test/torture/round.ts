@@ -54,12 +54,12 @@ export async function round(site: Site, tally: Tally, { seed, more, program }: R
     for (let number = 0; tally.kills - before < KILLS && more(); number++) {
       const disturbed = number % DISTURBED === 0;
       const crowd = await gather(site, scene, chosen);
-      if (disturbed) await points.welcome(crowd.holders.flatMap(({ held }) => held));
+      if (disturbed) await points.welcome(crowd?.holders.flatMap(({ held }) => held) ?? []);
       const load = startLoad(site, scene, monitor, chosen.below(2 ** 26));
       if (tally.kills % 2 === 1) await pause(SHORTEST + chosen.below(LONGEST - SHORTEST));
       else await answers(FEWEST + chosen.below(MOST - FEWEST), tally);
       if (disturbed) await points.disturb(chosen, number === 0);
-      const stops = stopAtOnce(crowd, second, site, scene, chosen);
+      const stops = crowd === undefined ? undefined : stopAtOnce(crowd, second, site, scene, chosen);
       await pause(chosen.below(IN_THE_MIDST));
       tally.inFlight += scene.world.flying.size;
       await site.strike(chosen);
