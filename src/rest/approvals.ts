@@ -118,6 +118,7 @@ function approvalAnswer(one: Approval): wire.Approval {
     created_at: timeText(one.createdAt),
     expires_at: timeText(one.expiresAt),
     ...givenTime('ended_at', one.endedAt),
+    ...givenTime('recovers_at', one.recoversAt),
   };
 }
 

@@ -46,6 +46,8 @@ export interface Approval {
   readonly created_at: string;
   readonly expires_at: string;
   readonly ended_at?: string;
+  /** When it takes effect without consent unless an operator denies it: people come back by it whose operators are lost. */
+  readonly recovers_at?: string;
 }
 
 export const approval: Schema<Approval> = schemaOf<Approval>()(
@@ -80,6 +82,7 @@ export const approval: Schema<Approval> = schemaOf<Approval>()(
     created_at: time,
     expires_at: time,
     ended_at: time.exactOptional(),
+    recovers_at: time.exactOptional(),
   }),
 );
 

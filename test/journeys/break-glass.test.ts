@@ -181,6 +181,19 @@ test('a refusal of AuthZEN is submitted, decided and made good', async () => {
   ]);
 });
 
+test('whoever would come back without consent is shown to all, and any operator stops it', async () => {
+  const comes = (...how: string[]) =>
+    admin('operator', 'add', 'eve', '--out', at('eve.json'), '--here', ...how, '--json');
+  const id = asked(await comes('--request-approval', 'all laptops are lost', '--recover'));
+  const shown = await cli(['approval', 'show', id], { operator: at('dave.json'), server: server.api });
+  assert.match(shown.stdout, /^takes effect +\S+Z, without consent, unless an operator denies it$/m);
+  assert.equal((await comes('--approval', id)).code, 6, 'not before three days');
+  assert.equal((await dave('approval', 'approve', id)).code, 5, 'he is no officer');
+  assert.equal((await dave('approval', 'deny', id)).code, 0);
+  assert.equal((await comes('--approval', id)).code, 6);
+  assert.equal((await admin('ca', 'rotate', '--here', '--request-approval', 'x', '--recover')).code, 2);
+});
+
 test('what holds a secret is asked for by no approval', async () => {
   const before = (await server.json<{ items: unknown[] }>('approval', 'list')).items.length;
   const delivery = {

@@ -150,6 +150,9 @@ function shownText(item: Item, now: number): string {
     ['on', resourceText(item)],
     ['needs', `${textOf(item, 'needed')} of ${textOf(item, 'group')} (rule ${textOf(item, 'rule')})`],
     ['agreed', textOf(item, 'agreed')],
+    ...(textOf(item, 'recovers_at') === ''
+      ? []
+      : [['takes effect', `${textOf(item, 'recovers_at')}, without consent, unless an operator denies it`] as const]),
     ['until', `${textOf(item, 'expires_at')} (${relative(Date.parse(textOf(item, 'expires_at')), now)})`],
   ]);
   const decisions = itemsOf(item, 'decisions').map(
