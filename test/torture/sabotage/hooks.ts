@@ -5,24 +5,24 @@
  */
 import { registerHooks } from 'node:module';
 
-/** Modules below `src/`, what stands in for something of them, and what that is. */
-const IMPOSTORS: readonly (readonly [product: string, impostor: string, name: string])[] = [
-  ['cmd/recorder.ts', 'recorder.ts', 'openRecorder'],
-  ['registry/covered.ts', 'covered.ts', 'coveredInstances'],
-  ['status/feed-tail.ts', 'feed-tail.ts', 'FeedTail'],
-  ['sdk/feed-reader.ts', 'feed-reader.ts', 'FeedReader'],
+/** Modules of the product, what stands in for something of them, and what that is. */
+const IMPOSTORS: readonly (readonly [product: URL, impostor: URL, name: string])[] = [
+  [product('cmd/recorder.ts'), new URL('./recorder.ts', import.meta.url), 'openRecorder'],
+  [product('registry/covered.ts'), new URL('./covered.ts', import.meta.url), 'coveredInstances'],
+  [product('status/feed-tail.ts'), new URL('./feed-tail.ts', import.meta.url), 'FeedTail'],
+  [product('sdk/feed-reader.ts'), new URL('./feed-reader.ts', import.meta.url), 'FeedReader'],
 ];
 
-/** By the URL of the product's module. */
+function product(path: string): URL {
+  return new URL(`../../../src/${path}`, import.meta.url);
+}
+
+/** By the URL of the product's module. Each front is a module that no file holds. */
 const BY_PRODUCT = new Map(
-  IMPOSTORS.map(([product, impostor, name]) => {
-    const url = new URL(`../../../src/${product}`, import.meta.url).href;
-    const stand = new URL(impostor, import.meta.url).href;
-    /** A module that no file holds. What a module exports by name comes before what it passes on with a star. */
-    return [
-      url,
-      { front: `${url}?sabotaged`, stand, source: `export * from '${url}'; export { ${name} } from '${stand}';` },
-    ];
+  IMPOSTORS.map(([{ href }, { href: stand }, name]) => {
+    // What a module exports by name comes before what it passes on with a star.
+    const source = `export * from '${href}'; export { ${name} } from '${stand}';`;
+    return [href, { front: `${href}?sabotaged`, stand, source }];
   }),
 );
 const FRONTS = new Map([...BY_PRODUCT.values()].map(({ front, source }) => [front, source]));
