@@ -26,6 +26,7 @@ export function backupCommands(log: () => Log): readonly Command[] {
         'The copy holds database and configuration: everything but the passphrase, without which it opens no key, and the anchor, which tells an old copy from the newest. With PostgreSQL use pg_dump.',
       parameters: [{ name: 'directory', summary: 'new directory for the copy', required: true }],
       flags: [DATA_FLAG, ...PASSPHRASE_FLAGS],
+      changes: true,
       examples: [
         { line: 'writ backup /backup/writ-2026-11-22', does: 'makes a copy that "writ ledger verify" can check' },
       ],
@@ -38,7 +39,16 @@ export function backupCommands(log: () => Log): readonly Command[] {
             remedy: 'Use pg_dump or the backups of your PostgreSQL; the passphrase and the anchor are kept apart.',
           });
         }
-        makeNew(target);
+        requireNew(target);
+        if (input.dryRun) {
+          terminal.result(
+            { would: 'backup', from: directory.path, to: target },
+            `Would copy ${directory.path} to ${target}.`,
+          );
+          return EXIT.ok;
+        }
+        mkdirSync(target, { recursive: true, mode: 0o700 });
+        chmodSync(target, 0o700);
         terminal.progress('copying the database');
         await administer(input, log(), async ({ parts }) => {
           const batch = newBatch();
@@ -103,13 +113,10 @@ export function backupCommands(log: () => Log): readonly Command[] {
   ];
 }
 
-function makeNew(path: string): void {
-  if (existsSync(path) && readdirSync(path).length > 0) {
-    throw new WritError('conflict', 'The directory is not empty', {
-      field: 'directory',
-      remedy: `Name a new one: ${path}`,
-    });
-  }
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  chmodSync(path, 0o700);
+function requireNew(path: string): void {
+  if (!existsSync(path) || readdirSync(path).length === 0) return;
+  throw new WritError('conflict', 'The directory is not empty', {
+    field: 'directory',
+    remedy: `Name a new one: ${path}`,
+  });
 }

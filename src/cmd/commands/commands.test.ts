@@ -152,6 +152,8 @@ test('the issuing authority is changed beside the server; what is due is said', 
 test('a backup is made while the server runs, verified alone, restored in place of what was lost', async () => {
   const [backup, keys] = [join(scratch, 'backup'), join(scratch, 'keys')];
   writeFileSync(keys, (await server.cli('ledger', 'key')).stdout);
+  assert.match((await server.cli('backup', backup, '--dry-run')).stdout, /^Would copy /);
+  assert.equal(existsSync(backup), false);
   assert.equal((await server.cli('backup', backup)).code, 0);
   assert.equal(statSync(backup).mode & 0o777, 0o700);
   assert.equal((await server.cli('backup', backup)).code, 8);
