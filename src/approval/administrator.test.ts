@@ -1,12 +1,17 @@
 /** The passphrase on the server's machine goes around nobody, and nobody is locked out for ever. */
 import assert from 'node:assert/strict';
 import { onEachEngine } from '../../test/engines.ts';
-import { createInstallation, type Installation, register } from '../../test/installation.ts';
+import { createInstallation, type Installation, newKey, register } from '../../test/installation.ts';
 import type { Caller } from '../base/access.ts';
+import { demand } from '../base/demand.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
+import { formatSerial } from '../ca/serial.ts';
+import { issueOperatorCertificate } from '../issuance/operator.ts';
 import { canonicalJson } from '../merkle/canonical-json.ts';
 import { countEmergencies } from '../registry/emergency.ts';
 import { changeGroup, type Group, isMember } from '../registry/group.ts';
+import { revokeCertificate } from '../revocation/revoke.ts';
+import type { Name } from '../spiffe-id/name.ts';
 import { type Approval, RECOVERY } from './approval.ts';
 import { reviewEmergency, showEmergencies } from './break-glass.ts';
 import { requestApproval } from './request.ts';
@@ -164,4 +169,55 @@ onEachEngine('any operator stops that, until it is used; it is for coming back a
     const wanted = { request, verdict, parameters: '{}', reason: 'x', recover: true };
     await assert.rejects(requestApproval(caller, wanted, partsOf(installation)), code('bad_request'));
   }
+});
+
+onEachEngine('who comes back by a new credential does not review that with another', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { clock, issuance, policy } = installation;
+  const { ada, bob } = await officers(installation);
+  const laptop = await operator(installation, 'ada-laptop', 'ada');
+  const body = { name: 'ada-laptop', person: 'zoe', program: false, replace: true };
+  const parameters = canonicalJson({ method: 'COMMAND', path: 'operator add', params: {}, query: {}, body });
+  const request = {
+    caller: ADMINISTRATOR,
+    action: 'operator.add',
+    resource: { type: 'Operator', id: 'ada-laptop' },
+  } as const;
+  await policy.fresh();
+  const verdict = policy.authorize(request);
+  if (verdict.allowed) throw new Error('allowed without');
+  const wanted = { request, verdict, parameters, reason: 'stolen', recover: true };
+  const { id } = await requestApproval(ADMINISTRATOR, wanted, partsOf(installation));
+  installation.advance(RECOVERY.waits * 1000);
+  const bound = boundBy(ADMINISTRATOR, parameters, id);
+  const acting = await actingOf(installation, bound);
+  demand(acting.authorize, { ...request, caller: bound });
+  const again = { operator: 'ada-laptop' as Name, csr: await newKey().csr() };
+  await issuance.refresh();
+  await issueOperatorCertificate(ADMINISTRATOR, again, { ...issuance, commit: acting.commit });
+  const [review] = (await showEmergencies(bob, { open: true }, {}, partsOf(installation))).items;
+  assert.deepEqual([review?.operator, review?.person], ['ada-laptop', 'ada']);
+  const note = { id: review!.id, note: 'it was me' };
+  for (const own of [ada, laptop]) {
+    await assert.rejects(reviewEmergency(own, note, partsOf(installation)), code('denied'));
+  }
+  await reviewEmergency(bob, note, partsOf(installation));
+  assert.deepEqual(await countEmergencies(installation.database, clock.now()), { inForce: 0, unreviewed: 0 });
+});
+
+onEachEngine('whoever stops the other is not alone by that, and is blocked by nobody for ever', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { database, issuance } = installation;
+  await operator(installation, 'ada');
+  const bob = await operator(installation, 'bob');
+  const ada = { kind: 'operator', id: 'spiffe://agents.example.com/operator/ada', operator: 'ada' } as const;
+  const first = await ask(installation, 'ada', { recover: true });
+  await decide(installation, bob, first, 'denied');
+  const parts = { ...issuance, reader: database, refresh: () => installation.policy.fresh() };
+  await revokeCertificate(ada, { serial: formatSerial(bob.serial!), cause: 'owner_withdrawn' }, parts);
+  await assert.rejects(add(installation, 'ada'), code('needs_approval'), 'Bob counts still');
+  const second = await ask(installation, 'ada', { recover: true });
+  await assert.rejects(decide(installation, bob, second, 'denied'), (error) => isWritError(error, 'revoked'));
+  installation.advance(RECOVERY.waits * 1000);
+  await add(installation, 'ada', second.id);
 });

@@ -5,9 +5,11 @@ import type { BoundRequest, Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { newBatch } from '../db/batch.ts';
+import { issueForInstance } from '../issuance/issue-for-instance.ts';
 import { replaceCertificate } from '../issuance/replace.ts';
 import { insertHold } from '../registry/hold.ts';
 import { readOwner } from '../registry/owner.ts';
+import { changeAgent } from '../registry/update.ts';
 import { actingFor } from '../revocation/acting.ts';
 import { removeOperator } from '../revocation/remove-operator.ts';
 import { revokeCertificate } from '../revocation/revoke.ts';
@@ -17,7 +19,9 @@ import { requestApproval, type Wanted } from './request.ts';
 import { showApproval, showApprovals } from './show.ts';
 import { readApproval } from './store.ts';
 import {
+  actingOf,
   ask,
+  boundBy,
   decide,
   gone,
   member,
@@ -272,4 +276,76 @@ onEachEngine('an agent asks under a rule of its own, sees its own, and is bound 
   );
   await assert.rejects(showApproval(agent, own.id, partsOf(installation)), code('not_found'));
   assert.equal((await showApprovals(bob, {}, {}, partsOf(installation))).items.length, 2);
+});
+
+onEachEngine('what is agreed to is what was shown: not what the same request comes to mean later', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { ada, bob, grace } = await officers(installation);
+  const { issuance, registry } = installation;
+  const { version } = await register(installation, 'db', 'service');
+  assert.equal(version, 1);
+  const { instance } = await letIn(installation, { agent: 'db' });
+  await publish(installation, (text) =>
+    text.replace('@id("operators-certify")', '@id("operators-certify")\n@needs_approval("2 of ca-officers")'),
+  );
+  await installation.policy.fresh();
+  const parameters = '{"instance":"one"}';
+  const csr = await newKey().csr();
+  let wanted: Pick<Wanted, 'request' | 'verdict'> | undefined;
+  const issue = async (approval?: string) => {
+    const needs: BoundRequest['needs'] = (request, verdict) => {
+      wanted = { request, verdict };
+    };
+    const bound = { ...boundBy(ada, parameters, approval).bound, needs };
+    const caller = { ...ada, bound };
+    return issueForInstance(
+      caller,
+      { instance: instance!, csr },
+      { ...issuance, ...(await actingOf(installation, caller)) },
+    );
+  };
+  await assert.rejects(issue(), code('needs_approval'));
+  const { id } = await requestApproval(ada, { ...wanted!, parameters, reason: 'lost' }, partsOf(installation));
+  for (const one of [bob, grace]) await decide(installation, one, { id });
+  const named = (dns: readonly string[]) =>
+    changeAgent(ada, { name: 'db', change: { dnsNames: dns } }, { ...registry, namesFit: async () => true });
+  await named(['payments.agents.example.com']);
+  await issuance.refresh();
+  await assert.rejects(issue(id), code('needs_approval', /has changed since.*dnsNames/));
+  await named([]);
+  await issuance.refresh();
+  assert.equal((await issue(id)).name, 'db');
+});
+
+onEachEngine('one consent that is void leaves the others', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { ada, bob, grace, linus } = await officers(installation);
+  await gone_(installation);
+  const approval = await ask(installation, ada);
+  for (const one of [bob, grace, linus]) await decide(installation, one, approval);
+  const batch = newBatch();
+  insertHold(batch, { kind: 'certificate', target: formatSerial(linus.serial!), descend: false, stop: 'x' });
+  await installation.commit(batch);
+  assert.equal((await restore(installation, ada, approval.id)).status, 'active');
+  const used = (await installation.events()).find(({ type }) => type === 'approval.used');
+  assert.deepEqual(used?.body['people'], ['bob', 'grace']);
+});
+
+onEachEngine('whoever leaves a group does nothing more by it, not even what is on its way', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { ada } = await officers(installation);
+  const { registry, policy } = installation;
+  await register(installation, 'planner');
+  await policy.fresh();
+  const acting = await actingFor(ada, installation.issuance, { policy: true });
+  const leave = () => member(installation, 'ca-officers', 'ada', 'remove');
+  let first = true;
+  const commit: typeof acting.commit = async (batch) => {
+    if (first) await leave();
+    first = false;
+    return acting.commit(batch);
+  };
+  const change = { owner: { team: 'sales', sponsor: 'sam@example.com' } };
+  const taking = changeAgent(ada, { name: 'planner', change }, { ...registry, ...acting, commit });
+  await assert.rejects(taking, code('conflict', /left the group ca-officers/));
 });

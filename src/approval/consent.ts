@@ -8,6 +8,7 @@ import type { Batch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
 import { type Emergency, insertEmergency } from '../registry/emergency.ts';
+import { readPersonOf } from '../registry/person.ts';
 import { type Approval, consents, type Decision, recovers, resourceText } from './approval.ts';
 import { pushNotices } from './notice.ts';
 import type { ApprovalParts } from './parts.ts';
@@ -55,7 +56,8 @@ export async function consentOf(caller: Caller, parts: ConsentParts): Promise<Co
     return refusing('The approval is for a request with other parameters; repeat the very same request.');
   }
   const repeated = approval.status === 'used' && (await bound.repeated());
-  const good = await withGoodCertificates(approval, parts.certificates);
+  const good = await withGoodCertificates(approval, parts);
+  const back = approval.recoversAt === undefined ? NOBODY_BACK : await comingBack(approval, parts.reader);
   let using: { readonly needed: number; readonly group: string } | undefined;
   return {
     answer(request, verdict) {
@@ -72,7 +74,7 @@ export async function consentOf(caller: Caller, parts: ConsentParts): Promise<Co
       const recovered = recovers(approval, at);
       if (recovered) {
         pushRecovery(batch, approval, at);
-        insertEmergency(batch, recoveryOf(approval, people, { now: at, random: parts.random }));
+        insertEmergency(batch, { ...recoveryOf(approval, people, { now: at, random: parts.random }), ...back });
       } else {
         for (const { check } of good) batch.checks.push(...check);
         pushUse(batch, { ...using, approval, people, now: at });
@@ -99,13 +101,16 @@ export async function consentOf(caller: Caller, parts: ConsentParts): Promise<Co
 /** Why this approval does not allow that request; undefined when it does, as far as can be seen before the commit. */
 function faultOf(
   approval: Approval,
-  { action, resource }: AccessRequest,
+  request: AccessRequest,
   verdict: Refused,
   { repeated, now }: { readonly repeated: boolean; readonly now: number },
 ): string | undefined {
+  const { action, resource } = request;
   if (approval.action !== action || resourceText(approval.resource) !== resourceText(resource)) {
     return `The approval is for ${approval.action} of ${resourceText(approval.resource)}.`;
   }
+  const other = repeated ? undefined : otherFact(approval, request);
+  if (other !== undefined) return `What it is about has changed since it was asked for (${other}); ask anew.`;
   const { count, group } = verdict.needsApproval!;
   switch (approval.status) {
     case 'granted':
@@ -121,25 +126,41 @@ function faultOf(
   }
 }
 
-/** What took effect without consent, for others to look at: its parameters name who came back by it. */
+/**
+ * The name of a fact that is not as those who agreed were shown it: the same request is about something else when what
+ * is registered has changed meanwhile. Undefined where all are the same.
+ */
+function otherFact({ facts }: Approval, { resource, context = {} }: AccessRequest): string | undefined {
+  for (const [shown, now] of [
+    [facts.resource, resource.facts ?? {}],
+    [facts.context, context],
+  ] as const) {
+    const names = new Set([...Object.keys(shown), ...Object.keys(now)]);
+    const other = [...names].find((name) => JSON.stringify(shown[name]) !== JSON.stringify(now[name]));
+    if (other !== undefined) return other;
+  }
+  return undefined;
+}
+
+/** What took effect without consent, for others to look at. */
 function recoveryOf(
-  { id, reason, parameters }: Approval,
+  { id, reason }: Approval,
   people: readonly string[],
   { now, random }: { readonly now: number; readonly random: Random },
-): Emergency {
+): Omit<Emergency, 'operator' | 'person'> {
+  const over = { beganAt: now, endsAt: now, endedAt: now };
+  return { id: newId(now, random), kind: 'recovery', purpose: reason, approval: id, people, ...over };
+}
+
+type ComingBack = Pick<Emergency, 'operator' | 'person'>;
+
+const NOBODY_BACK: ComingBack = { operator: '', person: '' };
+
+/** Who comes back by a recovery: its parameters name them, and the registry whose a credential is that is replaced. */
+async function comingBack({ parameters }: Approval, reader: Reader): Promise<ComingBack> {
   const { body = {} } = JSON.parse(parameters) as { body?: { name?: string; person?: string } };
   const { name = '', person = name } = body;
-  const over = { beganAt: now, endsAt: now, endedAt: now };
-  return {
-    id: newId(now, random),
-    kind: 'recovery',
-    operator: name,
-    person,
-    purpose: reason,
-    approval: id,
-    people,
-    ...over,
-  };
+  return { operator: name, person: (await readPersonOf(reader, name)) ?? person };
 }
 
 function refusing(reason: string): Consent {
@@ -152,21 +173,32 @@ interface GoodConsent {
   readonly check: Batch['checks'];
 }
 
-/** Consents that were given with certificates which are not revoked: who lost theirs agreed to nothing. */
-async function withGoodCertificates(approval: Approval, certificates: PartitionMap): Promise<GoodConsent[]> {
+/** Consents that were given with certificates which are neither revoked nor held: who lost theirs agreed to nothing. */
+async function withGoodCertificates(
+  approval: Approval,
+  { certificates, reader }: Pick<ConsentParts, 'certificates' | 'reader'>,
+): Promise<GoodConsent[]> {
   const good: GoodConsent[] = [];
   for (const decision of consents(approval)) {
     const row = await readCertificate(certificates, decision.serial);
     if (row === undefined || row.revoked !== undefined) continue;
     const batch: Pick<Batch, 'checks'> = { checks: [] };
-    await requireUnrevoked(certificates, batch as Batch, decision.serial);
     requireFree(certificates, batch as Batch, decision.serial);
+    if (await anyFails(batch.checks, reader)) continue;
+    await requireUnrevoked(certificates, batch as Batch, decision.serial);
     good.push({
       decision,
       check: batch.checks.map((check) => ({ ...check, refusal: 'needs_approval', reason: LOST })),
     });
   }
   return good;
+}
+
+async function anyFails(checks: Batch['checks'], reader: Reader): Promise<boolean> {
+  for (const { sql, params, want } of checks) {
+    if (((await reader.get(sql, params)) !== undefined) !== (want === 'present')) return true;
+  }
+  return false;
 }
 
 const LOST = 'The certificate of somebody who had agreed is revoked or quarantined.';

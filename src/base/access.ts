@@ -124,6 +124,8 @@ export type Verdict =
       readonly policyVersion: number;
       /** Id of the emergency access without which it would not be allowed. */
       readonly emergency?: string;
+      /** Groups of the operator who asked, as the rules saw them. */
+      readonly groups?: readonly string[];
     }
   | {
       readonly allowed: false;
@@ -133,6 +135,8 @@ export type Verdict =
       /** Sentences for the caller: what refused, and what would be right. */
       readonly reasons: readonly string[];
       readonly policyVersion: number;
+      /** As of what is allowed. */
+      readonly groups?: readonly string[];
     };
 
 /** Fixed guard, then policy. Never throws: whatever goes wrong inside is a refusal. */

@@ -94,6 +94,7 @@ onSqlite('the set of a new installation decides, and its refusals are told', asy
     allowed: true,
     rules: ['operators-register'],
     policyVersion: 1,
+    groups: ['ca-officers', 'security'],
   });
   assert.deepEqual(told, []);
   const asked = request('policy.publish');

@@ -163,7 +163,8 @@ export class Policy {
     }
     // The next request finds the set loaded into another.
     if (this.#cedar?.broken === true) this.close();
-    return verdict;
+    const { groups = [] } = asked.caller;
+    return groups.length === 0 ? verdict : { ...verdict, groups };
   }
 
   #emergencyOf({ caller }: AccessRequest, now: number): EmergencyAccess | undefined {

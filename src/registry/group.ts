@@ -18,7 +18,7 @@ export const SECURITY = 'security';
 export const EVERYBODY = 'all-operators';
 
 /** Whoever has emergency access at the moment (`emergency.ts`). Nobody is taken into it or out of it. */
-export const BREAK_GLASS = 'break-glass';
+const BREAK_GLASS = 'break-glass';
 
 const RESERVED: ReadonlySet<string> = new Set([EVERYBODY, BREAK_GLASS]);
 
@@ -87,6 +87,18 @@ function membership(group: string, person: string): { readonly sql: string; read
 export function requireMember(batch: Batch, group: string, person: string): void {
   const reason = 'The person left the group meanwhile.';
   batch.checks.push({ ...membership(group, person), want: 'present', refusal: 'conflict', reason });
+}
+
+/** The commit looks again: the person whose credential an operator is has not left the group. */
+export function requireStillMember(batch: Pick<Batch, 'checks'>, group: string, operator: string): void {
+  batch.checks.push({
+    sql: 'SELECT 1 FROM group_member m JOIN operator o ON o.person = m.person WHERE m.group_name = ? AND o.name = ?',
+    params: [group, operator],
+    want: 'present',
+    refusal: 'conflict',
+    reason: `The caller left the group ${group} meanwhile.`,
+    standing: true,
+  });
 }
 
 /** Pushes a membership without its event, for the act that brings the person about. */

@@ -6,6 +6,7 @@ import { type Batch, type CommitBatch, type LedgerEvent, newBatch } from '../db/
 import type { PartitionMap } from '../db/partition-map.ts';
 import { requirePolicyVersion } from '../policy/store.ts';
 import { requireEmergency } from '../registry/emergency.ts';
+import { requireStillMember } from '../registry/group.ts';
 import { requireActiveOperator } from '../registry/operator.ts';
 import { looksAtInstance, requireInstanceActive } from '../registry/standing.ts';
 
@@ -34,8 +35,9 @@ export interface ActingParts extends Acting {
 /**
  * What the flow of one request asks and commits with, so that its commit looks again (DESIGN §3.9) at the caller: the
  * certificate that it presented is not revoked, else `revoked`; the operator or instance is there and active, else
- * `conflict`. With `policy` an act is discarded with `conflict`, too, when another policy set than the one that allowed
- * it is in force by then; flows that issue look at that by themselves, and stopping does not wait for a publication.
+ * `conflict`, and has left no group that the rules saw them in. With `policy` an act is discarded with `conflict`, too,
+ * when another policy set than the one that allowed it is in force by then; flows that issue look at that by themselves,
+ * and stopping does not wait for a publication.
  *
  * What policy allows with an approval alone, it allows where the request names one that holds: the first commit uses it up
  * under that same policy set, or is discarded, and each event of that commit names it.
@@ -59,13 +61,19 @@ export async function actingFor(
   let version: number | undefined;
   let rules: readonly string[] = [];
   let emergency: string | undefined;
+  let groups: readonly string[] = [];
   let begun = false;
   return {
     authorize(request) {
       const asked = authorize(request);
       const askable = !asked.allowed && asked.needsApproval !== undefined && consented !== undefined;
       const verdict = askable ? consented.answer(request, asked) : asked;
-      if (verdict.allowed) ({ policyVersion: version, rules, emergency } = verdict);
+      if (verdict.allowed) {
+        ({ policyVersion: version, rules } = verdict);
+        // A flow that asks twice rests on both answers.
+        emergency ??= verdict.emergency;
+        groups = asked.groups ?? [];
+      }
       return verdict;
     },
     async commit(batch) {
@@ -77,6 +85,7 @@ export async function actingFor(
       const policy = looksAt.policy || approval !== undefined || emergency !== undefined;
       if (emergency !== undefined) requireEmergency(again, emergency, clock.now());
       if (policy && version !== undefined) requirePolicyVersion(again, version);
+      if (operator !== undefined) for (const group of groups) requireStillMember(again, group, operator);
       // A flow about the caller itself has its commit look at it already, and closer.
       if (instance !== undefined && !looksAtInstance(batch, instance)) requireInstanceActive(again, instance);
       const checks = [...standing.checks, ...again.checks, ...used.checks, ...batch.checks];
