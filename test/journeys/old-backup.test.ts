@@ -51,6 +51,31 @@ describe('an older copy of the database', { concurrency: true }, () => {
     await verified(data);
   });
 
+  it('a key of security event tokens that was stolen does not come back', async () => {
+    const data = join(scratchDirectory(), 'writ-data');
+    const first = await run(data);
+    await first.post('/v1/signals/streams', {});
+    const kids = async ({ document }: Run): Promise<string[]> => {
+      const { keys } = JSON.parse(await document('/v1/signals/jwks.json')) as { keys: { kid: string }[] };
+      return keys.map(({ kid }) => kid);
+    };
+    const [stolen] = await kids(first);
+    const backup = await backUp(data);
+    await first.post('/v1/signals/rotate-key', { at_once: true });
+    await first.server.kill();
+    await putBack(backup, data);
+
+    const again = await run(data);
+    let after: string[] = [];
+    for (let tries = 0; after.length === 0 && tries < 100; tries++) {
+      after = await kids(again);
+      await pause(25);
+    }
+    assert.deepEqual([after.length, after.includes(stolen!)], [1, false]);
+    await again.server.stop();
+    await verified(data);
+  });
+
   it('where Writ certified itself, too, and a point acknowledged, they are recorded again as well', async () => {
     const data = join(scratchDirectory(), 'writ-data');
     const first = await run(data);
