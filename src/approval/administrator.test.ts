@@ -5,7 +5,6 @@ import { createInstallation, type Installation, newKey, register } from '../../t
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
-import { formatSerial } from '../ca/serial.ts';
 import { issueOperatorCertificate } from '../issuance/operator.ts';
 import { canonicalJson } from '../merkle/canonical-json.ts';
 import { countEmergencies } from '../registry/emergency.ts';
@@ -214,7 +213,7 @@ onEachEngine('whoever stops the other is not alone by that, and is blocked by no
   const first = await ask(installation, 'ada', { recover: true });
   await decide(installation, bob, first, 'denied');
   const parts = { ...issuance, reader: database, refresh: () => installation.policy.fresh() };
-  await revokeCertificate(ada, { serial: formatSerial(bob.serial!), cause: 'owner_withdrawn' }, parts);
+  await revokeCertificate(ada, { serial: bob.serial!, cause: 'owner_withdrawn' }, parts);
   await assert.rejects(add(installation, 'ada'), code('needs_approval'), 'Bob counts still');
   const second = await ask(installation, 'ada', { recover: true });
   await assert.rejects(decide(installation, bob, second, 'denied'), (error) => isWritError(error, 'revoked'));

@@ -80,6 +80,11 @@ export function recovers({ status, recoversAt }: Pick<Approval, 'status' | 'reco
   return status === 'pending' && recoversAt !== undefined && recoversAt <= now;
 }
 
+/** As ledger and webhooks have it. */
+export function recoveryMember({ recoversAt }: Pick<Approval, 'recoversAt'>): { readonly recovers_at?: string } {
+  return recoversAt === undefined ? {} : { recovers_at: new Date(recoversAt).toISOString() };
+}
+
 /** Requests of one caller that may be open at once. */
 export const MOST_OPEN = 50;
 

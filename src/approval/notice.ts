@@ -1,6 +1,6 @@
 import { newId } from '../base/id.ts';
 import type { Batch } from '../db/batch.ts';
-import { type Approval, consents, resourceText } from './approval.ts';
+import { type Approval, consents, recoveryMember, resourceText } from './approval.ts';
 import type { ApprovalParts } from './parts.ts';
 
 type NoticeParts = Pick<ApprovalParts, 'webhooks' | 'clock' | 'random'>;
@@ -23,7 +23,7 @@ export function pushNotices(batch: Batch, happening: Happening, approval: Approv
     agreed: consents(approval).length,
     status: approval.status,
     expires_at: new Date(approval.expiresAt).toISOString(),
-    ...(approval.recoversAt === undefined ? {} : { recovers_at: new Date(approval.recoversAt).toISOString() }),
+    ...recoveryMember(approval),
   };
   pushNotice(batch, { type: `approval.${happening}`, approval: approval.id, data }, parts);
 }

@@ -6,7 +6,15 @@ import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import type { Idempotency } from '../http/idempotency.ts';
 import { readPersonOf } from '../registry/person.ts';
-import { type Approval, LIFETIME, LONGEST_PARAMETERS, LONGEST_REASON, RECOVERY, resourceText } from './approval.ts';
+import {
+  type Approval,
+  LIFETIME,
+  LONGEST_PARAMETERS,
+  LONGEST_REASON,
+  RECOVERY,
+  recoveryMember,
+  resourceText,
+} from './approval.ts';
 import { pushNotices } from './notice.ts';
 import type { ApprovalParts } from './parts.ts';
 import { insertApproval, readApproval, readOpenOf } from './store.ts';
@@ -133,11 +141,6 @@ export async function requestApproval(
 function mayRecover({ caller, action }: AccessRequest, lifetime: number): boolean {
   const comesBack = action === 'operator.add' || action === 'group.change';
   return caller.id === 'system:administrator' && comesBack && lifetime > RECOVERY.waits;
-}
-
-/** As ledger and webhooks have it. */
-export function recoveryMember({ recoversAt }: Approval): { readonly recovers_at?: string } {
-  return recoversAt === undefined ? {} : { recovers_at: new Date(recoversAt).toISOString() };
 }
 
 /** What the ledger has of parameters: the salt keeps what little they may hold of a person from being guessed. */

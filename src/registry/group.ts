@@ -5,7 +5,7 @@ import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import type { Reader } from '../db/database.ts';
 import type { Json } from '../http/idempotency.ts';
-import { parseName } from '../spiffe-id/name.ts';
+import { type Name, parseName } from '../spiffe-id/name.ts';
 import { type ChangeOptions, INSTALLATION, type RegistryParts } from './flow.ts';
 
 /** The group whose consent the default policy asks for. */
@@ -127,13 +127,7 @@ export async function changeGroup(
   options: ChangeOptions = {},
 ): Promise<Group> {
   const { reader, clock } = parts;
-  const group = parseName(given, '/group');
-  if (RESERVED.has(group)) {
-    throw new WritError('bad_request', 'Nobody is taken into this group or out of it.', {
-      field: '/group',
-      remedy: `Choose another name: ${EVERYBODY} is every operator, and ${BREAK_GLASS} whoever has emergency access.`,
-    });
-  }
+  const group = requireOrdinary(given, '/group');
   demand(parts.authorize, { caller, action: 'group.change', resource: { type: 'Group', id: group } });
   const first = await options.idempotency?.first();
   if (first?.kind === 'value') return first.value as unknown as Group;
@@ -172,6 +166,16 @@ export async function changeGroup(
   }
   if (options.dryRun !== true) committed(await parts.commit(batch));
   return groupNow(reader, group);
+}
+
+/** Gives the name of a group that people are taken into. Throws `bad_request` for what is none, or comes about by itself. */
+export function requireOrdinary(given: string, field: string): Name {
+  const group = parseName(given, field);
+  if (!RESERVED.has(group)) return group;
+  throw new WritError('bad_request', 'Nobody is taken into this group or out of it.', {
+    field,
+    remedy: `Choose another name: ${EVERYBODY} is every operator, and ${BREAK_GLASS} whoever has emergency access.`,
+  });
 }
 
 export async function showGroups(

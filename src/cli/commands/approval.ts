@@ -1,3 +1,4 @@
+import { isWritError } from '../../base/error.ts';
 import { type Item, itemsOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input, type Terminal } from '../command.ts';
 import { confirmed, YES_FLAG } from '../confirm.ts';
@@ -111,7 +112,12 @@ function tellingReviews(withApi: WithApi, listing: Listing): Command {
     async run(input, terminal) {
       const code = await command.run(input, terminal);
       const query = { state: 'unreviewed', limit: 200 };
-      const { length } = itemsOf(await withApi(input, (api) => api.get('/v1/emergencies', query)), 'items');
+      // A server of before knows of none.
+      const none = (error: unknown): Item => {
+        if (isWritError(error, 'not_found')) return {};
+        throw error;
+      };
+      const { length } = itemsOf(await withApi(input, (api) => api.get('/v1/emergencies', query).catch(none)), 'items');
       if (length > 0) terminal.say(`Waiting for a review: ${length}. See "writ break-glass list --unreviewed".`);
       return code;
     },
