@@ -131,15 +131,12 @@ const AGENT_FACTS: FactTypes = {
   modelName: 'text?',
 };
 
-/** Types by name, and what may not be absent. */
-interface Expected {
-  readonly types: ReadonlyMap<string, FactType>;
-  readonly required: readonly string[];
-}
+/** Names and types, each name once. */
+type Expected = readonly { readonly name: string; readonly type: FactType; readonly optional: boolean }[];
 
 function expected(...groups: readonly FactTypes[]): Expected {
   const types = new Map(groups.flatMap((group) => Object.entries(group)));
-  return { types, required: [...types.keys()].filter((name) => !types.get(name)!.endsWith('?')) };
+  return [...types].map(([name, type]) => ({ name, type, optional: type.endsWith('?') }));
 }
 
 const OF_AGENT = expected(AGENT_FACTS);
@@ -165,15 +162,14 @@ function expectedOf(type: ResourceType): Expected {
   return type === 'Owner' ? OF_OWNER : OF_OTHERS;
 }
 
-function factsFault(facts: Readonly<Record<string, unknown>>, { types, required }: Expected): string | undefined {
-  for (const name of Object.keys(facts)) {
-    const type = types.get(name);
-    if (type === undefined) return 'The request has a fact that nothing is known of.';
+function factsFault(facts: Readonly<Record<string, unknown>>, types: Expected): string | undefined {
+  let known = 0;
+  for (const { name, type, optional } of types) {
     const value = facts[name];
-    if (value === undefined ? !type.endsWith('?') : !isOf(value, type)) return lacks(name);
+    if (value === undefined ? !optional : !isOf(value, type)) return lacks(name);
+    if (value !== undefined || Object.hasOwn(facts, name)) known++;
   }
-  const absent = required.find((name) => !Object.hasOwn(facts, name));
-  return absent === undefined ? undefined : lacks(absent);
+  return Object.keys(facts).length === known ? undefined : 'The request has a fact that nothing is known of.';
 }
 
 function lacks(name: string): string {

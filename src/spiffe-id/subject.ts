@@ -50,6 +50,18 @@ export function subjectId(domain: TrustDomain, subject: Subject): SpiffeId {
  */
 export function subjectOf(id: SpiffeId, domain: TrustDomain): Subject | undefined {
   if (id.trustDomain !== domain) return undefined;
+  let subject = subjects.get(id);
+  if (subject === undefined) {
+    subject = subjectIn(id);
+    if (subject !== undefined) subjects.set(id, subject);
+  }
+  return subject;
+}
+
+/** An id is immutable, and the one of a holder is asked about for each of its certificates. */
+const subjects = new WeakMap<SpiffeId, Subject>();
+
+function subjectIn(id: SpiffeId): Subject | undefined {
   const [kind, name, instance, ...more] = id.segments;
   if (kind === undefined || name === undefined || more.length > 0) return undefined;
   if (instance === undefined) {

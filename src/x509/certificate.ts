@@ -15,7 +15,7 @@ import {
 import { contextConstructed, contextPrimitive, SEQUENCE } from '../der/tag.ts';
 import { readTime } from '../der/time.ts';
 import { readSignatureAlgorithm, type SignatureAlgorithm } from './algorithm.ts';
-import { type Extension, readExtensions } from './extension.ts';
+import { type CommonBeginning, type Extension, readExtensions } from './extension.ts';
 import { type Name, readName } from './name.ts';
 import { readSignature } from './signed.ts';
 
@@ -65,24 +65,30 @@ export function parseCertificate(der: Uint8Array): Certificate {
 }
 
 /**
- * Parses a TBSCertificate alone, as it is before it is signed. Checks as `parseCertificate` does. `issuer` is the name
- * that the issuer field should hold; it saves parsing that name again.
+ * Parses a TBSCertificate alone, as it is before it is signed. Checks as `parseCertificate` does. Where it stands as in
+ * `known`, the name of the issuer and the first extensions are not read again.
  */
-export function parseTbsCertificate(der: Uint8Array, issuer?: Name): TbsCertificate {
+export function parseTbsCertificate(
+  der: Uint8Array,
+  known?: { readonly issuer: Name; readonly extensions: CommonBeginning },
+): TbsCertificate {
   const outer = openDer(der, 'toBeSigned');
-  const fields = readTbs(outer, issuer);
+  const fields = readTbs(outer, known);
   finish(outer);
   return fields;
 }
 
-function readTbs(outer: Cursor, knownIssuer?: Name): TbsCertificate {
+function readTbs(
+  outer: Cursor,
+  known?: { readonly issuer: Name; readonly extensions: CommonBeginning },
+): TbsCertificate {
   const start = outer.at;
   const cursor = enterSequence(outer, 'tbsCertificate');
   const tbs = outer.bytes.subarray(start, outer.at);
   const version = readVersion(cursor);
   const serial = readInteger(cursor, 'serialNumber');
   const signatureAlgorithm = readSignatureAlgorithm(cursor, 'signature');
-  const issuer = readName(cursor, 'issuer', knownIssuer);
+  const issuer = readName(cursor, 'issuer', known?.issuer);
   const validity = enterSequence(cursor, 'validity');
   const notBefore = readTime(validity, 'notBefore');
   const notAfter = readTime(validity, 'notAfter');
@@ -94,7 +100,7 @@ function readTbs(outer: Cursor, knownIssuer?: Name): TbsCertificate {
   if (peekTag(cursor) === EXTENSIONS) {
     if (version !== 3) fail(cursor, 'extensions', 'present, but the version is not 3');
     const explicit = enter(cursor, EXTENSIONS, 'extensions');
-    extensions = readExtensions(explicit, '');
+    extensions = readExtensions(explicit, '', known?.extensions);
     finish(explicit);
   }
   finish(cursor);

@@ -79,8 +79,8 @@ export function encodeLeafTbs(template: LeafTemplate, leaf: LeafFields): Uint8Ar
   prepend(out, leaf.spki);
   prepend(out, EMPTY_NAME);
   const validityEnd = out.at;
-  prepend(out, encodeTime(leaf.notAfter));
-  prepend(out, encodeTime(leaf.notBefore));
+  prepend(out, timeOf(leaf.notAfter));
+  prepend(out, timeOf(leaf.notBefore));
   prependHeader(out, SEQUENCE, validityEnd);
   prepend(out, issuer);
   const serialEnd = out.at;
@@ -90,6 +90,20 @@ export function encodeLeafTbs(template: LeafTemplate, leaf: LeafFields): Uint8Ar
   prependHeader(out, SEQUENCE, end);
   return written(out);
 }
+
+/** Leaves of one second and one lifetime have the same times. */
+function timeOf(ms: number): Uint8Array {
+  let time = times.get(ms);
+  if (time === undefined) {
+    if (times.size >= MAX_TIMES) times.clear();
+    time = encodeTime(ms);
+    times.set(ms, time);
+  }
+  return time;
+}
+
+const times = new Map<number, Uint8Array>();
+const MAX_TIMES = 64;
 
 /** `head` is the object identifier, with the BOOLEAN after it where the extension is critical. */
 function prependExtension(out: Backward, head: Uint8Array, value: Uint8Array): void {

@@ -115,7 +115,8 @@ export interface Finding {
  */
 export function lintCertificate(tbs: Uint8Array, issuer: LintIssuer | undefined, expected: ExpectedProfile): Finding[] {
   try {
-    const parsed = parseTbsCertificate(tbs, issuer?.certificate.subject);
+    const known = issuer && { issuer: issuer.certificate.subject, extensions: issuer.seen.common };
+    const parsed = parseTbsCertificate(tbs, known);
     const input = { tbs: parsed, decoded: decodeAll(parsed, issuer?.seen), issuer, expected };
     const findings: Finding[] = [];
     for (const { name, clause, check } of ABOUT[expected.kind]) {

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { WritError } from '../base/error.ts';
 import { sha256 } from '../base/sha256.ts';
-import { holdsAt } from '../der/bytes.ts';
+import { holdsAt, sameBytes } from '../der/bytes.ts';
 import { readOid } from '../der/oid.ts';
 import {
   type Cursor,
@@ -145,6 +145,12 @@ export function importPublicKey(key: PublicKey): KeyObject {
 }
 
 /** Key identifier: the leftmost 160 bits of SHA-256 over the BIT STRING's octets (RFC 7093 §2, method 1). 20 octets. */
-export function keyIdentifier(key: PublicKey): Uint8Array {
-  return sha256(key.bits).slice(0, 20);
+export function keyIdentifier({ bits }: PublicKey): Uint8Array {
+  if (latest === undefined || !sameBytes(latest.bits, bits)) {
+    latest = { bits: bits.slice(), identifier: sha256(bits).slice(0, 20) };
+  }
+  return latest.identifier;
 }
+
+/** A certificate is encoded and then linted, with the same key. */
+let latest: { readonly bits: Uint8Array; readonly identifier: Uint8Array } | undefined;

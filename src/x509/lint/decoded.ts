@@ -1,6 +1,5 @@
-import { sameBytes } from '../../der/bytes.ts';
 import type { TbsCertificate } from '../certificate.ts';
-import type { Extension } from '../extension.ts';
+import type { CommonBeginning, Extension } from '../extension.ts';
 import { AGENT_CONTEXT, type AgentContext, decodeAgentContext } from '../extensions/agent-context.ts';
 import {
   type AccessDescription,
@@ -75,35 +74,30 @@ const DECODERS: ReadonlyMap<string, readonly [keyof Extensions, Decoder]> = new 
   [AGENT_CONTEXT, ['context', decodeAgentContext]],
 ]);
 
-/**
- * Extensions by OID as they were first seen under one issuer, and what they say. Most of a leaf's extensions are the same
- * octets in every leaf, and comparing octets costs less than decoding them.
- */
-export type Seen = Map<string, { readonly value: Uint8Array; readonly says: Extensions[keyof Extensions] }>;
-
-/** Those that stay for some thousands of leaves and then change for good, so that the last one counts. */
-const IN_TURN: ReadonlySet<string> = new Set([CRL_DISTRIBUTION_POINTS, AUTHORITY_INFO_ACCESS]);
+/** What one issuer's certificates begin their extensions with, and what those say. */
+export interface Seen {
+  readonly common: CommonBeginning;
+  readonly said: WeakMap<Extension, Extensions[keyof Extensions] & object>;
+}
 
 /** Decodes key and extensions. Throws `bad_der` or `bad_certificate` when one of them is malformed. */
-export function decodeAll(tbs: TbsCertificate, seen: Seen = new Map()): Decoded {
+export function decodeAll(tbs: TbsCertificate, seen?: Seen): Decoded {
   const unknown: Extension[] = [];
   const decoded = { ...NOTHING, publicKey: parsePublicKey(tbs.spki), unknown };
-  for (const extension of tbs.extensions) {
+  tbs.extensions.forEach((extension, i) => {
     const decoder = DECODERS.get(extension.oid);
     if (decoder === undefined) unknown.push(extension);
-    else decoded[decoder[0]] = says(extension, decoder[1], seen) as never;
-  }
+    else if (seen?.common[i]?.extension === extension) decoded[decoder[0]] = says(extension, decoder[1], seen) as never;
+    else decoded[decoder[0]] = decoder[1](extension.value) as never;
+  });
   return decoded;
 }
 
-function says({ oid, value }: Extension, decode: Decoder, seen: Seen): Extensions[keyof Extensions] {
-  const known = seen.get(oid);
-  if (known !== undefined && sameBytes(known.value, value)) return known.says;
-  if (known !== undefined && !IN_TURN.has(oid)) return decode(value);
-  // A copy: views would keep that whole certificate alive as long as its issuer.
-  const copy = value.slice();
-  const first = decode(copy);
-  seen.set(oid, { value: copy, says: first });
+function says(extension: Extension, decode: Decoder, { said }: Seen): Extensions[keyof Extensions] {
+  const known = said.get(extension);
+  if (known !== undefined) return known;
+  const first = decode(extension.value);
+  if (typeof first === 'object') said.set(extension, first);
   return first;
 }
 

@@ -48,6 +48,6 @@ export function lintIssuer(certificate: Certificate): LintIssuer {
     keyIdentifier: decode(SUBJECT_KEY_IDENTIFIER, decodeSubjectKeyIdentifier),
     basicConstraints: decode(BASIC_CONSTRAINTS, decodeBasicConstraints),
     constraints: decode(NAME_CONSTRAINTS, (value) => readConstraints(decodeNameConstraints(value))),
-    seen: new Map(),
+    seen: { common: [], said: new WeakMap() },
   };
 }
