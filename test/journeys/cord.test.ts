@@ -79,8 +79,9 @@ test('a mass stop holds at once, and another person makes it for ever', async ()
   assert.deepEqual([stop.state, stop.awaits_second_person], ['quarantined', true]);
   for (const { client } of fleet) assert.equal(await refused(client), 'inactive');
   assert.equal((await server.cli('stop', 'confirm', stop.id, '--yes', '--json')).code, 5);
-  const confirmed = await bob('stop', 'confirm', stop.id, '--yes');
+  const confirmed = await bob('stop', 'confirm', stop.id, '--yes', '--wait');
   assert.equal(confirmed.code, 0, confirmed.stderr);
+  assert.match(confirmed.stderr, /No enforcement point is connected to this server\./);
   assert.equal((JSON.parse(confirmed.stdout) as Stop).state, 'revoked');
   for (const { client } of fleet) assert.equal(await refused(client), 'revoked');
 });

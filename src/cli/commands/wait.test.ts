@@ -36,6 +36,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   'stop certificate': async () => ['stop', 'certificate', (await victim()).serial, ...WHY],
   'stop instance': async () => ['stop', 'instance', (await victim()).instance, ...WHY],
   'stop parent': async () => ['stop', 'parent', (await victim()).instance, ...WHY],
+  'stop label': async () => {
+    const { name } = await victim();
+    await server.json('agent', 'update', name, '--label', `task=${name}`);
+    return ['stop', 'label', `task=${name}`, ...WHY];
+  },
   'stop agent': async () => ['stop', 'agent', (await victim()).name, ...WHY, '--quarantine'],
 };
 const WHY = ['--cause', 'policy_change', '--yes'];
