@@ -56,6 +56,7 @@ const WHAT: Readonly<Record<string, Cell>> = {
     action: 'certificate.replace',
     parts: { context: { ...CERTIFICATE, instance: INSTANCE_ID } },
   },
+  'be the instance': { action: 'certificate.issue', parts: { context: { ...CERTIFICATE, instance: INSTANCE_ID } } },
   'hold agent': { action: 'stop.quarantine' },
   'stop agent': { action: 'agent.retire' },
   'stop service': { action: 'agent.retire', parts: { type: 'Service', id: 'db' } },
@@ -87,19 +88,22 @@ const WHAT: Readonly<Record<string, Cell>> = {
   'bring a team back': { action: 'owner.restore', parts: { id: 'research' } },
   'rotate the authority': { action: 'authority.rotate' },
   'change the rules': { action: 'policy.publish' },
+  'publish a profile': { action: 'profile.publish', parts: { id: 'operator' } },
   'change a group': { action: 'group.change', parts: { id: 'security' } },
   'add an operator': { action: 'operator.add', parts: { type: 'Operator', id: 'eve' } },
 };
 
 const rows = (said: Said, ...what: string[]): [string, Said][] => what.map((one) => [one, said]);
+const OUTLASTS = ['publish a profile', 'change a group', 'add an operator'];
 const OFFICERS_DECIDE = rows(
   'approval',
   ...['revoke authority', 'lift a quarantine', 'bring a team back', 'rotate the authority'],
-  ...['change the rules', 'change a group', 'add an operator'],
+  ...['change the rules', ...OUTLASTS],
 );
 const ONE_INSTANCE = ['hold instance', 'stop instance', 'hold what it let in', 'revoke certificate'];
+const CERTIFIES = ['replace certificate', 'be the instance'];
 const OF_THE_TEAM = [
-  ...[...ONE_INSTANCE, 'replace certificate'],
+  ...[...ONE_INSTANCE, ...CERTIFIES],
   ...['hold agent', 'stop agent', 'stop service', 'hold team', 'stop team', 'say that the team is gone'],
 ];
 const ANYTHING = [...OF_THE_TEAM, 'hold label', 'stop label', 'hold authority', 'revoke an operator’s certificate'];
@@ -115,11 +119,8 @@ const MATRIX: Readonly<Record<Who, readonly [string, Said][]>> = {
   officer: [...rows('allow', 'hold authority'), ...OFFICERS_DECIDE],
   plain: OFFICERS_DECIDE,
   breakGlass: [
-    ...OFFICERS_DECIDE.filter(([what]) => ['change the rules', 'change a group', 'add an operator'].includes(what)),
-    ...rows(
-      'allow',
-      ...ANYTHING.filter((what) => !['say that the team is gone', 'replace certificate'].includes(what)),
-    ),
+    ...OFFICERS_DECIDE.filter(([what]) => ['change the rules', ...OUTLASTS].includes(what)),
+    ...rows('allow', ...ANYTHING.filter((what) => !['say that the team is gone', ...CERTIFIES].includes(what))),
     ...rows('allow', 'revoke authority', 'lift a quarantine', 'bring a team back', 'rotate the authority'),
   ],
   signal: rows(

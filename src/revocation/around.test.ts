@@ -4,6 +4,7 @@ import { onEachEngine } from '../../test/engines.ts';
 import { ADA, createInstallation, type Installation, letIn, newKey, register } from '../../test/installation.ts';
 import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
+import { issueForInstance } from '../issuance/issue-for-instance.ts';
 import { replaceCertificate } from '../issuance/replace.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { changeAgent } from '../registry/update.ts';
@@ -36,13 +37,18 @@ onEachEngine('a label that is held is given by those alone who may hold the agen
   await installation.close();
 });
 
-onEachEngine('who may not stop an instance does not replace its certificate either', async ({ open }) => {
+onEachEngine('who may not stop an instance neither replaces its certificate nor gets one of it', async ({ open }) => {
   const installation = await createInstallation(await open());
   const { issuance } = installation;
   await register(installation, 'planner');
-  const { serial } = await letIn(installation, { agent: 'planner' });
+  const { serial, instance } = await letIn(installation, { agent: 'planner' });
   const replace = async (caller: Caller) => replaceCertificate(caller, { serial, csr: await newKey().csr() }, issuance);
   await assert.rejects(replace(PAUL), code('denied'));
+  // As the instance itself they could stop it.
+  const issue = async (caller: Caller) =>
+    issueForInstance(caller, { instance: instance!, csr: await newKey().csr() }, issuance);
+  await assert.rejects(issue(PAUL), code('denied'));
+  await issue(BOB);
   await replace(BOB);
   await installation.close();
 });

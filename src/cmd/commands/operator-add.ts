@@ -10,6 +10,7 @@ import { type Command, EXIT, type Input } from '../../cli/command.ts';
 import { CONNECTION_FLAGS } from '../../cli/connection.ts';
 import { credentialFile, readCredential } from '../../cli/credential.ts';
 import { needed } from '../../cli/input.ts';
+import { requireOrdinary } from '../../registry/group.ts';
 import { type Operator, readOperator } from '../../registry/operator.ts';
 import type { RevocationParts } from '../../revocation/parts.ts';
 import { voidOperatorBefore } from '../../revocation/replace-operator.ts';
@@ -93,6 +94,13 @@ async function addHere(
       remedy: 'Leave out --person, --email and --group.',
     });
   }
+  if (existing && (program || whose.person !== undefined || whose.email !== undefined || whose.groups.length > 0)) {
+    throw new WritError('bad_request', 'A credential that is replaced stays whose it is', {
+      field: '--replace',
+      remedy: 'Leave out --person, --program, --email and --group.',
+    });
+  }
+  for (const group of whose.groups) requireOrdinary(group, '--group');
   const parameters = {
     ...{ name, replace: existing, program },
     ...Object.fromEntries(Object.entries(whose).filter(([, value]) => value !== undefined && value.length > 0)),

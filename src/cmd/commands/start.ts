@@ -26,7 +26,7 @@ import { greetingJson, greetingText } from '../greeting.ts';
 import { openLedgerKeys } from '../ledger-keys.ts';
 import { withListenFlags } from '../listen-flags.ts';
 import { openLog } from '../log.ts';
-import { makeOperatorCredential, serverUrl, writeCredential } from '../operator-credential.ts';
+import { ADMINISTRATOR, makeOperatorCredential, serverUrl, writeCredential } from '../operator-credential.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
 import { readPresent } from '../present.ts';
 import { CLOCK_OFF_MS } from '../recorder.ts';
@@ -181,6 +181,11 @@ async function keepFirstOperator(
   if (existing && !existsSync(begun)) return;
   await administer(input, log, async ({ parts }) => {
     if (parts.authority.authorities().every(({ kind }) => kind !== 'issuing')) return;
+    // A file is quickly made. Where others run the installation, too, nobody becomes its first operator without them.
+    const resource = { type: 'Operator', id: FIRST_OPERATOR } as const;
+    if (existing && !parts.policy.authorize({ caller: ADMINISTRATOR, action: 'operator.add', resource }).allowed) {
+      return rmSync(begun);
+    }
     mkdirSync(directory.operator, { recursive: true, mode: 0o700 });
     writeFileSync(begun, '', { mode: 0o600, flush: true });
     const request = { name: FIRST_OPERATOR, server: serverUrl(config), existing };
