@@ -1,3 +1,4 @@
+import { replayUses, voidOpen } from '../approval/replay.ts';
 import { withdrawAllTokens } from '../attest/token-store.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
@@ -31,14 +32,18 @@ export interface RecorderParts {
 /** What any process needs to append to the log: options that the ledger's own functions take. */
 export async function logOptions(parts: RecorderParts): Promise<LogOptions & { readonly anchor: Anchor }> {
   const { config, database, ledgerKeys, clock, log } = parts;
+  const revoked = replayRevocations(database);
   return {
     database,
     keys: ledgerKeys,
     partitions: new PartitionWriter(database.engine, [CERTIFICATES], clock),
     clock,
     anchor: await Anchor.open(config.anchor, log),
-    replay: replayRevocations(database),
-    distrust: withdrawAllTokens,
+    async replay(events) {
+      const { checks, writes } = await revoked(events);
+      return { checks, writes: [...writes, ...replayUses(events)] };
+    },
+    distrust: (now) => [...withdrawAllTokens(now), ...voidOpen(now)],
   };
 }
 
