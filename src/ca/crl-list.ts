@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { WritError } from '../base/error.ts';
 import type { Batch } from '../db/batch.ts';
 import type { Reader, Row } from '../db/database.ts';
 import type { SignedCrl } from './crl.ts';
@@ -51,9 +52,15 @@ export async function readListState(reader: Reader, id: string): Promise<ListSta
   return row === undefined ? undefined : stateOf(row);
 }
 
-/** The newest list, as a whole. What `kept`, an earlier one, has in common with it is not read again. */
+/** How often a list may be followed by another while it is put together. */
+const TRIES = 8;
+
+/**
+ * The newest list, as a whole. What `kept`, an earlier one, has in common with it is not read again. Rejects with
+ * `unavailable` when it keeps changing.
+ */
 export async function readServedList(reader: Reader, id: string, kept?: ServedList): Promise<ServedList | undefined> {
-  for (;;) {
+  for (let tries = 0; tries < TRIES; tries++) {
     const row = await reader.get(
       'SELECT number, this_update, next_update, crl, delta, run, pieces, pieces_at FROM crl_list WHERE id = ?',
       [id],
@@ -78,6 +85,7 @@ export async function readServedList(reader: Reader, id: string, kept?: ServedLi
       ...(pieces.count === 0 ? {} : { pieces }),
     };
   }
+  throw new WritError('unavailable', 'The list keeps changing.', { remedy: 'Ask again in a moment.' });
 }
 
 /** What a new list adds to what was known. */

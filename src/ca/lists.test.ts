@@ -353,6 +353,11 @@ onEachEngine('a long list of an authority is written once, in pieces, and read s
   assert.equal(await new FullList(issuing.id, parts).publish(), true);
   await check(10_503);
 
+  // A list without its pieces is none.
+  await database.transaction((tx) => tx.run('UPDATE crl_list SET pieces = pieces + 100'));
+  await assert.rejects(new ServedLists(parts).authority(issuing.id), /keeps changing/);
+  await database.transaction((tx) => tx.run('UPDATE crl_list SET pieces = pieces - 100'));
+
   // On schedule they are collected anew, and those of before go; whoever rests on these begins again.
   clock.advance(SCHEDULE + 60_000);
   assert.equal(await full.publish(), true);
