@@ -34,7 +34,7 @@ export function isAdministrators({ caller, action }: AccessRequest): boolean {
 }
 
 /**
- * What the administrator may do on the server's machine. Where fewer than two people run the installation, everything,
+ * What the administrator may do on the server's machine; nothing where `people` could not be read. Where fewer than two people run the installation, everything,
  * since there is nobody to ask. Otherwise it takes what the set in force demands of an operator in no group, and two
  * people at least, because nobody knows who of them has the passphrase. A set that forbids it does not bind the
  * administrator, so that one which locks everybody out can be replaced: then it takes two officers. Where the group that
@@ -46,9 +46,11 @@ export function administratorVerdict(
   people: People | undefined,
 ): Verdict {
   const policyVersion = rules.version;
-  if (people === undefined || people.all < TWO) {
-    return { allowed: true, rules: ['administrator.alone'], policyVersion };
+  if (people === undefined) {
+    const reasons = ['It is not known how many people run this installation, so it is refused.'];
+    return { allowed: false, rules: ['administrator'], reasons, policyVersion };
   }
+  if (people.all < TWO) return { allowed: true, rules: ['administrator.alone'], policyVersion };
   const asOperator = { kind: 'operator', id: request.caller.id, operator: '', groups: [] } as const;
   const said = rules.decide({ ...request, caller: asOperator });
   if (said.allowed) return said;

@@ -323,6 +323,27 @@ test('whatever goes wrong inside is a refusal', () => {
   assert.equal(broken.authorize(request('agent.read', { caller: ADMINISTRATOR })).allowed, false);
 });
 
+onSqlite('the passphrase is not enough where nobody knows who else there is', async (stores) => {
+  let known = true;
+  let epoch = 0;
+  const policy = new Policy({
+    reader: stores.database,
+    epoch: { current: () => epoch, confirmedAt: () => NOON },
+    clock: manualClock(NOON),
+    guard: createGuard(LIMITS),
+    people: () => (known ? Promise.resolve({ all: 1, ofGroup: new Map() }) : Promise.reject(new Error('gone'))),
+    log: silentLog,
+  });
+  const publish = request('policy.publish', { caller: ADMINISTRATOR });
+  assert.ok(!policy.authorize(publish).allowed, 'before anything was read');
+  await policy.fresh();
+  assert.deepEqual(policy.authorize(publish).rules, ['administrator.alone']);
+  [known, epoch] = [false, 1];
+  await policy.fresh();
+  assert.ok(!policy.authorize(publish).allowed);
+  policy.close();
+});
+
 onSqlite('a text that breaks Cedar breaks neither decisions nor the next check', async (stores) => {
   const { policy, parts } = await withDefault(stores);
   const text = `@id("a") @description("b") permit (principal, action, resource) when { ${'1+'.repeat(7000)}1 == 1 };`;

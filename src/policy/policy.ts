@@ -132,8 +132,9 @@ export class Policy {
   #decide(request: AccessRequest): Verdict {
     const { guard, log } = this.#parts;
     const { version } = this;
+    const people = this.#parts.people === undefined ? NO_PEOPLE : this.#people;
     try {
-      return answer(request, guard, { version, people: this.#people, decide: (asked) => this.#rule(asked) });
+      return answer(request, guard, { version, people, decide: (asked) => this.#rule(asked) });
     } catch (error) {
       log.error('decision failed', { action: request.action, error: error instanceof Error ? error.name : 'unknown' });
       return refusal(FAILED, version);
@@ -192,6 +193,7 @@ export class Policy {
       this.#epoch = under;
       this.#knownAt = clock.now();
     } catch (error) {
+      this.#people = undefined;
       log.error('policy set not loaded', { reason: error instanceof Error ? error.message : 'unknown' });
     }
   }
@@ -217,6 +219,7 @@ export class Policy {
   }
 }
 
+const NO_PEOPLE: People = { all: 0, ofGroup: new Map() };
 const FRESH: Promise<void> = Promise.resolve();
 const NOT_KNOWN = 'The policy set is not known to be in force, so everything is refused.';
 const FAILED = 'The request could not be decided, so it is refused.';

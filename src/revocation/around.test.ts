@@ -1,7 +1,16 @@
 /** Ways around who may stop what (docs/REVOCATION.md): none of them leads to a stop that policy would refuse. */
 import assert from 'node:assert/strict';
 import { onEachEngine } from '../../test/engines.ts';
-import { ADA, createInstallation, type Installation, letIn, newKey, register } from '../../test/installation.ts';
+import {
+  ADA,
+  callerOf,
+  childOf,
+  createInstallation,
+  type Installation,
+  letIn,
+  newKey,
+  register,
+} from '../../test/installation.ts';
 import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
 import { issueForInstance } from '../issuance/issue-for-instance.ts';
@@ -66,6 +75,22 @@ onEachEngine('a stop that waits for another person does not come to be one perso
   await installation.issuance.refresh();
   assert.equal((await stopForEver(ADA, request, parts)).state, 'quarantined');
   assert.ok((await wouldFall(ADA, { ...request, mode: 'revocation' }, parts)).needsSecond);
+  assert.equal((await confirmStop(BOB, stop.id, parts)).state, 'revoked');
+  await installation.close();
+});
+
+onEachEngine('what an instance asked for takes two people as well', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const parts = cordOf(installation, 1);
+  await register(installation, 'planner');
+  const parent = await letIn(installation, { agent: 'planner' });
+  for (let i = 0; i < 2; i++) await childOf(installation, parent);
+  const target = { kind: 'parent', name: parent.instance! } as const;
+  const stop = await stopForEver(callerOf(parent), { target, cause: 'task_completed' }, parts);
+  assert.deepEqual([stop.state, stop.revocationBy], ['quarantined', callerOf(parent).id]);
+  const asked = await confirmStop(ADA, stop.id, parts);
+  assert.deepEqual([asked.state, asked.revocationBy], ['quarantined', ADA.id], 'she may have a certificate of it');
+  await assert.rejects(confirmStop(ADA, stop.id, parts), code('denied'));
   assert.equal((await confirmStop(BOB, stop.id, parts)).state, 'revoked');
   await installation.close();
 });

@@ -1,18 +1,21 @@
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
+import { newBatch } from '../db/batch.ts';
+import { committed } from '../db/committed.ts';
 import { readOperator } from '../registry/operator.ts';
 import { NOBODY, readPersonOf } from '../registry/person.ts';
 import type { CordParts, StopOptions } from './parts.ts';
 import { firstStop } from './quarantine.ts';
 import { goOn, makeForEver } from './stop.ts';
-import { readStop, type StopRecord } from './stop-store.ts';
+import { changedEvent } from './stop-event.ts';
+import { askForRevocation, readStop, type StopRecord } from './stop-store.ts';
 
 const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
 
 /**
- * Confirms that a quarantine is to be for ever, as another person than the one who asked for that. What is for ever
- * already is answered with it. Throws `denied`, `not_found`, and `conflict` where nobody asked or it was released.
+ * Confirms that a quarantine is to be for ever, as another person than the one who asked for that. Where no person asked,
+ * this one does, and the next confirms. What is for ever already is answered with it. Throws `denied`, `not_found`, and `conflict` where nobody asked or it was released.
  */
 export async function confirmStop(
   caller: Caller,
@@ -36,10 +39,32 @@ export async function confirmStop(
       remedy: 'Stop it for ever with "writ stop"; then another person confirms that.',
     });
   }
+  if (!(await isPersons(stop.revocationBy, parts))) return askAs(caller, stop, parts);
   if (stop.kind === 'authority') {
     demand(parts.authorize, { caller, action: 'authority.revoke', resource: INSTALLATION });
   }
   return goOn(await makeForEver(stop, caller, stop.cause, parts), parts);
+}
+
+/** Whether a person asked. What an instance or a program asked for may be one person's doing as well. */
+async function isPersons(asker: string, { reader }: CordParts): Promise<boolean> {
+  const name = operatorOf(asker);
+  if (name === undefined) return asker.startsWith('system:');
+  return (await readPersonOf(reader, name)) !== NOBODY;
+}
+
+/** Makes it what this person asks for, so that another confirms it. */
+async function askAs(caller: Caller, stop: StopRecord, parts: CordParts): Promise<StopRecord> {
+  const batch = newBatch();
+  askForRevocation(batch, stop, caller.id, stop.cause);
+  batch.events.push(changedEvent('stop.revocation_asked', stop, caller.id, { cause: stop.cause }));
+  batch.anchored = true;
+  committed(await parts.commit(batch));
+  return goOn((await readStop(parts.reader, stop.id)) ?? stop, parts);
+}
+
+function operatorOf(caller: string): string | undefined {
+  return /^spiffe:\/\/[^/]+\/operator\/([^/]+)$/.exec(caller)?.[1];
 }
 
 /** Who asked, as the caller where it is the same person by whichever credential. */
@@ -50,7 +75,7 @@ async function askedBy(
 ): Promise<string> {
   // A program is nobody, so it is not another person either.
   if (caller.operator !== undefined && (await readPersonOf(reader, caller.operator)) === NOBODY) return caller.id;
-  const asker = /^spiffe:\/\/[^/]+\/operator\/([^/]+)$/.exec(revocationBy)?.[1];
+  const asker = operatorOf(revocationBy);
   if (asker === undefined || caller.operator === undefined) return revocationBy;
   const [one, other] = [
     await readOperator(reader, asker, clock.now()),
