@@ -15,7 +15,8 @@ const LONGEST_MS = 12_000;
 /**
  * With `--wait`, watches how what was stopped takes effect at the enforcement points that the asked server serves, until
  * all have acknowledged or the server waits no longer. Gives the answer with `effect` added, as far as it has come when
- * the person who watches has seen enough (Ctrl-C); without the flag as it was.
+ * the person who watches has seen enough (Ctrl-C), or is let in no more because they stopped themselves; without the flag
+ * as it was.
  */
 export async function watchEffect(
   answer: Item,
@@ -32,8 +33,10 @@ export async function watchEffect(
   // The stop is made: whoever interrupts this gets its answer all the same.
   process.once('SIGINT', interrupt);
   try {
-    const effect = await follow(subject, { api, terminal, enough: enough.signal });
-    terminal.say(`${enough.signal.aborted ? 'Not watched to the end. ' : ''}${effectText(effect)}`);
+    const { effect, refused } = await follow(subject, { api, terminal, enough: enough.signal });
+    const why = refused === undefined ? '' : `It is done. You are let in no more: ${refused} `;
+    const cut = enough.signal.aborted || refused !== undefined;
+    terminal.say(`${why}${cut ? 'Not watched to the end. ' : ''}${effectText(effect)}`);
     return effect === undefined ? answer : { ...answer, effect };
   } finally {
     process.off('SIGINT', interrupt);
@@ -43,20 +46,23 @@ export async function watchEffect(
 async function follow(
   subject: string,
   { api, terminal, enough }: { readonly api: Api; readonly terminal: Terminal; readonly enough: AbortSignal },
-): Promise<Item | undefined> {
+): Promise<{ readonly effect: Item | undefined; readonly refused?: string }> {
   const late = performance.now() + LONGEST_MS;
-  for (let found: Item | undefined; ; ) {
-    if (enough.aborted) return found;
+  for (let effect: Item | undefined; ; ) {
+    if (enough.aborted) return { effect };
     try {
-      found = await api.get('/v1/feed/effect', { subject });
+      effect = await api.get('/v1/feed/effect', { subject });
     } catch (error) {
+      // An own certificate, or the authority that issued it: the stop is made, and its answer is not lost.
+      if (isWritError(error, 'revoked') || isWritError(error, 'inactive')) return { effect, refused: error.message };
       if (!isWritError(error, 'not_found')) throw error;
     }
-    if (found !== undefined) terminal.progress(effectText(found));
+    if (effect !== undefined) terminal.progress(effectText(effect));
     // All have: what the server still waits for is only whether one reports a use that should not have been.
-    const all = found !== undefined && found['acknowledged'] === found['points'];
-    if (found?.['complete'] === true || (all && Number(found?.['points']) > 0) || performance.now() > late)
-      return found;
+    const all = effect !== undefined && effect['acknowledged'] === effect['points'];
+    if (effect?.['complete'] === true || (all && Number(effect?.['points']) > 0) || performance.now() > late) {
+      return { effect };
+    }
     await pause(POLL_MS, undefined, { signal: enough }).catch(() => undefined);
   }
 }

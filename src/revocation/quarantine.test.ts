@@ -327,10 +327,17 @@ onEachEngine('an authority is held by one, and for ever by several', async ({ op
   await register(installation, 'planner');
   const issued = await letIn(installation, { agent: 'planner' });
   const target = { kind: 'authority', name: issuance.authority.issuer().id } as const;
+  const cause = 'authority_compromise';
+  const another = await letIn(installation, { agent: 'planner' });
+  const falls = await wouldFall(ADA, { target, cause, mode: 'revocation' }, parts);
+  assert.deepEqual(falls.certificates, (await named(installation)).certificates.sort(), 'all that it issued');
+  assert.ok(falls.certificates.includes(formatSerial(another.serial)));
+  assert.deepEqual([falls.agents, falls.instances, falls.tokens], [[], [], []], 'they go on under another authority');
   const stopping = stopForEver(ADA, { target, cause: 'authority_compromise' }, parts);
   await assert.rejects(stopping, code('needs_approval'));
   assert.equal((await statusOf(installation).of(issued.serial)).state, 'inactive');
   await assert.rejects(renewWith(installation, issued), code('inactive'));
+  assert.equal((await statusOf(installation).of(another.serial)).state, 'inactive');
   await assert.rejects(letIn(installation, { agent: 'planner' }), code('inactive'));
   const [{ id }] = (await installation.database.all('SELECT id FROM stop')) as [{ id: string }];
   await releaseStop(ADMINISTRATOR, id, parts);

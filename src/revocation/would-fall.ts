@@ -1,16 +1,22 @@
 import { usableTokens } from '../attest/token-store.ts';
 import type { Caller } from '../base/access.ts';
+import { listCertificates } from '../ca/certificate-pages.ts';
+import type { CertificatePosition } from '../ca/certificate-walk.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { coveredAgents, coveredInstances } from '../registry/covered.ts';
 import { coveredCertificates } from './hold-certificates.ts';
-import type { CordParts } from './parts.ts';
+import type { CordParts, MarkingParts } from './parts.ts';
 import { demandQuarantine } from './quarantine.ts';
+import { STEP } from './steps.ts';
 import { demandRevocation, isMass } from './stop.ts';
 import { type StopRequest, understandStop } from './stop-request.ts';
 import type { FoundTarget } from './stop-target.ts';
 
-/** What a stop would reach at this moment, by name, each in order. Of an authority: it alone; its leaves are not listed. */
+/**
+ * What a stop would reach at this moment, by name, each in order. Of an authority: the certificates that it issued, those of
+ * operators and servers included; instances and tokens go on under another authority.
+ */
 export interface Falls {
   /** Agents and services, by name. */
   readonly agents: readonly string[];
@@ -67,6 +73,9 @@ async function fallsOf(
       certificates.push(...rows.map(({ serial }) => formatSerial(serial)));
     }
   }
+  if (hold.kind === 'authority') {
+    for await (const serial of issuedBy(hold.target, parts)) certificates.push(serial);
+  }
   return {
     agents: agents.sort(),
     instances: instances.sort(),
@@ -74,4 +83,14 @@ async function fallsOf(
     tokens: [...tokens].sort(),
     needsSecond: mode === 'revocation' && (await isMass(caller, found, parts)),
   };
+}
+
+/** Serial numbers of the unexpired and unrevoked certificates that an authority issued. */
+async function* issuedBy(authority: string, { certificates, clock }: MarkingParts): AsyncGenerator<string> {
+  let from: CertificatePosition | undefined;
+  do {
+    const page = await listCertificates(certificates, { state: 'active' }, clock.now(), STEP, from);
+    for (const { issuer, serial } of page.rows) if (issuer === authority) yield formatSerial(serial);
+    from = page.next;
+  } while (from !== undefined);
 }

@@ -180,7 +180,11 @@ function stateOf(stop: Item): string {
 function next(stop: Item, terminal: Terminal): void {
   const id = textOf(stop, 'id');
   if (stop['awaits_second_person'] === true) terminal.say(`Next, as another person: writ stop confirm ${id}`);
-  else if (textOf(stop, 'state') === 'quarantined') terminal.say(`To lift it: writ release ${id}`);
+  else if (textOf(stop, 'state') === 'quarantined') {
+    // With its own authority an operator is refused, too.
+    const own = textOf(itemOf(stop, 'target'), 'kind') === 'authority';
+    terminal.say(`To lift it: writ release ${id}${own ? ' (where that lets no operator in: with --here)' : ''}`);
+  }
 }
 
 function describe(stop: Item): string {
@@ -199,13 +203,26 @@ function describe(stop: Item): string {
   ]);
 }
 
+const COUNTED = {
+  agents: ['agent or service', 'agents and services'],
+  instances: ['instance', 'instances'],
+  certificates: ['certificate', 'certificates'],
+  tokens: ['join token', 'join tokens'],
+} as const;
+
 function falls(planned: Item, quarantine: boolean): string {
   const found = itemOf(planned, 'falls');
   const names = (member: string): string[] => (found[member] as string[] | undefined) ?? [];
-  const lines = (['agents', 'instances', 'certificates', 'tokens'] as const).flatMap((member) => [
-    `${names(member).length} ${member}`,
+  const lines = (Object.keys(COUNTED) as (keyof typeof COUNTED)[]).flatMap((member) => [
+    `${names(member).length} ${COUNTED[member][names(member).length === 1 ? 0 : 1]}`,
     ...names(member).map((name) => `  ${name}`),
   ]);
   const second = found['needs_second_person'] === true ? ['Another person would have to confirm it.'] : [];
-  return [`Would ${quarantine ? 'quarantine' : 'stop for ever'} ${what(planned)}:`, ...lines, ...second].join('\n');
+  const authority = textOf(itemOf(planned, 'target'), 'kind') === 'authority';
+  const only = authority && !quarantine ? ['It would be quarantined; for ever takes an approval.'] : [];
+  const own = authority ? ['Nothing more would be issued by it; operators that it certified are refused, too.'] : [];
+  return [
+    `Would ${quarantine ? 'quarantine' : 'stop for ever'} ${what(planned)}:`,
+    ...[...lines, ...second, ...own, ...only],
+  ].join('\n');
 }

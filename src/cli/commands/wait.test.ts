@@ -161,3 +161,13 @@ test('Ctrl-C ends the watching, not the stop, and the answer is printed', async 
   assert.match(heard, /Not watched to the end\. Refused at 0 of 1/);
   silence();
 });
+
+test('who stops the own certificate gets the answer, though nobody lets them watch any more', async () => {
+  const { stdout, stderr, code } = await server.cli('cert', 'list', '--json');
+  assert.equal(code, 0, stderr);
+  const { items } = JSON.parse(stdout) as { items: { kind: string; name: string; serial: string }[] };
+  const { serial } = items.find(({ kind }) => kind === 'operator')!;
+  const { effect, said } = await effectOf(['stop', 'certificate', serial, ...WHY]);
+  assert.equal(effect, undefined);
+  assert.match(said, /It is done\. You are let in no more: The certificate was revoked/);
+});

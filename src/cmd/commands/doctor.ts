@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { isWritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
+import { activeOf } from '../../ca/authority.ts';
 import { dueItems } from '../../ca/due.ts';
 import { type Hierarchy, readHierarchy } from '../../ca/hierarchy.ts';
 import { issuingLifetime } from '../../ca/lifetime.ts';
@@ -16,6 +17,8 @@ import { decodePem } from '../../der/pem.ts';
 import { Anchor } from '../../ledger/anchor.ts';
 import { readHead } from '../../ledger/head.ts';
 import { countEmergencies } from '../../registry/emergency.ts';
+import { readHold } from '../../registry/hold.ts';
+import { readStop } from '../../revocation/stop-store.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
 import { DATA_FLAG, unlock } from '../administration.ts';
 import { type Config, readConfig } from '../config.ts';
@@ -114,9 +117,11 @@ async function examine(input: Input, log: Log): Promise<Finding[]> {
       await attempt('ledger and anchor', () => anchored(database, config, log));
       const hierarchy = await attempt('authorities', async () => {
         const value = await readHierarchy(database);
-        return value === undefined
-          ? { state: 'fail', found: 'none', fix: 'writ init' }
-          : { value, state: 'pass', found: `${value.authorities.length}, root key ${value.root}` };
+        if (value === undefined) return { state: 'fail', found: 'none', fix: 'writ init' };
+        const held = await heldIssuer(database, value);
+        return held === undefined
+          ? { value, state: 'pass', found: `${value.authorities.length}, root key ${value.root}` }
+          : { value, ...held };
       });
       if (hierarchy !== undefined) {
         await attempt('due', () => due(database, hierarchy));
@@ -170,6 +175,21 @@ async function anchored(database: Database, config: Config, log: Log): Promise<O
     state: 'fail',
     found: `the anchor knows ${saved.size} entries, the database ${head.size}: an older copy`,
     fix: 'put the newest database back, or "writ ledger new-log"',
+  };
+}
+
+/** An issuing authority that nothing is issued by, nor anybody let in of whom it certified. */
+async function heldIssuer(database: Database, { authorities }: Hierarchy): Promise<Omit<Finding, 'check'> | undefined> {
+  const id = activeOf(authorities, 'issuing')?.id;
+  const hold = await readHold(database, { kind: 'authority', target: id ?? '', descend: false });
+  if (hold === undefined) return undefined;
+  const { state, id: stop } = (await readStop(database, hold.stop))!;
+  const found = `the issuing authority ${id} is ${state}: nothing is issued, and whom it certified is refused`;
+  const successor = '"writ ca rotate --here", then "writ operator add NAME --replace --here"';
+  return {
+    state: 'fail',
+    found,
+    fix: state === 'quarantined' ? `writ release ${stop} --here, or ${successor}` : successor,
   };
 }
 
