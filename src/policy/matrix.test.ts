@@ -84,6 +84,8 @@ const WHAT: Readonly<Record<string, Cell>> = {
     parts: { type: 'Operator', id: 'ada', context: { reason: 'key_theft' } },
   },
   'confirm a mass stop': { action: 'stop.confirm' },
+  'turn a stream of signals off': { action: 'signal.manage' },
+  'look at a point no more': { action: 'canary.remove' },
   'lift a quarantine': { action: 'stop.release' },
   'bring a team back': { action: 'owner.restore', parts: { id: 'research' } },
   'rotate the authority': { action: 'authority.rotate' },
@@ -101,6 +103,7 @@ const OFFICERS_DECIDE = rows(
   ...['change the rules', ...OUTLASTS],
 );
 const ONE_INSTANCE = ['hold instance', 'stop instance', 'hold what it let in', 'revoke certificate'];
+const TELLS = ['turn a stream of signals off', 'look at a point no more'];
 const CERTIFIES = ['replace certificate', 'be the instance'];
 const OF_THE_TEAM = [
   ...[...ONE_INSTANCE, ...CERTIFIES],
@@ -115,8 +118,8 @@ const MATRIX: Readonly<Record<Who, readonly [string, Said][]>> = {
   sibling: [],
   owner: [...rows('allow', ...OF_THE_TEAM), ...OFFICERS_DECIDE],
   anotherTeam: OFFICERS_DECIDE,
-  security: [...rows('allow', ...ANYTHING, 'confirm a mass stop'), ...OFFICERS_DECIDE],
-  officer: [...rows('allow', 'hold authority'), ...OFFICERS_DECIDE],
+  security: [...rows('allow', ...ANYTHING, ...TELLS, 'confirm a mass stop'), ...OFFICERS_DECIDE],
+  officer: [...rows('allow', 'hold authority', ...TELLS), ...OFFICERS_DECIDE],
   plain: OFFICERS_DECIDE,
   breakGlass: [
     ...OFFICERS_DECIDE.filter(([what]) => ['change the rules', ...OUTLASTS].includes(what)),
