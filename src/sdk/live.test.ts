@@ -7,6 +7,10 @@ import { LiveConnections } from './live.ts';
 class Socket extends EventEmitter {
   open = true;
 
+  destroySoon(): void {
+    setTimeout(() => this.destroy(), 10);
+  }
+
   destroy(): void {
     if (!this.open) return;
     this.open = false;
@@ -47,5 +51,11 @@ test('what carries the feed stays while what is known is old, and ends with the 
   assert.deepEqual([plain.open, carrier.open, brief.open], [true, true, false]);
   live.cutAll();
   assert.deepEqual([plain.open, carrier.open], [false, true]);
-  carrier.destroy();
+  // It goes last, when what was written has gone out.
+  live.cut(['serial:2']);
+  assert.equal(carrier.open, true);
+  live.cutCarriers(['serial:2']);
+  assert.equal(carrier.open, true);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(carrier.open, false);
 });

@@ -3,6 +3,8 @@ import type { PeerFacts } from './peer-facts.ts';
 
 /** Timers stand still while a machine sleeps, so a long wait is cut into pieces that look at the clock. */
 const LONGEST_WAIT_MS = 30_000;
+/** How long a peer may take to read what was written before it was cut off. */
+const LINGER_MS = 500;
 
 /** Open connections by what would stop their peers. */
 export class LiveConnections {
@@ -53,9 +55,23 @@ export class LiveConnections {
     return [...this.#bySubject.keys()];
   }
 
-  /** Closes the connections of what has fallen. */
+  /** Closes the connections of what has fallen, but for those that carry the feed. */
   cut(subjects: readonly string[]): void {
-    for (const subject of subjects) for (const socket of this.#bySubject.get(subject) ?? []) socket.destroy();
+    for (const socket of this.#of(subjects)) if (!this.#carriers.has(socket)) socket.destroy();
+  }
+
+  /** Closes those that do, once what was written has gone out: it says why. */
+  cutCarriers(subjects: readonly string[]): void {
+    for (const socket of this.#of(subjects)) {
+      if (!this.#carriers.has(socket)) continue;
+      // What HTTP has been given to write, it writes at the end of this turn.
+      setImmediate(() => socket.destroySoon());
+      setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    }
+  }
+
+  *#of(subjects: readonly string[]): Generator<TLSSocket, void> {
+    for (const subject of subjects) yield* this.#bySubject.get(subject) ?? [];
   }
 
   /** Closes all but those that carry the feed. */

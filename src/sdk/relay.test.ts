@@ -274,6 +274,19 @@ describe('whom it is taken from, and who may have it', () => {
     assert.equal(relay.followers, 0);
   });
 
+  it('so does one behind another, which hears of its own stop through that', async () => {
+    const first = await relaying(gateway);
+    const doomed = await identity('gateway', 'service');
+    const second = await relaying(doomed, { feed: first.at, relays: GATEWAYS });
+    let closed = false;
+    second.relay.onClose(() => {
+      closed = true;
+    });
+    await server.json('instance', 'stop', doomed.spiffeId.split('/').at(-1)!, '--yes');
+    await until(() => closed, 2000);
+    await assert.rejects(stream(follower, second.at).then(({ status }) => assert.equal(status, 200)));
+  });
+
   it('a follower that is stopped loses its stream and gets no other', async () => {
     const { at, relay } = await relaying(gateway);
     const doomed = await identity('follower', 'service');

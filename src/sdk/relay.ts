@@ -67,7 +67,7 @@ export class Relay {
   readonly #timer: NodeJS.Timeout;
   #beaten = 0;
   #over = false;
-  #closed: () => void = () => undefined;
+  readonly #closed: (() => void)[] = [];
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
@@ -125,19 +125,20 @@ export class Relay {
     }
   }
 
-  /** Called once, when the relay is closed. */
+  /** Called once, when the relay is closed: by whoever made it, or because its own identity was stopped. */
   onClose(listener: () => void): void {
-    this.#closed = listener;
+    if (this.#over) listener();
+    else this.#closed.push(listener);
   }
 
-  /** Ends all streams and answers nothing any more. The server stays. */
+  /** Ends all streams and refuses whatever is asked from now on. The server stays. */
   close(): void {
     if (this.#over) return;
     this.#over = true;
     clearInterval(this.#timer);
     this.#report.close();
     for (const stream of this.#streams) stream.end();
-    this.#closed();
+    for (const listener of this.#closed.splice(0)) listener();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

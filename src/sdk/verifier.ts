@@ -299,14 +299,12 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     const release = this.#identity.protect(server, options);
     // However old what is known here is: those who read it are told so.
     const onConnection = (socket: TLSSocket): void => this.#carry(socket, allowed);
-    const onRequest = (request: IncomingMessage, response: ServerResponse): void => void relay.serve(request, response);
     server.prependListener('secureConnection', onConnection);
-    server.on('request', onRequest);
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => void relay.serve(request, response));
     this.#relays.add(relay);
     relay.onClose(() => {
       this.#relays.delete(relay);
       server.off('secureConnection', onConnection);
-      server.off('request', onRequest);
       release();
     });
     return relay;
@@ -379,13 +377,18 @@ export class Verifier extends EventEmitter<VerifierEvents> {
   #apply(entries: readonly FeedEntry[], anew: boolean): void {
     if (anew) this.#stopped = new Stopped();
     const acks: FeedAck[] = [];
+    const all = new Set<string>();
     for (const entry of entries) {
       const fallen = this.#stopped.apply(entry);
       this.#live.cut(fallen);
+      for (const subject of fallen) all.add(subject);
       const before = anew ? 0 : this.#uses.since(fallen, entry.at);
       if (before > 0) acks.push({ position: entry.position, accepted_before: before });
     }
-    if (anew) for (const subject of this.#live.subjects()) if (this.#stopped.of([subject])) this.#live.cut([subject]);
+    if (anew) {
+      for (const subject of this.#live.subjects()) if (this.#stopped.of([subject]) !== undefined) all.add(subject);
+      this.#live.cut([...all]);
+    }
     const last = entries.at(-1);
     if (last !== undefined && acks.at(-1)?.position !== last.position) acks.push({ position: last.position });
     this.#acknowledger.add(acks, this.#reader);
@@ -394,6 +397,8 @@ export class Verifier extends EventEmitter<VerifierEvents> {
       relay.take(entries, anew);
       if (this.#fallen() !== undefined) relay.close();
     }
+    // Who reads from here hears of its own stop first.
+    this.#live.cutCarriers([...all]);
     for (const entry of entries) this.emit('entry', entry);
   }
 
