@@ -7,6 +7,7 @@ import { breakGlassCommands } from './commands/break-glass.ts';
 import { canaryCommands } from './commands/canary.ts';
 import { certCommands } from './commands/cert.ts';
 import { checkReceiptCommand } from './commands/check-receipt.ts';
+import { feedCommands } from './commands/feed.ts';
 import { installationCommands } from './commands/installation.ts';
 import { instanceCommands } from './commands/instance.ts';
 import { ledgerCommands } from './commands/ledger.ts';
@@ -30,6 +31,7 @@ export function clientCommands(): readonly Command[] {
     ...certCommands(withApi, now),
     ...stopCommands(withApi),
     ...canaryCommands(withApi, now),
+    ...feedCommands(withApi),
     ...signalCommands(withApi),
     traceCommand(withApi),
     ...approvalCommands(withApi, now),

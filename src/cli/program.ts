@@ -119,6 +119,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   cert: 'Certificates: issue, replace, revoke, list, who was valid when',
   stop: 'The cord: stop or quarantine what runs, and see what was stopped',
   canary: 'Canaries: how fast stops take effect, found out by trying',
+  feed: 'The revocation feed, served on to programs that do not reach the authority',
   signals: 'Shared Signals: which systems are told of stops',
   approval: 'Approvals: what was asked, and your answer',
   'break-glass': 'Emergency access that others grant, and its review',

@@ -16,6 +16,7 @@ const at = (name: string): string => join(server.scratch, name);
 const ELSEWHERE: Readonly<Record<string, string>> = {
   start: 'says one JSON line when it runs, by which every journey finds its server',
   'canary run': 'says one JSON line for each probe, which its own journey reads',
+  'feed relay': 'says one JSON line when it runs, which its own journey reads',
   run: 'stdout is that of the program that is run',
 };
 

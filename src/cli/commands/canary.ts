@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { isWritError, WritError } from '../../base/error.ts';
+import { WritError } from '../../base/error.ts';
 import { type CanaryPoint, CanaryRunner, checkPoints } from '../../sdk/canary.ts';
-import { connect } from '../../sdk/connect.ts';
-import type { Identity } from '../../sdk/identity.ts';
 import { type CanaryPoints, type CanaryReport, canaryPoints } from '../../wire/canary.ts';
 import { parseJsonObject } from '../../wire/json.ts';
 import { parse } from '../../wire/schema.ts';
@@ -13,7 +11,7 @@ import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { relative } from '../table.ts';
 import { parseDuration, readInput } from '../values.ts';
-import { newIdentity, SOURCE } from './run.ts';
+import { keptIdentity, SOURCE } from './run.ts';
 
 const POINT_FLAGS: readonly Flag[] = [
   { name: 'point', value: 'name', summary: 'name of the enforcement point in the records' },
@@ -50,7 +48,7 @@ function runCommand(withApi: WithApi): Command {
     async run(input, terminal) {
       const points = pointsOf(input);
       checkPoints(points);
-      const { identity, stay } = await runnerIdentity(input, withApi);
+      const { identity, stay } = await keptIdentity(input, withApi);
       const ending = new AbortController();
       const end = (): void => ending.abort();
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end);
@@ -139,21 +137,6 @@ function rootsIn(path: string): string {
       remedy: `Check the path: ${path}`,
       cause,
     });
-  }
-}
-
-/** The identity that a store holds, or a new one. `stay`: it outlives this program. */
-async function runnerIdentity(
-  input: Input,
-  withApi: WithApi,
-): Promise<{ readonly identity: Identity; readonly stay: boolean }> {
-  const store = input.flag('store');
-  if (store === undefined) return { identity: await newIdentity(input, withApi), stay: false };
-  try {
-    return { identity: await connect({ store }), stay: true };
-  } catch (error) {
-    if (!isWritError(error, 'bad_token')) throw error;
-    return { identity: await newIdentity(input, withApi, store), stay: true };
   }
 }
 

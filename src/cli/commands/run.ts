@@ -164,3 +164,18 @@ export async function newIdentity(input: Input, withApi: WithApi, store?: string
   });
   return connect({ token, store });
 }
+
+/** The identity that a store holds, or a new one. `stay`: it outlives this program. */
+export async function keptIdentity(
+  input: Input,
+  withApi: WithApi,
+): Promise<{ readonly identity: Identity; readonly stay: boolean }> {
+  const store = input.flag('store');
+  if (store === undefined) return { identity: await newIdentity(input, withApi), stay: false };
+  try {
+    return { identity: await connect({ store }), stay: true };
+  } catch (error) {
+    if (!isWritError(error, 'bad_token')) throw error;
+    return { identity: await newIdentity(input, withApi, store), stay: true };
+  }
+}
