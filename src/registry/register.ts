@@ -9,6 +9,7 @@ import { registeredEvent } from './agent-event.ts';
 import { type AgentInput, parseAgentInput } from './agent-input.ts';
 import { insertAgent, readAgent, saltSponsor } from './agent-store.ts';
 import type { ChangeOptions, RegistryParts } from './flow.ts';
+import { holdsAny } from './hold.ts';
 import { readOwner, requireOwner } from './owner.ts';
 
 /**
@@ -51,9 +52,13 @@ export async function registerAgent(
   requireOwner(batch, agent.team, now);
   insertAgent(batch, agent, sponsor);
   batch.events.push(registeredEvent(caller, agent, sponsor));
-  options.idempotency?.keep(batch, { kind: 'value', value: agent as unknown as Json });
+  // What comes under a quarantine is held from the beginning; its own row says nothing of that.
+  const labels = Object.entries(agent.labels).map(([label, value]) => `${label}=${value}`);
+  const held = await holdsAny(parts.reader, { team: agent.team, labels });
+  const answer: Agent = held ? { ...agent, status: 'quarantined' } : agent;
+  options.idempotency?.keep(batch, { kind: 'value', value: answer as unknown as Json });
   if (options.dryRun !== true) committed(await parts.commit(batch));
-  return agent;
+  return answer;
 }
 
 /** Throws `bad_request` when no certificate of the agent's kind can follow its profile. */

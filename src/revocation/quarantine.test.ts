@@ -157,7 +157,7 @@ onEachEngine('who comes later under what is held is held as well, and tokens of 
     installation.issuance,
   );
   await assert.rejects(enrolment, code('inactive'));
-  await register(installation, 'newcomer');
+  assert.equal((await register(installation, 'newcomer')).status, 'quarantined', 'the answer says so, too');
   assert.equal((await readAgent(installation.database, 'newcomer'))?.status, 'quarantined');
   await assert.rejects(newToken(installation, { agent: 'newcomer' }), code('inactive'));
 
