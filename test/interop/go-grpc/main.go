@@ -9,7 +9,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"time"
@@ -78,7 +80,9 @@ func run(args []string) error {
 	log := "0"
 	for {
 		event := dynamicpb.NewMessage(service.Methods().ByName("Follow").Output())
-		if err := stream.RecvMsg(event); err != nil {
+		if err := stream.RecvMsg(event); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 		text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(event)
