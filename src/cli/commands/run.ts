@@ -140,7 +140,7 @@ async function stop(identity: Identity, terminal: Terminal): Promise<void> {
 const TOKEN_LIFETIME = 60;
 
 /** A new instance as the flags of `SOURCE` say; kept in a directory where one is given. */
-export async function newIdentity(input: Input, withApi: WithApi, store?: string): Promise<Identity> {
+async function newIdentity(input: Input, withApi: WithApi, store?: string): Promise<Identity> {
   const [agent, service, tokenFile] = ['agent', 'service', 'token-file'].map((name) => input.flag(name));
   if ([agent, service, tokenFile].filter((value) => value !== undefined).length !== 1) {
     throw new WritError('bad_request', 'It has to be said once whose instance this is', {
