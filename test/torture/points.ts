@@ -49,12 +49,22 @@ export class Points {
   /** Enrols and starts them. */
   static async open(site: Site, scene: Scene, options: ProgramOptions): Promise<Points> {
     const points = new Points(site, scene, options);
+    try {
+      await points.#open(site);
+      return points;
+    } catch (error) {
+      await points.close();
+      throw error;
+    }
+  }
+
+  async #open(site: Site): Promise<void> {
     const operator = site.doors()[0]!.client('operator');
     const owner = { team: 'torture', sponsor: 'sponsor@example.com' };
     await operator.json({ method: 'POST', path: '/v1/agents', body: { name: 'points', owner, purpose: 'enforces' } });
     for (const mode of ['strict', 'available'] as const) {
       const made = { method: 'POST', path: '/v1/tokens', body: { agent: 'points' } } as const;
-      const store = join(points.#folder, mode);
+      const store = join(this.#folder, mode);
       // Whether what was answered is there at once, others look at.
       const { token } = await eventually(() => operator.json<{ token: string }>(made));
       (await eventually(() => connect({ token, store }))).close();
@@ -66,10 +76,9 @@ export class Points {
       const file = join(store, 'identity.json');
       const kept = JSON.parse(readFileSync(file, 'utf8')) as { home: object };
       writeFileSync(file, JSON.stringify({ ...kept, home: { ...kept.home, server: forwarder.url } }));
-      points.#places.push({ mode, store, forwarder, point: undefined, cutAt: undefined, open: new Map() });
+      this.#places.push({ mode, store, forwarder, point: undefined, cutAt: undefined, open: new Map() });
     }
-    await points.restart();
-    return points;
+    await this.restart();
   }
 
   private constructor(site: Site, scene: Scene, options: ProgramOptions) {
