@@ -19,7 +19,7 @@ import { readAgent } from '../registry/agent-store.ts';
 import { changeAgent } from '../registry/update.ts';
 import { confirmStop } from './confirm-stop.ts';
 import type { CordParts } from './parts.ts';
-import { quarantine } from './quarantine.ts';
+import { quarantine, STOPS_A_MINUTE } from './quarantine.ts';
 import { stopForEver } from './stop.ts';
 import { wouldFall } from './would-fall.ts';
 
@@ -92,5 +92,20 @@ onEachEngine('what an instance asked for takes two people as well', async ({ ope
   assert.deepEqual([asked.state, asked.revocationBy], ['quarantined', ADA.id], 'she may have a certificate of it');
   await assert.rejects(confirmStop(ADA, stop.id, parts), code('denied'));
   assert.equal((await confirmStop(BOB, stop.id, parts)).state, 'revoked');
+  await installation.close();
+});
+
+onEachEngine('whoever stops much at once stops no more than whoever does it one after another', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const parts = cordOf(installation);
+  await register(installation, 'planner');
+  const pulled = await Promise.allSettled(
+    Array.from({ length: STOPS_A_MINUTE + 20 }, (_, i) =>
+      quarantine(ADA, { target: { kind: 'label', name: `n=${i}` }, cause: 'policy_change' }, parts),
+    ),
+  );
+  const refused = pulled.filter((one) => one.status === 'rejected');
+  assert.equal(refused.length, 20);
+  for (const { reason } of refused) assert.ok(isWritError(reason, 'rate_limited'));
   await installation.close();
 });

@@ -3,7 +3,7 @@ import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
 import { newId } from '../base/id.ts';
 import type { Cause } from '../ca/revocation-cause.ts';
-import { newBatch } from '../db/batch.ts';
+import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { insertHold, readHold } from '../registry/hold.ts';
@@ -12,10 +12,10 @@ import type { CordParts, StopOptions } from './parts.ts';
 import { quarantinedEvent } from './stop-event.ts';
 import { type StopRequest, understandStop } from './stop-request.ts';
 import {
-  countStopsBy,
   insertStop,
   readRevocationOf,
   readStop,
+  requireFewerStops,
   requireNotRevoked,
   type StopRecord,
 } from './stop-store.ts';
@@ -106,7 +106,7 @@ export async function putHold(
       ...(revocationBy === undefined ? {} : { revocationBy }),
     };
     if (before === undefined) {
-      await demandRate(caller, at, parts);
+      requireRate(batch, caller, at);
       if (isOne(hold)) requireNotRevoked(batch, hold);
       insertStop(batch, stop);
       insertHold(batch, { ...hold, stop: stop.id });
@@ -115,6 +115,11 @@ export async function putHold(
     idempotency?.keep(batch, { kind: 'reference', reference: stop.id });
     const outcome = await commit(batch);
     if (outcome.committed) return stop;
+    if (outcome.refusal === 'rate_limited') {
+      throw new WritError('rate_limited', outcome.reason, {
+        remedy: 'Stop all of it at once, by team, label or parent; or have somebody else do it.',
+      });
+    }
     // An equal request was quicker: the door asks again, and finds its answer.
     if (outcome.refusal !== 'conflict' || (await idempotency?.first()) !== undefined) committed(outcome);
   }
@@ -134,14 +139,12 @@ async function endedBefore(hold: FoundTarget['hold'], reader: CordParts['reader'
 /** Stops that one caller makes in a minute. Who wants more stops more at once: by team, label or parent. */
 export const STOPS_A_MINUTE = 60;
 
-async function demandRate(caller: Caller, now: number, { reader }: CordParts): Promise<void> {
+/** The commit counts, so that no more come through at once than one after another. */
+function requireRate(batch: Batch, { kind, id }: Caller, now: number): void {
   // The administrator on the server's machine has the passphrase: no limit keeps them from anything.
-  if (caller.kind === 'system' && caller.id !== SIGNAL) return;
+  if (kind === 'system' && id !== SIGNAL) return;
   const since = newId(now - 60_000, (size) => new Uint8Array(size));
-  if ((await countStopsBy(reader, caller.id, since)) < STOPS_A_MINUTE) return;
-  throw new WritError('rate_limited', `There were ${STOPS_A_MINUTE} stops by this caller within a minute.`, {
-    remedy: 'Stop all of it at once, by team, label or parent; or have somebody else do it.',
-  });
+  requireFewerStops(batch, { by: id, since, most: STOPS_A_MINUTE });
 }
 
 /** Id of the caller that automated signals come as: they quarantine, and do nothing else. */

@@ -106,10 +106,18 @@ export async function readHeldSince(reader: Reader): Promise<number | undefined>
   return (row?.['since'] as number | null | undefined) ?? undefined;
 }
 
-/** Stops that somebody made since an instant. */
-export async function countStopsBy(reader: Reader, caller: string, since: string): Promise<number> {
-  const row = await reader.get('SELECT COUNT(*) AS n FROM stop WHERE id >= ? AND stopped_by = ?', [since, caller]);
-  return Number(row?.['n']);
+/** The commit counts the stops that somebody made since an instant, given as the least id of then. */
+export function requireFewerStops(
+  batch: Batch,
+  { by, since, most }: { readonly by: string; readonly since: string; readonly most: number },
+): void {
+  batch.checks.push({
+    sql: 'SELECT 1 FROM (SELECT COUNT(*) AS stops FROM stop WHERE id >= ? AND stopped_by = ?) counted WHERE stops < ?',
+    params: [since, by, most],
+    want: 'present',
+    refusal: 'rate_limited',
+    reason: `There were ${most} stops by this caller within a minute.`,
+  });
 }
 
 /** The commit looks again: the stop is in this state, asked to be for ever by whoever it was when it was read. */
