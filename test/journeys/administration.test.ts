@@ -38,7 +38,7 @@ test('a second operator, a lost credential and a removal, beside the running ser
   assert.deepEqual([again.code, codeOf(again)], [8, 'conflict']);
   assert.match(again.stderr, /--replace/);
 
-  assert.equal((await add('ada', 'ada-2.json', '--replace')).code, 0);
+  assert.equal((await administer('add', 'ada', '--replace', '--out', 'ada-2.json', '--server', url())).code, 0);
   const lost = await whoami('ada.json');
   assert.deepEqual([lost.code, codeOf(lost)], [5, 'revoked'], 'what was lost is worthless');
   assert.equal(JSON.parse((await whoami('ada-2.json')).stdout).name, 'ada');
