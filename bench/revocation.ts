@@ -31,6 +31,8 @@ export async function measureRevocation(
       try {
         Object.assign(figures, await measure(directory, options));
       } catch (error) {
+        // Its figures are missing; who only reads the exit code is to know, too.
+        process.exitCode = 1;
         progress(`${name}: ${(error as Error).stack}`);
       }
     }
