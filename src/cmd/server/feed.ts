@@ -1,16 +1,13 @@
 import { BroadcastChannel } from 'node:worker_threads';
-import { DEFAULT_GRPC_LIMITS } from '../../grpc/limits.ts';
-import { GrpcServer } from '../../grpc/server.ts';
+import type { GrpcServer } from '../../grpc/server.ts';
 import type { Door, OtherProtocol } from '../../http/door.ts';
 import type { Route } from '../../http/route.ts';
 import { areCanaries } from '../../report/canary-store.ts';
 import { Feed } from '../../status/feed.ts';
 import { type EffectMessage, FeedEffects } from '../../status/feed-effects.ts';
-import { feedMethods } from '../../status/feed-grpc.ts';
 import { FeedHub } from '../../status/feed-hub.ts';
 import { feedRoutes } from '../../status/feed-routes.ts';
 import { FeedTail } from '../../status/feed-tail.ts';
-import { grpcFailure } from '../../status/grpc-failure.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 /** The revocation feed of one request thread. */
@@ -60,24 +57,32 @@ export async function openFeed(
   const tellBehind = (point: string, behind: readonly string[]): void =>
     channel.postMessage({ kind: 'behind', point, behind } satisfies BehindMessage);
   const feed = new Feed({ tail, hub, effects, tellBehind });
-  const grpc = new GrpcServer<Door>({
-    methods: feedMethods(feed),
-    // A relay names all the points behind it in one message.
-    limits: { ...DEFAULT_GRPC_LIMITS, message: 256 * 1024 },
-    async admit(door) {
-      const leave = await door.enter();
-      return (ok) => leave(ok ? 200 : 400);
-    },
-    failure: grpcFailure,
-  });
   return {
     routes: feedRoutes(feed),
-    grpc: { alpn: 'h2', accept: (socket, door) => grpc.accept(socket, door), close: (graceMs) => grpc.close(graceMs) },
+    grpc: onceAskedFor(async () => (await import('./feed-grpc.ts')).feedGrpc(feed)),
     async close() {
       hub.close();
       effects.close();
       channel.close();
       await tail.close();
     },
+  };
+}
+
+/** gRPC brings modules of its own, which a server that nobody asks for it starts without. */
+function onceAskedFor(open: () => Promise<GrpcServer<Door>>): OtherProtocol {
+  let opened: Promise<GrpcServer<Door>> | undefined;
+  return {
+    alpn: 'h2',
+    accept(socket, door) {
+      // Nobody else listens until the server does.
+      socket.on('error', () => socket.destroy());
+      opened ??= open();
+      opened.then(
+        (server) => server.accept(socket, door),
+        () => socket.destroy(),
+      );
+    },
+    close: async (graceMs) => (await opened)?.close(graceMs),
   };
 }
