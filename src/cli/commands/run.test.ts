@@ -65,6 +65,24 @@ test('run: says of an instance that somebody stopped that it was stopped, not th
   assert.match(stderr, /^Running as .*\nthe instance had been stopped while the program ran\n$/);
 });
 
+test('enrol: says what it would do, uses no token up and writes nothing', async () => {
+  const token = join(server.scratch, 'enrol-token');
+  writeFileSync(token, await server.token('runner'));
+  const out = join(server.scratch, 'not-enrolled');
+  const before = cells(await server.cli('instance', 'list', 'runner')).length;
+  const told = await server.cli('enrol', '--agent', 'runner', '--out', out, '--dry-run');
+  assert.deepEqual(
+    [told.code, told.stdout],
+    [0, `Would enrol an instance of the agent runner (active) and write its files to ${out}\n`],
+  );
+  const byToken = await cli(['enrol', '--token-file', token, '--out', out, '--dry-run', '--json']);
+  assert.match((JSON.parse(byToken.stdout) as { server: string }).server, /^\S+:\d+$/);
+  assert.equal((await server.cli('enrol', '--agent', 'nobody', '--out', out, '--dry-run')).code, 3);
+  assert.equal((await cli(['enrol', '--token-file', '/dev/null', '--out', out, '--dry-run'])).code, 2);
+  assert.deepEqual([existsSync(out), cells(await server.cli('instance', 'list', 'runner')).length], [false, before]);
+  assert.equal((await cli(['enrol', '--token-file', token, '--out', out])).code, 0, 'the token is as good as new');
+});
+
 test('enrol: files for their owner alone, in a new directory', async () => {
   const out = join(server.scratch, 'enrolled');
   const answer = await server.json<{ spiffe_id: string; files: Record<string, string> }>(

@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import { isWritError, WritError } from '../../base/error.ts';
 import { connect } from '../../sdk/connect.ts';
 import type { Identity } from '../../sdk/identity.ts';
+import { parseJoinToken } from '../../wire/join-token.ts';
 import { textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Flag, type Input, type Terminal } from '../command.ts';
 import { IdentityFiles } from '../identity-files.ts';
@@ -95,8 +96,17 @@ function enrolCommand(withApi: WithApi): Command {
     summary: 'Enrol an instance and write its certificate, key and roots to a directory',
     details: 'The files are not renewed; for that use "writ run" or the client library.',
     flags: [...SOURCE, { name: 'out', value: 'directory', summary: 'new directory for the files', required: true }],
+    changes: true,
     async run(input, terminal) {
       const out = IdentityFiles.requireNew(input.flag('out')!);
+      if (input.dryRun) {
+        const by = await wouldEnrol(input, withApi);
+        terminal.result(
+          { would: 'enrol', ...by, directory: out },
+          `Would enrol ${describe(by)} and write its files to ${out}`,
+        );
+        return EXIT.ok;
+      }
       const identity = await newIdentity(input, withApi);
       try {
         const { paths } = await IdentityFiles.at(out, identity.credential);
@@ -139,25 +149,50 @@ async function stop(identity: Identity, terminal: Terminal): Promise<void> {
 /** Seconds that the token of `--agent` lives: it is used at once. */
 const TOKEN_LIFETIME = 60;
 
+/** Whose instance it would be, and whether it may be: what can be known without using up a token. */
+async function wouldEnrol(input: Input, withApi: WithApi): Promise<Readonly<Record<string, string>>> {
+  const { kind, value } = sourceOf(input);
+  if (kind === 'token-file') {
+    return { server: parseJoinToken(readInput(value, '--token-file')).address };
+  }
+  return withApi(input, async (api) => {
+    const found = await api.get(`/v1/${kind}s/${encodeURIComponent(value)}`);
+    return { [kind]: value, status: textOf(found, 'status') };
+  });
+}
+
+function describe({ server, status, ...whose }: Readonly<Record<string, string>>): string {
+  if (server !== undefined) return `an instance at ${server}, as its join token says,`;
+  const [kind, name] = Object.entries(whose)[0]!;
+  return `an instance of the ${kind} ${name} (${status})`;
+}
+
+function sourceOf(input: Input): { readonly kind: 'agent' | 'service' | 'token-file'; readonly value: string } {
+  const kinds = ['agent', 'service', 'token-file'] as const;
+  const [given, another] = kinds.flatMap((kind) => {
+    const value = input.flag(kind);
+    return value === undefined ? [] : [{ kind, value }];
+  });
+  if (given !== undefined && another === undefined) return given;
+  throw new WritError('bad_request', 'It has to be said once whose instance this is', {
+    field: '--agent',
+    remedy: 'Give one of --agent, --service and --token-file.',
+  });
+}
+
 /** A new instance as the flags of `SOURCE` say; kept in a directory where one is given. */
 async function newIdentity(input: Input, withApi: WithApi, store?: string): Promise<Identity> {
-  const [agent, service, tokenFile] = ['agent', 'service', 'token-file'].map((name) => input.flag(name));
-  if ([agent, service, tokenFile].filter((value) => value !== undefined).length !== 1) {
-    throw new WritError('bad_request', 'It has to be said once whose instance this is', {
-      field: '--agent',
-      remedy: 'Give one of --agent, --service and --token-file.',
-    });
-  }
-  if (tokenFile !== undefined) return connect({ token: readInput(tokenFile, '--token-file'), store });
+  const { kind, value } = sourceOf(input);
+  if (kind === 'token-file') return connect({ token: readInput(value, '--token-file'), store });
   const token = await withApi(input, async (api) => {
-    const whose = agent === undefined ? { service } : { agent };
     try {
-      return textOf(await api.post('/v1/tokens', { ...whose, uses: 1, lifetime_seconds: TOKEN_LIFETIME }), 'token');
+      const wanted = { [kind]: value, uses: 1, lifetime_seconds: TOKEN_LIFETIME };
+      return textOf(await api.post('/v1/tokens', wanted), 'token');
     } catch (error) {
       if (!isWritError(error, 'not_found')) throw error;
-      throw new WritError('not_found', `There is no ${agent === undefined ? 'service' : 'agent'} by that name`, {
-        field: agent === undefined ? '--service' : '--agent',
-        remedy: `Register it first: writ ${agent === undefined ? 'service' : 'agent'} register ${agent ?? service} …`,
+      throw new WritError('not_found', `There is no ${kind} by that name`, {
+        field: `--${kind}`,
+        remedy: `Register it first: writ ${kind} register ${value} …`,
         cause: error,
       });
     }
