@@ -14,6 +14,11 @@ export const AGENT_COLUMNS: string =
 
 const READ = `SELECT ${AGENT_COLUMNS} FROM agent a JOIN owner o ON o.team = a.team WHERE a.name = ?`;
 
+/** Whether anything was ever registered. */
+export async function hasAgents(reader: Reader): Promise<boolean> {
+  return (await reader.get('SELECT 1 FROM agent LIMIT 1')) !== undefined;
+}
+
 export async function readAgent(reader: Reader, name: string): Promise<Agent | undefined> {
   const row = await reader.get(READ, [name]);
   return row === undefined ? undefined : agentOf(row);

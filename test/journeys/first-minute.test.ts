@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -27,11 +28,13 @@ test('the commands that the start prints work as printed', { timeout: 60_000 }, 
     cpSync(join(ROOT, path), join(checkout, path), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
   const ports = ['--listen', '127.0.0.1:0', '--listen-public', '127.0.0.1:0', '--listen-plain', '127.0.0.1:0'];
-  server = spawn(process.execPath, ['bin/writ.js', 'start', ...ports], {
-    cwd: checkout,
-    env: environment,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const start = (): ChildProcess & { readonly stdout: Readable } =>
+    spawn(process.execPath, ['bin/writ.js', 'start', ...ports], {
+      cwd: checkout,
+      env: environment,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+  server = start();
   const printed = await outputUntil(server, '-- env\n');
   for (const fact of ['Trust domain', 'sha256:', 'https://127.0.0.1:', 'writ-data-passphrase', 'opens the authority']) {
     assert.ok(printed.includes(fact), `the start says ${fact}`);
@@ -45,6 +48,20 @@ test('the commands that the start prints work as printed', { timeout: 60_000 }, 
   });
   assert.match(outputs[1]!, /^writ-join-1-/m);
   assert.match(outputs[2]!, /^WRIT_SPIFFE_ID=spiffe:\/\/writ\.internal\/agent\/planner\//m);
+
+  // Who has come that far is not told again: the names are taken.
+  server.kill('SIGTERM');
+  await once(server, 'exit');
+  const again = start();
+  server = again;
+  let second = '';
+  again.stdout.on('data', (chunk: Buffer) => {
+    second += chunk.toString();
+    if (second.includes('Passphrase')) again.kill('SIGTERM');
+  });
+  await once(again, 'exit');
+  assert.match(second, /Writ is running/);
+  assert.doesNotMatch(second, /npx writ/);
 });
 
 test('the launcher runs on the Node of the machine and says what the bundled one lacks', () => {

@@ -11,6 +11,7 @@ import type { Database } from '../../db/database.ts';
 import { migrate } from '../../db/migrate.ts';
 import type { Keyring } from '../../keys/keyring.ts';
 import { requireClock } from '../../ledger/clock.ts';
+import { hasAgents } from '../../registry/agent-store.ts';
 import type { Name } from '../../spiffe-id/name.ts';
 import { administer, DATA_FLAG, unlock } from '../administration.ts';
 import { type Config, readConfig } from '../config.ts';
@@ -99,7 +100,9 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
     // Only now is it known under which port the credential finds the server.
     await keepFirstOperator(input, directory, { reader, log, config: { ...config, listen: server.listening } });
     const greeting = { directory, config, hierarchy, listen: server.listening };
-    terminal.line(greetingJson(greeting), `Writ is running.\n\n${greetingText(greeting)}`);
+    // What comes next is for who has not come that far: the names in it are taken otherwise.
+    const next = !(await hasAgents(reader));
+    terminal.line(greetingJson(greeting), `Writ is running.\n\n${greetingText(greeting, { next })}`);
     await new Promise<void>((resolve) => {
       wake = resolve;
       if (lost !== undefined) resolve();
