@@ -28,7 +28,7 @@ import { voidOperatorBefore } from './replace-operator.ts';
 import { replayRevocations } from './replay.ts';
 import { CertificateStatus } from './status.ts';
 
-const operator = 'bob' as Name;
+const operator = 'carol' as Name;
 
 async function add({ issuance }: Installation): Promise<IssuedCertificate> {
   return addOperatorWithCertificate(SYSTEM, { operator, csr: await newKey().csr() }, issuance);
