@@ -76,7 +76,11 @@ onEachEngine('what a canary found is listed, measured and on the ledger', async 
     ...parts,
     ...(await actingFor(caller, { ...parts, certificates: installation.issuance.certificates }, { policy: true })),
   });
-  const list = () => showCanaries(ADA, {}, {}, parts);
+  // Each request begins so.
+  const list = async () => {
+    await installation.issuance.refresh();
+    return showCanaries(ADA, {}, {}, parts);
+  };
   assert.deepEqual(await list(), { items: [] });
   assert.equal(canaryMetrics(await allCanaries(database, clock.now())), '');
 
