@@ -72,17 +72,28 @@ export async function openFeed(
 /** gRPC brings modules of its own, which a server that nobody asks for it starts without. */
 function onceAskedFor(open: () => Promise<GrpcServer<Door>>): OtherProtocol {
   let opened: Promise<GrpcServer<Door>> | undefined;
+  let closing = false;
   return {
     alpn: 'h2',
     accept(socket, door) {
       // Nobody else listens until the server does.
       socket.on('error', () => socket.destroy());
+      if (closing && opened === undefined) {
+        socket.destroy();
+        return;
+      }
       opened ??= open();
-      opened.then(
-        (server) => server.accept(socket, door),
-        () => socket.destroy(),
-      );
+      opened
+        .then((server) => {
+          // Whoever has left meanwhile has no connection that could be taken over.
+          if (!socket.destroyed) server.accept(socket, door);
+        })
+        .catch(() => socket.destroy());
     },
-    close: async (graceMs) => (await opened)?.close(graceMs),
+    async close(graceMs) {
+      closing = true;
+      const server = await opened?.catch(() => undefined);
+      await server?.close(graceMs);
+    },
   };
 }
