@@ -1,10 +1,10 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { Client, ClientConfig, CustomTypesConfig, QueryResult } from 'pg';
 import { WritError } from '../base/error.ts';
+import { Memo } from '../base/memo.ts';
 import type { Row, SqlValue } from './database.ts';
 import { connectError, losesConnection, postgresError } from './postgres-error.ts';
 import { numberPlaceholders } from './sql.ts';
-import { StatementCache } from './statement-cache.ts';
 
 /** Where the server is and how to get in. The environment (`PGHOST` and the like) is never read. */
 export interface PostgresOptions {
@@ -52,14 +52,14 @@ interface Statement {
  */
 export class PostgresConnection {
   readonly #client: Client;
-  readonly #statements: StatementCache<Statement>;
+  readonly #statements: Memo<Statement>;
   #names = 0;
   #inFlight = 0;
   #usable = true;
 
   constructor(client: Client) {
     this.#client = client;
-    this.#statements = new StatementCache<Statement>(STATEMENTS, (statement) => {
+    this.#statements = new Memo<Statement>(STATEMENTS, (statement) => {
       if (statement.name !== undefined) client.query(`DEALLOCATE ${statement.name}`).catch(() => undefined);
     });
     // Without a listener a connection lost while idle would end the process.
@@ -109,7 +109,7 @@ export class PostgresConnection {
   }
 
   async #query(sql: string, params: readonly SqlValue[]): Promise<QueryResult> {
-    const { name, text } = this.#statements.get(sql, this.#prepare);
+    const { name, text } = this.#statements.get(sql) ?? this.#prepare(sql);
     this.#inFlight++;
     try {
       const values = params as SqlValue[];
@@ -125,10 +125,10 @@ export class PostgresConnection {
     }
   }
 
-  readonly #prepare = (sql: string): Statement => ({
-    name: PREPARABLE.test(sql) ? `w${++this.#names}` : undefined,
-    text: numberPlaceholders(sql),
-  });
+  #prepare(sql: string): Statement {
+    const name = PREPARABLE.test(sql) ? `w${++this.#names}` : undefined;
+    return this.#statements.set(sql, { name, text: numberPlaceholders(sql) });
+  }
 
   #lose(): void {
     this.#usable = false;

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WritError } from '../base/error.ts';
+import { Memo } from '../base/memo.ts';
 import type { Database, Reader, Row, SqlValue, Transaction } from './database.ts';
 import { Queue } from './queue.ts';
 import { busyError, isBusy, sqliteError } from './sqlite-error.ts';
 import { createOwnerOnly } from './sqlite-file.ts';
-import { StatementCache } from './statement-cache.ts';
 
 export interface SqliteOptions {
   /** The database file. It and its directory are made when they are missing, for their owner alone. */
@@ -40,7 +40,7 @@ export function openSqlite(options: SqliteOptions): Database {
 /** One SQLite connection with its prepared statements. Every call answers at once. */
 class Connection {
   readonly database: DatabaseSync;
-  readonly #statements = new StatementCache<StatementSync>(STATEMENTS);
+  readonly #statements = new Memo<StatementSync>(STATEMENTS);
 
   constructor(options: SqliteOptions, readOnly: boolean) {
     const { path, busyTimeout = BUSY_TIMEOUT } = options;
@@ -51,24 +51,30 @@ class Connection {
     }
   }
 
-  /** The whole database is locked for writing from BEGIN IMMEDIATE on; there are no row locks to ask for. */
-  readonly prepare = (sql: string): StatementSync => this.database.prepare(sql.replace(/\s+FOR UPDATE\s*$/i, ''));
-
   all(sql: string, params: readonly SqlValue[]): Row[] {
-    return this.#statements.get(sql, this.prepare).all(...params) as Row[];
+    return this.#statement(sql).all(...params) as Row[];
   }
 
   get(sql: string, params: readonly SqlValue[]): Row | undefined {
-    return this.#statements.get(sql, this.prepare).get(...params) as Row | undefined;
+    return this.#statement(sql).get(...params) as Row | undefined;
   }
 
   run(sql: string, params: readonly SqlValue[]): number {
-    return Number(this.#statements.get(sql, this.prepare).run(...params).changes);
+    return Number(this.#statement(sql).run(...params).changes);
+  }
+
+  /** The whole database is locked for writing from BEGIN IMMEDIATE on; there are no row locks to ask for. */
+  prepare(sql: string): StatementSync {
+    return this.database.prepare(sql.replace(/\s+FOR UPDATE\s*$/i, ''));
   }
 
   close(): void {
     this.#statements.clear();
     if (this.database.isOpen) this.database.close();
+  }
+
+  #statement(sql: string): StatementSync {
+    return this.#statements.get(sql) ?? this.#statements.set(sql, this.prepare(sql));
   }
 }
 

@@ -1,6 +1,6 @@
 import type { AccessRequest, Action, Verdict } from '../base/access.ts';
+import { Memo } from '../base/memo.ts';
 import type { Cedar, LoadedRules } from './cedar.ts';
-import { Memo } from './memo.ts';
 import { type Reads, readsOf, rulesFor } from './reads.ts';
 import { cedarCall, principalOf, requestKey } from './request.ts';
 import type { Rule, Rules } from './rules.ts';
