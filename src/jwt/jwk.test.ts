@@ -40,8 +40,8 @@ describe('a set of keys', () => {
   test('passes over what it cannot use and keeps the rest', () => {
     const keys = parse({ kty: 'EC', crv: 'P-521' }, { ...jwk, use: 'enc', kid: 'b' }, jwk);
     assert.deepEqual(
-      keys.map(({ kid, algorithm }) => [kid, algorithm]),
-      [['a', 'ES256']],
+      keys.map(({ kid, algorithms }) => [kid, algorithms]),
+      [['a', ['ES256']]],
     );
   });
 });

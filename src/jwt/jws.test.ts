@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { constants, createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { fromBase64url, toBase64url } from './base64url.ts';
-import { type JwsAlgorithm, parseJwks, type VerificationKey } from './jwk.ts';
+import { ALL_ALGORITHMS, type JwsAlgorithm, parseJwks, type VerificationKey } from './jwk.ts';
 import { assembleJws, isSigned, LONGEST_TOKEN, signingInput, verifyJws } from './jws.ts';
 
 const TYP = 'secevent+jwt';
@@ -13,29 +13,32 @@ interface Pair {
   readonly keys: readonly VerificationKey[];
 }
 
+const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' };
+
 function pair(algorithm: JwsAlgorithm, kid = 'k1'): Pair {
+  const namedCurve = CURVES[algorithm];
   const { privateKey, publicKey } =
-    algorithm === 'RS256'
-      ? generateKeyPairSync('rsa', { modulusLength: 2048 })
-      : algorithm === 'ES256'
-        ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
-        : generateKeyPairSync('ed25519');
-  const jwk = { ...publicKey.export({ format: 'jwk' }), kid };
-  return { privateKey, keys: parseJwks(Buffer.from(JSON.stringify({ keys: [jwk] })), 'test') };
+    namedCurve !== undefined
+      ? generateKeyPairSync('ec', { namedCurve })
+      : algorithm === 'EdDSA'
+        ? generateKeyPairSync('ed25519')
+        : generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const jwk = { ...publicKey.export({ format: 'jwk' }), kid, alg: algorithm };
+  return { privateKey, keys: parseJwks(Buffer.from(JSON.stringify({ keys: [jwk] })), 'test', ALL_ALGORITHMS) };
 }
 
 function signed(input: string, algorithm: JwsAlgorithm, key: KeyObject): string {
   const octets = Buffer.from(input);
   if (algorithm === 'EdDSA') return assembleJws(input, sign(null, octets, key));
-  return assembleJws(input, sign('sha256', octets, algorithm === 'ES256' ? { key, dsaEncoding: 'ieee-p1363' } : key));
+  const hash = `sha${algorithm.slice(2)}`;
+  if (algorithm.startsWith('RS')) return assembleJws(input, sign(hash, octets, key));
+  if (algorithm.startsWith('ES')) return assembleJws(input, sign(hash, octets, { key, dsaEncoding: 'ieee-p1363' }));
+  const padding = constants.RSA_PKCS1_PSS_PADDING;
+  return assembleJws(input, sign(hash, octets, { key, padding, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }));
 }
 
-const PAIRS: Readonly<Record<JwsAlgorithm, Pair>> = {
-  ES256: pair('ES256'),
-  EdDSA: pair('EdDSA'),
-  RS256: pair('RS256'),
-};
-const ALGORITHMS = Object.keys(PAIRS) as JwsAlgorithm[];
+const PAIRS = Object.fromEntries(ALL_ALGORITHMS.map((one) => [one, pair(one)])) as Readonly<Record<JwsAlgorithm, Pair>>;
+const ALGORITHMS = ALL_ALGORITHMS;
 
 const header = (alg: string, more: object = {}): string =>
   toBase64url(JSON.stringify({ alg, typ: TYP, kid: 'k1', ...more }));
@@ -77,11 +80,7 @@ describe('published examples', () => {
 describe('a signed token', () => {
   for (const algorithm of ALGORITHMS) {
     const { privateKey, keys } = PAIRS[algorithm];
-    const good = signed(
-      signingInput({ alg: algorithm, typ: TYP, kid: 'k1' }, { iss: 'a', n: 1 }),
-      algorithm,
-      privateKey,
-    );
+    const good = signed(`${header(algorithm)}.${toBase64url('{"iss":"a","n":1}')}`, algorithm, privateKey);
 
     test(`${algorithm}: is believed, and nothing else is`, () => {
       assert.deepEqual(verifyJws(good, { keys, typ: TYP }), { ok: true, claims: { iss: 'a', n: 1 }, kid: 'k1' });
@@ -106,6 +105,49 @@ describe('a signed token', () => {
       for (const more of ['.', 'A', '=', ' ', '\n', '.AA']) assert.notEqual(faultOf(good + more, keys), 'none');
     });
   }
+});
+
+describe('algorithms', () => {
+  const set = (jwk: object, believed?: readonly JwsAlgorithm[]): readonly VerificationKey[] =>
+    parseJwks(Buffer.from(JSON.stringify({ keys: [jwk] })), 'test', believed);
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const jwk = { ...rsa.publicKey.export({ format: 'jwk' }), kid: 'k1' };
+  const token = (algorithm: JwsAlgorithm): string =>
+    signed(`${header(algorithm)}.${toBase64url('{"iss":"a"}')}`, algorithm, rsa.privateKey);
+
+  test('a key that names none is for those of its kind that are believed, and for no other', () => {
+    for (const algorithm of ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const) {
+      assert.equal(faultOf(token(algorithm), set(jwk, ALL_ALGORITHMS)), 'none');
+      assert.equal(faultOf(token(algorithm), set(jwk)), algorithm === 'RS256' ? 'none' : 'key');
+    }
+  });
+
+  test('a key that names one is for that one', () => {
+    const keys = set({ ...jwk, alg: 'PS256' }, ALL_ALGORITHMS);
+    assert.equal(faultOf(token('PS256'), keys), 'none');
+    assert.equal(faultOf(token('RS256'), keys), 'key');
+  });
+
+  test('a signature of one algorithm under the name of another is noticed', () => {
+    const [, payload, signature] = token('RS256').split('.');
+    for (const other of ['RS384', 'PS256'] as const) {
+      assert.equal(faultOf(`${header(other)}.${payload}.${signature}`, set(jwk, ALL_ALGORITHMS)), 'signature');
+    }
+  });
+});
+
+test('a token without a type is taken where none is due, and one of another type never', () => {
+  const { privateKey, keys } = PAIRS.ES256;
+  const tokenOf = (typ: string | undefined): string =>
+    signed(
+      `${toBase64url(JSON.stringify({ alg: 'ES256', typ, kid: 'k1' }))}.${toBase64url('{"iss":"a"}')}`,
+      'ES256',
+      privateKey,
+    );
+  const taken = (typ: string | undefined): boolean => verifyJws(tokenOf(typ), { keys, typ: ['jwt', undefined] }).ok;
+  assert.deepEqual([undefined, 'JWT', 'application/jwt'].map(taken), [true, true, true]);
+  assert.deepEqual(['at+jwt', 'secevent+jwt', 'logout+jwt', ''].map(taken), [false, false, false, false]);
+  assert.equal(verifyJws(tokenOf(undefined), { keys, typ: ['jwt'] }).ok, false);
 });
 
 test('whatever claims go in come out', () => {

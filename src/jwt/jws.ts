@@ -1,8 +1,8 @@
-import { verify } from 'node:crypto';
+import { constants, verify } from 'node:crypto';
 import { isWritError } from '../base/error.ts';
 import { parseJsonObject } from '../wire/json.ts';
 import { fromBase64url, toBase64url } from './base64url.ts';
-import type { JwsAlgorithm, VerificationKey } from './jwk.ts';
+import type { JwsAlgorithm, SigningAlgorithm, VerificationKey } from './jwk.ts';
 
 /** Characters of the longest token that is looked at. */
 export const LONGEST_TOKEN = 65_536;
@@ -11,8 +11,11 @@ const LONGEST_HEADER = 4096;
 export interface VerifyOptions {
   /** Keys of whoever is believed; nothing that the token brings itself counts. */
   readonly keys: readonly VerificationKey[];
-  /** The one media type without `application/` that the header must state (RFC 8725 §3.11). */
-  readonly typ: string;
+  /**
+   * The media type without `application/`, in small letters, that the header must state (RFC 8725 §3.11); several where
+   * issuers differ, and `undefined` among them where one states none.
+   */
+  readonly typ: string | readonly (string | undefined)[];
 }
 
 /** A JSON object whose signature was verified, or why it is not believed. */
@@ -43,9 +46,8 @@ export function verifyJws(token: string, { keys, typ }: VerifyOptions): Verified
   if (header['crit'] !== undefined || header['b64'] !== undefined || header['zip'] !== undefined) {
     return malformed('The token uses an extension that is not understood.');
   }
-  const stated = header['typ'];
-  if (typeof stated !== 'string' || stated.toLowerCase().replace(/^application\//, '') !== typ) {
-    return malformed(`The token does not state the type ${typ}.`);
+  if (!isOfType(header['typ'], typ)) {
+    return malformed(`The token does not state the type ${typeof typ === 'string' ? typ : 'that is due'}.`);
   }
   const { alg, kid } = header;
   if (typeof alg !== 'string' || (kid !== undefined && typeof kid !== 'string')) {
@@ -53,7 +55,7 @@ export function verifyJws(token: string, { keys, typ }: VerifyOptions): Verified
   }
   const key = keyFor(keys, alg, kid);
   if (key === undefined) return { ok: false, fault: 'key', why: 'No configured key has this name and algorithm.' };
-  if (!isSigned(key, `${protectedText}.${payloadText}`, signature)) {
+  if (!isSigned(key, `${protectedText}.${payloadText}`, signature, alg as JwsAlgorithm)) {
     return { ok: false, fault: 'signature', why: 'The signature is not by the key that the token names.' };
   }
   const claims = objectOf(payloadText);
@@ -61,19 +63,71 @@ export function verifyJws(token: string, { keys, typ }: VerifyOptions): Verified
   return { ok: true, claims, kid };
 }
 
+/** What the header of a token states, before anything is believed; undefined for what is no token. */
+export function readJwsHeader(token: string): { readonly alg: string; readonly kid: string | undefined } | undefined {
+  const parts = token.split('.', 4);
+  if (token.length > LONGEST_TOKEN || parts.length !== 3 || parts[0]!.length > LONGEST_HEADER) return undefined;
+  const { alg, kid } = objectOf(parts[0]!) ?? {};
+  if (typeof alg !== 'string' || (kid !== undefined && typeof kid !== 'string')) return undefined;
+  return { alg, kid };
+}
+
+function isOfType(stated: unknown, typ: VerifyOptions['typ']): boolean {
+  const due = typeof typ === 'string' ? [typ] : typ;
+  if (stated === undefined) return due.includes(undefined);
+  return typeof stated === 'string' && due.includes(stated.toLowerCase().replace(/^application\//, ''));
+}
+
 /** By its name; without one only where there is no choice, so that no signature is tried under several keys. */
 function keyFor(keys: readonly VerificationKey[], alg: string, kid: string | undefined): VerificationKey | undefined {
-  const fitting = keys.filter((key) => key.algorithm === alg && (kid === undefined || key.kid === kid));
+  const fitting = keys.filter(
+    (key) => (key.algorithms as readonly string[]).includes(alg) && (kid === undefined || key.kid === kid),
+  );
   return fitting.length === 1 ? fitting[0] : undefined;
 }
 
-/** Whether `signature` is by `key` over the signing input; the form of RFC 7518 §3.4 alone for ES256. Never throws. */
-export function isSigned({ algorithm, key }: VerificationKey, input: string, signature: Uint8Array): boolean {
-  if (algorithm !== 'RS256' && signature.length !== 64) return false;
+interface Row {
+  /** For `node:crypto`; null where the algorithm has its hash built in. */
+  readonly hash: string | null;
+  /** Octets of every signature, where they are always as many. */
+  readonly length?: number;
+  /** Octets of the salt, for RSASSA-PSS: as many as the hash has (RFC 7518 §3.5). */
+  readonly salt?: number;
+}
+
+const TABLE: Readonly<Record<JwsAlgorithm, Row>> = {
+  ES256: { hash: 'sha256', length: 64 },
+  ES384: { hash: 'sha384', length: 96 },
+  ES512: { hash: 'sha512', length: 132 },
+  EdDSA: { hash: null, length: 64 },
+  RS256: { hash: 'sha256' },
+  RS384: { hash: 'sha384' },
+  RS512: { hash: 'sha512' },
+  PS256: { hash: 'sha256', salt: 32 },
+  PS384: { hash: 'sha384', salt: 48 },
+  PS512: { hash: 'sha512', salt: 64 },
+};
+
+/**
+ * Whether `signature` is by `key` over the signing input, by this algorithm (default: the first that the key is for); of
+ * ECDSA the form of RFC 7518 §3.4 alone. False also where the key is not for the algorithm. Never throws.
+ */
+export function isSigned(
+  { algorithms, key }: VerificationKey,
+  input: string,
+  signature: Uint8Array,
+  algorithm: JwsAlgorithm | undefined = algorithms[0],
+): boolean {
+  if (algorithm === undefined || !algorithms.includes(algorithm)) return false;
+  const { hash, length, salt } = TABLE[algorithm];
+  if (length !== undefined && signature.length !== length) return false;
   const octets = Buffer.from(input, 'ascii');
   try {
-    if (algorithm === 'EdDSA') return verify(null, octets, key, signature);
-    return verify('sha256', octets, algorithm === 'ES256' ? { key, dsaEncoding: 'ieee-p1363' } : key, signature);
+    if (salt !== undefined) {
+      const padding = constants.RSA_PKCS1_PSS_PADDING;
+      return verify(hash, octets, { key, padding, saltLength: salt }, signature);
+    }
+    return verify(hash, octets, algorithm.startsWith('ES') ? { key, dsaEncoding: 'ieee-p1363' } : key, signature);
   } catch {
     return false;
   }
@@ -95,7 +149,7 @@ function malformed(why: string): Verified {
 }
 
 export interface JwsHeader {
-  readonly alg: JwsAlgorithm;
+  readonly alg: SigningAlgorithm;
   readonly typ: string;
   readonly kid: string;
 }
