@@ -13,7 +13,7 @@ import { readHead } from '../ledger/head.ts';
 import { EVENTS_SUPPORTED, STREAM_UPDATED, VERIFICATION } from './ssf-events.ts';
 import { eventsDelivered } from './ssf-fan-out.ts';
 import { deadSets, pushRevived, pushSet, type QueuedSet } from './ssf-queue.ts';
-import { addressRule, parseReceiverUrl, type ReceiverRules } from './ssf-receiver-url.ts';
+import { parseReceiverUrl, type ReceiverRules, receiverAddressRule } from './ssf-receiver-url.ts';
 import { deleteStream, insertStream, listStreams, readStream, type Stream, updateStream } from './ssf-stream.ts';
 
 export interface ManageParts {
@@ -305,7 +305,7 @@ async function deliveryOf(
   { receivers, box }: ManageParts,
 ): Promise<Pick<Stream, 'method' | 'endpoint' | 'authorization'>> {
   if (method === 'poll') return { method };
-  const url = parseReceiverUrl(endpoint ?? '', receivers, addressRule(receivers));
+  const url = parseReceiverUrl(endpoint ?? '', receivers, receiverAddressRule(receivers));
   return {
     method,
     endpoint: url.href,

@@ -3,7 +3,8 @@ import { type ClientRequest, request as httpRequest, type RequestOptions } from 
 import { request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { rootCertificates } from 'node:tls';
-import { addressRule, guardedLookup, hostOf, parseReceiverUrl, type ReceiverRules } from './ssf-receiver-url.ts';
+import { guardedLookup, hostOf } from '../http/outbound-address.ts';
+import { parseReceiverUrl, type ReceiverRules, receiverAddressRule } from './ssf-receiver-url.ts';
 
 /** How one attempt to push a SET ended. */
 export type Pushed =
@@ -45,7 +46,7 @@ const FINAL: ReadonlySet<string> = new Set(['invalid_request', 'invalid_issuer',
  * that receivers may not have (looked at when connecting), and little is read of the answer.
  */
 export function pusher(options: PushOptions): Push {
-  const allowed = addressRule(options);
+  const allowed = receiverAddressRule(options);
   const resolve = guardedLookup(options.resolve ?? (lookup as LookupFunction), allowed);
   const ca = options.roots === undefined ? undefined : [...rootCertificates, ...options.roots];
   return ({ endpoint, authorization, token, signal: ended }) =>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isWritError } from '../base/error.ts';
 import { pusher } from './ssf-push.ts';
-import { addressRule, parseReceiverUrl } from './ssf-receiver-url.ts';
+import { receiverAddressRule as addressRule, parseReceiverUrl } from './ssf-receiver-url.ts';
 import { receiver } from './testdata/ssf-world.ts';
 
 const STRICT = { allowHttp: false, allowNetworks: [] };

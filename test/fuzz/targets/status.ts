@@ -1,10 +1,11 @@
 import { isIP } from 'node:net';
 import { WritError } from '../../../src/base/error.ts';
+import { hostOf } from '../../../src/http/outbound-address.ts';
 import type { TrustDomain } from '../../../src/spiffe-id/trust-domain.ts';
 import { requestIn } from '../../../src/status/ocsp-routes.ts';
 import { judge } from '../../../src/status/ssf-push.ts';
 import { readClaims } from '../../../src/status/ssf-receive.ts';
-import { addressRule, hostOf, parseReceiverUrl } from '../../../src/status/ssf-receiver-url.ts';
+import { parseReceiverUrl, receiverAddressRule } from '../../../src/status/ssf-receiver-url.ts';
 import { transmitterOf } from '../../../src/status/ssf-trusted.ts';
 import { parseJsonObject } from '../../../src/wire/json.ts';
 import { parse } from '../../../src/wire/schema.ts';
@@ -71,7 +72,7 @@ const TRANSMITTER = {
 };
 
 const RULES = { allowHttp: false, allowNetworks: [] };
-const PUBLIC = addressRule(RULES);
+const PUBLIC = receiverAddressRule(RULES);
 
 /** Input: the URL at which a receiver of signals wants them. */
 export const receiverUrl: Target = {
