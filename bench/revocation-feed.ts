@@ -8,6 +8,7 @@ import { connect } from '../src/sdk/connect.ts';
 import type { Credential } from '../src/sdk/credential.ts';
 import { postgresMissing, startPostgres } from '../test/postgres.ts';
 import { startServer } from '../test/program.ts';
+import { inFlight } from './in-flight.ts';
 import { residentMemory } from './process.ts';
 import type { CrowdAnswer, CrowdCommand } from './revocation-crowd.ts';
 import type { PointAnswer, PointCommand } from './revocation-point.ts';
@@ -21,8 +22,10 @@ export interface FeedBenchOptions {
   readonly progress: (text: string) => void;
 }
 
-const PROCESSES = 4;
-const POINTS = 25;
+/** Enforcement points, each a process. */
+const POINTS = 100;
+/** So many of them start at a time: a process takes a third of a second of a core to come up. */
+const STARTING = 8;
 /** Streams of one caller, below what a server allows one. */
 const STREAMS = 60;
 const OWNER = { team: 'bench', sponsor: 'sponsor@example.com' };
@@ -86,16 +89,19 @@ async function measurePoints(
 ): Promise<number[]> {
   const operators = servers.map((server) => openOperator(server, data));
   const [operator] = operators;
-  const children = Array.from({ length: PROCESSES }, () => new Child<PointCommand, PointAnswer>('revocation-point.ts'));
+  const children: Child<PointCommand, PointAnswer>[] = [];
   try {
     await register(operator!, 'points');
     await register(operator!, 'victim');
-    await Promise.all(
-      children.map(async (child, i) => {
-        // Each process enrols at one of the servers, and reads the feed there.
-        const token = await newToken(operators[i % operators.length]!, 'points');
-        await child.ask({ do: 'open', token, points: POINTS }, 'opened');
-      }),
+    await inFlight(
+      POINTS,
+      async (i) => {
+        const child = new Child<PointCommand, PointAnswer>('revocation-point.ts');
+        children.push(child);
+        // Each enrols at one of the servers, and reads the feed there.
+        await child.ask({ do: 'open', token: await newToken(operators[i % operators.length]!, 'points') }, 'opened');
+      },
+      STARTING,
     );
     const times: number[] = [];
     for (let round = 0; round < rounds; round++) {
@@ -106,7 +112,7 @@ async function measurePoints(
       await revoke(operator!, serial);
       const acknowledged = performance.timeOrigin + performance.now();
       for (const { at } of await Promise.all(refused)) {
-        times.push(...at.map((time) => Math.max(0, time - acknowledged)));
+        times.push(Math.max(0, at - acknowledged));
       }
     }
     return times;

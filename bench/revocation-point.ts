@@ -1,6 +1,6 @@
 /**
- * Enforcement points in a process of their own: HTTPS servers, each with a verifier that reads the feed, and the clients
- * that use them with the credential that is about to be revoked.
+ * One enforcement point in a process of its own: an HTTPS server with a verifier that reads the feed, and the client that
+ * uses it with the credential that is about to be revoked.
  */
 import { once } from 'node:events';
 import { Agent, createServer, request } from 'node:https';
@@ -10,18 +10,18 @@ import { connect } from '../src/sdk/connect.ts';
 import { createVerifier, type Verifier } from '../src/sdk/verifier.ts';
 
 export type PointCommand =
-  /** Enrols with a token and opens so many points. */
-  | { readonly do: 'open'; readonly token: string; readonly points: number }
-  /** Uses every point with this credential until it refuses. */
+  /** Enrols with a token and opens the point. */
+  | { readonly do: 'open'; readonly token: string }
+  /** Uses it with this credential until it refuses. */
   | { readonly do: 'use'; readonly key: string; readonly chain: string; readonly serial: string };
 
 export interface PointAnswer {
   readonly kind: 'opened' | 'using' | 'refused';
-  /** For each point when it took the entry over, or when it answered the last use where that is later: wall clock. */
-  readonly at: readonly number[];
+  /** When it took the entry over, or when it answered the last use where that is later: wall clock. */
+  readonly at: number;
 }
 
-/** Between two uses of one point. */
+/** Between two uses. */
 const EVERY_MS = 50;
 /** A point that goes on for so long refuses never. */
 const LONGEST_MS = 10_000;
@@ -31,10 +31,10 @@ interface Point {
   readonly port: number;
 }
 
-let points: Point[] = [];
+let point: Point | undefined;
 let roots: readonly string[] = [];
 
-const say = (kind: PointAnswer['kind'], at: readonly number[] = []): void => void process.send!({ kind, at });
+const say = (kind: PointAnswer['kind'], at = 0): void => void process.send!({ kind, at });
 /** Finer than `Date.now()`, and the same in all processes of a machine. */
 const now = (): number => performance.timeOrigin + performance.now();
 
@@ -47,53 +47,46 @@ process.on('message', (command: PointCommand) => {
   });
 });
 
-async function open({ token, points: count }: Extract<PointCommand, { do: 'open' }>): Promise<void> {
+async function open({ token }: Extract<PointCommand, { do: 'open' }>): Promise<void> {
   const identity = await connect({ token });
   roots = identity.credential.roots;
-  points = await Promise.all(
-    Array.from({ length: count }, async (_, i) => {
-      const verifier = createVerifier({ identity, mode: 'strict', point: `${process.pid}-${i}` });
-      const server = createServer(
-        verifier.serverOptions(),
-        verifier.guard((_request, answer) => answer.end('yes')),
-      );
-      verifier.protect(server, { allow: () => true });
-      server.on('tlsClientError', () => undefined);
-      await once(server.listen(0, '127.0.0.1'), 'listening');
-      await verifier.ready();
-      return { verifier, port: (server.address() as AddressInfo).port };
-    }),
+  const verifier = createVerifier({ identity, mode: 'strict', point: `point-${process.pid}` });
+  const server = createServer(
+    verifier.serverOptions(),
+    verifier.guard((_request, answer) => answer.end('yes')),
   );
+  verifier.protect(server, { allow: () => true });
+  server.on('tlsClientError', () => undefined);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  await verifier.ready();
+  point = { verifier, port: (server.address() as AddressInfo).port };
   say('opened');
 }
 
 async function use({ key, chain, serial }: Extract<PointCommand, { do: 'use' }>): Promise<void> {
-  let using = 0;
-  const refused = points.map(async ({ verifier, port }) => {
-    const agent = new Agent({
-      ...{ key, cert: chain, ca: [...roots], checkServerIdentity: () => undefined },
-      ...{ keepAlive: true, maxSockets: 1, maxCachedSessions: 0 },
-    });
-    const taken = new Promise<number>((resolve) => {
-      verifier.on('entry', function told({ subjects }) {
-        if (!subjects.includes(`serial:${serial}`)) return;
-        verifier.off('entry', told);
-        resolve(now());
-      });
-    });
-    let last = 0;
-    const begun = now();
-    await pause(Math.random() * EVERY_MS);
-    while (await isAnswered(port, agent)) {
-      if (last === 0 && ++using === points.length) say('using');
-      last = now();
-      if (last - begun > LONGEST_MS) throw new Error('a point goes on answering');
-      await pause(EVERY_MS);
-    }
-    agent.destroy();
-    return Math.max(last, await taken);
+  const { verifier, port } = point!;
+  const agent = new Agent({
+    ...{ key, cert: chain, ca: [...roots], checkServerIdentity: () => undefined },
+    ...{ keepAlive: true, maxSockets: 1, maxCachedSessions: 0 },
   });
-  say('refused', await Promise.all(refused));
+  const taken = new Promise<number>((resolve) => {
+    verifier.on('entry', function told({ subjects }) {
+      if (!subjects.includes(`serial:${serial}`)) return;
+      verifier.off('entry', told);
+      resolve(now());
+    });
+  });
+  let last = 0;
+  const begun = now();
+  await pause(Math.random() * EVERY_MS);
+  while (await isAnswered(port, agent)) {
+    if (last === 0) say('using');
+    last = now();
+    if (last - begun > LONGEST_MS) throw new Error('the point goes on answering');
+    await pause(EVERY_MS);
+  }
+  agent.destroy();
+  say('refused', Math.max(last, await taken));
 }
 
 function isAnswered(port: number, agent: Agent): Promise<boolean> {
