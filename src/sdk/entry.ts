@@ -9,11 +9,5 @@ export type { Identity, IdentityEvents } from './identity.ts';
 export { type PeerRule, peerOf, spiffeIdOf } from './peer.ts';
 export type { Relay } from './relay.ts';
 export { requireStaple, type StapleOptions, stapleOcsp } from './staple.ts';
-export {
-  createVerifier,
-  type Decision,
-  type Refusal,
-  type Verifier,
-  type VerifierEvents,
-  type VerifierOptions,
-} from './verifier.ts';
+export { createVerifier, type Verifier } from './verifier.ts';
+export type { Decision, Refusal, VerifierEvents, VerifierOptions } from './verifier-options.ts';

@@ -6,6 +6,7 @@ import { WritError } from '../base/error.ts';
 import type { FeedEntry, FeedPage, FeedState } from '../wire/feed.ts';
 import { parseFeedEvent } from '../wire/feed-events.ts';
 import type { Fetch } from './fetch.ts';
+import type { MachineClock } from './machine-clock.ts';
 import type { PeerRule } from './peer.ts';
 
 /** What the feed is read with: an identity, which shows who reads. */
@@ -24,6 +25,7 @@ export interface FeedReaderOptions {
   readonly allow: PeerRule;
   /** Name under which entries are acknowledged. */
   readonly point: string;
+  readonly clock: MachineClock;
   /** New entries, in order. `anew`: all that is in force, in place of everything that was known. */
   readonly onEntries: (entries: readonly FeedEntry[], anew: boolean) => void;
   /** The stream was joined, from here on as the point that it is. */
@@ -80,8 +82,8 @@ export class FeedReader {
   age(): number {
     if (this.#beat === undefined) return Number.POSITIVE_INFINITY;
     const { steady, wall, age } = this.#beat;
-    // One clock stands still while a machine sleeps, the other can be set.
-    return age + Math.max(0, performance.now() - steady, Date.now() - wall);
+    const { clock } = this.#options;
+    return age + Math.max(0, clock.steady() - steady, clock.wall() - wall);
   }
 
   /** Which server is read now. */
@@ -102,7 +104,7 @@ export class FeedReader {
 
   /** The server's time now, milliseconds; never earlier than it really is. */
   serverTime(): number {
-    return performance.now() + this.#ahead;
+    return this.#options.clock.steady() + this.#ahead;
   }
 
   close(): void {
@@ -152,7 +154,7 @@ export class FeedReader {
   #readStream(): Promise<void> {
     const { identity, allow, point } = this.#options;
     const url = new URL(this.server);
-    let asked = performance.now();
+    let asked = this.#options.clock.steady();
     return new Promise((resolve, reject) => {
       const sent = request({
         ...identity.clientOptions({ allow }),
@@ -169,7 +171,7 @@ export class FeedReader {
       // The question is not sent before that; a connection that was long in coming would make all that follows seem old.
       sent.once('socket', (socket) => {
         socket.once('secureConnect', () => {
-          asked = performance.now();
+          asked = this.#options.clock.steady();
         });
       });
       let timer = setTimeout(silent, SILENCE_MS);
@@ -245,7 +247,8 @@ export class FeedReader {
     // As old as this clock says since the stream was asked for, and no younger than the sender says itself.
     const age = Math.max(this.serverTime() - as_of, time - as_of);
     if (age < -AHEAD_MS) throw new WritError('unavailable', 'The clock of the server was set.');
-    this.#beat = { steady: performance.now(), wall: Date.now(), age: Math.max(0, age), asOf: as_of };
+    const { clock } = this.#options;
+    this.#beat = { steady: clock.steady(), wall: clock.wall(), age: Math.max(0, age), asOf: as_of };
     this.#options.onFresh();
     if (age <= SILENCE_MS) this.#failures = 0;
     else if (this.#options.servers.length > 1) {

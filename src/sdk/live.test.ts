@@ -20,9 +20,14 @@ class Socket extends EventEmitter {
 
 const LATER = Date.now() + 3_600_000;
 
-function held(live: LiveConnections, subjects: string[], carriesFeed = false, notAfter = LATER): Socket {
+function held(
+  live: LiveConnections,
+  subjects: string[],
+  carriesFeed = false,
+  { notAfter = LATER, ephemeral = false } = {},
+): Socket {
   const socket = new Socket();
-  live.hold(socket as unknown as TLSSocket, { subjects, notAfter }, carriesFeed);
+  live.hold(socket as unknown as TLSSocket, { subjects, notAfter, ephemeral }, carriesFeed);
   return socket;
 }
 
@@ -40,16 +45,16 @@ test('whatever names a connection closes it, and nothing else does', () => {
 
 test('what carries the feed stays while what is known is old, and ends with the certificate of its peer', async () => {
   const live = new LiveConnections();
-  const plain = held(live, ['serial:1'], false, Date.now() + 30);
+  const plain = held(live, ['serial:1'], false, { notAfter: Date.now() + 30 });
   const [carrier, brief, late] = [
     held(live, ['serial:2'], true),
-    held(live, ['serial:3'], true, Date.now() + 30),
-    held(live, ['serial:4'], true, Date.now() - 1),
+    held(live, ['serial:3'], true, { notAfter: Date.now() + 30 }),
+    held(live, ['serial:4'], true, { notAfter: Date.now() - 1 }),
   ];
   assert.equal(late.open, false);
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.deepEqual([plain.open, carrier.open, brief.open], [true, true, false]);
-  live.cutAll();
+  live.cutStale('all');
   assert.deepEqual([plain.open, carrier.open], [false, true]);
   // It goes last, when what was written has gone out.
   live.cut(['serial:2']);
@@ -58,4 +63,15 @@ test('what carries the feed stays while what is known is old, and ends with the 
   assert.equal(carrier.open, true);
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal(carrier.open, false);
+});
+
+test('ephemeral peers go first when what is known is old, but for those that carry it', () => {
+  const live = new LiveConnections();
+  const [usual, brief, carrier] = [
+    held(live, ['serial:1']),
+    held(live, ['serial:2'], false, { ephemeral: true }),
+    held(live, ['serial:3'], true, { ephemeral: true }),
+  ];
+  live.cutStale('ephemeral');
+  assert.deepEqual([usual.open, brief.open, carrier.open], [true, false, true]);
 });

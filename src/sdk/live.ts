@@ -11,13 +11,16 @@ export class LiveConnections {
   readonly #bySubject = new Map<string, Set<TLSSocket>>();
   /** They carry the feed: they fall with their peer, but not because what is known has become old. */
   readonly #carriers = new WeakSet<TLSSocket>();
+  /** Nothing but the feed tells of their peers. */
+  readonly #ephemeral = new WeakSet<TLSSocket>();
 
   /** Remembers a connection until it closes. */
   hold(
     socket: TLSSocket,
-    { subjects, notAfter }: Pick<PeerFacts, 'subjects' | 'notAfter'>,
+    { subjects, notAfter, ephemeral }: Pick<PeerFacts, 'subjects' | 'notAfter' | 'ephemeral'>,
     carriesFeed: boolean,
   ): void {
+    if (ephemeral) this.#ephemeral.add(socket);
     if (carriesFeed) {
       this.#carriers.add(socket);
       this.#endAt(socket, notAfter);
@@ -74,10 +77,12 @@ export class LiveConnections {
     for (const subject of subjects) yield* this.#bySubject.get(subject) ?? [];
   }
 
-  /** Closes all but those that carry the feed. */
-  cutAll(): void {
+  /** Closes all but those that carry the feed, or of these only the ones whose peers are ephemeral. */
+  cutStale(which: 'all' | 'ephemeral'): void {
     for (const sockets of this.#bySubject.values()) {
-      for (const socket of sockets) if (!this.#carriers.has(socket)) socket.destroy();
+      for (const socket of sockets) {
+        if (!this.#carriers.has(socket) && (which === 'all' || this.#ephemeral.has(socket))) socket.destroy();
+      }
     }
   }
 }

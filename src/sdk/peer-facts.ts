@@ -4,6 +4,7 @@ import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import { findExtension } from '../x509/extension.ts';
 import { AUTHORITY_KEY_IDENTIFIER, decodeAuthorityKeyIdentifier } from '../x509/extensions/authority-key-identifier.ts';
+import { NO_REV_AVAIL } from '../x509/extensions/no-rev-avail.ts';
 import { spiffeIdOf } from './peer.ts';
 
 /** What a decision about a peer needs, read once for a connection. */
@@ -13,6 +14,8 @@ export interface PeerFacts {
   readonly notAfter: number;
   /** What an entry of the feed can name to stop it. */
   readonly subjects: readonly string[];
+  /** Neither list nor responder tells of the certificate (RFC 9608 §2). */
+  readonly ephemeral: boolean;
 }
 
 const known = new WeakMap<TLSSocket, PeerFacts>();
@@ -24,8 +27,7 @@ export function factsOf(socket: TLSSocket): PeerFacts | undefined {
   try {
     const certificate = socket.getPeerX509Certificate();
     if (certificate === undefined || !socket.authorized) return undefined;
-    const { subjects, ...rest } = factsOfCertificate(certificate);
-    const facts = { ...rest, subjects: [...subjects, ...issuersOf(certificate)] };
+    const facts = factsOfCertificate(certificate);
     known.set(socket, facts);
     return facts;
   } catch {
@@ -48,10 +50,9 @@ function issuersOf(certificate: X509Certificate): string[] {
 
 const LONGEST_CHAIN = 8;
 
-/** As `PeerFacts.subjects`. Throws `bad_spiffe_id` when the certificate names nobody. */
-export function subjectsOfCertificate(der: Uint8Array): readonly string[] {
-  const certificate = new X509Certificate(der);
-  return [...factsOfCertificate(certificate).subjects, ...issuersOf(certificate)];
+/** Of whoever has this certificate (DER or PEM). Throws `bad_spiffe_id` when it names nobody. */
+export function certificateFacts(der: Uint8Array): PeerFacts {
+  return factsOfCertificate(new X509Certificate(der));
 }
 
 function factsOfCertificate(certificate: X509Certificate): PeerFacts {
@@ -63,5 +64,10 @@ function factsOfCertificate(certificate: X509Certificate): PeerFacts {
   else if ((kind === 'agent' || kind === 'service') && instance !== undefined) {
     subjects.push(`agent:${name}`, `instance:${instance}`);
   }
-  return { id, notAfter: Date.parse(certificate.validTo), subjects };
+  return {
+    id,
+    notAfter: Date.parse(certificate.validTo),
+    subjects: [...subjects, ...issuersOf(certificate)],
+    ephemeral: findExtension(parseCertificate(certificate.raw).extensions, NO_REV_AVAIL) !== undefined,
+  };
 }

@@ -3,10 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, describe, it } from 'node:test';
-import * as tls from 'node:tls';
+import { type Connected, connected, effectOf, reasonOf, until } from '../../test/feed.ts';
 import { type TestServer, testServer } from '../../test/server.ts';
 import { isWritError } from '../base/error.ts';
 import { connect } from './connect.ts';
@@ -14,7 +12,8 @@ import type { Identity } from './identity.ts';
 import type { PeerRule } from './peer.ts';
 import type { Relay } from './relay.ts';
 import { type FeedWire, feedWire } from './testdata/feed-wire.ts';
-import { createVerifier, type Decision, type Verifier, type VerifierOptions } from './verifier.ts';
+import { createVerifier, type Verifier } from './verifier.ts';
+import type { VerifierOptions } from './verifier-options.ts';
 
 let server: TestServer = await testServer({ args: ['--threads', '2'] });
 const closing: (() => void)[] = [];
@@ -70,35 +69,13 @@ async function wireTo(to: string): Promise<FeedWire> {
   return wire;
 }
 
-async function until(what: () => boolean, ms = 5000): Promise<void> {
-  const late = performance.now() + ms;
-  while (!what()) {
-    assert.ok(performance.now() < late, `not within ${ms} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
-function reasonOf(decision: Decision): string {
-  return decision.allowed ? 'allowed' : decision.reason;
-}
-
 const echoer = await identity('echo', 'service');
 
 /** A connection of a client, as a server sees it. */
-async function connected(client: Identity): Promise<{ near: tls.TLSSocket; far: tls.TLSSocket }> {
-  const echo = tls.createServer(echoer.serverOptions());
-  const accepted = once(echo, 'secureConnection');
-  await once(echo.listen(0, '127.0.0.1'), 'listening');
-  const { port } = echo.address() as AddressInfo;
-  const far = tls.connect({ port, host: '127.0.0.1', ...client.clientOptions({ allow: 'service/echo/*' }) });
-  far.on('error', () => {});
-  const [near] = (await accepted) as [tls.TLSSocket];
-  near.on('error', () => {});
-  closing.push(() => {
-    near.destroy();
-    echo.close();
-  });
-  return { near, far };
+async function peer(client: Identity): Promise<Connected> {
+  const pair = await connected(client, echoer);
+  closing.push(pair.close);
+  return pair;
 }
 
 const gateway = await identity('gateway', 'service');
@@ -115,7 +92,7 @@ describe('through a relay', () => {
     await Promise.all([one.ready(AbortSignal.timeout(5000)), two.ready(AbortSignal.timeout(5000))]);
     assert.deepEqual([first.relay.followers, second.relay.followers], [2, 1]);
     const planner = await identity('planner');
-    const { near, far } = await connected(planner);
+    const { near, far } = await peer(planner);
     for (const made of [one, two]) {
       made.track(near);
       assert.equal(reasonOf(made.authorize(near)), 'allowed');
@@ -129,8 +106,8 @@ describe('through a relay', () => {
     await closed;
     for (const made of [one, two]) await until(() => reasonOf(made.authorize(near)) === 'stopped', 1000);
     assert.ok(performance.now() - begun < 1000, `${performance.now() - begun} ms`);
-    await until(() => effectOf(serial) !== undefined, 8000);
-    const { points, acknowledged, missing, accepted_after, max_ms } = effectOf(serial)!;
+    await until(() => effectOf(server, serial) !== undefined, 8000);
+    const { points, acknowledged, missing, accepted_after, max_ms } = effectOf(server, serial)!;
     assert.deepEqual(
       { points, acknowledged, missing, accepted_after },
       { points: 4, acknowledged: 4, missing: [], accepted_after: 0 },
@@ -143,8 +120,8 @@ describe('through a relay', () => {
     const other = await identity('planner');
     await server.json('cert', 'revoke', other.credential.serial, '--cause', 'key_theft');
     await until(() => silent.text.includes(other.credential.serial));
-    await until(() => effectOf(other.credential.serial) !== undefined, 12_000);
-    assert.deepEqual(effectOf(other.credential.serial)!.missing, [
+    await until(() => effectOf(server, other.credential.serial) !== undefined, 12_000);
+    assert.deepEqual(effectOf(server, other.credential.serial)!.missing, [
       `${follower.spiffeId}#silent via ${gateway.spiffeId}#first`,
     ]);
   });
@@ -164,7 +141,7 @@ describe('through a relay', () => {
     seen.length = 0;
     wire.cut();
     const missed = await identity('planner');
-    const { near: socket } = await connected(missed);
+    const { near: socket } = await peer(missed);
     for (let i = 0; i < 3; i++) await (await identity('planner')).stop();
     await server.json('cert', 'revoke', missed.credential.serial, '--cause', 'key_theft');
     await until(() => reasonOf(near.authorize(socket)) === 'stopped');
@@ -185,7 +162,7 @@ describe('through a relay', () => {
     const available = verifier(follower, { feed: at, relays: GATEWAYS, mode: 'available', strictMs: 1500 });
     await Promise.all([strict.ready(AbortSignal.timeout(5000)), available.ready(AbortSignal.timeout(5000))]);
     const planner = await identity('planner');
-    const { near } = await connected(planner);
+    const { near } = await peer(planner);
     assert.equal(reasonOf(strict.authorize(near)), 'allowed');
     wire.cut();
     const cut = performance.now();
@@ -222,7 +199,7 @@ describe('through a relay', () => {
     wire.cut();
     await until(() => two.relay.followers === 1);
     const planner = await identity('planner');
-    const { near } = await connected(planner);
+    const { near } = await peer(planner);
     assert.equal(reasonOf(made.authorize(near)), 'allowed');
     await planner.stop('key_theft');
     await until(() => reasonOf(made.authorize(near)) === 'stopped', 1000);
@@ -267,7 +244,7 @@ describe('whom it is taken from, and who may have it', () => {
     await made.ready(AbortSignal.timeout(5000));
     await server.json('cert', 'revoke', doomed.credential.serial, '--cause', 'key_theft');
     await until(() => relay.followers === 0, 2000);
-    const { near } = await connected(await identity('planner'));
+    const { near } = await peer(await identity('planner'));
     await until(() => reasonOf(made.authorize(near)) === 'stale' && !made.well, 7000);
     // What it knew last says that its own certificate fell: nothing of it is trusted any more.
     await assert.rejects(made.ready(AbortSignal.timeout(500)));
@@ -337,7 +314,7 @@ describe('whom it is taken from, and who may have it', () => {
     const made = verifier(follower, { feed: at, relays: GATEWAYS });
     await made.ready(AbortSignal.timeout(5000));
     const [planner, other] = [await identity('planner'), await identity('planner')];
-    const [one, two] = [await connected(planner), await connected(other)];
+    const [one, two] = [await peer(planner), await peer(other)];
     wire.cut();
     server = await server.restart();
     await server.json('cert', 'revoke', planner.credential.serial, '--cause', 'key_theft');
@@ -374,28 +351,4 @@ function stream(as: Identity, at: string, query = '', path = `/v1/feed${query}`)
     });
     sent.end();
   });
-}
-
-interface Effect {
-  readonly points: number;
-  readonly acknowledged: number;
-  readonly missing: readonly string[];
-  readonly accepted_after: number;
-  readonly max_ms: number;
-}
-
-/** What the ledger holds of how a stop took effect. */
-function effectOf(serial: string): Effect | undefined {
-  const database = new DatabaseSync(join(server.data, 'writ.db'), { readOnly: true });
-  try {
-    const rows = database
-      .prepare('SELECT e.entry FROM ledger_entry e JOIN ledger_subject s ON s.leaf = e.leaf WHERE s.subject = ?')
-      .all(`serial:${serial}`);
-    const entries = rows.map(
-      ({ entry }) => JSON.parse(Buffer.from(entry as Uint8Array).toString()) as { type: string; body: Effect },
-    );
-    return entries.find(({ type }) => type === 'revocation.effective')?.body;
-  } finally {
-    database.close();
-  }
 }

@@ -3,16 +3,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, describe, it } from 'node:test';
 import * as tls from 'node:tls';
+import { type Connected, connected, effectOf, reasonOf, until } from '../../test/feed.ts';
 import { type TestServer, testServer } from '../../test/server.ts';
 import { isWritError } from '../base/error.ts';
 import { connect } from './connect.ts';
 import type { Identity } from './identity.ts';
 import { feedWire } from './testdata/feed-wire.ts';
-import { createVerifier, type Decision, type Verifier } from './verifier.ts';
+import { createVerifier, type Verifier } from './verifier.ts';
 
 let server: TestServer = await testServer();
 const gateway: Identity = await connect({ token: await server.token('gateway', 'service') });
@@ -66,33 +65,11 @@ function agentOf(identity: Identity): https.Agent {
   return agent;
 }
 
-async function until(what: () => boolean, ms = 5000): Promise<void> {
-  const late = performance.now() + ms;
-  while (!what()) {
-    assert.ok(performance.now() < late, `not within ${ms} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
-function reasonOf(decision: Decision): string {
-  return decision.allowed ? 'allowed' : decision.reason;
-}
-
-/** A plain TLS connection to a server that echoes, as that server sees it. */
-async function socketPair(client: Identity): Promise<{ near: tls.TLSSocket; far: tls.TLSSocket }> {
-  const echo = tls.createServer(gateway.serverOptions());
-  const accepted = once(echo, 'secureConnection');
-  await once(echo.listen(0, '127.0.0.1'), 'listening');
-  const { port } = echo.address() as AddressInfo;
-  const far = tls.connect({ port, host: '127.0.0.1', ...client.clientOptions({ allow: 'service/gateway/*' }) });
-  far.on('error', () => {});
-  const [near] = (await accepted) as [tls.TLSSocket];
-  near.on('error', () => {});
-  closing.push(() => {
-    near.destroy();
-    echo.close();
-  });
-  return { near, far };
+/** A connection of a client to the gateway. */
+async function socketPair(client: Identity): Promise<Connected> {
+  const pair = await connected(client, gateway);
+  closing.push(pair.close);
+  return pair;
 }
 
 describe('what is stopped', () => {
@@ -116,8 +93,8 @@ describe('what is stopped', () => {
     assert.notEqual(await ask(port, agentOf(planner)), 200);
     assert.equal(await ask(port, otherAgent), 200);
     // The ledger says what became of it.
-    await until(() => effectOf(serial) !== undefined, 8000);
-    const { points, acknowledged, missing, accepted_after, max_ms } = effectOf(serial)!;
+    await until(() => effectOf(server, serial) !== undefined, 8000);
+    const { points, acknowledged, missing, accepted_after, max_ms } = effectOf(server, serial)!;
     assert.deepEqual(
       { points, acknowledged, missing, accepted_after },
       { points: 1, acknowledged: 1, missing: [], accepted_after: 0 },
@@ -288,30 +265,3 @@ describe('when the feed is cut off', () => {
     }
   });
 });
-
-/** What the ledger holds of how a stop took effect. */
-function effectOf(serial: string): Effect | undefined {
-  const database = new DatabaseSync(join(server.data, 'writ.db'), { readOnly: true });
-  try {
-    const rows = database
-      .prepare('SELECT e.entry FROM ledger_entry e JOIN ledger_subject s ON s.leaf = e.leaf WHERE s.subject = ?')
-      .all(`serial:${serial}`);
-    const entries = rows.map(({ entry }) => JSON.parse(Buffer.from(entry as Uint8Array).toString()) as Recorded);
-    return entries.find(({ type }) => type === 'revocation.effective')?.body;
-  } finally {
-    database.close();
-  }
-}
-
-interface Effect {
-  readonly points: number;
-  readonly acknowledged: number;
-  readonly missing: readonly string[];
-  readonly accepted_after: number;
-  readonly max_ms: number;
-}
-
-interface Recorded {
-  readonly type: string;
-  readonly body: Effect;
-}

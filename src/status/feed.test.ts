@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { ClientRequest } from 'node:http';
 import { request } from 'node:https';
 import { after, test } from 'node:test';
+import { revoked, until } from '../../test/feed.ts';
 import { testServer } from '../../test/server.ts';
 import { connect } from '../sdk/connect.ts';
 import type { Identity } from '../sdk/identity.ts';
@@ -45,21 +46,6 @@ function read(as: Identity, options: { readonly after?: string; readonly query?:
   });
 }
 
-async function until(what: () => boolean, ms = 5000): Promise<void> {
-  const late = performance.now() + ms;
-  while (!what()) {
-    assert.ok(performance.now() < late, `not within ${ms} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
-async function revoked(): Promise<string> {
-  const victim = await connect({ token: await server.token('victim') });
-  await server.json('cert', 'revoke', victim.credential.serial, '--cause', 'key_theft');
-  victim.close();
-  return victim.credential.serial;
-}
-
 function idsOf({ text }: Stream): string[] {
   return [...text.matchAll(/^id: (.*)$/gm)].map(([, id]) => id!);
 }
@@ -69,7 +55,7 @@ test('hello, entries in the order of the log, a heartbeat each second; resumed w
   const heartbeats = (): number => whole.text.split('event: heartbeat').length - 1;
   await until(() => heartbeats() >= 3, 4000);
   assert.match(whole.text, /^event: hello\ndata: \{"log":1,"position":\d+,"epoch":\d+,"as_of":\d+,"time":\d+\}\n\n/);
-  const serials = [await revoked(), await revoked(), await revoked()];
+  const serials = [await revoked(server), await revoked(server), await revoked(server)];
   await until(() => serials.every((serial) => whole.text.includes(serial)));
   const ids = idsOf(whole);
   assert.equal(ids.length, 3);

@@ -1,6 +1,5 @@
 import { BroadcastChannel } from 'node:worker_threads';
-import type { GrpcServer } from '../../grpc/server.ts';
-import type { Door, OtherProtocol } from '../../http/door.ts';
+import type { OtherProtocol } from '../../http/door.ts';
 import type { Route } from '../../http/route.ts';
 import { areCanaries } from '../../report/canary-store.ts';
 import { Feed } from '../../status/feed.ts';
@@ -8,6 +7,7 @@ import { type EffectMessage, FeedEffects } from '../../status/feed-effects.ts';
 import { FeedHub } from '../../status/feed-hub.ts';
 import { feedRoutes } from '../../status/feed-routes.ts';
 import { FeedTail } from '../../status/feed-tail.ts';
+import { onceAskedFor } from './once-asked-for.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 /** The revocation feed of one request thread. */
@@ -59,41 +59,13 @@ export async function openFeed(
   const feed = new Feed({ tail, hub, effects, tellBehind });
   return {
     routes: feedRoutes(feed),
-    grpc: onceAskedFor(async () => (await import('./feed-grpc.ts')).feedGrpc(feed)),
+    // gRPC brings modules of its own, which a server that nobody asks for it starts without.
+    grpc: onceAskedFor('h2', async () => (await import('./feed-grpc.ts')).feedGrpc(feed)),
     async close() {
       hub.close();
       effects.close();
       channel.close();
       await tail.close();
-    },
-  };
-}
-
-/** gRPC brings modules of its own, which a server that nobody asks for it starts without. */
-function onceAskedFor(open: () => Promise<GrpcServer<Door>>): OtherProtocol {
-  let opened: Promise<GrpcServer<Door>> | undefined;
-  let closing = false;
-  return {
-    alpn: 'h2',
-    accept(socket, door) {
-      // Nobody else listens until the server does.
-      socket.on('error', () => socket.destroy());
-      if (closing && opened === undefined) {
-        socket.destroy();
-        return;
-      }
-      opened ??= open();
-      opened
-        .then((server) => {
-          // Whoever has left meanwhile has no connection that could be taken over.
-          if (!socket.destroyed) server.accept(socket, door);
-        })
-        .catch(() => socket.destroy());
-    },
-    async close(graceMs) {
-      closing = true;
-      const server = await opened?.catch(() => undefined);
-      await server?.close(graceMs);
     },
   };
 }

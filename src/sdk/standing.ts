@@ -1,0 +1,81 @@
+import type { TLSSocket } from 'node:tls';
+import { WritError } from '../base/error.ts';
+import type { Identity } from './identity.ts';
+import type { MachineClock } from './machine-clock.ts';
+import type { PeerTest } from './peer.ts';
+import { certificateFacts, factsOf, type PeerFacts } from './peer-facts.ts';
+import { isStale, type Staleness } from './staleness.ts';
+import { type Fallen, Stopped } from './stopped.ts';
+import type { Refusal } from './verifier-options.ts';
+
+export interface StandingParts {
+  readonly identity: Identity;
+  readonly staleness: Staleness;
+  /** How old, at most, what is known may be: milliseconds. */
+  readonly age: () => number;
+  readonly clock: MachineClock;
+}
+
+/** Who may be answered now, by what the feed has said and how old that is. */
+export class Standing {
+  readonly #parts: StandingParts;
+  /** What of the feed is in force. */
+  stopped: Stopped = new Stopped();
+  #own: { readonly of: string; readonly subjects: readonly string[] } | undefined;
+
+  constructor(parts: StandingParts) {
+    this.#parts = parts;
+  }
+
+  /** Why this peer may not be answered; undefined when it may. */
+  against(facts: PeerFacts): Refusal | undefined {
+    const { clock, staleness, age } = this.#parts;
+    if (clock.wall() >= facts.notAfter) return 'expired';
+    // What is known to have fallen is refused for that, however old the feed.
+    return this.fallOf(facts) ?? (isStale(staleness, age(), facts.ephemeral) ? 'stale' : undefined);
+  }
+
+  /** Why whoever has this certificate (DER) may not be trusted as a server now. */
+  faultOf(certificate: Uint8Array): WritError | undefined {
+    const facts = certificateFacts(certificate);
+    const reason = this.against(facts);
+    return reason === undefined ? undefined : refused(reason, facts.ephemeral);
+  }
+
+  /** Whether it has fallen, as far as is known, however old that is. */
+  fallOf({ subjects }: Pick<PeerFacts, 'subjects'>): Fallen | undefined {
+    return this.stopped.of(subjects, this.#parts.clock.wall());
+  }
+
+  /** As `faultOf`, of one that has the feed: it falls with its certificate, but not because what is known is old. */
+  fallFaultOf(certificate: Uint8Array): WritError | undefined {
+    const reason = this.fallOf(certificateFacts(certificate));
+    return reason === undefined ? undefined : refused(reason, false);
+  }
+
+  /** The facts of a peer that is allowed and has not fallen, as far as is known, however old that is. */
+  of(socket: TLSSocket, allowed: PeerTest): PeerFacts | undefined {
+    const facts = factsOf(socket);
+    if (facts === undefined || !allowed(facts.id) || this.#parts.clock.wall() >= facts.notAfter) return undefined;
+    return this.fallOf(facts) === undefined ? facts : undefined;
+  }
+
+  /** Why this program itself may not act any more. */
+  ownFall(): Fallen | undefined {
+    const { certificate } = this.#parts.identity.credential;
+    if (this.#own?.of !== certificate) {
+      this.#own = { of: certificate, subjects: certificateFacts(Buffer.from(certificate)).subjects };
+    }
+    return this.fallOf(this.#own);
+  }
+}
+
+function refused(reason: Refusal, ephemeral: boolean): WritError {
+  if (reason !== 'stale') {
+    return new WritError('revoked', `The server may not be trusted now: ${reason}.`, { remedy: 'Ask who runs it.' });
+  }
+  const why = ephemeral ? 'stale, and nothing but the feed tells of its certificate, which is ephemeral' : 'stale';
+  return new WritError('unavailable', `The server may not be trusted now: ${why}.`, {
+    remedy: 'Check that this machine reaches the authority.',
+  });
+}
