@@ -17,6 +17,7 @@ import { RFC5280 } from '../x509/path/policy.ts';
 import { validatePath } from '../x509/path/validate.ts';
 import { parsePublicKey } from '../x509/public-key.ts';
 import { AUTHORITY_KEY, type Authority, activeOf } from './authority.ts';
+import { pushAuthorityList } from './authority-list.ts';
 import { authorityName } from './authority-name.ts';
 import type { Hierarchy } from './hierarchy.ts';
 import { type Issuer, openIssuer } from './issuer.ts';
@@ -25,7 +26,6 @@ import { type MadeAuthority, makeAuthority, requireValidPath } from './make-auth
 import { authorityExtensions } from './prepare-authority.ts';
 import type { Profile } from './profile.ts';
 import { type Act, addAuthority, addRequest, addSuccessor, removeRequest } from './store.ts';
-import { addIntermediateCrl } from './succession.ts';
 
 export interface RequestOptions extends Act {
   readonly keyring: Keyring;
@@ -118,7 +118,7 @@ export async function importIntermediate(
     addKey(batch, keyring, { id: issuing.authority.id, purpose: AUTHORITY_KEY, key: issuing.key, now, random });
     addSuccessor(batch, undefined, issuing.authority, options);
   }
-  await addIntermediateCrl(batch, hierarchy, issuer, options);
+  await pushAuthorityList(batch, hierarchy, issuer, options);
   return authority;
 }
 

@@ -5,6 +5,7 @@ import { type Batch, type CommitBatch, newBatch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { type Authority, activeOf } from './authority.ts';
+import { pushAuthorityList, revokedBelow } from './authority-list.ts';
 import { type Hierarchy, readHierarchy } from './hierarchy.ts';
 import { issuingLifetime } from './lifetime.ts';
 import { openAuthority } from './open-authority.ts';
@@ -12,7 +13,7 @@ import type { Profile } from './profile.ts';
 import { readProfiles } from './profile-store.ts';
 import { nextStep, type Step } from './rotation.ts';
 import { addKeyDeletion, addRotation } from './store.ts';
-import { addIntermediate, addIntermediateCrl, addNextIssuing, addRootCrl } from './succession.ts';
+import { addIntermediate, addNextIssuing } from './succession.ts';
 
 export interface MaintainParts {
   readonly reader: Reader;
@@ -104,7 +105,10 @@ async function push(
       addRotation(batch, step.from, step.to, act);
       return;
     case 'sign-crl':
-      await (step.of.kind === 'root' ? addRootCrl : addIntermediateCrl)(batch, hierarchy, await open(step.of), act);
+      await pushAuthorityList(batch, hierarchy, await open(step.of), {
+        ...act,
+        below: await revokedBelow(reader, step.of.id),
+      });
       return;
     case 'delete-key':
       addKeyDeletion(batch, keyring, step.of, act);

@@ -10,11 +10,12 @@ import { changePassphrase, openKeyring } from '../keys/keyring.ts';
 import { Passphrase } from '../keys/passphrase.ts';
 import { parseCrl } from '../x509/crl.ts';
 import { activeOf } from './authority.ts';
+import { pushAuthorityList } from './authority-list.ts';
 import { type Due, dueItems } from './due.ts';
 import { type Hierarchy, readHierarchy } from './hierarchy.ts';
 import { maintain } from './maintain.ts';
 import { moveRootKeyOut, openOfflineRoot } from './offline-root.ts';
-import { addIntermediate, addRootCrl } from './succession.ts';
+import { addIntermediate } from './succession.ts';
 import { committed, DAY, type Installation, install, PASSPHRASE, random, START } from './testdata/installation.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'writ-offline-'));
@@ -52,7 +53,7 @@ onBothEngines(
     const batch = newBatch();
     const hierarchy = await read(parts);
     const root = await openOfflineRoot(hierarchy, { path, keyring: own.keyring });
-    await addRootCrl(batch, hierarchy, root, { now: own.clock.now(), caller: 'system:administrator' });
+    await pushAuthorityList(batch, hierarchy, root, { now: own.clock.now(), caller: 'system:administrator' });
     await committed(parts, batch);
     const after = (await read(parts)).crls.find(({ authority }) => authority === own.root.id)!;
     assert.ok(after.number > before.number);

@@ -8,10 +8,10 @@ import { localSigner } from '../keys/local.ts';
 import type { Passphrase } from '../keys/passphrase.ts';
 import type { SealedName } from '../keys/sealed.ts';
 import { AUTHORITY_KEY, type Authority, activeOf } from './authority.ts';
+import { pushAuthorityList } from './authority-list.ts';
 import type { Hierarchy } from './hierarchy.ts';
 import { type Issuer, openIssuer } from './issuer.ts';
 import { type Act, addRootKeyRemoval } from './store.ts';
-import { addRootCrl } from './succession.ts';
 
 /** Stands in the key file, for whoever finds it. */
 export const ROOT_KEY_NOTE: string =
@@ -24,7 +24,7 @@ export function rootKeyName(authority: string): SealedName {
 }
 
 /**
- * Opens the root with the key in its file, for `addRootCrl` and `addIntermediate`. `passphrase` is the one of the day
+ * Opens the root with the key in its file, for `pushAuthorityList` and `addIntermediate`. `passphrase` is the one of the day
  * when the file was written, needed only where the keyring's is another by now.
  *
  * Throws what `readKeyFile` throws, and `conflict` when the root's key is not in a file at all.
@@ -52,7 +52,7 @@ export async function moveRootKeyOut(
   const { path, keyring, random } = options;
   const root = requireRoot(hierarchy, 'online');
   const key = await openKey(reader, keyring, { id: root.keyId ?? root.id, purpose: AUTHORITY_KEY });
-  await addRootCrl(batch, hierarchy, openIssuer(root, hierarchy.trustDomain, localSigner(key)), options);
+  await pushAuthorityList(batch, hierarchy, openIssuer(root, hierarchy.trustDomain, localSigner(key)), options);
   addRootKeyRemoval(batch, keyring, root, options);
   await writeKeyFile(path, key, keyring, {
     name: rootKeyName(root.id),

@@ -2,13 +2,13 @@ import type { Random } from '../base/random.ts';
 import type { Batch } from '../db/batch.ts';
 import { addKey, type Keyring } from '../keys/keyring.ts';
 import { AUTHORITY_KEY, type Authority, activeOf, chainOf } from './authority.ts';
-import { nextCrlNumber, signCrl } from './crl.ts';
+import { pushAuthorityList } from './authority-list.ts';
 import type { Hierarchy } from './hierarchy.ts';
 import type { Issuer } from './issuer.ts';
 import { issuingLifetime, LIFETIMES } from './lifetime.ts';
 import { type MadeAuthority, makeAuthority, requireValidPath } from './make-authority.ts';
 import type { Profile } from './profile.ts';
-import { type Act, addAuthority, addCrl, addSuccessor, inState, noActive, noNext } from './store.ts';
+import { type Act, addAuthority, addSuccessor, inState, noActive, noNext } from './store.ts';
 
 interface MakeParts extends Act {
   readonly keyring: Keyring;
@@ -37,7 +37,7 @@ export async function addIntermediate(
   requireValidPath(made.authority, hierarchy.authorities, parts.now);
   addSuccessor(batch, activeOf(hierarchy.authorities, 'intermediate'), made.authority, parts);
   keep(batch, made, parts);
-  await addIntermediateCrl(batch, hierarchy, made.issuer, parts);
+  await pushAuthorityList(batch, hierarchy, made.issuer, parts);
   return made.authority;
 }
 
@@ -66,28 +66,6 @@ export async function addNextIssuing(
   addAuthority(batch, made.authority, parts);
   keep(batch, made, parts);
   return made.authority;
-}
-
-/** Pushes the root's list about intermediates, good for a year. */
-export async function addRootCrl(batch: Batch, hierarchy: Hierarchy, root: Issuer, act: Act): Promise<void> {
-  await addList(batch, hierarchy, root, LIFETIMES.rootCrl, act);
-}
-
-/** Pushes an intermediate's list about issuing authorities, good for a month. */
-export async function addIntermediateCrl(
-  batch: Batch,
-  hierarchy: Hierarchy,
-  intermediate: Issuer,
-  act: Act,
-): Promise<void> {
-  await addList(batch, hierarchy, intermediate, LIFETIMES.intermediateCrl, act);
-}
-
-/** No authority of this release is ever revoked, so the lists are empty; what they say is that they are. */
-async function addList(batch: Batch, hierarchy: Hierarchy, issuer: Issuer, lifetime: number, act: Act): Promise<void> {
-  const last = hierarchy.crls.find(({ authority }) => authority === issuer.id)?.number;
-  const number = nextCrlNumber(last, act.now);
-  addCrl(batch, issuer.id, await signCrl(issuer, { number, lifetime, revoked: [], now: act.now }), act);
 }
 
 function madeBy({ now, random, statusUrl }: MakeParts): Pick<MakeParts, 'now' | 'random' | 'statusUrl'> {

@@ -110,3 +110,45 @@ const onIt =
   ({ serial }: Leaf) =>
   ({ entries }: Fetched): boolean =>
     entries.has(serial);
+
+test('an authority that is stopped stands on the list above it at once, and until it is released', async () => {
+  const data = join(scratchDirectory(), 'writ-data');
+  const { server, letIn, post } = await run(data);
+  const first = await letIn('first');
+  // The operator's own certificate is of the one before, so the operator goes on.
+  assert.equal((await writ(['ca', 'rotate', '--data', data])).code, 0);
+  const leaf = await letIn('second');
+  const [issuing, former] = [leaf, first].map(({ chain }) => new X509Certificate(chain[0]!)) as [
+    X509Certificate,
+    X509Certificate,
+  ];
+  const serial = issuing.serialNumber.toLowerCase();
+  assert.notEqual(serial, former.serialNumber.toLowerCase());
+  const above = pointersOf(issuing.toString()).list;
+  const before = await listAt(above);
+  assert.equal(before.entries.size, 0);
+  const target = { kind: 'authority', name: /\/ca\/(.*)\.cer$/.exec(pointersOf(leaf.certificate).access.at(-1)!)![1]! };
+  const why = { target, cause: 'policy_change', mode: 'quarantine' };
+  const { id } = await post<{ id: string }>('/v1/stops', why);
+  const held = await soon(
+    () => listAt(above),
+    ({ entries }) => entries.size === 1,
+  );
+  assert.deepEqual([...held.entries], [[serial, 'certificateHold']]);
+  assert.ok(held.number > before.number);
+  assert.equal((await listAt(server.plain + fullOf(leaf))).entries.size, 0, 'not one entry for each leaf');
+
+  // No server starts under an authority that may not issue: another one succeeds it.
+  assert.equal((await writ(['ca', 'rotate', '--data', data])).code, 0);
+  await server.kill();
+  const again = await run(data);
+  const moved = (url: string): string => again.server.plain + new URL(url).pathname;
+  assert.deepEqual([...(await listAt(moved(above))).entries], [[serial, 'certificateHold']]);
+  assert.equal((await writ(['release', id, '--here', '--data', data])).code, 0);
+  const free = await soon(
+    () => listAt(moved(above)),
+    ({ entries }) => entries.size === 0,
+  );
+  assert.equal(free.entries.size, 0);
+  assert.ok(free.number > held.number);
+});

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { demand } from '../../base/demand.ts';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
+import { pushAuthorityList } from '../../ca/authority-list.ts';
 import { dueItems } from '../../ca/due.ts';
 import { importIntermediate, requestIntermediate } from '../../ca/external-root.ts';
 import { type Hierarchy, readHierarchy } from '../../ca/hierarchy.ts';
@@ -10,7 +11,7 @@ import { issuingLifetime } from '../../ca/lifetime.ts';
 import { rotateIssuing } from '../../ca/maintain.ts';
 import { moveRootKeyOut, openOfflineRoot } from '../../ca/offline-root.ts';
 import { readProfiles } from '../../ca/profile-store.ts';
-import { addIntermediate, addRootCrl } from '../../ca/succession.ts';
+import { addIntermediate } from '../../ca/succession.ts';
 import { textOf, type WithApi } from '../../cli/api.ts';
 import { APPROVAL_FLAGS } from '../../cli/approval-flags.ts';
 import { type Command, EXIT, type Flag, type Input } from '../../cli/command.ts';
@@ -142,7 +143,7 @@ export function authorityCommands(log: () => Log, withApi: WithApi): readonly Co
         }
         await push(input, async (batch, { parts }, hierarchy) => {
           const root = await offlineRoot(input, hierarchy, parts.keyring);
-          await addRootCrl(batch, hierarchy, root, { now: parts.clock.now(), caller: ADMINISTRATOR.id });
+          await pushAuthorityList(batch, hierarchy, root, { now: parts.clock.now(), caller: ADMINISTRATOR.id });
         });
         terminal.result({ signed: 'crl' }, 'The root CRL is signed for a year. Put the key file away again.');
         return EXIT.ok;

@@ -1,5 +1,6 @@
 import { isWritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
+import { authoritiesWithRevoked, publishAuthorityList } from '../../ca/authority-list.ts';
 import { FullList } from '../../ca/full-list.ts';
 import { type ListParts, shardList } from '../../ca/publish-shard.ts';
 import { listedAuthorities } from '../../ca/served-lists.ts';
@@ -68,12 +69,23 @@ export function startListUpkeep(own: ThreadParts, log: Log): () => void {
     const due = await reader.all('SELECT id FROM crl_list WHERE refresh_at <= ? ORDER BY refresh_at LIMIT 1000', [now]);
     const authorities = await listedAuthorities(reader, now);
     for (const id of authorities) waiting.add(id);
+    for (const id of await authoritiesWithRevoked(reader, now)) waiting.add(id);
     for (const id of full.keys()) if (!authorities.includes(id)) full.delete(id);
     for (const { id } of due) if (!authorities.includes(id as string)) await shardList(id as string, parts);
   };
 
+  /** A root's or an intermediate's list is short. */
+  const isAbove = (id: string): boolean =>
+    own.authority.authorities().some((one) => one.id === id && one.kind !== 'issuing');
+
   const publishFull = async (): Promise<void> => {
+    if (waiting.size > 0) await own.issuance.refresh();
     for (const id of waiting) {
+      if (isAbove(id)) {
+        await publishAuthorityList(id, parts);
+        waiting.delete(id);
+        continue;
+      }
       const one = full.get(id) ?? { list: new FullList(id, parts), notBefore: 0 };
       full.set(id, one);
       if (performance.now() < one.notBefore) continue;
@@ -91,7 +103,11 @@ export function startListUpkeep(own: ThreadParts, log: Log): () => void {
 
   const step = async (): Promise<void> => {
     const epoch = own.epoch.current();
-    if (epoch !== seenEpoch) await followShards();
+    if (epoch !== seenEpoch) {
+      await followShards();
+      // An authority that has just taken over.
+      for (const id of await listedAuthorities(reader, clock.now())) if (!full.has(id)) waiting.add(id);
+    }
     seenEpoch = epoch;
     if (clock.now() >= dueAt) {
       await publishDue();

@@ -3,9 +3,8 @@ import type { AuthorityDocuments, ListDocument } from '../../rest/plain.ts';
 import { listParts } from './list-upkeep.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
-/** Seconds that others may keep a list that can be signed anew at any time, and one that is signed once a month. */
+/** Seconds that others may keep a list: it can be signed anew at any time. */
 const SOON = 60;
-const SELDOM = 3600;
 /** Milliseconds that somebody waits who asks before the list of an authority is signed: at the first start, and after a long sleep. */
 const WAIT = 3000;
 
@@ -29,7 +28,7 @@ export function authorityDocuments(parts: ThreadParts): AuthorityDocuments {
         number: row['number'] as number,
         thisUpdate: row['this_update'] as number,
         nextUpdate: row['next_update'] as number,
-        keep: SELDOM,
+        keep: SOON,
       };
     },
     shard: async (id) => documentOf(await lists.shard(id), 'crl'),
