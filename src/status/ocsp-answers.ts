@@ -7,11 +7,12 @@ import type { OcspResponder } from '../ca/ocsp-responder.ts';
 import { type SignedOcsp, signOcsp } from '../ca/sign-ocsp.ts';
 import type { Epoch } from '../db/batch.ts';
 import { EpochCache } from '../db/epoch-cache.ts';
+import { readStoppedAuthorities, type StoppedAuthority } from '../revocation/stopped-authorities.ts';
 import { type CertId, type IssuerHashes, isIssuedBy, issuerHashes } from '../x509/ocsp-cert-id.ts';
 import { type OcspRequest, parseOcspRequest } from '../x509/ocsp-request.ts';
 import { encodeOcspFault, type OcspFault, type OcspStatus } from '../x509/ocsp-response.ts';
 import type { OcspResponders } from './ocsp-responders.ts';
-import { type OcspStatusParts, readOcspStatus } from './ocsp-status.ts';
+import { type OcspStatusParts, readOcspStatus, underStopped } from './ocsp-status.ts';
 
 export interface OcspParts extends OcspStatusParts {
   /** And when it was last known to be the stored one (milliseconds). */
@@ -68,6 +69,8 @@ const ATTEMPTS = 5;
 export class OcspAnswers {
   readonly #parts: OcspParts;
   readonly #statuses: EpochCache<OcspStatus>;
+  /** Authorities that are stopped: read once under an epoch, so that a question costs no more while there are none. */
+  readonly #stopped: EpochCache<ReadonlyMap<string, StoppedAuthority>>;
   /** By all of the CertID, since an answer repeats it. */
   readonly #answers: EpochCache<KeptReply>;
   readonly #named: EpochCache<KeptReply>;
@@ -81,6 +84,7 @@ export class OcspAnswers {
   constructor(parts: OcspParts) {
     this.#parts = parts;
     this.#statuses = new EpochCache(parts.epoch, STATUSES);
+    this.#stopped = new EpochCache(parts.epoch, 1);
     this.#answers = new EpochCache(parts.epoch, ANSWERS);
     this.#named = new EpochCache(parts.epoch, ANSWERS);
   }
@@ -153,7 +157,7 @@ export class OcspAnswers {
       for (const { raw, serial } of request.certificates) {
         answers.push({ id: raw, status: await this.#status(serial, authority) });
       }
-      if ((await this.#status(responder.serial, authority)).kind === 'revoked') {
+      if (this.#trusted.get(responder) !== under && (await this.#isRevoked(responder, authority))) {
         responders.forget(authority);
         continue;
       }
@@ -189,10 +193,22 @@ export class OcspAnswers {
   }
 
   async #readStatus(key: string, serial: Uint8Array, authority: Authority): Promise<OcspStatus> {
-    const status = await this.#statuses.read(key, () => readOcspStatus(serial, authority, this.#parts));
+    const status = await this.#statuses.read(key, async () => {
+      const { reader } = this.#parts;
+      const stopped = await this.#stopped.read('', () => readStoppedAuthorities(reader));
+      return underStopped(await readOcspStatus(serial, authority, this.#parts), stopped.get(authority.id));
+    });
     // What is not there may be there in a moment: an issue moves no epoch.
     if (status.kind === 'unknown') this.#statuses.forget(key);
     return status;
+  }
+
+  /**
+   * By itself: the responder of a stopped authority goes on, since whatever was issued there is revoked by its word, and
+   * nobody would say so in its place.
+   */
+  async #isRevoked({ serial }: OcspResponder, authority: Authority): Promise<boolean> {
+    return (await readOcspStatus(serial, authority, this.#parts)).kind === 'revoked';
   }
 
   /**

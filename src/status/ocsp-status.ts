@@ -1,10 +1,11 @@
 import type { Authority } from '../ca/authority.ts';
 import { readCertificate } from '../ca/certificates.ts';
 import { wholeSecond } from '../ca/prepare.ts';
-import { readRevoked } from '../ca/revoked.ts';
+import { HELD, readRevoked } from '../ca/revoked.ts';
 import type { Reader } from '../db/database.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
 import { sameBytes } from '../der/bytes.ts';
+import type { StoppedAuthority } from '../revocation/stopped-authorities.ts';
 import { reasonOfCode } from '../x509/extensions/reason-code.ts';
 import type { OcspStatus } from '../x509/ocsp-response.ts';
 
@@ -32,6 +33,16 @@ export async function readOcspStatus(
   if (row !== undefined && row.issuer === issuer.id) return row.revoked === undefined ? GOOD : revoked(row.revoked);
   const below = (one: Authority): boolean => one.issuer === issuer.id && sameBytes(one.certificate.serial, serial);
   return authorities().some(below) ? GOOD : UNKNOWN;
+}
+
+/**
+ * What a status is while the authority that signed the certificate is stopped (RFC 6960 §2.7): no better than the
+ * authority's own. What was revoked by itself stays so, and what was never issued is unknown.
+ */
+export function underStopped(own: OcspStatus, stopped: StoppedAuthority | undefined): OcspStatus {
+  if (stopped === undefined || own.kind === 'unknown') return own;
+  const isHeld = own.kind === 'revoked' && own.reason === 'certificateHold';
+  return own.kind === 'good' || (isHeld && stopped.reason !== HELD) ? revoked(stopped) : own;
 }
 
 function revoked({ at, reason }: { readonly at: number; readonly reason: number }): OcspStatus {
