@@ -1,7 +1,7 @@
 import type { AccessRequest, Action, ResourceType } from '../base/access.ts';
 
 /** Types of a fact: text, whole number, yes or no, list of texts. A question mark says that it may be absent. */
-type FactType = 'text' | 'number' | 'boolean' | 'texts' | 'text?' | 'texts?' | 'number?';
+type FactType = 'text' | 'number' | 'boolean' | 'texts' | 'text?' | 'texts?' | 'number?' | 'boolean?';
 
 type FactTypes = Readonly<Record<string, FactType>>;
 
@@ -32,6 +32,9 @@ const PROFILE: FactTypes = {
   ownDnsNames: 'texts?',
 };
 
+/** Whether the caller is the person who answers for the agent (`registry/sponsor.ts`); absent where they are not. */
+const SPONSOR: FactTypes = { bySponsor: 'boolean?' };
+
 const SOMEBODY: readonly ResourceType[] = ['Agent', 'Service'];
 const ANYBODY: readonly ResourceType[] = ['Agent', 'Service', 'Operator', 'Installation'];
 const ALL: readonly ResourceType[] = ['Installation'];
@@ -52,7 +55,7 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
     context: { changes: 'texts', team: 'text', environment: 'text', profile: 'text' },
     guardOnly: {},
   },
-  'agent.retire': plain(SOMEBODY),
+  'agent.retire': { resources: SOMEBODY, context: SPONSOR, guardOnly: {} },
   'agent.read': plain([...SOMEBODY, 'Installation']),
   'owner.remove': plain(['Owner']),
   'owner.restore': plain(['Owner']),
@@ -71,20 +74,24 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
     guardOnly: PROFILE,
   },
   // lineage: the instances that let the target in, nearest first.
-  'instance.stop': { resources: SOMEBODY, context: { instance: 'text' }, guardOnly: { lineage: 'texts?' } },
+  'instance.stop': {
+    resources: SOMEBODY,
+    context: { instance: 'text', ...SPONSOR },
+    guardOnly: { lineage: 'texts?' },
+  },
   'certificate.issue': certificate,
   'certificate.renew': certificate,
   'certificate.replace': certificate,
   'certificate.revoke': {
     resources: ANYBODY,
-    context: { reason: 'text', instance: 'text?' },
+    context: { reason: 'text', instance: 'text?', ...SPONSOR },
     guardOnly: { lineage: 'texts?' },
   },
   'certificate.read': plain(ANYBODY),
   // kind: of what is stopped (`revocation/stop-target.ts`); instance: the one that it is about.
   'stop.quarantine': {
     resources: [...ANYBODY, 'Owner'],
-    context: { kind: 'text', cause: 'text', instance: 'text?' },
+    context: { kind: 'text', cause: 'text', instance: 'text?', ...SPONSOR },
     guardOnly: { lineage: 'texts?' },
   },
   'stop.revoke': { resources: ['Owner', 'Installation'], context: { kind: 'text', cause: 'text' }, guardOnly: {} },
@@ -185,6 +192,7 @@ function isOf(value: unknown, type: FactType): boolean {
     case 'number?':
       return Number.isSafeInteger(value);
     case 'boolean':
+    case 'boolean?':
       return typeof value === 'boolean';
     case 'texts':
     case 'texts?':

@@ -28,6 +28,7 @@ const WHO = {
   security: person('sam', 'security'),
   officer: person('ophelia', 'ca-officers'),
   plain: person('paul'),
+  sponsor: person('sue'),
   breakGlass: person('bea', 'break-glass'),
   signal: { kind: 'system', id: 'system:signal' } as Caller,
 } as const;
@@ -95,6 +96,14 @@ const WHAT: Readonly<Record<string, Cell>> = {
   'add an operator': { action: 'operator.add', parts: { type: 'Operator', id: 'eve' } },
 };
 
+/** What policy is told a sponsor is the sponsor of. */
+const OF_A_SPONSOR: ReadonlySet<Action> = new Set([
+  'instance.stop',
+  'certificate.revoke',
+  'agent.retire',
+  'stop.quarantine',
+] as const);
+
 const rows = (said: Said, ...what: string[]): [string, Said][] => what.map((one) => [one, said]);
 const OUTLASTS = ['publish a profile', 'change a group', 'add an operator'];
 const OFFICERS_DECIDE = rows(
@@ -121,6 +130,7 @@ const MATRIX: Readonly<Record<Who, readonly [string, Said][]>> = {
   security: [...rows('allow', ...ANYTHING, ...TELLS, 'confirm a mass stop'), ...OFFICERS_DECIDE],
   officer: [...rows('allow', 'hold authority', ...TELLS), ...OFFICERS_DECIDE],
   plain: OFFICERS_DECIDE,
+  sponsor: [...rows('allow', ...ONE_INSTANCE, 'hold agent', 'stop agent', 'stop service'), ...OFFICERS_DECIDE],
   breakGlass: [
     ...OFFICERS_DECIDE.filter(([what]) => ['change the rules', ...OUTLASTS].includes(what)),
     ...rows('allow', ...ANYTHING.filter((what) => !['say that the team is gone', ...CERTIFIES].includes(what))),
@@ -134,7 +144,10 @@ const MATRIX: Readonly<Record<Who, readonly [string, Said][]>> = {
 
 function asked(caller: Caller, { action, parts }: Cell): AccessRequest {
   // What is above is for the guard alone, where an instance asks.
-  return request(action, { ...parts, caller });
+  const asks = request(action, { ...parts, caller });
+  const { type } = asks.resource;
+  if (caller !== WHO.sponsor || !OF_A_SPONSOR.has(action) || (type !== 'Agent' && type !== 'Service')) return asks;
+  return { ...asks, context: { ...asks.context, bySponsor: true } };
 }
 
 test('every cell of the authority matrix, allowed and refused', () => {
@@ -154,11 +167,14 @@ test('every cell of the authority matrix, allowed and refused', () => {
   );
 });
 
-test('a team’s people stop nothing of another team, and do not make it theirs first', () => {
+test('who stops what is theirs stops nothing of others, and does not make it theirs first', () => {
   const sales: Facts = { ...AGENT, team: 'sales' };
   const takes = (team: string, facts: Facts): RequestParts => ({
     facts,
     context: { changes: ['team'], team, environment: 'production', profile: 'agent' },
+  });
+  const changing = (...changes: string[]): RequestParts => ({
+    context: { changes, team: 'research', environment: 'production', profile: 'agent' },
   });
   const cases: [Said, Who, Action, RequestParts][] = [
     ['deny', 'owner', 'instance.stop', { facts: sales }],
@@ -175,6 +191,13 @@ test('a team’s people stop nothing of another team, and do not make it theirs 
     ['deny', 'security', 'agent.update', takes('research', sales)],
     ['allow', 'officer', 'agent.update', takes('research', sales)],
     ['allow', 'plain', 'agent.update', { facts: sales }],
+    ['deny', 'plain', 'agent.update', changing('sponsor')],
+    ['deny', 'plain', 'agent.update', changing('purpose', 'sponsor')],
+    ['deny', 'sponsor', 'agent.update', changing('sponsor')],
+    ['deny', 'anotherTeam', 'agent.update', changing('sponsor')],
+    ['allow', 'owner', 'agent.update', changing('sponsor')],
+    ['allow', 'officer', 'agent.update', changing('sponsor')],
+    ['deny', 'sponsor', 'stop.quarantine', { context: { kind: 'agent', cause: 'key_theft', bySponsor: false } }],
   ];
   const outcome = testPolicy(
     { text: defaultPolicyText(), cedar, guard, now: 0 },

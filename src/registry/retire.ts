@@ -9,6 +9,7 @@ import { statusEvent } from './agent-event.ts';
 import { setAgentStatus } from './agent-store.ts';
 import { findAgent } from './find.ts';
 import type { ChangeOptions, RegistryParts } from './flow.ts';
+import { sponsorFacts } from './sponsor.ts';
 
 /**
  * Adds to a batch that an agent or service is retired for ever: nothing more is issued for it, and its name is never
@@ -30,7 +31,8 @@ export async function retireAgent(
   options: ChangeOptions = {},
 ): Promise<Agent> {
   const before = await findAgent(caller, name, parts);
-  demand(parts.authorize, { caller, action: 'agent.retire', resource: agentResource(before) });
+  const context = await sponsorFacts(caller, before, parts.reader);
+  demand(parts.authorize, { caller, action: 'agent.retire', resource: agentResource(before), context });
   const first = await options.idempotency?.first();
   if (first?.kind === 'value') return first.value as unknown as Agent;
   if (before.status === 'retired') return before;

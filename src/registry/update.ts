@@ -13,6 +13,7 @@ import { holdsAny, requireNoEscape } from './hold.ts';
 import { readOwner, requireOwner } from './owner.ts';
 import { ownerGone, requireNames, requireProfile } from './register.ts';
 import { retired } from './retire.ts';
+import { sponsorFacts } from './sponsor.ts';
 
 const FIELDS = ['team', 'sponsor', 'purpose', 'environment', 'model', 'labels', 'dnsNames', 'profile'] as const;
 
@@ -42,7 +43,7 @@ export async function changeAgent(
   if (before.status === 'retired') throw retired(before);
   // Whoever brings it under what is held holds it; what is held already, or has no owner, only changes its place.
   if (before.status === 'active' && before.ownerStatus === 'active' && (await comesUnderHold(before, data, parts))) {
-    const context = { kind: 'agent', cause: 'policy_change' };
+    const context = { kind: 'agent', cause: 'policy_change', ...(await sponsorFacts(caller, before, parts.reader)) };
     demand(parts.authorize, { caller, action: 'stop.quarantine', resource: agentResource(before), context });
   }
   if (changes.includes('profile')) await requireProfile(parts, { ...before, ...data });

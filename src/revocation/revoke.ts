@@ -10,7 +10,7 @@ import { whenAnchored } from '../db/when-anchored.ts';
 import { blockKey } from '../registry/key-in-use.ts';
 import { withEvidence } from './evidence.ts';
 import type { MarkingParts, RevocationParts, StopOptions, Why } from './parts.ts';
-import { absent, lineageFacts, resourceOf } from './target.ts';
+import { absent, askedOfCertificate } from './target.ts';
 
 /**
  * Revokes one certificate for ever: its row, the epoch and the anchor are one act, and but for a planned replacement its
@@ -29,8 +29,8 @@ export async function revokeCertificate(
   const parts = withEvidence(given, target.evidence);
   await parts.refresh();
   const row = await find(caller, target.serial, parts);
-  const context = { reason: cause, ...(await lineageFacts(caller, row.instance, parts)) };
-  demand(parts.authorize, { caller, action: 'certificate.revoke', resource: await resourceOf(row, parts), context });
+  const { resource, facts } = await askedOfCertificate(caller, row, parts);
+  demand(parts.authorize, { caller, action: 'certificate.revoke', resource, context: { reason: cause, ...facts } });
   await options.idempotency?.first();
   if (row.revoked !== undefined) {
     await whenAnchored(parts.commit);

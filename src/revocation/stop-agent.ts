@@ -7,6 +7,7 @@ import { type Agent, type AgentKind, agentResource } from '../registry/agent.ts'
 import { readAgent } from '../registry/agent-store.ts';
 import { readInstance } from '../registry/instance.ts';
 import { pushRetirement } from '../registry/retire.ts';
+import { sponsorFacts } from '../registry/sponsor.ts';
 import { isName } from '../spiffe-id/name.ts';
 import { beginDescendants, finishDescendants } from './descendants.ts';
 import { withEvidence } from './evidence.ts';
@@ -37,7 +38,8 @@ export async function stopAgent(
   if (agent === undefined || (kind !== undefined && agent.kind !== kind)) {
     throw absent(caller, kind ?? 'agent or service', '/name', parts);
   }
-  demand(parts.authorize, { caller, action: 'agent.retire', resource: agentResource(agent) });
+  const context = await sponsorFacts(caller, agent, parts.reader);
+  demand(parts.authorize, { caller, action: 'agent.retire', resource: agentResource(agent), context });
 
   const stop = { at: parts.clock.now(), cause, caller: caller.id };
   const of = { kind: 'agent', id: agent.name } as const;

@@ -4,7 +4,6 @@ import { parseCause } from '../ca/revocation-cause.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
-import { agentResource } from '../registry/agent.ts';
 import { type Instance, readInstance } from '../registry/instance.ts';
 import { readStanding } from '../registry/standing.ts';
 import { beginDescendants, finishDescendants } from './descendants.ts';
@@ -12,7 +11,7 @@ import { withEvidence } from './evidence.ts';
 import type { RevocationParts, StopOptions, Why } from './parts.ts';
 import { stopInSteps } from './steps.ts';
 import { stoppingInstance } from './stopping-instance.ts';
-import { absent, lineageFacts } from './target.ts';
+import { absent, askedOfInstance } from './target.ts';
 
 /**
  * Stops an instance for ever: its id is burnt, its certificates are revoked, their keys blocked. Where somebody else has
@@ -33,8 +32,8 @@ export async function stopInstance(
   const standing = await readStanding(parts.reader, target.instance);
   if (standing === undefined) throw absent(caller, 'instance', '/instance', parts);
   const { agent, instance } = standing;
-  const context = await lineageFacts(caller, instance.id, parts);
-  demand(parts.authorize, { caller, action: 'instance.stop', resource: agentResource(agent), context });
+  const { resource, facts } = await askedOfInstance(caller, agent, instance.id, parts);
+  demand(parts.authorize, { caller, action: 'instance.stop', resource, context: facts });
   await options.idempotency?.first();
   const stop = { at: parts.clock.now(), cause, caller: caller.id };
   const of = { kind: 'instance', id: instance.id } as const;

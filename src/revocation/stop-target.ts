@@ -1,4 +1,4 @@
-import type { AccessRequest, Caller, Facts } from '../base/access.ts';
+import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import { isId } from '../base/id.ts';
 import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
@@ -9,10 +9,11 @@ import { agentResource } from '../registry/agent.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import type { Hold } from '../registry/hold.ts';
 import { readOwner } from '../registry/owner.ts';
+import { sponsorFacts } from '../registry/sponsor.ts';
 import { readStanding } from '../registry/standing.ts';
 import { isName } from '../spiffe-id/name.ts';
 import type { RevocationParts } from './parts.ts';
-import { absent, lineageFacts, resourceOf } from './target.ts';
+import { type Asked, absent, askedOfCertificate, askedOfInstance } from './target.ts';
 
 /**
  * What the cord stops, with the name that belongs to it: a serial number in hex, an instance id (`parent`: it and all
@@ -24,11 +25,8 @@ export interface StopTarget {
 }
 
 /** A target that was found. */
-export interface FoundTarget {
+export interface FoundTarget extends Asked {
   readonly hold: Omit<Hold, 'stop'>;
-  /** What policy is asked about, and what the guard is told. */
-  readonly resource: AccessRequest['resource'];
-  readonly facts: Facts;
   /** For the ledger. */
   readonly subjects: readonly string[];
   /** It is stopped for ever already; what it let in, where the hold descends, may go on. */
@@ -59,8 +57,7 @@ export async function findTarget(
         row.instance === undefined ? [`${row.kind}:${row.name}`] : [`agent:${row.name}`, `instance:${row.instance}`];
       return {
         hold: { kind, target: formatSerial(row.serial), descend: false },
-        resource: await resourceOf(row, parts),
-        facts: await lineageFacts(caller, row.instance, parts),
+        ...(await askedOfCertificate(caller, row, parts)),
         subjects: [...of, `serial:${name}`],
         ended: row.revoked !== undefined,
         certificate: row,
@@ -75,8 +72,7 @@ export async function findTarget(
       const descend = kind === 'parent' || stolen;
       return {
         hold: { kind: 'instance', target: instance.id, descend },
-        resource: agentResource(agent),
-        facts: await lineageFacts(caller, instance.id, parts),
+        ...(await askedOfInstance(caller, agent, instance.id, parts)),
         subjects: [`agent:${agent.name}`, `instance:${instance.id}`],
         ended: instance.status === 'stopped',
       };
@@ -87,7 +83,7 @@ export async function findTarget(
       return {
         hold: { kind, target: agent.name, descend: stolen },
         resource: agentResource(agent),
-        facts: {},
+        facts: await sponsorFacts(caller, agent, reader),
         subjects: [`agent:${agent.name}`, `registration:${agent.name}`, `owner:${agent.team}`],
         ended: agent.status === 'retired',
       };

@@ -188,7 +188,7 @@ export function demandRevocation(
       case 'parent':
         return { caller, action: 'instance.stop', resource, context: facts };
       case 'agent':
-        return { caller, action: 'agent.retire', resource };
+        return { caller, action: 'agent.retire', resource, context: facts };
       default:
         return { caller, action: 'stop.revoke', resource, context: { kind, cause } };
     }

@@ -9,6 +9,8 @@ import { list } from '../table.ts';
 import { parsePairs } from '../values.ts';
 import { CAUSES } from './causes.ts';
 
+const SPONSOR = 'person who answers for it; may stop it where this is an operator’s name or e-mail address';
+
 const DESCRIPTION: readonly Flag[] = [
   { name: 'environment', value: 'name', summary: 'where it runs, e.g. production' },
   { name: 'profile', value: 'name', summary: 'certificate profile' },
@@ -41,7 +43,7 @@ function kindCommands(withApi: WithApi, kind: 'agent' | 'service'): readonly Com
       parameters: [name],
       flags: [
         { name: 'team', value: 'name', summary: 'team that owns it', required: true },
-        { name: 'sponsor', value: 'e-mail', summary: 'person who answers for it', required: true },
+        { name: 'sponsor', value: 'person', summary: SPONSOR, required: true },
         { name: 'purpose', value: 'text', summary: 'what it is for', required: true },
         ...flags,
       ],
@@ -115,7 +117,7 @@ function kindCommands(withApi: WithApi, kind: 'agent' | 'service'): readonly Com
       parameters: [name],
       flags: [
         { name: 'team', value: 'name', summary: 'hand it to this team' },
-        { name: 'sponsor', value: 'e-mail', summary: 'person who answers for it from now on' },
+        { name: 'sponsor', value: 'person', summary: 'person who answers for it from now on' },
         { name: 'purpose', value: 'text', summary: 'what it is for' },
         ...flags,
         { name: 'no-dns', summary: 'take its DNS names back' },
