@@ -42,6 +42,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     return ['stop', 'label', `task=${name}`, ...WHY];
   },
   'stop agent': async () => ['stop', 'agent', (await victim()).name, ...WHY, '--quarantine'],
+  'operator remove': async () => {
+    const name = `operator-${++made}`;
+    await server.json('operator', 'add', name, '--person', 'admin', '--out', join(server.scratch, `${name}.json`));
+    return ['operator', 'remove', name];
+  },
 };
 const WHY = ['--cause', 'policy_change', '--yes'];
 
@@ -162,11 +167,21 @@ test('Ctrl-C ends the watching, not the stop, and the answer is printed', async 
   silence();
 });
 
+test('an operator who is removed on the server’s machine is removed, whether anybody can watch or not', async () => {
+  const argv = await COMMANDS['operator remove']!();
+  const nowhere = ['--server', 'https://127.0.0.1:1'];
+  const { code, stdout, stderr } = await server.cli(...argv, '--wait', ...nowhere, '--json');
+  assert.equal(code, 0, stderr);
+  const answer = JSON.parse(stdout) as { status: string; effect?: Effect };
+  assert.deepEqual([answer.status, answer.effect], ['removed', undefined]);
+  assert.match(stderr, /It is done, and not watched: /);
+});
+
 test('who stops the own certificate gets the answer, though nobody lets them watch any more', async () => {
   const { stdout, stderr, code } = await server.cli('cert', 'list', '--json');
   assert.equal(code, 0, stderr);
   const { items } = JSON.parse(stdout) as { items: { kind: string; name: string; serial: string }[] };
-  const { serial } = items.find(({ kind }) => kind === 'operator')!;
+  const { serial } = items.find(({ kind, name }) => kind === 'operator' && name === 'admin')!;
   const { effect, said } = await effectOf(['stop', 'certificate', serial, ...WHY]);
   assert.equal(effect, undefined);
   assert.match(said, /It is done\. You are let in no more: The certificate was revoked/);

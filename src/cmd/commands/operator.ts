@@ -1,9 +1,10 @@
-import { WritError } from '../../base/error.ts';
+import { isWritError, WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
-import type { WithApi } from '../../cli/api.ts';
+import type { Api, Item, WithApi } from '../../cli/api.ts';
 import { APPROVAL_FLAGS } from '../../cli/approval-flags.ts';
 import { type Command, EXIT } from '../../cli/command.ts';
 import { CONNECTION_FLAGS } from '../../cli/connection.ts';
+import { WAIT_FLAG, watchEffect } from '../../cli/effect.ts';
 import { EVIDENCE_FLAG, evidenceOf } from '../../cli/evidence.ts';
 import { needed } from '../../cli/input.ts';
 import { removeOperator } from '../../revocation/remove-operator.ts';
@@ -28,6 +29,7 @@ export function operatorCommands(log: () => Log, withApi: WithApi): readonly Com
         { name: 'force', summary: 'also when no operator is left afterwards' },
         ...PASSPHRASE_FLAGS,
         EVIDENCE_FLAG,
+        WAIT_FLAG,
         HERE_FLAG,
         ...APPROVAL_FLAGS,
         ...CONNECTION_FLAGS,
@@ -42,7 +44,7 @@ export function operatorCommands(log: () => Log, withApi: WithApi): readonly Com
         }
         if (goesToServer(input)) {
           const path = `/v1/operators/${encodeURIComponent(name)}/remove`;
-          const answer = await withApi(input, (api) => api.post(path, why));
+          const answer = await withApi(input, async (api) => watched(await api.post(path, why), api));
           terminal.result(answer, `Operator ${name} is removed; their certificates and join tokens are void.`);
           return EXIT.ok;
         }
@@ -61,11 +63,27 @@ export function operatorCommands(log: () => Log, withApi: WithApi): readonly Com
             removeOperator(caller, { operator: name, ...why }, { ...revocationOf(parts), ...acting }),
           );
         });
+        const removed = { operator: name, status: 'removed' };
         terminal.result(
-          { operator: name, status: 'removed' },
+          input.has('wait') ? await watchedFromHere(removed) : removed,
           `Operator ${name} is removed; their certificates are revoked, and the join tokens they made are withdrawn.`,
         );
         return EXIT.ok;
+
+        function watched(done: Item, api: Api): Promise<Item> {
+          return watchEffect(done, { input, terminal, api, subject: `operator:${name}` });
+        }
+
+        /** It is done without the server, which may not be there to be asked, or not by whoever runs this. */
+        async function watchedFromHere(done: Item): Promise<Item> {
+          try {
+            return await withApi(input, (api) => watched(done, api));
+          } catch (error) {
+            if (!isWritError(error)) throw error;
+            terminal.say(`It is done, and not watched: ${error.message}`);
+            return done;
+          }
+        }
       },
     },
   ];
