@@ -5,6 +5,7 @@ import { sha256 } from '../base/sha256.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import type { Idempotency } from '../http/idempotency.ts';
+import { countOthers } from '../registry/acting-people.ts';
 import { readPersonOf } from '../registry/person.ts';
 import {
   type Approval,
@@ -37,7 +38,8 @@ export interface Wanted {
  * Asks for the consent that policy demands for a request. The caller was authenticated, and the verdict is policy's own.
  * Who has asked for the same already, and still may have it, is given that.
  *
- * Throws `denied`, `bad_request`, `too_large`, `conflict` where the caller is gone, and `rate_limited` with too many requests open.
+ * Throws `denied`, `bad_request`, `too_large`, `conflict` where the caller is gone, `rate_limited` with too many requests
+ * open, and `needs_approval` where fewer people than it takes could agree at this moment.
  */
 export async function requestApproval(
   caller: Caller,
@@ -88,12 +90,16 @@ export async function requestApproval(
       (one.recoversAt !== undefined) === recover,
   );
   if (same !== undefined) return same;
+  const requesterPerson =
+    caller.operator === undefined ? '' : ((await readPersonOf(parts.reader, caller.operator)) ?? '');
+  // What takes effect by waiting is for an installation that has too few.
+  if (!recover) await requireEnough(request, { needed, group, except: requesterPerson, now }, parts);
 
   const salt = parts.random(16);
   const approval: Approval = {
     id: newId(now, parts.random),
     requester: caller.id,
-    requesterPerson: caller.operator === undefined ? '' : ((await readPersonOf(parts.reader, caller.operator)) ?? ''),
+    requesterPerson,
     action: request.action,
     resource: { type: request.resource.type, id: request.resource.id },
     facts: { resource: request.resource.facts ?? {}, context: request.context ?? {} },
@@ -135,6 +141,22 @@ export async function requestApproval(
   pushNotices(batch, 'requested', approval, parts);
   committed(await parts.commit(batch));
   return approval;
+}
+
+/** Refuses what could never be granted, before anybody waits for it. */
+async function requireEnough(
+  { action }: AccessRequest,
+  { needed, ...of }: { readonly needed: number; readonly group: string; readonly except: string; readonly now: number },
+  { reader }: ApprovalParts,
+): Promise<void> {
+  const { group } = of;
+  const others = await countOthers(reader, of);
+  if (others >= needed) return;
+  const there = `there ${others === 1 ? 'is' : 'are'} ${others === 0 ? 'none' : others} beside whoever asks`;
+  throw new WritError('needs_approval', `${action} needs ${needed} of ${group} to agree, and ${there}.`, {
+    remedy: `Take more people into ${group} (writ group add ${group} NAME), or do it with --here; either on the server’s machine.`,
+    approval: { needed, group },
+  });
 }
 
 /** By what else than waiting could people come back? What they do then, they ask for among themselves. */

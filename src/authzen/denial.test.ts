@@ -123,6 +123,7 @@ test('what flows throw is said with the types of the profile', async () => {
     ['not_found', 'unknown_task', 404],
     ['conflict', 'invalid_task_state', 409],
     ['idempotency_mismatch', 'duplicate_request', 409],
+    ['needs_approval', 'not_requestable', 400],
   ] as const) {
     await assert.rejects(
       inProfile(async () => {

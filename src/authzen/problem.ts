@@ -34,13 +34,22 @@ export function refused(name: ProfileProblem, message: string, remedy: string): 
   return new WritError(TYPES[name].code, message, { remedy, as: typeOf(name) });
 }
 
+/** What flows throw, as the profile has it. */
+const SAID: readonly (readonly [ErrorCode, ProfileProblem])[] = [
+  ['idempotency_mismatch', 'duplicate_request'],
+  ['not_found', 'unknown_task'],
+  ['conflict', 'invalid_task_state'],
+  // Fewer people than it takes could agree.
+  ['needs_approval', 'not_requestable'],
+];
+
 /** Has what a flow throws be said with the problem types of the profile, where it has one. */
 export async function inProfile<T>(act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    for (const name of ['duplicate_request', 'unknown_task', 'invalid_task_state'] as const) {
-      if (!isWritError(error, TYPES[name].code) || error.as !== undefined) continue;
+    for (const [thrown, name] of SAID) {
+      if (!isWritError(error, thrown) || error.as !== undefined) continue;
       const { code, message, field, remedy, reasons } = error;
       throw new WritError(code, message, {
         ...{ reasons, cause: error, as: typeOf(name) },

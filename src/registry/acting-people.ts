@@ -1,4 +1,5 @@
 import type { Reader } from '../db/database.ts';
+import { EVERYBODY } from './group.ts';
 
 /** How many people could agree to something at this moment. */
 export interface ActingPeople {
@@ -24,4 +25,18 @@ export async function readActingPeople(reader: Reader, now: number): Promise<Act
     all: Number(all?.['n'] ?? 0),
     ofGroup: new Map(rows.map((row) => [row['group_name'] as string, Number(row['n'])])),
   };
+}
+
+/** How many of a group could agree to what `except`, a person or nobody (''), asks for. `now` in milliseconds. */
+export async function countOthers(
+  reader: Reader,
+  { group, except, now }: { readonly group: string; readonly except: string; readonly now: number },
+): Promise<number> {
+  const [member, of] =
+    group === EVERYBODY ? ['', []] : ['JOIN group_member g ON g.person = o.person AND g.group_name = ? ', [group]];
+  const row = await reader.get(
+    `SELECT COUNT(DISTINCT o.person) AS n FROM operator o ${member}WHERE ${ACTING} AND o.person <> ?`,
+    [...of, now, except],
+  );
+  return Number(row?.['n'] ?? 0);
 }

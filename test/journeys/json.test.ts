@@ -7,6 +7,7 @@ import { commandTable } from '../../src/cmd/commands.ts';
 import { cli, type Said, testServer } from '../server.ts';
 import { scratchDirectory } from './authority.ts';
 import { csrFor, newKey } from './clients.ts';
+import { addPeople } from './people.ts';
 
 const rootKey = join(scratchDirectory(), 'root.key');
 const server = await testServer({ args: ['--trust-domain', 'agents.example.com', '--root-key-out', rootKey] });
@@ -122,7 +123,13 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   'operator remove': () => ['grace'],
   'owner remove': () => ['tests', '--yes'],
   // Needs an approval, which is for others to give.
-  'owner restore': { argv: () => ['tests', '--request-approval', 'they are back'], code: 6 },
+  'owner restore': {
+    argv: async () => {
+      await addPeople(server, ['bea', 'cleo']);
+      return ['tests', '--request-approval', 'they are back'];
+    },
+    code: 6,
+  },
   'approval list': () => [],
   'approval deliveries': () => [],
   'approval show': () => [first('approval list', 'id')],

@@ -353,7 +353,18 @@ test('what signals and webhooks are shown with goes into no answer and no log', 
   await said(0, 'agent', 'register', 'doomed', '--team', 'a', '--sponsor', 'a@example.com', '--purpose', 'ends');
   await said(0, 'enrol', '--agent', 'doomed', '--out', at('doomed'));
   await said(0, 'stop', 'agent', 'doomed', '--cause', 'decommissioned', '--json');
-  await said(6, 'operator', 'add', 'eve', '--out', at('eve.json'), '--request-approval', 'holidays', '--json');
+  await said(
+    6,
+    'operator',
+    'add',
+    'eve',
+    '--out',
+    at('eve.json'),
+    '--here',
+    '--request-approval',
+    'holidays',
+    '--json',
+  );
   const deliveries = async (): Promise<string> => said(0, 'approval', 'deliveries', '--json');
   for (let waited = 0; !/"attempts": ?[1-9]/.test(await deliveries()); waited++) {
     assert.ok(waited < 50, 'a webhook was tried');

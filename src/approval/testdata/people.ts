@@ -1,5 +1,5 @@
 /** Several operators of one installation, and requests as the door binds them. */
-import { callerOf, type Installation, newKey, SYSTEM } from '../../../test/installation.ts';
+import { callerOf, type Installation, newKey, register, SYSTEM } from '../../../test/installation.ts';
 import type { Caller } from '../../base/access.ts';
 import { addOperatorOf } from '../../issuance/add-operator.ts';
 import { canonicalJson } from '../../merkle/canonical-json.ts';
@@ -122,6 +122,12 @@ export function actingOf(installation: Installation, caller: Caller): ReturnType
 /** Says that the team is gone, so that it can be restored. */
 export async function gone({ registry }: Installation, team = 'research'): Promise<void> {
   await changeOwner(SYSTEM, { team, status: 'gone' }, registry);
+}
+
+/** The team of an agent that is registered here is gone. */
+export async function teamGone(installation: Installation): Promise<void> {
+  await register(installation, 'planner');
+  await gone(installation);
 }
 
 export async function publish({ database: reader, policy, commit, clock }: Installation, change: (text: string) => string): Promise<PolicySet> {
