@@ -11,7 +11,7 @@ import type { IssuedCertificate } from '../issuance/issued.ts';
 import type { Wish } from '../issuance/parts.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
 import { canonicalJson } from '../merkle/canonical-json.ts';
-import { replayUses, voidOpen } from './replay.ts';
+import { replayEnds, voidOpen } from './replay.ts';
 import { requestApproval, type Wanted } from './request.ts';
 import { pushApprovalPurge, readApproval } from './store.ts';
 import { actingOf, ask, decide, gone, officers, partsOf, publish, restore } from './testdata/people.ts';
@@ -89,7 +89,7 @@ onEachEngine('after a restore what was used stays used, and after a lost tail no
     body: { approval: first.id },
   };
   const replayed = newBatch();
-  replayed.writes.push(...replayUses([event]));
+  replayed.writes.push(...replayEnds([event]));
   await commit(replayed);
   await assert.rejects(restore(installation, ada, first.id), code('needs_approval'));
   assert.equal((await readApproval(database, second.id, clock.now()))?.status, 'pending', 'no other is touched');

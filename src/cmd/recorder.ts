@@ -1,4 +1,4 @@
-import { replayUses, voidOpen } from '../approval/replay.ts';
+import { replayEnds, voidOpen } from '../approval/replay.ts';
 import { withdrawAllTokens } from '../attest/token-store.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
@@ -41,7 +41,7 @@ export async function logOptions(parts: RecorderParts): Promise<LogOptions & { r
     anchor: await Anchor.open(config.anchor, log),
     async replay(events) {
       const { checks, writes } = await revoked(events);
-      return { checks, writes: [...writes, ...replayUses(events)] };
+      return { checks, writes: [...writes, ...replayEnds(events)] };
     },
     distrust: (now) => [...withdrawAllTokens(now), ...voidOpen(now)],
   };

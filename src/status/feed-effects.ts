@@ -314,8 +314,6 @@ export class FeedEffects {
           ...{ ...figures, missing },
         },
       });
-      // As the record of a list, it follows every revocation: where a backup lacks nothing else, a start goes on from the anchor.
-      batch.anchored = true;
       await this.#parts.commit(batch);
     } catch (error) {
       this.#parts.log.warn('effect of a stop not recorded', { error: (error as Error).message });

@@ -19,7 +19,7 @@ import { encodeOcspRequest } from '../../src/x509/ocsp-request.ts';
 import { judgeOcspResponse } from '../../src/x509/ocsp-verify.ts';
 import { writ } from '../program.ts';
 import { failureOf, type Run, refusalOf, run, scratchDirectory } from './authority.ts';
-import { clientOf, type Leaf, renew, whoami } from './clients.ts';
+import { clientOf, csrFor, type Leaf, newKey, renew, whoami } from './clients.ts';
 
 describe('an older copy of the database', { concurrency: true }, () => {
   it('where only revocations are missing they are recorded again', async () => {
@@ -119,6 +119,52 @@ describe('an older copy of the database', { concurrency: true }, () => {
     await verified(data);
   });
 
+  it('where people were refused, and the server went on by itself, that is recorded again as well', async () => {
+    const data = join(scratchDirectory(), 'writ-data');
+    const first = await run(data);
+    const [kept, revoked] = [await first.letIn('kept'), await first.letIn('revoked')];
+    const { id, token } = await first.post<{ id: string; token: string }>('/v1/tokens', { agent: 'kept' });
+    await first.post(`/v1/tokens/${id}/revoke`, {});
+    const backup = await backUp(data);
+    // Each of these is an entry that changes nothing.
+    assert.equal((await writ(['backup', `${data}-later`, '--data', data])).code, 0);
+    const own = { instance: kept.instance, csr: await csrFor(newKey()) };
+    const others = { instance: kept.instance, csr: await csrFor(revoked.key) };
+    const owner = { team: 'journeys', sponsor: 'sponsor@example.com' };
+    const refused = [
+      await failureOf(asks(first, kept, '/v1/agents', { name: 'another', owner, purpose: 'is none' })),
+      await failureOf(asks(first, kept, '/v1/certificates', own)),
+      await failureOf(first.post('/v1/certificates', others)),
+      await failureOf(asks(first, undefined, '/v1/enrol', { token, csr: own.csr })),
+      await failureOf(first.post('/v1/operators/admin/remove', { cause: 'owner_withdrawn' })),
+    ];
+    const codes = ['denied', 'denied', 'key_in_use', 'token_refused', 'needs_approval'];
+    assert.deepEqual(
+      refused.map(({ code }) => code),
+      codes,
+    );
+    await first.revoke(revoked.serial);
+    // At its end a server records what it has only counted.
+    assert.equal((await first.server.stop()).code, 0);
+    const second = await run(data);
+    const before = await standing(second, data);
+    const said = await refusalsOf(second);
+    assert.deepEqual([...new Set(said.map(({ type }) => type))].sort(), REFUSALS);
+    await second.server.kill();
+    await putBack(backup, data);
+
+    const again = await run(data);
+    assert.match(await again.document('/ledger/checkpoint'), /^writ\.internal\/ledger\n/, 'the log went on');
+    assert.deepEqual(await refusalsOf(again), said, 'each as it was');
+    assert.equal((await again.get(`/v1/certificates/${revoked.serial}`))['status'], 'revoked');
+    assert.equal((await failureOf(present(again, revoked))).code, 'revoked');
+    assert.equal(await present(again, kept), kept.id);
+    await renewed(again, kept);
+    await notGoneBack(before, await standing(again, data));
+    await again.server.stop();
+    await verified(data);
+  });
+
   it('where certificates were issued since it refuses, and goes on under a new log', async () => {
     const data = join(scratchDirectory(), 'writ-data');
     const first = await run(data);
@@ -169,6 +215,30 @@ describe('an older copy of the database', { concurrency: true }, () => {
     await verified(data);
   });
 });
+
+const REFUSALS = ['access.refused', 'backup.made', 'certificate.refused', 'key.reuse_refused', 'token.refused'];
+
+interface Entry {
+  readonly index: number;
+  readonly type: string;
+  readonly body: object;
+}
+
+/** Entries that say what was asked for in vain, or copied. */
+async function refusalsOf({ get }: Run): Promise<readonly Entry[]> {
+  const { items } = await get<{ items: readonly Entry[] }>('/v1/ledger/entries?from=0&limit=200');
+  return items.filter(({ type }) => REFUSALS.includes(type));
+}
+
+/** What a leaf is answered; without one, what anybody is. */
+async function asks({ server, roots }: Run, leaf: Leaf | undefined, path: string, body: object): Promise<unknown> {
+  const client = clientOf(leaf === undefined ? server.open : server.api, roots, leaf);
+  try {
+    return await client.json({ method: 'POST', path, body });
+  } finally {
+    client.close();
+  }
+}
 
 async function identityOf({ post }: Run, agent: string): Promise<Identity> {
   const owner = { team: 'journeys', sponsor: 'sponsor@example.com' };
