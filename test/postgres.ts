@@ -91,8 +91,9 @@ export async function startPostgres(options: ClusterOptions = {}): Promise<TestP
   const socket: PostgresAddress = { host: folder, port, user: 'writ', database: 'postgres' };
   let server: ChildProcess | undefined;
   const killAtExit = (): void => {
-    // An immediate shutdown, which frees the shared memory that SIGKILL would leave behind.
-    server?.kill('SIGQUIT');
+    // An immediate shutdown, which frees the shared memory that SIGKILL would leave behind. The file goes with it: before
+    // that the server still writes beside whoever removes its directory.
+    if (server?.kill('SIGQUIT') === true) waitWhile(() => existsSync(join(data, 'postmaster.pid')));
     rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   };
   process.on('exit', killAtExit);
@@ -139,6 +140,12 @@ export async function startPostgres(options: ClusterOptions = {}): Promise<TestP
         child.kill(how === 'fast' ? 'SIGINT' : 'SIGQUIT');
       }),
   };
+}
+
+/** Waits for at most five seconds, where nothing else can be done meanwhile. */
+function waitWhile(lasts: () => boolean): void {
+  const nobody = new Int32Array(new SharedArrayBuffer(4));
+  for (let tries = 0; tries < 250 && lasts(); tries++) Atomics.wait(nobody, 0, 0, 20);
 }
 
 /**

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
@@ -12,6 +11,7 @@ import type { Scene } from './act.ts';
 import type { Bearer } from './door.ts';
 import { CUTS, Forwarder } from './forwarder.ts';
 import { Point, type PointMode } from './point.ts';
+import { removeScratch, scratchFolder } from './scratch.ts';
 import { inTurns, some } from './several.ts';
 import { RECOVERY_MS, readOperator, type Site } from './site.ts';
 import type { Held, World } from './world.ts';
@@ -40,7 +40,7 @@ interface Place {
  * stopped, and once they are connected again nothing that was acknowledged as revoked or held is served by them.
  */
 export class Points {
-  readonly #folder: string = mkdtempSync(join(tmpdir(), 'writ-points-'));
+  readonly #folder: string = scratchFolder('writ-points-');
   readonly #options: ProgramOptions;
   readonly #scene: Scene;
   readonly #roots: readonly string[];
@@ -181,7 +181,7 @@ export class Points {
       await point?.kill();
       forwarder.close();
     }
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeScratch(this.#folder);
   }
 
   async #check({ mode, point, open }: Place, since: number, choices: Choices): Promise<void> {

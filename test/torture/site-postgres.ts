@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { OperatorCredential } from '../../src/cli/credential.ts';
@@ -9,6 +8,7 @@ import type { Choices } from '../fuzz/random.ts';
 import { type PostgresAddress, startPostgres, type TestPostgres } from '../postgres.ts';
 import type { ProgramOptions } from '../program.ts';
 import type { Door } from './door.ts';
+import { removeScratch, scratchFolder } from './scratch.ts';
 import {
   CONFIG,
   openDoor,
@@ -28,7 +28,7 @@ import type { Tally } from './tally.ts';
  */
 export class PostgresSite implements Site {
   readonly engine = 'postgres';
-  readonly #folder: string = mkdtempSync(join(tmpdir(), 'writ-torture-'));
+  readonly #folder: string = scratchFolder('writ-torture-');
   readonly #tally: Tally;
   readonly #options: ProgramOptions;
   readonly #replicas: readonly Replica[];
@@ -141,7 +141,7 @@ export class PostgresSite implements Site {
   async end(): Promise<void> {
     for (const replica of this.#replicas) await slay(replica);
     await this.#cluster?.stop('immediate');
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeScratch(this.#folder);
   }
 
   /** `kill -9` of a session of Writ; the database server then ends all others and recovers by itself. */

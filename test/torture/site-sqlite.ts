@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OperatorCredential } from '../../src/cli/credential.ts';
 import type { Reader } from '../../src/db/database.ts';
@@ -7,13 +6,14 @@ import { openSqlite } from '../../src/db/sqlite.ts';
 import { copySqlite } from '../../src/db/sqlite-copy.ts';
 import type { ProgramOptions } from '../program.ts';
 import type { Door } from './door.ts';
+import { removeScratch, scratchFolder } from './scratch.ts';
 import { CONFIG, openDoor, type Place, type Replica, readOperator, type Site, slay, watch } from './site.ts';
 import type { Tally } from './tally.ts';
 
 /** One server on the embedded engine. What is killed is the server. */
 export class SqliteSite implements Site {
   readonly engine = 'sqlite';
-  readonly #folder: string = mkdtempSync(join(tmpdir(), 'writ-torture-'));
+  readonly #folder: string = scratchFolder('writ-torture-');
   readonly #tally: Tally;
   readonly #options: ProgramOptions;
   readonly #replica: Replica;
@@ -74,7 +74,7 @@ export class SqliteSite implements Site {
 
   async end(): Promise<void> {
     await slay(this.#replica);
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeScratch(this.#folder);
   }
 
   async #start(args: readonly string[]): Promise<Door> {

@@ -27,6 +27,19 @@ const engines = options.engines.filter((engine) => engine === 'sqlite' || missin
 const tallies = engines.map((engine) => new Tally((line) => print(`${engine}: ${line}`)));
 const sum = (of: (tally: Tally) => number): number => tallies.reduce((total, tally) => total + of(tally), 0);
 const wanted = killsWanted(options);
+
+// Who ends it gets no verdict, and nothing stays: on the exit of this process servers, points and directories go, too.
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+] as const) {
+  process.once(signal, () => {
+    print(`ended by ${signal} after ${sum(({ kills }) => kills)} kills: no result`);
+    process.exit(128 + number);
+  });
+}
+
 await Promise.all(engines.map((engine, index) => torture(engine, index, options)));
 
 const [kills, violations] = [sum((tally) => tally.kills), sum((tally) => tally.violations)];
