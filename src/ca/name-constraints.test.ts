@@ -2,8 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isWritError } from '../base/error.ts';
 import { parseTrustDomain } from '../spiffe-id/trust-domain.ts';
-import { decodeNameConstraints, encodeNameConstraints } from '../x509/extensions/name-constraints.ts';
+import { parseCertificate } from '../x509/certificate.ts';
+import { decodeNameConstraints, encodeNameConstraints, NAME_CONSTRAINTS } from '../x509/extensions/name-constraints.ts';
+import { RFC5280 } from '../x509/path/policy.ts';
+import { validatePath } from '../x509/path/validate.ts';
 import { type NameScope, nameConstraintsFor, permittedNames } from './name-constraints.ts';
+import { issueLeaf, leafRequest, makeChain, START } from './testdata/installation.ts';
 
 const scope = (change: Partial<NameScope> = {}): NameScope => ({
   trustDomain: parseTrustDomain('agents.example.com'),
@@ -26,11 +30,11 @@ function shown(change: Partial<NameScope>): { permitted: string[]; excluded: str
 test('the trust domain as URI and DNS, no address of either family, nobody’s mailbox', () => {
   assert.deepEqual(shown({}), {
     permitted: ['uri agents.example.com', 'dns agents.example.com', 'email nobody@writ.invalid'],
-    excluded: ['uri .agents.example.com', `ip ${'0'.repeat(16)}`, `ip ${'0'.repeat(64)}`, 'email nobody@writ.invalid'],
+    excluded: [`ip ${'0'.repeat(16)}`, `ip ${'0'.repeat(64)}`, 'email nobody@writ.invalid'],
   });
 });
 
-test('where a network is permitted, addresses are confined by that and none is excluded', () => {
+test('where a network is permitted, addresses of its family are confined by that and none is excluded', () => {
   assert.deepEqual(shown({ networks: ['10.0.0.0/8'], dns: ['Corp.Example', 'svc', 'agents.example.com'] }), {
     permitted: [
       'uri agents.example.com',
@@ -40,11 +44,13 @@ test('where a network is permitted, addresses are confined by that and none is e
       'ip 0a000000ff000000',
       'email nobody@writ.invalid',
     ],
-    excluded: ['uri .agents.example.com', 'email nobody@writ.invalid'],
+    excluded: [`ip ${'0'.repeat(64)}`, 'email nobody@writ.invalid'],
   });
 });
 
 test('loopback for a development set-up', () => {
+  assert.deepEqual(shown({ loopback: true }).excluded, ['email nobody@writ.invalid']);
+  assert.deepEqual(shown({ networks: ['fd00::/8'] }).excluded, [`ip ${'0'.repeat(16)}`, 'email nobody@writ.invalid']);
   assert.deepEqual(shown({ loopback: true, dns: ['localhost'] }).permitted, [
     'uri agents.example.com',
     'dns agents.example.com',
@@ -87,4 +93,19 @@ test('DNS subtrees are host names, and there is an end to how many', () => {
   const many = Array.from({ length: 64 }, (_, n) => `d${n}.example`);
   assert.equal(nameConstraintsFor(scope({ dns: many.slice(1) })).permitted.length, 66);
   assert.throws(() => nameConstraintsFor(scope({ dns: many })), /More than 64/);
+});
+
+test('authorities below an older root, which excludes the domains below its own, are still made right', async () => {
+  const { permitted, excluded } = nameConstraintsFor(scope());
+  const older = { permitted, excluded: [{ kind: 'uri', value: '.agents.example.com' } as const, ...excluded] };
+  const chain = await makeChain('ecdsa-p256', scope(), START, encodeNameConstraints(older));
+  const { der } = await issueLeaf(chain, await leafRequest());
+  const [leaf, ...intermediates] = [parseCertificate(der), chain.issuing.certificate, chain.intermediate.certificate];
+  const anchors = [chain.root.certificate];
+  const validated = validatePath({ leaf: leaf!, intermediates, anchors, at: START, policy: RFC5280 });
+  assert.ok(validated.valid, JSON.stringify(validated));
+  for (const { certificate } of [chain.root, chain.intermediate, chain.issuing]) {
+    const extension = certificate.extensions.find(({ oid }) => oid === NAME_CONSTRAINTS)!;
+    assert.deepEqual(decodeNameConstraints(extension.value), older);
+  }
 });

@@ -29,10 +29,11 @@ const MOST_SUBTREES = 64;
  * The constraints of root, intermediate and issuing certificates (RFC 5280 §4.2.1.10).
  *
  * - SPIFFE IDs of exactly this trust domain: a URI constraint without leading period is that host alone. Go takes it to
- *   hold for the hosts below as well, so those, which are other trust domains, are excluded besides.
+ *   hold for the hosts below as well; those are not excluded all the same, since GnuTLS takes the exclusion of any URI for
+ *   that of every one. A SPIFFE verifier judges an ID of a domain below by that domain's own roots, never by these.
  * - DNS names of the trust domain and below, and of the further subtrees.
- * - Addresses of the networks; where there is none, no address at all, by excluding every one of both families. A
- *   permitted network of one family already forbids the other, since no address of that lies in it.
+ * - Addresses of the networks; of a family in which there is none no address at all, by excluding every one of it. RFC 5280
+ *   forbids the other family by a permitted network of the one already; GnuTLS does not.
  * - No mailbox: the one that is permitted forbids all others, and it is excluded itself, which beats permission.
  *
  * Throws `bad_spiffe_id` or `bad_config`, naming the flag, for what no validator would take.
@@ -62,8 +63,9 @@ export function nameConstraintsFor(scope: NameScope): NameConstraints {
       NOBODY,
     ],
     excluded: [
-      { kind: 'uri', value: `.${scope.trustDomain}` },
-      ...(networks.length === 0 ? [new Uint8Array(8), new Uint8Array(32)].map(ip) : []),
+      ...[8, 32]
+        .filter((length) => networks.every((network) => network.length !== length))
+        .map((length) => ip(new Uint8Array(length))),
       NOBODY,
     ],
   };

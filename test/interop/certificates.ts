@@ -1,4 +1,5 @@
 /** What the foreign judges are shown: every algorithm, every profile, and names that must not validate. */
+import type { KeyObject } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -101,13 +102,18 @@ export async function issueAll(algorithm: KeyAlgorithm, parent: string): Promise
   };
 }
 
-/** A leaf that carries these names beside a good SPIFFE ID, and whether any validator may accept it. */
+/** A leaf that carries these names beside a good SPIFFE ID, and whether validators accept it. */
 export interface NameCase {
   readonly name: string;
   readonly scope: Partial<NameScope>;
   readonly names: readonly GeneralName[];
   readonly valid: boolean;
+  /** Who accepts it all the same (docs/STATUS.md, docs/HIERARCHY.md). */
+  readonly but?: readonly ('go' | 'gnutls')[];
 }
+
+/** A name of a trust domain below ours, which no SPIFFE verifier judges by our root. */
+export const BELOW = 'spiffe://a.agents.example.com/agent/x';
 
 const dns = (value: string): GeneralName => ({ kind: 'dns', value });
 const uri = (value: string): GeneralName => ({ kind: 'uri', value });
@@ -143,21 +149,51 @@ export const NAME_CASES: readonly NameCase[] = [
   { name: 'nobody in capitals', scope: {}, names: [email('NOBODY@writ.invalid')], valid: false },
   { name: 'mailbox of the trust domain', scope: {}, names: [email('ada@agents.example.com')], valid: false },
   { name: 'mailbox elsewhere', scope: { loopback: true }, names: [email('ada@example.org')], valid: false },
-  { name: 'id of another trust domain', scope: {}, names: [uri('spiffe://example.org/agent/x')], valid: false },
-  { name: 'id of a domain below', scope: {}, names: [uri('spiffe://a.agents.example.com/agent/x')], valid: false },
-  { name: 'URI without host', scope: {}, names: [uri('urn:writ:x')], valid: false },
+  {
+    name: 'id of another trust domain',
+    scope: {},
+    names: [uri('spiffe://example.org/agent/x')],
+    valid: false,
+    but: ['gnutls'],
+  },
+  { name: 'id of a domain below', scope: {}, names: [uri(BELOW)], valid: false, but: ['go', 'gnutls'] },
+  { name: 'URI without host', scope: {}, names: [uri('urn:writ:x')], valid: false, but: ['gnutls'] },
 ];
 
-/** A chain of a scope that can also sign what the product refuses to prepare. */
+/** A chain of a scope that can also sign what the product refuses to prepare. `id`: in place of a good SPIFFE ID. */
 export async function forge(
   scope: Partial<NameScope>,
   names: readonly GeneralName[],
   folder: string,
-): Promise<{ root: string; untrusted: string; leaf: string }> {
+  id?: string,
+): Promise<{ root: string; untrusted: string; leaf: string; key: string }> {
+  const chain: Chain = await makeChain('ecdsa-p256', scopeOf(scope), Date.now());
+  const { der, key } = await forgeLeaf(chain, names, id);
+  const at = mkdtempSync(join(folder, 'names-'));
+  const file = (name: string, ...ders: readonly Uint8Array[]): string => {
+    const path = join(at, name);
+    writeFileSync(path, ders.map((one) => encodePem('CERTIFICATE', one)).join(''));
+    return path;
+  };
+  const keyFile = join(at, 'leaf.key');
+  writeFileSync(keyFile, key.export({ type: 'pkcs8', format: 'pem' }));
+  return {
+    key: keyFile,
+    root: file('root.pem', chain.root.certificate.raw),
+    untrusted: file('untrusted.pem', chain.intermediate.certificate.raw, chain.issuing.certificate.raw),
+    leaf: file('leaf.pem', der),
+  };
+}
+
+/** A leaf with these names, whatever they are, by the issuing authority of a chain. */
+export async function forgeLeaf(
+  { issuer, issuingKey }: Chain,
+  names: readonly GeneralName[],
+  id: string = instanceId(TRUST_DOMAIN, 'agent', 'planner' as Name, newId(Date.now(), random)).uri,
+): Promise<{ readonly der: Uint8Array; readonly key: KeyObject }> {
   const now = Date.now();
-  const chain: Chain = await makeChain('ecdsa-p256', scopeOf(scope), now);
-  const { issuer, issuingKey } = chain;
-  const { spki } = localSigner(await generateKey('ecdsa-p256'));
+  const key = await generateKey('ecdsa-p256');
+  const { spki } = localSigner(key);
   const second = Math.floor(now / 1000) * 1000;
   const tbs = encodeLeafTbs(statusOf(issuer, { revocation: 'revocable' }).template, {
     serial: makeSerial(now, 3600, random),
@@ -165,18 +201,8 @@ export async function forge(
     notAfter: second + 3_600_000,
     spki,
     keyIdentifier: keyIdentifier(parsePublicKey(spki)),
-    names: [uri(instanceId(TRUST_DOMAIN, 'agent', 'planner' as Name, newId(now, random)).uri), ...names],
+    names: [uri(id), ...names],
   });
   const [signature] = await localSigner(issuingKey).sign([tbs]);
-  const at = mkdtempSync(join(folder, 'names-'));
-  const file = (name: string, ...ders: readonly Uint8Array[]): string => {
-    const path = join(at, name);
-    writeFileSync(path, ders.map((der) => encodePem('CERTIFICATE', der)).join(''));
-    return path;
-  };
-  return {
-    root: file('root.pem', chain.root.certificate.raw),
-    untrusted: file('untrusted.pem', chain.intermediate.certificate.raw, chain.issuing.certificate.raw),
-    leaf: file('leaf.pem', parseCertificate(assembleCertificate(tbs, issuer.algorithm, signature!)).raw),
-  };
+  return { der: parseCertificate(assembleCertificate(tbs, issuer.algorithm, signature!)).raw, key };
 }

@@ -9,9 +9,14 @@ import { issueLeaf, leafRequest, makeChain, scopeOf, TRUST_DOMAIN } from '../../
 import { encodePem } from '../../src/der/pem.ts';
 import { generateKey, KEY_ALGORITHMS } from '../../src/keys/generate.ts';
 import { localSigner } from '../../src/keys/local.ts';
+import type { Credential } from '../../src/sdk/credential.ts';
+import { Identity } from '../../src/sdk/identity.ts';
+import { peerOf, spiffeIdOf } from '../../src/sdk/peer.ts';
 import { serverId } from '../../src/spiffe-id/subject.ts';
+import { parseCertificate } from '../../src/x509/certificate.ts';
 import { parseIpAddress } from '../../src/x509/path/ip-address.ts';
 import { parsePublicKey } from '../../src/x509/public-key.ts';
+import { BELOW, forgeLeaf } from './certificates.ts';
 
 for (const algorithm of KEY_ALGORITHMS) {
   test(`${algorithm}: server and agent accept each other`, async () => {
@@ -59,3 +64,51 @@ for (const algorithm of KEY_ALGORITHMS) {
     }
   });
 }
+
+/** Where Go's path validation takes such a name (docs/HIERARCHY.md). */
+test('the client library takes nobody of a trust domain below, though our authority had signed it', async () => {
+  const now = Date.now();
+  const chain = await makeChain('ecdsa-p256', scopeOf({ loopback: true }), now);
+  const pem = (der: Uint8Array): string => encodePem('CERTIFICATE', der);
+  const identity = async (id?: string): Promise<Identity> => {
+    const { der, key } = await forgeLeaf(chain, [{ kind: 'dns', value: 'localhost' }], id);
+    const { serial, notBefore, notAfter } = parseCertificate(der);
+    const credential: Credential = {
+      ...{ key, spiffeId: id ?? spiffeIdOf(der).uri, serial: Buffer.from(serial).toString('hex') },
+      certificate: pem(der),
+      chain: [chain.issuing, chain.intermediate].map(({ certificate }) => pem(certificate.raw)),
+      roots: [pem(chain.root.certificate.raw)],
+      ...{ notBefore, notAfter, renewAfter: notAfter },
+    };
+    return new Identity(credential, { renew: async () => credential, stop: async () => {}, close() {} });
+  };
+  const [ours, others, below] = [await identity(), await identity(), await identity(BELOW)];
+  /** Whom the server saw, and what the client met. */
+  const meet = async (client: Identity, server: Identity): Promise<readonly [string, string]> => {
+    let seen = 'nobody';
+    const listening = createServer(server.serverOptions(), (socket) => {
+      seen = peerOf(socket)?.uri ?? 'nobody';
+      socket.on('error', () => {});
+      socket.end('welcome');
+    });
+    listening.on('tlsClientError', () => {});
+    server.protect(listening, { allow: () => true });
+    await once(listening.listen(0, '127.0.0.1'), 'listening');
+    const { port } = listening.address() as AddressInfo;
+    const socket = connect({ port, host: '127.0.0.1', ...client.clientOptions({ allow: () => true }) });
+    let text = '';
+    try {
+      for await (const part of socket) text += String(part);
+    } catch (error) {
+      text = (error as NodeJS.ErrnoException).code ?? 'error';
+    }
+    listening.close();
+    return [seen, text];
+  };
+  assert.deepEqual(await meet(ours, others), [ours.spiffeId, 'welcome']);
+  const [, refused] = await meet(ours, below);
+  assert.match(refused, /^(PERMITTED_VIOLATION|ERR_SSL|UNSPECIFIED)/);
+  const [seen, text] = await meet(below, ours);
+  assert.equal(seen, 'nobody');
+  assert.notEqual(text, 'welcome');
+});

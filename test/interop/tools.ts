@@ -49,6 +49,22 @@ export function certtool(): Tool {
   return command('certtool', ['--version'], 'GnuTLS: no certtool command found (Debian: apt-get install gnutls-bin)');
 }
 
+export function gnutlsCli(): Tool {
+  return command(
+    'gnutls-cli',
+    ['--version'],
+    'GnuTLS: no gnutls-cli command found (Debian: apt-get install gnutls-bin)',
+  );
+}
+
+export function gnutlsServ(): Tool {
+  return command(
+    'gnutls-serv',
+    ['--version'],
+    'GnuTLS: no gnutls-serv command found (Debian: apt-get install gnutls-bin)',
+  );
+}
+
 /** The Python of a virtual environment with `cryptography`. */
 export function python(): Tool {
   return pythonTool('python', 'Python: no cryptography package');

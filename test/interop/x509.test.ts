@@ -9,7 +9,7 @@ import { KEY_ALGORITHMS } from '../../src/keys/generate.ts';
 import { type Certificate, parseCertificate } from '../../src/x509/certificate.ts';
 import { RFC5280 } from '../../src/x509/path/policy.ts';
 import { validatePath } from '../../src/x509/path/validate.ts';
-import { forge, type Issued, issueAll, NAME_CASES, scratchFolder } from './certificates.ts';
+import { BELOW, forge, type Issued, issueAll, NAME_CASES, type NameCase, scratchFolder } from './certificates.ts';
 import { go, openssl, pathOf, pkilint, python, skipOf, zlint } from './tools.ts';
 
 /** Of Debian's OpenSSL 3.0, of Go and of zlint: no ML-DSA. */
@@ -18,13 +18,11 @@ const CLASSICAL = ['ecdsa-p256', 'ecdsa-p384', 'ed25519'];
 const scratch = scratchFolder();
 after(scratch.remove);
 const issued: Issued[] = [];
-const forged: { name: string; valid: boolean; root: string; untrusted: string; leaf: string }[] = [];
+const forged: (NameCase & { root: string; untrusted: string; leaf: string })[] = [];
 
 before(async () => {
   for (const algorithm of KEY_ALGORITHMS) issued.push(await issueAll(algorithm, scratch.path));
-  for (const { name, valid, scope, names } of NAME_CASES) {
-    forged.push({ name, valid, ...(await forge(scope, names, scratch.path)) });
-  }
+  for (const one of NAME_CASES) forged.push({ ...one, ...(await forge(one.scope, one.names, scratch.path)) });
 });
 
 const authoritiesOf = ({ root, intermediate, issuing }: Issued): string[] => [root, intermediate, issuing];
@@ -115,11 +113,30 @@ test('Go reads every certificate, verifies what it knows, and keeps the constrai
     verdicts.map((verdict, i) => `${cases[i]!.title}: ${verdict}`),
     cases.map(({ title, want }) => `${title}: ${want}`),
   );
-  const names = judge(forged).map((verdict, i) => `${forged[i]!.name}: ${verdict.split(':')[0]}`);
+  const files = forged.map(({ root, untrusted, leaf }) => ({ root, untrusted, leaf }));
+  const names = judge(files).map((verdict, i) => `${forged[i]!.name}: ${verdict.split(':')[0]}`);
   assert.deepEqual(
     names,
-    forged.map(({ name, valid }) => `${name}: ${valid ? 'valid' : 'invalid'}`),
+    forged.map(({ name, valid, but }) => `${name}: ${valid || but?.includes('go') === true ? 'valid' : 'invalid'}`),
   );
+});
+
+/** What Go's path validation takes, SPIFFE's does not: each trust domain is judged by its own roots. */
+test('go-spiffe accepts our SVIDs, and none of a trust domain below under our root', { skip: skipOf(GO) }, async () => {
+  const program = join(scratch.path, 'judge-spiffe');
+  execFileSync(pathOf(GO), ['build', '-o', program, '.'], { cwd: join(import.meta.dirname, 'go-spiffe') });
+  const judge = ({ root, untrusted, leaf }: { root: string; untrusted: string; leaf: string }): string => {
+    const input = JSON.stringify({ trustDomain: 'agents.example.com', root, untrusted, leaf });
+    return execFileSync(program, { input, encoding: 'utf8' }).trim();
+  };
+  for (const { algorithm, leaves, ...authorities } of issued) {
+    if (!CLASSICAL.includes(algorithm)) continue;
+    for (const leaf of Object.values(leaves)) {
+      assert.match(judge({ ...authorities, leaf }), /^valid spiffe:\/\/agents\.example\.com\//, leaf);
+    }
+  }
+  assert.match(judge(await forge({}, [], scratch.path, BELOW)), /^invalid: .*no X\.509 bundle for trust domain/);
+  assert.match(judge(await forge({}, [], scratch.path, 'spiffe://example.org/agent/x')), /^invalid: /);
 });
 
 const PYTHON = python();

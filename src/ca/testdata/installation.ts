@@ -50,8 +50,13 @@ export interface Chain {
   readonly issuers: { readonly root: Issuer; readonly intermediate: Issuer };
 }
 
-export async function makeChain(algorithm: KeyAlgorithm, scope: NameScope = scopeOf(), now: number = START): Promise<Chain> {
-  const nameConstraints = encodeNameConstraints(nameConstraintsFor(scope));
+/** `nameConstraints`: DER, where they are others than those of the scope. */
+export async function makeChain(
+  algorithm: KeyAlgorithm,
+  scope: NameScope = scopeOf(),
+  now: number = START,
+  nameConstraints: Uint8Array = encodeNameConstraints(nameConstraintsFor(scope)),
+): Promise<Chain> {
   const frame = { trustDomain: scope.trustDomain, algorithm, nameConstraints };
   const profiles = builtInProfiles(permittedNames(scope));
   const base = { state: 'active', now, random, statusUrl: 'http://status.agents.example.com' } as const;
