@@ -7,51 +7,77 @@ import { type JwsAlgorithm, type PublicJwk, publicJwk } from '../jwt/jwk.ts';
 import { generateKey, generateRsaKey } from '../keys/generate.ts';
 import { addKey, deleteKey, type Keyring, openKey } from '../keys/keyring.ts';
 import { localSigner } from '../keys/local.ts';
-import type { Signer } from '../keys/signer.ts';
-
-/** What keys of tokens are sealed for. Stored; never changes. */
-const PURPOSE = 'jwt';
+import { type TokenSigner, tokenSignerOf } from './sign-jwt.ts';
 
 /** ES256 is what every receiver can verify; RS256 is what the CAEP Interoperability Profile 1.0 §2.6 asks for. */
 export type TokenAlgorithm = Extract<JwsAlgorithm, 'ES256' | 'RS256'>;
 
+/** One kind of token, which has keys of its own: what is signed with one key is never taken for something else. */
+export interface TokenKeyUse {
+  /** What the keys are sealed for. Stored; never changes. */
+  readonly purpose: 'jwt' | 'jwt-svid';
+  /** So long, in milliseconds, a key is published before it signs: who verifies goes on for a while with what it fetched. */
+  readonly publishedBefore: number;
+  /** So long it stays published after the next has taken over, and then it is deleted. */
+  readonly publishedAfter: number;
+  /** Of what they are the keys, for messages. */
+  readonly of: string;
+}
+
+const HOUR = 3_600_000;
+
+/** Of security event tokens (Shared Signals). */
+export const SIGNAL_KEYS: TokenKeyUse = {
+  purpose: 'jwt',
+  publishedBefore: HOUR,
+  publishedAfter: 7 * 24 * HOUR,
+  of: 'security event tokens',
+};
+
+/** Of JWT-SVIDs. A day is long against the refresh hint of the bundle, and against the life of a token. */
+export const SVID_KEYS: TokenKeyUse = {
+  purpose: 'jwt-svid',
+  publishedBefore: 24 * HOUR,
+  publishedAfter: 24 * HOUR,
+  of: 'JWT-SVIDs',
+};
+
 /** A key that signs tokens, or did, or will. */
 export interface TokenKey {
   readonly id: string;
+  readonly use: TokenKeyUse;
   readonly algorithm: TokenAlgorithm;
   /** Milliseconds. */
   readonly createdAt: number;
   readonly jwk: PublicJwk;
 }
 
-/** So long a key is published before it signs: receivers go on for a while with the key set that they have fetched. */
-export const PUBLISHED_BEFORE_MS = 3_600_000;
-/** So long it stays published after the next has taken over, and then it is deleted. */
-const PUBLISHED_AFTER_MS = 7 * 86_400_000;
 /** More than this nobody needs, and receivers limit their sets. */
 export const MOST_TOKEN_KEYS = 8;
 
-/** All keys that are there, which all are published; the oldest first. Empty before the first stream. */
-export async function readTokenKeys(reader: Reader): Promise<readonly TokenKey[]> {
+/** All keys for one kind of token that are there, which all are published; the oldest first. */
+export async function readTokenKeys(reader: Reader, use: TokenKeyUse = SIGNAL_KEYS): Promise<readonly TokenKey[]> {
   const rows = await reader.all(
     'SELECT id, spki, created_at FROM sealed_key WHERE purpose = ? ORDER BY created_at, id',
-    [PURPOSE],
+    [use.purpose],
   );
   return rows.map((row) => {
     const jwk = publicJwk(row['spki'] as Uint8Array);
     const algorithm = jwk['alg'] === 'RS256' ? 'RS256' : 'ES256';
-    return { id: row['id'] as string, algorithm, createdAt: row['created_at'] as number, jwk };
+    return { id: row['id'] as string, use, algorithm, createdAt: row['created_at'] as number, jwk };
   });
 }
 
 /** The one that signs now: the newest that was published long enough, or else the oldest. */
 function signingKey(keys: readonly TokenKey[], now: number): TokenKey | undefined {
-  return keys.findLast(({ createdAt }) => createdAt + PUBLISHED_BEFORE_MS <= now) ?? keys[0];
+  return keys.findLast(({ createdAt, use }) => createdAt + use.publishedBefore <= now) ?? keys[0];
 }
 
 /** Those that need not be published any more: another took over long enough ago. */
 export function spentKeys(keys: readonly TokenKey[], now: number): readonly TokenKey[] {
-  const tookOver = keys.findLastIndex(({ createdAt }) => createdAt + PUBLISHED_BEFORE_MS + PUBLISHED_AFTER_MS <= now);
+  const tookOver = keys.findLastIndex(
+    ({ createdAt, use }) => createdAt + use.publishedBefore + use.publishedAfter <= now,
+  );
   return keys.slice(0, Math.max(0, tookOver));
 }
 
@@ -64,29 +90,36 @@ export async function addTokenKey(
   batch: Batch,
   keyring: Keyring,
   keys: readonly TokenKey[],
-  { algorithm, now, random }: { readonly algorithm: TokenAlgorithm; readonly now: number; readonly random: Random },
+  made: {
+    readonly use?: TokenKeyUse;
+    readonly algorithm: TokenAlgorithm;
+    readonly now: number;
+    readonly random: Random;
+  },
 ): Promise<TokenKey> {
+  const { use = SIGNAL_KEYS, algorithm, now, random } = made;
+  const { purpose } = use;
   const newest = keys.at(-1)?.createdAt ?? -1;
   batch.checks.push({
     sql: 'SELECT 1 AS found FROM sealed_key WHERE purpose = ? AND created_at > ?',
-    params: [PURPOSE, newest],
+    params: [purpose, newest],
     want: 'absent',
     refusal: 'conflict',
-    reason: 'Another process made a key that signs security event tokens.',
+    reason: `Another process made a key that signs ${use.of}.`,
   });
   // Their order is that in which they sign.
   const createdAt = Math.max(now, newest + 1);
   const key = algorithm === 'RS256' ? await generateRsaKey() : await generateKey('ecdsa-p256');
   const id = newId(createdAt, random);
-  addKey(batch, keyring, { id, purpose: PURPOSE, key, now: createdAt, random });
-  return { id, algorithm, createdAt, jwk: publicJwk(localSigner(key).spki) };
+  addKey(batch, keyring, { id, purpose, key, now: createdAt, random });
+  return { id, use, algorithm, createdAt, jwk: publicJwk(localSigner(key).spki) };
 }
 
 /** Pushes the end of a key: nothing is signed with it again, and it is published no more. `conflict` where it has gone. */
-export function deleteTokenKey(batch: Batch, keyring: Keyring, { id }: TokenKey): void {
+export function deleteTokenKey(batch: Batch, keyring: Keyring, { id, use }: TokenKey): void {
   batch.checks.push({
     sql: 'SELECT 1 AS found FROM sealed_key WHERE id = ? AND purpose = ?',
-    params: [id, PURPOSE],
+    params: [id, use.purpose],
     want: 'present',
     refusal: 'conflict',
     reason: 'Another process deleted this key.',
@@ -98,20 +131,43 @@ export function deleteTokenKey(batch: Batch, keyring: Keyring, { id }: TokenKey)
 const LOOK_AGAIN_MS = 1000;
 
 /**
- * Gives the function that opens whichever key signs now. It throws as `openKey`, and `not_found` where there is none;
- * nothing of a failure is remembered, so that it opens after a change of passphrase.
+ * Gives the function that opens whichever key signs now; `fresh`: what was looked up may be out of date. It throws as
+ * `openKey`, and `not_found` where there is none; nothing of a failure is remembered, so that it opens after a change of
+ * passphrase.
  */
-export function tokenSigner(reader: Reader, keyring: Keyring, now: () => number): () => Promise<Signer> {
-  let open: { readonly id: string; readonly signer: Signer } | undefined;
+export function tokenSigner(
+  reader: Reader,
+  keyring: Keyring,
+  now: () => number,
+  use: TokenKeyUse = SIGNAL_KEYS,
+): (fresh?: boolean) => Promise<OpenTokenKey> {
+  let open: OpenTokenKey | undefined;
   let lookAgainAt = Number.NEGATIVE_INFINITY;
-  return async () => {
-    if (open !== undefined && now() < lookAgainAt && now() >= lookAgainAt - LOOK_AGAIN_MS) return open.signer;
-    const key = signingKey(await readTokenKeys(reader), now());
-    if (key === undefined) throw new WritError('not_found', 'There is no key that signs security event tokens.');
+  return async (fresh = false) => {
+    if (!fresh && open !== undefined && now() < lookAgainAt && now() >= lookAgainAt - LOOK_AGAIN_MS) return open;
+    const key = signingKey(await readTokenKeys(reader, use), now());
+    if (key === undefined) throw new WritError('not_found', `There is no key that signs ${use.of}.`);
     if (open?.id !== key.id) {
-      open = { id: key.id, signer: localSigner(await openKey(reader, keyring, { id: key.id, purpose: PURPOSE })) };
+      const signer = localSigner(await openKey(reader, keyring, { id: key.id, purpose: use.purpose }));
+      open = { id: key.id, ...tokenSignerOf(signer) };
     }
     lookAgainAt = now() + LOOK_AGAIN_MS;
-    return open.signer;
+    return open;
   };
+}
+
+/** A key that signs now. */
+export interface OpenTokenKey extends TokenSigner {
+  readonly id: string;
+}
+
+/** The commit looks again: the key that has signed was not deleted meanwhile. */
+export function requireTokenKey(batch: Batch, id: string, { purpose }: TokenKeyUse): void {
+  batch.checks.push({
+    sql: 'SELECT 1 AS found FROM sealed_key WHERE id = ? AND purpose = ?',
+    params: [id, purpose],
+    want: 'present',
+    refusal: 'conflict',
+    reason: 'The key that signs was replaced meanwhile.',
+  });
 }

@@ -19,6 +19,11 @@ export interface Config {
    * stands in every certificate, so it is `http:` and should never change. Without a slash at the end.
    */
   readonly statusUrl?: string;
+  /**
+   * `iss` of JWT-SVIDs: the https URL under which their receivers fetch `/.well-known/openid-configuration` and `/keys` of
+   * the public listener, without a slash at the end (docs/FEDERATION.md). Absent: the first of `names`, and its port.
+   */
+  readonly jwtIssuer?: string;
   readonly database: DatabaseConfig;
   /** Directory for what must survive the loss of the database. Best on other storage. */
   readonly anchor: string;
@@ -112,6 +117,7 @@ export function parseConfig(value: unknown): Config {
     'names',
     'listen',
     'statusUrl',
+    'jwtIssuer',
     'database',
     'anchor',
     'requestThreads',
@@ -134,6 +140,7 @@ export function parseConfig(value: unknown): Config {
       plain: parseAddress(listen['plain'] ?? base.listen.plain, 'listen.plain'),
     },
     ...(given['statusUrl'] === undefined ? {} : { statusUrl: parseStatusUrl(given['statusUrl']) }),
+    ...(given['jwtIssuer'] === undefined ? {} : { jwtIssuer: parseJwtIssuer(given['jwtIssuer']) }),
     database: given['database'] === undefined ? base.database : parseDatabase(given['database']),
     requestThreads: whole(given['requestThreads'] ?? base.requestThreads, 'requestThreads', 1, 64),
     retentionDays: whole(given['retentionDays'] ?? base.retentionDays, 'retentionDays', 0, 36_500),
@@ -252,6 +259,15 @@ function parseStatusUrl(value: unknown): string {
   const url = text(value, 'statusUrl');
   if (!/^http:\/\/[^\s/?#@]+(\/[^\s?#]*[^\s?#/])?$/.test(url) || !URL.canParse(url)) {
     fail('statusUrl', 'is not an http: URL without a slash at the end', 'Write it like http://ca.example.com.');
+  }
+  return url;
+}
+
+/** OpenID Connect Discovery 1.0 §3: https, perhaps with a path, without query and fragment. */
+function parseJwtIssuer(value: unknown): string {
+  const url = text(value, 'jwtIssuer');
+  if (!/^https:\/\/[^\s/?#@]+(\/[^\s?#]*[^\s?#/])?$/.test(url) || !URL.canParse(url)) {
+    fail('jwtIssuer', 'is not an https: URL without a slash at the end', 'Write it like https://id.example.com.');
   }
   return url;
 }

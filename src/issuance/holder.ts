@@ -5,6 +5,7 @@ import type { Profile } from '../ca/profile.ts';
 import type { SignedCertificate } from '../ca/sign.ts';
 import type { Batch } from '../db/batch.ts';
 import type { KeyHolder } from '../registry/key-in-use.ts';
+import type { Standing } from '../registry/standing.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
 import type { Context } from './narrow.ts';
 
@@ -14,6 +15,8 @@ export interface Holder {
   readonly name: string;
   /** Set when it is an instance. */
   readonly instance?: string;
+  /** Set when it is an instance that exists. Which of its certificates is the newest may have changed since. */
+  readonly standing?: Standing;
   readonly id: SpiffeId;
   readonly profile: Profile;
   /** Which version of the profile this is. */

@@ -54,6 +54,7 @@ function holderOf(standing: Standing, { authority, trustDomain }: IssuanceParts)
     kind: agent.kind,
     name: agent.name,
     instance: instance.id,
+    standing,
     id: instanceId(trustDomain, agent.kind, agent.name, instance.id),
     ...profileOf(agent, authority),
     keyHolder: instance.id,

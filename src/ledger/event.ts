@@ -69,6 +69,15 @@ const EVENT_TYPES = {
   'emergency.begun': 'An operator was given emergency access by others, for a short time.',
   'emergency.ended': 'Emergency access ended, by itself or before its time.',
   'emergency.reviewed': 'Another person has looked at what was done by emergency access or recovery. Holds who.',
+  // JWT-SVIDs, bundles and federation
+  'jwt.issued': 'A JWT-SVID was signed. Holds whose it is, for whom, and its id; never the token.',
+  'jwt.key_created': 'A key that signs JWT-SVIDs was made.',
+  'jwt.key_retired': 'A key that signed JWT-SVIDs was deleted.',
+  'bundle.published': 'What others are to believe of this trust domain changed: its roots, and keys of JWT-SVIDs.',
+  'federation.added': 'SVIDs of another trust domain may be believed from now on. Holds where its bundle is fetched.',
+  'federation.removed': 'They are believed no more.',
+  'federation.bundle_changed': 'Another bundle of that trust domain was fetched or put in by hand.',
+  'federation.refused': 'What was fetched of that trust domain was not believed, and why.',
   // Shared Signals
   'signal.key_created': 'A key that signs security event tokens was made.',
   'signal.key_retired': 'A key that signed security event tokens was deleted.',

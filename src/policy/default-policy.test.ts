@@ -51,6 +51,8 @@ const PERMIT =
 
 const uncomment = (example: string): string => example.replaceAll(/^\/\/ ?/gm, '');
 
+const TOKEN: Facts = { audience: ['reports'], lifetimeSeconds: 300, instance: INSTANCE.instance! };
+
 const cases: [PolicyCase['expect'], Action, RequestParts?][] = [
   // operators
   ['allow', 'agent.read'],
@@ -162,6 +164,18 @@ const cases: [PolicyCase['expect'], Action, RequestParts?][] = [
   ['deny', 'canary.read', { caller: INSTANCE }],
   ['deny', 'canary.remove', { caller: INSTANCE }],
   ['deny', 'policy.publish', { caller: INSTANCE }],
+  ['allow', 'jwt.issue', { caller: INSTANCE }],
+  ['deny', 'jwt.issue', { caller: INSTANCE, context: { ...TOKEN, lifetimeSeconds: 301 } }],
+  ['allow', 'jwt.issue', { caller: INSTANCE, context: { ...TOKEN, instance: 'x', parent: INSTANCE.instance! } }],
+  ['deny', 'jwt.issue', { caller: INSTANCE, context: { ...TOKEN, instance: 'x', parent: 'y' } }],
+  ['deny', 'jwt.issue'],
+  ['allow', 'federation.read'],
+  ['allow', 'federation.read', { caller: INSTANCE }],
+  ['deny', 'federation.manage', { caller: INSTANCE }],
+  ['approval', 'federation.manage'],
+  ['approval', 'federation.manage', { context: { trustDomain: 'partner.example', change: 'replace' } }],
+  ['allow', 'federation.manage', { context: { trustDomain: 'partner.example', change: 'remove' } }],
+  ['allow', 'federation.manage', { context: { trustDomain: 'partner.example', change: 'refresh' } }],
 ];
 
 test('what the default set says to whom', () => {

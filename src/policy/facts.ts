@@ -119,6 +119,15 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
   'authority.read': plain(ALL),
   'authority.rotate': plain(ALL),
   'authority.revoke': plain(ALL),
+  // parent: the instance that let in the one that the token is for.
+  'jwt.issue': {
+    resources: SOMEBODY,
+    context: { audience: 'texts', lifetimeSeconds: 'number', instance: 'text' },
+    guardOnly: { parent: 'text?' },
+  },
+  'federation.read': plain(ALL),
+  // change: 'add', 'replace', 'refresh' or 'remove'.
+  'federation.manage': { resources: ALL, context: { trustDomain: 'text', change: 'text' }, guardOnly: {} },
   'signal.read': plain(ALL),
   'signal.manage': plain(ALL),
   // What was measured: point is the name of the enforcement point.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AccessRequest, Action, Facts, ResourceType } from '../base/access.ts';
+import type { AccessRequest, Action, Caller, Facts, ResourceType } from '../base/access.ts';
 import { ACTIONS } from '../base/access.ts';
 import { isWritError } from '../base/error.ts';
 import { names } from './guard/names.ts';
@@ -21,8 +21,9 @@ const ask = (action: Action, more: Parameters<typeof request>[1] = {}): string |
 
 test('what every caller may ask of the policy set passes', () => {
   for (const action of ACTIONS) {
-    if (action !== 'instance.enrol') assert.equal(ask(action), undefined, `operator: ${action}`);
-    const people = action.startsWith('emergency.') ? 'guard.break-glass' : undefined;
+    const tokens = action === 'jwt.issue' ? 'guard.jwt-svid' : undefined;
+    if (action !== 'instance.enrol') assert.equal(ask(action), tokens, `operator: ${action}`);
+    const people = action.startsWith('emergency.') ? 'guard.break-glass' : tokens;
     assert.equal(ask(action, { caller: ADMINISTRATOR }), people, `system: ${action}`);
   }
   assert.equal(ask('instance.enrol', { caller: ANONYMOUS }), undefined);
@@ -95,6 +96,33 @@ test('guard.own-affairs: an instance gets certificates for itself and reads of i
   for (const action of ['token.read', 'token.revoke'] as const) {
     assert.equal(ask(action, { caller: INSTANCE, context: { own: true } }), undefined);
     assert.equal(ask(action, { caller: INSTANCE, context: { own: false } }), rule);
+  }
+});
+
+test('guard.jwt-svid: for oneself and what one let in, short-lived, and for somebody', () => {
+  const own = INSTANCE.instance!;
+  const token = (more: Facts): Facts => ({ audience: ['reports'], lifetimeSeconds: 300, instance: own, ...more });
+  const table: [Facts, string | undefined, string?][] = [
+    [token({}), undefined],
+    [token({ parent: 'above' }), undefined],
+    [token({ lifetimeSeconds: 3600 }), undefined],
+    [token({ instance: 'child', parent: own }), undefined],
+    [token({ instance: 'child', parent: own }), undefined, 'another'],
+    [token({ instance: 'sibling', parent: 'above' }), 'guard.jwt-svid'],
+    [token({ instance: 'grandchild', parent: 'child' }), 'guard.jwt-svid'],
+    [token({ instance: 'stranger' }), 'guard.jwt-svid'],
+    [token({}), 'guard.jwt-svid', 'another'],
+    [token({ lifetimeSeconds: 0 }), 'guard.jwt-svid'],
+    [token({ lifetimeSeconds: -1 }), 'guard.jwt-svid'],
+    [token({ lifetimeSeconds: 3601 }), 'guard.jwt-svid'],
+    [token({ audience: [] }), 'guard.jwt-svid'],
+  ];
+  for (const [context, want, id] of table) {
+    const parts = { caller: INSTANCE, context, ...(id === undefined ? {} : { id }) };
+    assert.equal(ask('jwt.issue', parts), want, JSON.stringify([context, id]));
+  }
+  for (const status of ['quarantined', 'retired', 'orphaned']) {
+    assert.equal(ask('jwt.issue', { caller: INSTANCE, facts: { ...AGENT, status } }), 'guard.active');
   }
 });
 
@@ -282,7 +310,8 @@ test('guard.names: an agent or service has names of its own alone, whoever asks'
 
 test('guard.complete: a forgotten, misspelt or mistyped fact refuses', () => {
   for (const action of ACTIONS) {
-    const whole = request(action, action === 'instance.enrol' ? { caller: ANONYMOUS } : {});
+    const asks: Partial<Record<Action, Caller>> = { 'instance.enrol': ANONYMOUS, 'jwt.issue': INSTANCE };
+    const whole = request(action, { caller: asks[action] ?? ADA });
     assert.equal(refused(whole), undefined);
     for (const place of ['context', 'facts'] as const) {
       const facts = (place === 'context' ? whole.context : whole.resource.facts) ?? {};

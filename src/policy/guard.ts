@@ -4,6 +4,7 @@ import { breakGlass } from './guard/break-glass.ts';
 import { complete } from './guard/complete.ts';
 import { downward } from './guard/downward.ts';
 import { identified } from './guard/identified.ts';
+import { jwtSvid } from './guard/jwt-svid.ts';
 import { lifetime } from './guard/lifetime.ts';
 import { names } from './guard/names.ts';
 import { narrower } from './guard/narrower.ts';
@@ -37,6 +38,7 @@ export function createGuard(limits: GuardLimits): Guard {
     active,
     profileOfKind,
     lifetime,
+    jwtSvid,
     names(limits),
   ];
   return (request) => {

@@ -97,6 +97,12 @@ export function insertInstance(batch: Batch, instance: Instance): void {
 /** Finds the newest certificate of an instance inside another statement; the parameter is the instance's id. */
 export const LATEST_SERIAL = '(SELECT latest_serial FROM instance WHERE id = ?)';
 
+/** Content octets of the serial number of the newest certificate of an instance. */
+export async function latestSerialOf(reader: Reader, id: string): Promise<Uint8Array | undefined> {
+  const row = await reader.get('SELECT latest_serial FROM instance WHERE id = ?', [id]);
+  return row?.['latest_serial'] as Uint8Array | undefined;
+}
+
 /** The commit looks again: the instance has got no certificate since it was read. */
 export function requireLatestSerial(batch: Batch, { id, latestSerial }: Instance): void {
   batch.checks.push({

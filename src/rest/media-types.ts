@@ -1,7 +1,5 @@
 /** RFC 8555 §9.1. */
 export const PEM_TYPE = 'application/pem-certificate-chain';
-/** RFC 7517 §8.5.2. */
-export const JWKS_TYPE = 'application/jwk-set+json';
 /** RFC 5280 §4.2.1.13 and §4.2.2.1. */
 export const CERTIFICATE_TYPE = 'application/pkix-cert';
 export const CRL_TYPE = 'application/pkix-crl';

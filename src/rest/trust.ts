@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { type Authority, rootsOf } from '../ca/authority.ts';
-import { anchorsPem, spiffeBundle } from '../ca/bundle.ts';
+import { anchorsPem } from '../ca/bundle.ts';
+import type { SpiffeBundle } from '../ca/trust-bundle.ts';
 import { encodePem } from '../der/pem.ts';
 import type { Reply } from '../http/route.ts';
 import type * as wire from '../wire/trust.ts';
 import { trust } from '../wire/trust.ts';
-import { JWKS_TYPE, PEM_TYPE } from './media-types.ts';
+import { PEM_TYPE } from './media-types.ts';
 import { entityTag, type Nothing, type Operation, operation } from './operation.ts';
 import { timeText } from './render.ts';
 
@@ -14,12 +15,20 @@ export interface TrustSource {
   readonly trustDomain: string;
   /** As this process has them now; among them at least one root. */
   authorities(): readonly Authority[];
+  /** As it was published last. */
+  bundle(): Promise<SpiffeBundle>;
 }
 
 const CACHE = 'public, max-age=300';
 
 export function trustOperations(source: TrustSource): Operation[] {
-  const document = (id: string, path: string, summary: string, type: string, body: () => string): Operation =>
+  const document = (
+    id: string,
+    path: string,
+    summary: string,
+    type: string,
+    body: () => string | Promise<string>,
+  ): Operation =>
     operation<Nothing, Nothing, Nothing, Reply>({
       id,
       method: 'GET',
@@ -27,8 +36,8 @@ export function trustOperations(source: TrustSource): Operation[] {
       access: 'public',
       summary,
       raw: type,
-      handle() {
-        const text = body();
+      async handle() {
+        const text = await body();
         return { status: 200, type, body: text, cache: CACHE, etag: entityTag(text) };
       },
     });
@@ -49,8 +58,13 @@ export function trustOperations(source: TrustSource): Operation[] {
     document('getBundle', '/v1/trust/bundle.pem', 'All roots in use.', PEM_TYPE, () =>
       anchorsPem(source.authorities()),
     ),
-    document('getSpiffeBundle', '/v1/trust/bundle.json', 'All roots in use as a SPIFFE bundle.', JWKS_TYPE, () =>
-      JSON.stringify(spiffeBundle(source.authorities())),
+    document(
+      'getSpiffeBundle',
+      '/v1/trust/bundle.json',
+      'All roots in use and the keys of JWT-SVIDs, as a SPIFFE bundle.',
+      // SPIFFE Federation §5.2.1.3 and §5.2.2.3.
+      'application/json',
+      async () => JSON.stringify(await source.bundle()),
     ),
   ];
 }

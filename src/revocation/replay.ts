@@ -1,6 +1,6 @@
 import { withdrawTokensOf } from '../attest/token-store.ts';
 import { CERTIFICATES, type CertificateRow, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
-import { readTokenKeys } from '../ca/jwt-key.ts';
+import { readTokenKeys, SVID_KEYS } from '../ca/jwt-key.ts';
 import { blocksKey, type Cause, reasonCode } from '../ca/revocation-cause.ts';
 import { pushHeld, pushReleased, pushRevoked } from '../ca/revoked.ts';
 import { readSerial } from '../ca/serial.ts';
@@ -118,6 +118,21 @@ async function replay(
     case 'signal.key_retired': {
       const key = (await readTokenKeys(reader)).find(({ jwk }) => jwk['kid'] === text(event, 'kid'));
       if (key !== undefined) batch.writes.push({ sql: 'DELETE FROM sealed_key WHERE id = ?', params: [key.id] });
+      return;
+    }
+    case 'jwt.key_retired': {
+      const keys = await readTokenKeys(reader, SVID_KEYS);
+      const key = keys.find(({ jwk }) => jwk['kid'] === text(event, 'kid'));
+      if (key !== undefined) batch.writes.push({ sql: 'DELETE FROM sealed_key WHERE id = ?', params: [key.id] });
+      return;
+    }
+    case 'bundle.published': {
+      // What this database publishes is not what was published under that number: it gets a higher one.
+      const sequence = Number(body['sequence']);
+      batch.writes.push({
+        sql: 'UPDATE trust_bundle SET sequence = ? WHERE id = 1 AND sequence < ?',
+        params: [sequence + 1, sequence],
+      });
       return;
     }
     default:

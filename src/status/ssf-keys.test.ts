@@ -7,7 +7,6 @@ import { systemRandom } from '../base/random.ts';
 import { readTokenKeys, tokenSigner } from '../ca/jwt-key.ts';
 import { newBatch } from '../db/batch.ts';
 import type { SqlValue } from '../db/database.ts';
-import { publicJwk } from '../jwt/jwk.ts';
 import { createKeyring } from '../keys/keyring.ts';
 import { Passphrase } from '../keys/passphrase.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
@@ -39,7 +38,7 @@ async function setUp({ database, commit, events }: StoreParts) {
         { ...parts, authorize: () => ({ allowed: true, rules: [], policyVersion: 1 }) },
       ),
     published: async () => (await readTokenKeys(database)).map(({ jwk }) => jwk['kid']!),
-    signing: async () => publicJwk((await open()).spki)['kid']!,
+    signing: async () => (await open()).kid,
     said: () => events.map(({ type, body }) => [type, body['caller'], body['kid']]),
   };
 }

@@ -7,8 +7,8 @@ import {
   addTokenKey,
   deleteTokenKey,
   MOST_TOKEN_KEYS,
-  PUBLISHED_BEFORE_MS,
   readTokenKeys,
+  SIGNAL_KEYS,
   spentKeys,
   type TokenAlgorithm,
   type TokenKey,
@@ -117,7 +117,7 @@ export async function rotateSignalKey(
   const now = clock.now();
   const batch = newBatch();
   const key = await addTokenKey(batch, keyring, keys, { algorithm, now, random });
-  const signsFrom = atOnce ? now : key.createdAt + PUBLISHED_BEFORE_MS;
+  const signsFrom = atOnce ? now : key.createdAt + SIGNAL_KEYS.publishedBefore;
   recordCreated(batch, caller.id, key, signsFrom);
   if (atOnce) {
     for (const former of keys) retire(batch, keyring, caller.id, former);
@@ -151,7 +151,7 @@ export async function keepSignalKeys(parts: SignalKeyParts): Promise<'rotated' |
   if (spent.length > 0) for (const key of spent) retire(batch, keyring, UPKEEP, key);
   else if (old && keys.length < MOST_TOKEN_KEYS) {
     const key = await addTokenKey(batch, keyring, keys, { algorithm, now, random });
-    recordCreated(batch, UPKEEP, key, key.createdAt + PUBLISHED_BEFORE_MS);
+    recordCreated(batch, UPKEEP, key, key.createdAt + SIGNAL_KEYS.publishedBefore);
   } else return undefined;
   // Nobody asked for it: an older backup that lacks nothing else is no reason to stop.
   batch.anchored = true;

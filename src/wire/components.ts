@@ -18,6 +18,7 @@ import { beginEmergency, emergency, emergencyPage, reviewEmergency } from './eme
 import { feedAcks, feedEffectReport, feedPage, feedPoints, feedTaken } from './feed.ts';
 import { group, groupList } from './group.ts';
 import { instance, instancePage } from './instance.ts';
+import { createJwtSvid, jwtSvid, rotatedJwtKey, rotateJwtKey } from './jwt-svid.ts';
 import { ledgerEntry, ledgerPage } from './ledger.ts';
 import { addOperator, operator, operatorList } from './operator.ts';
 import { owningTeam, owningTeamPage } from './owner.ts';
@@ -66,6 +67,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   ChangeAgent: changeAgent,
   ChangeSignalStream: changeSignalStream,
   CheckPolicies: checkPolicies,
+  CreateJwtSvid: createJwtSvid,
   CreateSignalStream: createSignalStream,
   CreateStop: createStop,
   CreateToken: createToken,
@@ -87,6 +89,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   InstancePage: instancePage,
   IssueCertificate: issueCertificate,
   IssuedCertificate: issuedCertificate,
+  JwtSvid: jwtSvid,
   LedgerEntry: ledgerEntry,
   LedgerPage: ledgerPage,
   Operator: operator,
@@ -108,7 +111,9 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   ReplaceCertificate: replaceCertificate,
   ReviewEmergency: reviewEmergency,
   RotateAuthority: rotateAuthority,
+  RotateJwtKey: rotateJwtKey,
   RotateSignalKey: rotateSignalKey,
+  RotatedJwtKey: rotatedJwtKey,
   RotatedSignalKey: rotatedSignalKey,
   SignalStatus: signalStatus,
   SignalStream: signalStream,

@@ -8,6 +8,7 @@ import { rotateIssuing } from '../../ca/maintain.ts';
 import { readProfile } from '../../ca/profile-store.ts';
 import { publishProfile, showProfile, showProfiles } from '../../ca/publish-profile.ts';
 import { requestRotation, showAuthorities, showAuthority } from '../../ca/show-authorities.ts';
+import { spiffeBundle } from '../../ca/trust-bundle.ts';
 import { enrol } from '../../issuance/enrol.ts';
 import { issueForInstance } from '../../issuance/issue-for-instance.ts';
 import { renewCertificate } from '../../issuance/renew.ts';
@@ -48,6 +49,7 @@ import { approvalOperations } from './approval-operations.ts';
 import { cordOperations, cordParts } from './cord-operations.ts';
 import { forCaller } from './for-caller.ts';
 import { issuingLearned } from './issuing-learned.ts';
+import { publishedBundle } from './jwt-operations.ts';
 import { PolicyChecker } from './policy-checker.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
@@ -175,11 +177,16 @@ export function governanceOperations(parts: ThreadParts): Operation[] {
   const { reader, commit, clock, random, policy, keyring, hierarchy, authority } = parts;
   const { authorize } = policy;
   const profiles = { reader, authorize, commit, clock };
+  const bundle = publishedBundle(parts);
   const checker = new PolicyChecker();
   const check = (text: string) => checker.check(text);
   const publishing = () => ({ reader, authorize, commit, clock, cedar: policy.cedar, check });
   return [
-    ...trustOperations({ trustDomain: hierarchy.trustDomain, authorities: () => authority.authorities() }),
+    ...trustOperations({
+      trustDomain: hierarchy.trustDomain,
+      authorities: () => authority.authorities(),
+      bundle: async () => spiffeBundle(await bundle()),
+    }),
     ...policyOperations({
       show: (caller) => showPolicy(caller, { reader, authorize }),
       async check(caller, text) {

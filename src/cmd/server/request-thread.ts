@@ -23,6 +23,7 @@ import { routeTables } from '../../rest/tables.ts';
 import { ocspRoutes } from '../../status/ocsp-routes.ts';
 import { type Config, splitAddress } from '../config.ts';
 import { openEngine } from '../engine.ts';
+import { jwtIssuerOf } from '../jwt-issuer.ts';
 import { openLog } from '../log.ts';
 import { openTrusted } from '../signals-config.ts';
 import { statusUrlOf } from '../status-url.ts';
@@ -31,6 +32,7 @@ import { askApproval, offerAccess } from './approval-operations.ts';
 import { canaryOperations } from './canary-operations.ts';
 import { openFeed } from './feed.ts';
 import { FollowedKeyring } from './followed-keyring.ts';
+import { jwtSvidOperations } from './jwt-operations.ts';
 import { ledgerOperations } from './ledger-operations.ts';
 import type { FromRequest, RequestData, ToRequest } from './messages.ts';
 import { METRICS, requestObserver } from './metrics.ts';
@@ -91,9 +93,11 @@ async function serve(): Promise<void> {
   const trusted = await openTrusted(config.signals);
   const ending = new AbortController();
   let apiPort = 0;
+  let publicPort = 0;
   const servers = openServers(parts, reader);
   const ports = await listen(servers, data.listen);
   apiPort = ports.api;
+  publicPort = ports.public;
   const flushing = setInterval(() => void parts.refusals.flush(), FLUSH_MS);
 
   port.on('message', (message: ToRequest) => {
@@ -134,6 +138,7 @@ async function serve(): Promise<void> {
         ending: ending.signal,
         issuer: () => issuerOf(config.signals, config.names[0]!, `api:${apiPort}`),
       }),
+      ...jwtSvidOperations(built, () => jwtIssuerOf(config, `public:${publicPort}`)),
       ...canaryOperations(built),
       ...ledgerOperations(built),
       ...serverStatus(built, metrics),

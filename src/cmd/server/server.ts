@@ -5,6 +5,8 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Hierarchy } from '../../ca/hierarchy.ts';
 import { maintain } from '../../ca/maintain.ts';
+import { keepSvidKeys } from '../../ca/svid-keys.ts';
+import { settleBundle } from '../../ca/trust-bundle.ts';
 import type { Database } from '../../db/database.ts';
 import { metricsMemory } from '../../http/metrics.ts';
 import { epochCell } from '../../ledger/epoch.ts';
@@ -89,6 +91,8 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
   const client = commitClient(ports.at(-1)!.port1, { clock, random });
   const parts = { reader, commit: client.commit, keyring, statusUrl, clock, random };
   await maintain(parts);
+  await keepSvidKeys(parts);
+  await settleBundle(parts);
   await requireIssuer(reader, clock.now());
   const own = await threadParts({ ...parts, hierarchy, names: config.names, epoch, log });
   await finishStops({ reader, certificates: own.certificates, commit: client.commit, clock });

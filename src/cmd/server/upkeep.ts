@@ -2,12 +2,14 @@ import type { Clock } from '../../base/clock.ts';
 import { isWritError } from '../../base/error.ts';
 import type { Log, LogFields } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { activeOf } from '../../ca/authority.ts';
+import { activeOf, rootsOf } from '../../ca/authority.ts';
 import { dueItems } from '../../ca/due.ts';
 import { readHierarchy } from '../../ca/hierarchy.ts';
 import { issuingLifetime } from '../../ca/lifetime.ts';
 import { maintain } from '../../ca/maintain.ts';
 import { readProfiles } from '../../ca/profile-store.ts';
+import { keepSvidKeys } from '../../ca/svid-keys.ts';
+import { settleBundle } from '../../ca/trust-bundle.ts';
 import type { CommitBatch } from '../../db/batch.ts';
 import type { Database } from '../../db/database.ts';
 import type { TlsIdentity } from '../../http/tls.ts';
@@ -62,6 +64,8 @@ export function startUpkeep(means: UpkeepMeans): () => void {
   const { reader, commit, keyring, clock, random, log, own, retentionDays, every = MAINTAIN_MS } = means;
   let identity = means.identity;
   let seen = -1;
+  /** Ids of the roots that the bundle was looked at with. */
+  let published: string | undefined;
   let followAgainAt = 0;
   let announced = Number.NEGATIVE_INFINITY;
   let locked: number | undefined;
@@ -96,12 +100,20 @@ export function startUpkeep(means: UpkeepMeans): () => void {
       identity = { ...identity, tls: { ...identity.tls, trusted } };
       means.show(identity.tls);
     }
+    const anchors = rootsOf(authorities)
+      .map(({ id }) => id)
+      .join();
+    if (anchors !== published) await settleBundle({ reader, commit, clock });
+    published = anchors;
     seen = epoch;
   };
 
   const keepUp = async (): Promise<void> => {
     const done = await maintain({ reader, commit, keyring, statusUrl: own.statusUrl, clock, random });
     for (const step of done) log.info('authorities maintained', { step: step.do });
+    const keys = await keepSvidKeys({ reader, commit, keyring, clock, random });
+    if (keys !== undefined) log.info('keys of JWT-SVIDs maintained', { done: keys });
+    await settleBundle({ reader, commit, clock });
     await follow();
     if (clock.now() - announced < DAY_MS) return;
     announced = clock.now();

@@ -4,7 +4,7 @@ import { CERTIFIES, type GuardRule } from './rule.ts';
 export const active: GuardRule = {
   id: 'guard.active',
   refuse({ action, resource }) {
-    if (action !== 'token.create' && !CERTIFIES.includes(action)) return undefined;
+    if (action !== 'token.create' && action !== 'jwt.issue' && !CERTIFIES.includes(action)) return undefined;
     if (resource.type !== 'Agent' && resource.type !== 'Service') return undefined;
     const status = resource.facts?.['status'];
     if (status === 'active') return undefined;

@@ -16,6 +16,8 @@ const OPEN: ReadonlySet<Action> = new Set([
   'profile.read',
   'authority.read',
   'stop.quarantine',
+  'jwt.issue',
+  'federation.read',
   'signal.read',
   'signal.manage',
   'canary.report',

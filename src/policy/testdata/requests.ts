@@ -67,6 +67,8 @@ const CONTEXTS: Partial<Record<Action, Facts>> = {
   'stop.revoke': { kind: 'owner', cause: 'owner_withdrawn' },
   'stop.confirm': { kind: 'owner', cause: 'owner_withdrawn', askedBy: 'spiffe://example.com/operator/bob' },
   'stop.release': { kind: 'agent', cause: 'key_theft' },
+  'jwt.issue': { audience: ['reports'], lifetimeSeconds: 300, instance: ID },
+  'federation.manage': { trustDomain: 'partner.example', change: 'add' },
   'canary.report': { point: 'gateway-1', verdict: 'refused' },
   'emergency.begin': { lifetimeSeconds: 1800 },
   'emergency.end': { own: false },

@@ -13,8 +13,11 @@ import type { Log, LogFields } from '../../base/log.ts';
 import { type Authority, rootsOf } from '../../ca/authority.ts';
 import { readCertificate } from '../../ca/certificates.ts';
 import { readAuthorities } from '../../ca/hierarchy.ts';
+import { SVID_KEYS, tokenSigner } from '../../ca/jwt-key.ts';
 import { requestRotation, showAuthorities, showAuthority } from '../../ca/show-authorities.ts';
 import { publishProfile, showProfile, showProfiles } from '../../ca/publish-profile.ts';
+import { keepSvidKeys, rotateSvidKey } from '../../ca/svid-keys.ts';
+import { readBundle, spiffeBundle } from '../../ca/trust-bundle.ts';
 import { openSqlite } from '../../db/sqlite.ts';
 import { encodePem } from '../../der/pem.ts';
 import type { Limits } from '../../http/limits.ts';
@@ -25,6 +28,7 @@ import { type Answered, ask } from '../../http/testdata/ask.ts';
 import { enrol } from '../../issuance/enrol.ts';
 import { issueForInstance } from '../../issuance/issue-for-instance.ts';
 import type { IssuedCertificate } from '../../issuance/issued.ts';
+import { issueJwtSvid } from '../../issuance/jwt-svid.ts';
 import { addOperatorWithCertificate } from '../../issuance/operator.ts';
 import { renewCertificate } from '../../issuance/renew.ts';
 import { replaceCertificate } from '../../issuance/replace.ts';
@@ -42,6 +46,7 @@ import { certificateList, certificatesAt } from '../../report/certificates.ts';
 import { showCertificate } from '../../report/show.ts';
 import { trace } from '../../report/trace.ts';
 import { pushMember } from '../../registry/group.ts';
+import { actingFor } from '../../revocation/acting.ts';
 import { removeOperator } from '../../revocation/remove-operator.ts';
 import { revokeCertificate } from '../../revocation/revoke.ts';
 import { stopAgent } from '../../revocation/stop-agent.ts';
@@ -56,6 +61,7 @@ import { certificateOperations } from '../certificates.ts';
 import { certificateReportOperations } from '../certificate-reports.ts';
 import { identifyClients } from '../identify.ts';
 import { instanceOperations } from '../instances.ts';
+import { jwtSvidOperations } from '../jwt-svids.ts';
 import { ledgerDocumentOperations } from '../ledger-documents.ts';
 import { ledgerEntryOperations } from '../ledger-entries.ts';
 import type { Operation } from '../operation.ts';
@@ -106,6 +112,8 @@ interface Answer {
   readonly headers: Answered['headers'];
 }
 
+export const JWT_ISSUER = 'https://id.agents.example.com';
+
 const SYSTEM: Caller = { kind: 'system', id: 'system:test' };
 const ANONYMOUS: Caller = { kind: 'anonymous', id: 'anonymous' };
 
@@ -117,6 +125,10 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
   const { clock, issuance, registry, policy, commit, random } = installation;
   const { authorize } = policy;
   clock.set(Date.now());
+  const svidKeys = { reader: database, commit, clock, random, keyring: installation.keyring, authorize };
+  await keepSvidKeys(svidKeys);
+  const tokenKey = tokenSigner(database, installation.keyring, clock.now, SVID_KEYS);
+  const tokenIssuing = { ...issuance, issuer: () => JWT_ISSUER, tokenKey };
   const authorities: readonly Authority[] = await readAuthorities(database);
   const root = rootsOf(authorities)[0]!.certificate.raw;
   const ca = encodePem('CERTIFICATE', root);
@@ -223,7 +235,18 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
       keys: async () => 'writ.example+00000000+AQ==\n',
       demandEntries: (caller) => void demand(authorize, { caller, action: 'ledger.read', resource: INSTALLATION }),
     }),
-    ...trustOperations({ trustDomain: issuance.trustDomain, authorities: () => authorities }),
+    ...trustOperations({
+      trustDomain: issuance.trustDomain,
+      authorities: () => authorities,
+      bundle: async () => spiffeBundle((await readBundle(database))!),
+    }),
+    ...jwtSvidOperations({
+      issuer: () => JWT_ISSUER,
+      issue: async (caller, request) =>
+        issueJwtSvid(caller, request, { ...tokenIssuing, ...(await actingFor(caller, issuance, { policy: false })) }),
+      rotateKey: (caller, wanted, how) => rotateSvidKey(caller, wanted, svidKeys, how),
+      keys: async () => (await readBundle(database))!.keys.filter(({ use }) => use === 'jwt-svid'),
+    }),
     ...statusOperations({
       version: '0.0.0',
       trustDomain: issuance.trustDomain,

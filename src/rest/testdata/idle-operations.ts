@@ -8,6 +8,7 @@ import { certificateOperations } from '../certificates.ts';
 import { emergencyOperations } from '../emergencies.ts';
 import { groupOperations } from '../groups.ts';
 import { instanceOperations } from '../instances.ts';
+import { jwtSvidOperations } from '../jwt-svids.ts';
 import { ledgerDocumentOperations } from '../ledger-documents.ts';
 import { ledgerEntryOperations } from '../ledger-entries.ts';
 import type { Operation } from '../operation.ts';
@@ -31,6 +32,7 @@ export function idleOperations(): Operation[] {
   return [
     ...statusOperations(nothing),
     ...trustOperations(nothing),
+    ...jwtSvidOperations(nothing),
     ...certificateOperations(nothing),
     ...certificateReportOperations(nothing),
     ...agentOperations(nothing),

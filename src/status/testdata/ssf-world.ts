@@ -7,7 +7,7 @@ import type { Authorize, Caller } from '../../base/access.ts';
 import { type ManualClock, manualClock } from '../../base/clock.ts';
 import { silentLog } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
-import { signJwt } from '../../ca/sign-jwt.ts';
+import { signJwt, tokenSignerOf } from '../../ca/sign-jwt.ts';
 import { parseJwks, publicJwk, type VerificationKey } from '../../jwt/jwk.ts';
 import { verifyJws } from '../../jwt/jws.ts';
 import { generateKey } from '../../keys/generate.ts';
@@ -54,7 +54,7 @@ export async function world({ database, commit }: StoreParts): Promise<World> {
   const signer = localSigner(await generateKey('ecdsa-p256'));
   const box = secretBox(await generateKey('ed25519'), random);
   const keys = parseJwks(Buffer.from(JSON.stringify({ keys: [publicJwk(signer.spki)] })), 'keys');
-  const sign = (claims: SetClaims): Promise<string> => signJwt(signer, { typ: 'secevent+jwt', claims });
+  const sign = (claims: SetClaims): Promise<string> => signJwt(tokenSignerOf(signer), { typ: 'secevent+jwt', claims });
   const common = { reader: database, commit };
   const stops: Stop[] = [];
   return {

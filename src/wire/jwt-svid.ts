@@ -1,0 +1,58 @@
+import * as z from 'zod';
+import { type Schema, schemaOf } from './schema.ts';
+import { id, spiffeId, time } from './text.ts';
+
+/** Asks for a JWT-SVID: for the caller itself, or for an instance that it let in. */
+export interface CreateJwtSvid {
+  /** Whom the token is for; one name is best (JWT-SVID §7.2). */
+  readonly audience: readonly string[];
+  readonly instance?: string;
+  /** Default 300. */
+  readonly lifetime_seconds?: number;
+}
+
+export const createJwtSvid: Schema<CreateJwtSvid> = schemaOf<CreateJwtSvid>()(
+  z.strictObject({
+    audience: z
+      .array(
+        z
+          .string()
+          .min(1)
+          .max(512)
+          .regex(/^[^\p{Cc}]+$/u, 'Give a name without control characters.'),
+      )
+      .min(1)
+      .max(8)
+      .describe('The names that receivers of the token go by. One is best.'),
+    instance: id.exactOptional(),
+    lifetime_seconds: z.int().min(1).max(3600).exactOptional(),
+  }),
+);
+
+export interface JwtSvid {
+  readonly token: string;
+  readonly spiffe_id: string;
+  readonly expires_at: string;
+}
+
+export const jwtSvid: Schema<JwtSvid> = schemaOf<JwtSvid>()(
+  z.strictObject({ token: z.string().max(65_536), spiffe_id: spiffeId, expires_at: time }),
+);
+
+/** Has another key follow the one that signs JWT-SVIDs. `at_once`: that one was stolen. */
+export interface RotateJwtKey {
+  readonly at_once?: boolean;
+}
+
+export const rotateJwtKey: Schema<RotateJwtKey> = schemaOf<RotateJwtKey>()(
+  z.strictObject({ at_once: z.boolean().exactOptional() }),
+);
+
+export interface RotatedJwtKey {
+  readonly kid: string;
+  readonly signs_from: string;
+}
+
+export const rotatedJwtKey: Schema<RotatedJwtKey> = schemaOf<RotatedJwtKey>()(
+  z.strictObject({ kid: z.string().max(256), signs_from: time }),
+);
