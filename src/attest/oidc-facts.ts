@@ -1,4 +1,5 @@
 import type { EvidenceFacts } from './evidence.ts';
+import { factsOfTexts, factText } from './readable.ts';
 
 type Claims = Readonly<Record<string, unknown>>;
 
@@ -15,10 +16,12 @@ const OF_THE_TOKEN: ReadonlySet<string> = new Set([
   'uti',
 ]);
 
-const NAME = /^[A-Za-z0-9_.:/-]{1,128}$/;
-const LONGEST_VALUE = 1024;
-const MOST_FACTS = 96;
+const NAME = /^[A-Za-z0-9_.:/-]{1,120}$/;
 const MOST_VALUES = 64;
+/** Characters of all facts out of claims together; what comes after is no fact. They all stand in the ledger. */
+const MOST_TEXT = 12_000;
+/** Never crowded out by others. */
+const FIRST = ['iss', 'sub', 'aud'];
 
 /**
  * What the claims of a token say, as facts: `oidc:iss`, `oidc:sub`, `oidc:aud` and `oidc:claim/NAME` for every claim that is
@@ -27,13 +30,16 @@ const MOST_VALUES = 64;
  */
 export function factsOfClaims(claims: Claims): EvidenceFacts | undefined {
   const facts: Record<string, readonly string[]> = {};
-  for (const [name, value] of Object.entries(claims)) {
-    if (OF_THE_TOKEN.has(name) || !NAME.test(name) || Object.keys(facts).length >= MOST_FACTS) continue;
+  let room = MOST_TEXT;
+  for (const name of new Set([...FIRST, ...Object.keys(claims)])) {
+    if (OF_THE_TOKEN.has(name) || !NAME.test(name)) continue;
     // An address that nobody has checked is whatever its owner typed.
     if (name === 'email' && claims['email_verified'] === false) continue;
-    const values = valuesOf(value);
-    if (values.length === 0) continue;
-    facts[name === 'iss' || name === 'sub' || name === 'aud' ? `oidc:${name}` : `oidc:claim/${name}`] = values;
+    const values = valuesOf(claims[name]);
+    const takes = JSON.stringify([name, values]).length + 16;
+    if (values.length === 0 || takes > room) continue;
+    room -= takes;
+    facts[FIRST.includes(name) ? `oidc:${name}` : `oidc:claim/${name}`] = values;
   }
   const kubernetes = kubernetesFacts(claims);
   const google = computeEngineFacts(claims);
@@ -49,7 +55,7 @@ function valuesOf(value: unknown): string[] {
 
 function textOf(value: unknown): string | undefined {
   if (typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return String(value);
-  return typeof value === 'string' && value !== '' && value.length <= LONGEST_VALUE ? value : undefined;
+  return typeof value === 'string' ? factText(value) : undefined;
 }
 
 /**
@@ -90,8 +96,7 @@ export function computeEngineFacts(claims: Claims): EvidenceFacts | undefined {
 }
 
 function stated(facts: Readonly<Record<string, unknown>>): EvidenceFacts {
-  const entries = Object.entries(facts).map(([name, value]) => [name, textOf(value)] as const);
-  return Object.fromEntries(entries.filter(([, text]) => text !== undefined).map(([name, text]) => [name, [text!]]));
+  return factsOfTexts(Object.fromEntries(Object.entries(facts).map(([name, value]) => [name, [textOf(value)]])));
 }
 
 function objectOf(value: unknown): Claims | undefined {

@@ -12,7 +12,7 @@ import { type PublicKeyAlgorithm, parsePublicKey } from '../x509/public-key.ts';
 import { boundOctets, onceByChallenge } from './binding.ts';
 import type { EvidenceFacts, EvidenceFault, Verified, Verifier, VerifierParts } from './evidence.ts';
 import { parseCertificates, parseTrusted, trustedPath } from './given-chain.ts';
-import { readable } from './readable.ts';
+import { factsOfTexts, readable } from './readable.ts';
 
 /** Authorities whose certificates let in. */
 export interface X509popRoots {
@@ -85,7 +85,7 @@ function factsOf([leaf, ...above]: readonly Certificate[]): EvidenceFacts {
   const { subject, issuer, serial, spki, raw, extensions } = leaf!;
   const found = findExtension(extensions, SUBJECT_ALT_NAME);
   const names = found === undefined ? [] : decodeSubjectAltName(found.value);
-  const facts: Record<string, readonly string[]> = {
+  return factsOfTexts({
     'x509:subject': [formatName(subject)],
     'x509:common_name': subject.rdns.flatMap((rdn) =>
       rdn.flatMap(({ type, text }) => (type === COMMON_NAME && text !== undefined ? [text] : [])),
@@ -98,8 +98,7 @@ function factsOf([leaf, ...above]: readonly Certificate[]): EvidenceFacts {
     'x509:key_sha256': [hex(sha256(spki))],
     'x509:sha256': [hex(sha256(raw))],
     'x509:authority_sha256': above.map((certificate) => hex(sha256(certificate.raw))),
-  };
-  return Object.fromEntries(Object.entries(facts).filter(([, values]) => values.length > 0 && values[0] !== ''));
+  });
 }
 
 function hex(octets: Uint8Array): string {
