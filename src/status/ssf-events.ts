@@ -26,12 +26,22 @@ export interface Stop {
   readonly subjects: readonly string[];
 }
 
-/** What is known outside of one subject of a stop. */
-export interface SubjectNames {
+/** What one subject of a stop is called outside. */
+export type SubjectNames = HolderNames | AuthorityNames;
+
+interface HolderNames {
   /** SPIFFE ID of the instance, agent, service or operator; for a certificate of its holder. */
   readonly spiffeId: string;
   /** For a certificate: distinguished name of its issuer (RFC 4514). */
   readonly issuer?: string;
+}
+
+interface AuthorityNames {
+  /** Its id. The SPIFFE ID in its certificate is that of the whole trust domain, which is not what was stopped. */
+  readonly authority: string;
+  /** Of its certificate: distinguished name of the authority above (RFC 4514), and the serial number in hex. */
+  readonly issuer: string;
+  readonly serial: string;
 }
 
 /** The claims of a security event token but for `iss`, `aud`, `jti` and `iat`, which are those of a stream. */
@@ -46,19 +56,27 @@ export interface SetContent {
 
 /**
  * What others are told of one subject of a stop; undefined when nothing. A certificate's end is `credential-change`: its
- * holder may well go on under another. The end of an instance, agent or operator is `session-revoked`, and so is every
- * hold: what is open is to be cut, and the certificate may be good again. That a hold ended is no event of CAEP: who wants
- * to know follows the revocation feed.
+ * holder may well go on under another; an authority's end is that of its own certificate. The end of an instance, agent or
+ * operator is `session-revoked`, and so is every hold: what is open is to be cut, and the certificate may be good again.
+ * That a hold ended is no event of CAEP: who wants to know follows the revocation feed.
  */
 export function contentOf(stop: Stop, subject: string, names: SubjectNames): SetContent | undefined {
   if (stop.effect === 'release') return undefined;
+  const ofAuthority = 'authority' in names;
+  const serial = ofAuthority ? names.serial : serialIn(subject);
+  // A session's end has no members for a certificate, so it is named here.
+  const which = ofAuthority ? `: certificate ${names.serial} of ${names.issuer}` : '';
   const common = {
     // CAEP 1.0 §2: seconds.
     event_timestamp: Math.floor(stop.at / 1000),
-    reason_admin: { en: `${stop.type}, ledger entry ${stop.leaf}` },
+    reason_admin: { en: `${stop.type}, ledger entry ${stop.leaf}${which}` },
   };
-  const claims = { txn: `writ:${stop.act}`, sub_id: { format: 'uri', uri: names.spiffeId } };
-  const serial = serialIn(subject);
+  const claims = {
+    txn: `writ:${stop.act}`,
+    sub_id: ofAuthority
+      ? { format: 'opaque', id: `authority:${names.authority}` }
+      : { format: 'uri', uri: names.spiffeId },
+  };
   if (serial === undefined || stop.effect === 'hold') {
     return { type: SESSION_REVOKED, claims: { ...claims, events: { [SESSION_REVOKED]: common } } };
   }

@@ -1,5 +1,7 @@
 import type { Authority } from '../ca/authority.ts';
 import { type CertificateKind, readCertificate } from '../ca/certificates.ts';
+import { readAuthorities } from '../ca/hierarchy.ts';
+import { formatSerial } from '../ca/serial.ts';
 import type { Reader } from '../db/database.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
 import { readAgent } from '../registry/agent-store.ts';
@@ -48,10 +50,17 @@ export function namesOf({ reader, certificates, trustDomain, authorities }: Name
     };
   };
 
+  const ofAuthority = async (id: string): Promise<SubjectNames | undefined> => {
+    const certificate = (await readAuthorities(reader)).find((one) => one.id === id)?.certificate;
+    if (certificate === undefined) return undefined;
+    return { authority: id, issuer: formatName(certificate.issuer), serial: formatSerial(certificate.serial) };
+  };
+
   return async (subject) => {
     const serial = serialIn(subject);
     if (serial !== undefined) return ofCertificate(serial);
     const [kind, id = ''] = subject.split(':', 2) as [string, string?];
+    if (kind === 'authority') return ofAuthority(id);
     const found =
       kind === 'instance'
         ? await ofInstance(id)

@@ -3,6 +3,7 @@
  * §2 and RFC 8936 §2, asked over the wire by a client that knows nothing of Writ.
  */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
@@ -290,4 +291,33 @@ test('nobody is served who is not known', async () => {
     const { status } = await ask(method, path, { ...(method === 'POST' ? { body: {} } : {}), nameless: true });
     assert.equal(status, 401, `${method} ${path}`);
   }
+});
+
+test('a hold of an authority is about that one, and names its certificate (RFC 9493 §3.2.4, CAEP §2 and §3.1)', async () => {
+  const { stream_id: id, aud } = await stream();
+  // Our own certificate is of the one before, so that we go on.
+  const one = await server.json<{ id: string }>('ca', 'rotate');
+  const der = await (await fetch(`${server.plain}/ca/${one.id}.cer`)).arrayBuffer();
+  const { serialNumber } = new X509Certificate(new Uint8Array(der));
+  await server.json('stop', 'authority', one.id, '--quarantine', '--cause', 'policy_change');
+  const told = async (wanted: number): Promise<Record<string, unknown>[]> => {
+    for (let tries = 0; ; tries++) {
+      const { body } = await ask('POST', `/v1/signals/poll/${String(id)}`, { body: { returnImmediately: tries < 50 } });
+      const sets = Object.values(body['sets'] as Record<string, string>);
+      if (sets.length >= wanted || tries === 50) {
+        return sets.map((token) => JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()));
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  const [held, ...more] = await told(1);
+  assert.deepEqual(more, []);
+  assert.deepEqual(held!['sub_id'], { format: 'opaque', id: `authority:${one.id}` });
+  assert.deepEqual([held!['iss'], held!['aud']], [ISSUER, aud]);
+  const session = (held!['events'] as Record<string, Record<string, unknown>>)[`${CAEP}/session-revoked`]!;
+  assert.deepEqual(Object.keys(session).sort(), ['event_timestamp', 'reason_admin']);
+  assert.ok(Number.isInteger(session['event_timestamp']));
+  const { en } = session['reason_admin'] as { en: string };
+  assert.match(en, new RegExp(`: certificate ${serialNumber.toLowerCase()} of CN=[^,]+,O=`));
+  await ask('DELETE', at(id));
 });

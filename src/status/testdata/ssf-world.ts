@@ -39,7 +39,8 @@ export interface World {
   /** What happened; `stop` adds to it. */
   readonly stops: Stop[];
   stop(leaf: number, subject?: string, effect?: Stop['effect']): void;
-  transmitter(process?: string): Transmitter;
+  /** `change`: parts in place of its own. */
+  transmitter(process?: string, change?: Partial<TransmitterParts>): Transmitter;
   /** One turn, and everything that it pushes. */
   turn(transmitter: Transmitter): Promise<void>;
   claimsOf(token: string): Readonly<Record<string, unknown>>;
@@ -68,7 +69,7 @@ export async function world({ database, commit }: StoreParts): Promise<World> {
       const type = `${kind === 'serial' ? 'certificate' : kind}.${effect === 'stop' ? 'stopped' : 'quarantined'}`;
       stops.push({ leaf, act: leaf, type, effect, at: clock.now(), subjects: [subject] });
     },
-    transmitter(process = 'p1') {
+    transmitter(process = 'p1', change = {}) {
       const parts: TransmitterParts = {
         ...common,
         stops: async (after, limit) => stops.filter(({ leaf }) => leaf > after).slice(0, limit),
@@ -83,6 +84,7 @@ export async function world({ database, commit }: StoreParts): Promise<World> {
         push: pusher({ ...RULES, timeout: 2000 }),
         box,
         log: silentLog,
+        ...change,
       };
       return new Transmitter(parts);
     },
