@@ -11,8 +11,10 @@ export interface GrpcLimits {
   readonly waiting: number;
   /** Milliseconds that the request of a call may take which has just one. */
   readonly requestTimeout: number;
-  /** Milliseconds that a connection may stay without a sign of life. */
+  /** Milliseconds that a connection may stay without a sign of life; 0: as long as it likes. */
   readonly idleTimeout: number;
+  /** Megabytes that Node may keep for one connection, what waits for its reader among them. */
+  readonly sessionMemory: number;
 }
 
 export const DEFAULT_GRPC_LIMITS: GrpcLimits = {
@@ -23,4 +25,5 @@ export const DEFAULT_GRPC_LIMITS: GrpcLimits = {
   waiting: 256 * 1024,
   requestTimeout: 20_000,
   idleTimeout: 60_000,
+  sessionMemory: 2,
 };

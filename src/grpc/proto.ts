@@ -1,13 +1,18 @@
 /** Protocol buffers as plain data: what a `.proto` file says, without a step that generates code. */
 
-/** Types of a field that is no message. `uint64` is a whole number up to 2^53 - 1 here. */
-export type ScalarKind = 'uint64' | 'string' | 'bytes' | 'bool';
+/**
+ * Types of a field that is no message of the file. `uint64` is a whole number up to 2^53 - 1 here; `struct` is
+ * `google.protobuf.Struct`, here a JSON object.
+ */
+export type ScalarKind = 'uint64' | 'string' | 'bytes' | 'bool' | 'struct';
 
 /** One field, whose number and type never change. `T`: what it is in TypeScript. */
 export interface Field<T> {
   readonly number: number;
   readonly kind: ScalarKind | MessageShape | EnumShape;
   readonly repeated: boolean;
+  /** A map from texts to values of this kind. */
+  readonly map?: true;
   /** The alternatives that it belongs to. */
   readonly oneof?: string;
   /** Never there: carries the type alone. */
@@ -45,6 +50,7 @@ interface ServiceMethod {
 export interface ProtoFile {
   /** Path under which others import it. */
   readonly path: string;
+  /** Empty for a file without one. */
   readonly package: string;
   readonly messages: readonly MessageShape[];
   readonly enums: readonly EnumShape[];
@@ -73,6 +79,16 @@ export function bytes(number: number): Field<Uint8Array> {
   return { number, kind: 'bytes', repeated: false };
 }
 
+/** `google.protobuf.Struct`. */
+export function struct(number: number): Field<Readonly<Record<string, unknown>>> {
+  return { number, kind: 'struct', repeated: false };
+}
+
+/** `map<string, …>` of such values. */
+export function map<T>(field: Field<T>): Field<Readonly<Record<string, T>>> {
+  return { number: field.number, kind: field.kind, repeated: false, map: true };
+}
+
 export function nested<T>(number: number, type: MessageType<T>): Field<T> {
   return { number, kind: type, repeated: false };
 }
@@ -92,5 +108,10 @@ export function oneof<T>(name: string, field: Field<T>): Field<T> {
 
 /** The path of a method as it stands in a call: `/package.Service/Method`. */
 export function methodPath(file: ProtoFile, method: string): string {
-  return `/${file.package}.${file.service.name}/${method}`;
+  return `/${fullName(file, file.service.name)}/${method}`;
+}
+
+/** The name of what stands in a file, as others refer to it. */
+export function fullName(file: ProtoFile, name: string): string {
+  return file.package === '' ? name : `${file.package}.${name}`;
 }

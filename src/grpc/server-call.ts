@@ -90,6 +90,11 @@ export class ServerCall<C> {
     else this.#stream.write(frame);
   }
 
+  /** Octets that its reader has not taken yet. */
+  get waiting(): number {
+    return this.#stream.writableLength;
+  }
+
   /** Ends the call behind what was written. Does nothing the second time. */
   end(status: Status = OK): void {
     if (this.#ended) return;

@@ -27,6 +27,8 @@ export interface CallContext<C> {
 /** The answers of a call that has many. */
 export interface Answers<C, Response> extends CallContext<C> {
   send(message: Response): void;
+  /** Octets that the reader has not taken yet. */
+  waiting(): number;
   /** Sends a message that was encoded once for many, in its frame. */
   sendFrame(frame: Uint8Array): void;
   end(status?: Status): void;
@@ -89,6 +91,7 @@ function answersOf<C, Response>(call: ServerCall<C>, codec: Codec<Response>): An
   return {
     connection: call.connection,
     signal: call.signal,
+    waiting: () => call.waiting,
     send: (message) => call.write(encodeFrame(codec.encode(message))),
     sendFrame: (frame) => call.write(frame),
     end: (status = OK) => call.end(status),

@@ -23,9 +23,6 @@ export interface GrpcServerOptions<C> {
   readonly limits?: GrpcLimits;
 }
 
-/** Octets that one session may make Node keep, in megabytes as Node counts it. */
-const SESSION_MEMORY = 2;
-
 /**
  * gRPC over HTTP/2 connections that somebody else has accepted: a TLS listener that agreed on `h2`, a unix socket. Serves
  * the methods of its table and nothing else; who may call them, the methods ask of the connection.
@@ -47,11 +44,11 @@ export class GrpcServer<C> {
 
   /** Takes over a connection of which nothing has been read. */
   accept(socket: Duplex, connection: C): void {
-    const { streams, metadata, metadataPairs, idleTimeout } = this.#limits;
+    const { streams, metadata, metadataPairs, idleTimeout, sessionMemory } = this.#limits;
     const session = performServerHandshake(socket, {
       settings: { enablePush: false, maxConcurrentStreams: streams, maxHeaderListSize: metadata },
       maxHeaderListPairs: metadataPairs,
-      maxSessionMemory: SESSION_MEMORY,
+      maxSessionMemory: sessionMemory,
     });
     this.#sessions.add(session);
     session.once('close', () => this.#sessions.delete(session));
