@@ -6,6 +6,7 @@ import { completionCommand } from '../cli/completion.ts';
 import { asOperator } from '../cli/connection.ts';
 import { authorityCommands } from './commands/authority.ts';
 import { backupCommands } from './commands/backup.ts';
+import { daemonCommands } from './commands/daemon.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { groupCommands } from './commands/group.ts';
 import { initCommand } from './commands/install.ts';
@@ -28,6 +29,7 @@ export function commandTable(): readonly Command[] {
     initCommand(),
     statusCommand(),
     ...clientCommands().map((command) => (command.path === 'release' ? releaseHere(command, log) : command)),
+    ...daemonCommands(withApi),
     ...operatorCommands(log, withApi),
     ...groupCommands(log, withApi),
     ...ruleCommands(log, withApi),

@@ -12,7 +12,7 @@ import { nextRoots } from './roots.ts';
 import { checkUnknownWritServer, checkWritServer } from './writ-server.ts';
 
 /** What the server answers to an enrolment or a renewal (`docs/REST.md`). */
-interface CertificateAnswer {
+export interface CertificateAnswer {
   readonly serial: string;
   readonly spiffe_id: string;
   readonly certificate: string;
@@ -119,7 +119,7 @@ export async function isRefused(home: Home, current: Credential): Promise<boolea
 }
 
 /** Checks that the answer is for the key that was made here and says what the certificate says. */
-function toCredential(answer: CertificateAnswer, key: KeyObject, roots: readonly string[]): Credential {
+export function toCredential(answer: CertificateAnswer, key: KeyObject, roots: readonly string[]): Credential {
   if (!new X509Certificate(answer.certificate).checkPrivateKey(key)) throw broken('for another key');
   if (spiffeIdOf(decodePem(answer.certificate, 'CERTIFICATE')).uri !== answer.spiffe_id) throw broken('for another id');
   return {
@@ -136,7 +136,7 @@ function toCredential(answer: CertificateAnswer, key: KeyObject, roots: readonly
 }
 
 /** The roots after an answer. Throws when what it names is no certificate. */
-function rootsAfter(held: readonly string[], { bundle = [], chain }: CertificateAnswer): readonly string[] {
+export function rootsAfter(held: readonly string[], { bundle = [], chain }: CertificateAnswer): readonly string[] {
   if (!bundle.every(isCertificate)) throw broken('and roots that are none');
   return nextRoots(held, { offered: bundle, others: chain }, Date.now());
 }

@@ -15,6 +15,7 @@ import { Relay } from './relay.ts';
 import { relayIdentity } from './relay-identity.ts';
 import { type Staleness, stalenessOf } from './staleness.ts';
 import { Standing } from './standing.ts';
+import type { Fallen } from './stopped.ts';
 import {
   type Decision,
   feedSourceOf,
@@ -107,6 +108,11 @@ export class Verifier extends EventEmitter<VerifierEvents> {
   /** How old, at most, what is known may be: milliseconds; infinite before the feed was read. */
   get age(): number {
     return this.#reader.age();
+  }
+
+  /** Why nobody may act under one of these subjects, as far as is known (`docs/FEED.md` has their forms). */
+  fallen(subjects: readonly string[]): Fallen | undefined {
+    return this.#standing.fallOf({ subjects });
   }
 
   /** Resolves when the verifier is well. */

@@ -18,6 +18,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   start: 'says one JSON line when it runs, by which every journey finds its server',
   'canary run': 'says one JSON line for each probe, which its own journey reads',
   'feed relay': 'says one JSON line when it runs, which its own journey reads',
+  'agent run': 'says one JSON line when it runs, which its own journey reads',
   run: 'stdout is that of the program that is run',
 };
 
@@ -48,6 +49,8 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   'agent register': () => ['planner', ...owner],
   'agent list': () => [],
   'agent show': () => ['planner'],
+  // No daemon runs.
+  'agent why': { argv: () => [String(process.pid), '--admin-socket', at('none')], code: 1 },
   'agent update': () => ['planner', '--purpose', 'plans'],
   'service register': () => ['books', ...owner],
   'service list': () => [],

@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+
+/** Digests that are kept; programs of one machine are few. */
+const KEPT = 1024;
+const PIECE = 1 << 20;
+
+/** A file as it is now: another content has another text. The change time is the kernel's own, which nobody can set. */
+function stateOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return `${dev}.${ino}.${size}.${mtimeNs}.${ctimeNs}`;
+}
+
+/** SHA-256 of programs, each read once as long as its file stays what it is. */
+export class BinaryDigests {
+  readonly #known = new Map<string, Promise<string>>();
+
+  /** The digest of the file that an open handle is of, in lower-case hex. Rejects where it changes while it is read. */
+  async of(file: FileHandle): Promise<string> {
+    const state = stateOf(await file.stat({ bigint: true }));
+    const known = this.#known.get(state);
+    if (known !== undefined) {
+      this.#known.delete(state);
+      this.#known.set(state, known);
+      return known;
+    }
+    // Read by a handle of its own: whoever asked may close theirs, and others wait for this.
+    const made = digest(`/proc/self/fd/${file.fd}`, state);
+    this.#known.set(state, made);
+    made.catch(() => this.#known.delete(state));
+    if (this.#known.size > KEPT) this.#known.delete(this.#known.keys().next().value!);
+    return made;
+  }
+}
+
+async function digest(path: string, state: string): Promise<string> {
+  const file = await open(path, 'r');
+  try {
+    if (stateOf(await file.stat({ bigint: true })) !== state) throw new Error('the file changed');
+    const hash = createHash('sha256');
+    const piece = Buffer.allocUnsafe(PIECE);
+    for (;;) {
+      const { bytesRead } = await file.read(piece, 0, PIECE, null);
+      if (bytesRead === 0) break;
+      hash.update(piece.subarray(0, bytesRead));
+    }
+    if (stateOf(await file.stat({ bigint: true })) !== state) throw new Error('the file changed while it was read');
+    return hash.digest('hex');
+  } finally {
+    await file.close();
+  }
+}

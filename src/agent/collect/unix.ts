@@ -1,0 +1,102 @@
+import { type BigIntStats, statSync } from 'node:fs';
+import { type FileHandle, open, readFile, readlink } from 'node:fs/promises';
+import { Accounts } from './accounts.ts';
+import { BinaryDigests } from './binary.ts';
+import type { Collector, Seen, Subject } from './collector.ts';
+
+/** Processes whose program has been seen; older ones are read again. */
+const KEPT = 16_384;
+
+/**
+ * What Linux says of a process: user and groups as they were when it connected, control groups, the program that it runs,
+ * and its SHA-256. Of an interpreter that is the interpreter's, not the script's.
+ *
+ * `unix:path` is there only where this machine has that very file under that path: whoever makes a mount namespace of their
+ * own can have anything under any name there.
+ */
+export function unixCollector(): Collector {
+  const [users, groups] = [new Accounts('/etc/passwd'), new Accounts('/etc/group')];
+  const digests = new BinaryDigests();
+  /** The path of a program that was seen under it: replacing the file on disk changes nothing about who runs already. */
+  const paths = new Map<string, string>();
+  return {
+    name: 'unix',
+    async collect(subject) {
+      const { pid, uid, gid } = subject;
+      const notes: string[] = [];
+      const facts: Record<string, readonly string[]> = {
+        'unix:uid': [String(uid)],
+        'unix:gid': [String(gid)],
+        ...optional('unix:user', users.nameOf(uid)),
+        ...optional('unix:group', groups.nameOf(gid)),
+      };
+      const cgroups = [...new Set(subject.cgroups.values())].filter((path) => path.length <= 1024);
+      if (cgroups.length > 0) facts['unix:cgroup'] = cgroups.slice(0, 64);
+      const supplementary = await groupsOf(pid);
+      if (supplementary.length > 0) facts['unix:supplementary_gid'] = supplementary;
+      const program = await programOf(subject, digests, paths);
+      if (paths.size > KEPT) paths.delete(paths.keys().next().value!);
+      return { facts: { ...facts, ...program.facts }, notes: [...notes, ...program.notes] };
+    },
+  };
+}
+
+async function programOf({ key, pid }: Subject, digests: BinaryDigests, paths: Map<string, string>): Promise<Seen> {
+  let file: FileHandle;
+  try {
+    file = await open(`/proc/${pid}/exe`, 'r');
+  } catch (error) {
+    return { facts: {}, notes: [`unix:path and unix:sha256: the program cannot be read (${codeOf(error)})`] };
+  }
+  try {
+    const [state, named] = [await file.stat({ bigint: true }), await readlink(`/proc/${pid}/exe`)];
+    const sha256 = { 'unix:sha256': [await digests.of(file)] };
+    const seen = `${key} ${state.dev}.${state.ino}`;
+    const path = paths.get(seen) ?? (isThere(named, state) ? named : undefined);
+    if (path === undefined) {
+      return {
+        facts: sha256,
+        notes: ['unix:path: this machine has another file, or none, under the path that the process sees'],
+      };
+    }
+    paths.set(seen, path);
+    return { facts: { ...sha256, 'unix:path': [path] }, notes: [] };
+  } catch (error) {
+    return { facts: {}, notes: [`unix:sha256: the program could not be read (${codeOf(error)})`] };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Whether this machine (as its first process sees it, or else as this one does) has that file there. */
+function isThere(path: string, { dev, ino }: BigIntStats): boolean {
+  if (path.length > 1024) return false;
+  return [`/proc/1/root${path}`, path].some((at) => {
+    try {
+      const found = statSync(at, { bigint: true });
+      return found.dev === dev && found.ino === ino;
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function groupsOf(pid: number): Promise<readonly string[]> {
+  try {
+    const [, list = ''] = /^Groups:\s*(.*)$/m.exec(await readFile(`/proc/${pid}/status`, 'latin1')) ?? [];
+    return list
+      .split(' ')
+      .filter((gid) => gid !== '')
+      .slice(0, 64);
+  } catch {
+    return [];
+  }
+}
+
+function optional(name: string, value: string | undefined): Readonly<Record<string, readonly string[]>> {
+  return value === undefined ? {} : { [name]: [value] };
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+}

@@ -1,0 +1,205 @@
+/** The daemon on a real socket, asked by a foreign client; identities of a real authority. */
+import assert from 'node:assert/strict';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { status } from '@grpc/grpc-js';
+import { testServer } from '../../test/server.ts';
+import { WritError } from '../base/error.ts';
+import { connect } from '../sdk/connect.ts';
+import { Daemon, type DaemonOptions } from './daemon.ts';
+import { ask, header, readStream, type WorkloadStub, workloadStub } from './testdata/client.ts';
+import { testNodeServer } from './testdata/node-server.ts';
+
+const server = await testServer();
+const node = await connect({ token: await server.token('box', 'service') });
+const scratch = mkdtempSync(join(tmpdir(), 'writ-agent-'));
+const closing: (() => unknown)[] = [() => node.close(), () => rmSync(scratch, { recursive: true, force: true })];
+after(async () => {
+  for (const close of closing.reverse()) await close();
+});
+
+let count = 0;
+const me = [`unix:uid=${process.geteuid!()}`];
+
+async function started(options: Partial<DaemonOptions> = {}) {
+  const directory = join(scratch, String(count++));
+  const own = testNodeServer(server);
+  own.set([{ match: me }]);
+  const socket = join(directory, 'api.sock');
+  const daemon = await Daemon.start({
+    ...{ identity: node, socket, admin: join(`${directory}-admin`, 'api.sock'), server: own, ...options },
+  });
+  closing.push(() => daemon.close());
+  const stub = (): WorkloadStub => {
+    const made = workloadStub(socket);
+    closing.push(() => made.close());
+    return made;
+  };
+  return { daemon, own, socket, stub };
+}
+
+test('a caller gets its X.509-SVID, key and bundle, and again when it is renewed', async () => {
+  const { daemon, own, stub } = await started();
+  const stream = readStream(stub().FetchX509SVID({}, header()));
+  const [first] = await stream.count(1);
+  const [svid] = first!.svids;
+  assert.match(svid!.spiffe_id, /\/agent\/planner\/[0-9a-z]{26}$/);
+  const leaf = new X509Certificate(svid!.x509_svid);
+  assert.ok(leaf.subjectAltName?.includes(svid!.spiffe_id));
+  assert.ok(leaf.checkPrivateKey(createPrivateKey({ key: svid!.x509_svid_key, format: 'der', type: 'pkcs8' })));
+  assert.ok(new X509Certificate(svid!.bundle).ca);
+  assert.deepEqual(
+    own.enrolled.map(({ facts }) => facts['unix:uid']),
+    [[String(process.geteuid!())]],
+  );
+  assert.match(own.enrolled[0]!.process, new RegExp(`^pid ${process.pid}, started 20`));
+
+  await [...daemon.workloads.children][0]!.renew();
+  const [, second] = await stream.count(2);
+  assert.equal(second!.svids[0]!.spiffe_id, svid!.spiffe_id);
+  assert.notDeepEqual(second!.svids[0]!.x509_svid, svid!.x509_svid);
+  assert.notDeepEqual(second!.svids[0]!.x509_svid_key, svid!.x509_svid_key);
+  assert.deepEqual(own.renewed[0]!.facts?.['unix:uid'], [String(process.geteuid!())]);
+  stream.cancel();
+});
+
+test('without the static metadata nothing is answered', async () => {
+  const { stub } = await started();
+  for (const given of [{}, { 'workload.spiffe.io': 'True' }, { 'workload.spiffe.io': '1' }]) {
+    const { code } = await readStream(stub().FetchX509SVID({}, header(given))).ended;
+    assert.equal(code, status.INVALID_ARGUMENT);
+    await assert.rejects(ask(stub(), stub().FetchJWTSVID, { audience: ['a'] }, header(given)), {
+      code: status.INVALID_ARGUMENT,
+    });
+  }
+});
+
+test('whoever matches no entry is denied, and let in as soon as one matches', async () => {
+  const { daemon, own, stub } = await started();
+  own.set([{ match: ['unix:uid=1', 'unix:path=/nowhere'] }]);
+  await daemon.refresh();
+  assert.equal((await readStream(stub().FetchX509SVID({}, header())).ended).code, status.PERMISSION_DENIED);
+  own.set([{ match: me }]);
+  await new Promise((then) => setTimeout(then, 1100));
+  const stream = readStream(stub().FetchX509SVID({}, header()));
+  assert.equal((await stream.count(1))[0]!.svids.length, 1);
+  stream.cancel();
+});
+
+test('a stopped instance is redacted at once, and does not come back by asking again', async () => {
+  const { daemon, own, stub } = await started();
+  own.set([
+    { id: '01jd0000000000000000000001', match: me, name: 'planner', hint: 'one' },
+    { id: '01jd0000000000000000000002', match: me, name: 'reader', hint: 'two' },
+  ]);
+  await daemon.refresh();
+  const stream = readStream(stub().FetchX509SVID({}, header()));
+  const [first] = await stream.count(1);
+  assert.deepEqual(
+    first!.svids.map(({ hint }) => hint),
+    ['one', 'two'],
+  );
+  await daemon.verifier.ready(AbortSignal.timeout(5000));
+  const [planner, reader] = [...daemon.workloads.children];
+  await server.json('instance', 'stop', planner!.instance, '--yes');
+  const [, second] = await stream.count(2);
+  assert.deepEqual(
+    second!.svids.map(({ spiffe_id }) => spiffe_id),
+    [reader!.spiffeId],
+  );
+  const again = readStream(stub().FetchX509SVID({}, header()));
+  assert.equal((await again.count(1))[0]!.svids.length, 1);
+  assert.equal(own.enrolled.length, 2);
+  await server.json('instance', 'stop', reader!.instance, '--yes');
+  for (const one of [stream, again]) assert.equal((await one.ended).code, status.PERMISSION_DENIED);
+});
+
+test('JWT-SVIDs: for one or all identities, kept, and validated by the daemon', async () => {
+  const { daemon, own, stub } = await started();
+  const client = stub();
+  const { svids } = await ask(client, client.FetchJWTSVID, { audience: ['books', 'bank'] });
+  assert.equal(svids.length, 1);
+  await ask(client, client.FetchJWTSVID, { audience: ['bank', 'books'] });
+  assert.equal(own.tokens.count, 1);
+  await ask(client, client.FetchJWTSVID, { audience: ['bank'] });
+  assert.equal(own.tokens.count, 2);
+  const { spiffe_id, claims } = await ask(client, client.ValidateJWTSVID, { audience: 'bank', svid: svids[0]!.svid });
+  assert.equal(spiffe_id, [...daemon.workloads.children][0]!.spiffeId);
+  assert.ok('sub' in claims.fields && 'exp' in claims.fields);
+  for (const [asked, code] of [
+    [{ audience: [] }, status.INVALID_ARGUMENT],
+    [{ audience: ['a'], spiffe_id: 'spiffe://other.example/agent/x/y' }, status.PERMISSION_DENIED],
+  ] as const) {
+    await assert.rejects(ask(client, client.FetchJWTSVID, asked), { code });
+  }
+  for (const asked of [
+    { audience: 'other', svid: svids[0]!.svid },
+    { audience: 'bank', svid: `${svids[0]!.svid.slice(0, -8)}AAAAAAAA` },
+    { audience: '', svid: svids[0]!.svid },
+    { audience: 'bank', svid: '' },
+  ]) {
+    await assert.rejects(ask(client, client.ValidateJWTSVID, asked), { code: status.INVALID_ARGUMENT });
+  }
+  const bundles = readStream(client.FetchJWTBundles({}, header()));
+  const [first] = await bundles.count(1);
+  const [[domain, jwks]] = Object.entries(first!.bundles) as [[string, Buffer]];
+  assert.equal(domain, `spiffe://${node.trustDomain}`);
+  assert.deepEqual(
+    (JSON.parse(jwks.toString()) as { keys: object[] }).keys.map((key) => Object.keys(key).sort()),
+    [['crv', 'kid', 'kty', 'x', 'y']],
+  );
+  bundles.cancel();
+});
+
+test('while the server is silent nothing changes for who runs, and newcomers are told to try again', async () => {
+  const { daemon, own, stub } = await started();
+  const stream = readStream(stub().FetchX509SVID({}, header()));
+  await stream.count(1);
+  own.fail = new WritError('unavailable', 'gone');
+  await [...daemon.workloads.children][0]!.renew();
+  const again = readStream(stub().FetchX509SVID({}, header()));
+  await again.count(1);
+  own.fail = undefined;
+  own.set([{ id: '01jd0000000000000000000009', match: me }]);
+  await daemon.refresh();
+  await stream.count(2);
+  own.fail = new WritError('unavailable', 'gone');
+  assert.equal([...daemon.workloads.children].length, 1);
+  const { own: silent, stub: other } = await started();
+  silent.fail = new WritError('unavailable', 'gone');
+  assert.equal((await readStream(other().FetchX509SVID({}, header())).ended).code, status.UNAVAILABLE);
+  stream.cancel();
+  again.cancel();
+});
+
+test('bundles of other trust domains go to whom an entry names them', async () => {
+  const { daemon, own, stub } = await started();
+  const der = new X509Certificate(node.credential.roots[0]!).raw;
+  const theirs = { authorities: [der], jwtKeys: [], keys: [] };
+  own.others = new Map([
+    ['partner.example', theirs],
+    ['stranger.example', theirs],
+    [node.trustDomain, theirs],
+  ]);
+  own.set([{ match: me, federates_with: ['partner.example', 'unknown.example'] }]);
+  await daemon.refresh();
+  const stream = readStream(stub().FetchX509SVID({}, header()));
+  const [first] = await stream.count(1);
+  assert.deepEqual(Object.keys(first!.federated_bundles), ['spiffe://partner.example']);
+  assert.ok(first!.crl.length > 0);
+  const bundles = readStream(stub().FetchX509Bundles({}, header()));
+  const [answer] = await bundles.count(1);
+  assert.deepEqual(
+    Object.keys(answer!.bundles).sort(),
+    [`spiffe://${node.trustDomain}`, 'spiffe://partner.example'].sort(),
+  );
+  own.others = new Map();
+  await daemon.refresh();
+  const [, second] = await stream.count(2);
+  assert.deepEqual(Object.keys(second!.federated_bundles), []);
+  stream.cancel();
+  bundles.cancel();
+});

@@ -1,0 +1,253 @@
+import { EventEmitter } from 'node:events';
+import { type Clock, systemClock } from '../base/clock.ts';
+import type { Identity } from '../sdk/identity.ts';
+import { createVerifier, type Verifier } from '../sdk/verifier.ts';
+import { AdminEndpoint } from './admin.ts';
+import type { Collector } from './collect/collector.ts';
+import { containerCollector } from './collect/container.ts';
+import { type KubeletOptions, kubernetesCollector } from './collect/kubernetes.ts';
+import { systemdCollector } from './collect/systemd.ts';
+import { unixCollector } from './collect/unix.ts';
+import { Endpoint } from './endpoint.ts';
+import { Lists } from './lists.ts';
+import { openNative } from './native.ts';
+import { ProcessTable } from './process-table.ts';
+import { Rotation } from './rotation.ts';
+import { type NodeServer, openNodeServer } from './server.ts';
+import { ListeningSocket } from './socket.ts';
+import { Updates } from './stream.ts';
+import { Tokens } from './tokens.ts';
+import { Trust } from './trust.ts';
+import { whyOf } from './why.ts';
+import { workloadMethods } from './workload-api.ts';
+import { WORKLOAD_FILE } from './workload-messages.ts';
+import { Workloads } from './workloads.ts';
+
+export interface DaemonOptions {
+  /** Of the node, which is an instance of a service. Stays the caller's to close. */
+  readonly identity: Identity;
+  readonly socket: string;
+  /** Mode of the socket. Default 0o777: who may have an identity, the entries say. */
+  readonly socketMode?: number | undefined;
+  /** Where `writ agent why` asks. */
+  readonly admin: string;
+  /** Docker's socket; absent: nothing is asked of Docker. */
+  readonly docker?: string | undefined;
+  readonly kubelet?: KubeletOptions | undefined;
+  readonly clock?: Clock | undefined;
+  readonly random?: (() => number) | undefined;
+  /** In place of the server that the identity names. */
+  readonly server?: NodeServer | undefined;
+}
+
+export interface DaemonEvents {
+  /** Something worth a line: what went wrong, or is well again. */
+  said: [string];
+}
+
+const SWEEP_MS = 250;
+/** Of so many sweeps, each looks at the programs of its part of the processes. */
+const PROGRAM_TURNS = 20;
+const ENTRIES_MS = 5000;
+const TRUST_MS = 30_000;
+const LISTS_MS = 60_000;
+/** After the feed has moved: lists are signed a moment later. */
+const LISTS_SOON_MS = 2000;
+/** Callers without identity make entries be asked for at once, but not more often than this. */
+const ASKED_MS = 1000;
+
+/** Serves identities to the workloads of this machine, until it is closed. */
+export class Daemon extends EventEmitter<DaemonEvents> {
+  readonly verifier: Verifier;
+  readonly workloads: Workloads;
+  readonly #processes: ProcessTable;
+  readonly #server: NodeServer;
+  readonly #rotation: Rotation;
+  readonly #trust: Trust;
+  readonly #lists: Lists;
+  readonly #endpoint: Endpoint;
+  readonly #admin: AdminEndpoint;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #sockets: ListeningSocket[] = [];
+  #turn = 0;
+  #over = false;
+  #silent = false;
+
+  private constructor(options: DaemonOptions) {
+    super();
+    const { identity, clock = systemClock, random = Math.random } = options;
+    const native = openNative();
+    native.forbidDumps();
+    this.#processes = new ProcessTable(native);
+    this.#server = options.server ?? openNodeServer(identity);
+    this.#rotation = new Rotation(clock, random);
+    const updates = new Updates();
+    this.#trust = new Trust(identity, this.#server, () => updates.notify());
+    this.#lists = new Lists(
+      () => clock.now(),
+      () => updates.notify(),
+    );
+    this.verifier = createVerifier({ identity, mode: 'available' });
+    const collectors: readonly Collector[] = [
+      unixCollector(),
+      systemdCollector(),
+      containerCollector(options.docker === undefined ? undefined : { socketPath: options.docker }),
+      ...(options.kubelet === undefined ? [] : [kubernetesCollector(options.kubelet)]),
+    ];
+    this.workloads = new Workloads({
+      ...{ server: this.#server, processes: this.#processes, collectors, rotation: this.#rotation, clock, random },
+      fallen: (subjects) => this.verifier.fallen(subjects),
+      unmatched: () => this.#askSoon(),
+      renewed: ({ credential }) => this.#lists.learn(credential),
+    });
+    const tokens = new Tokens(this.#server);
+    this.#endpoint = new Endpoint({
+      processes: this.#processes,
+      methods: workloadMethods({
+        ...{ workloads: this.workloads, trust: this.#trust, tokens, clock, updates },
+        lists: () => this.#lists.current,
+      }),
+      files: [WORKLOAD_FILE],
+      failed: (error) => this.emit('said', `a call failed: ${(error as Error).stack ?? String(error)}`),
+    });
+    this.#admin = new AdminEndpoint({
+      native,
+      why: (pid) => whyOf(pid, { processes: this.#processes, collectors, workloads: this.workloads }),
+      status: () => this.status(),
+    });
+  }
+
+  /** Starts one: asks the server first, for so long, and serves whatever it says. Throws where a socket cannot be had. */
+  static async start(options: DaemonOptions): Promise<Daemon> {
+    const daemon = new Daemon(options);
+    try {
+      await daemon.#open(options);
+      return daemon;
+    } catch (error) {
+      await daemon.close();
+      throw error;
+    }
+  }
+
+  /** Asks the server for everything now. */
+  async refresh(): Promise<void> {
+    await Promise.all([this.#askEntries(), this.#askTrust(), this.#lists.refresh()]);
+  }
+
+  status(): object {
+    return {
+      entries: this.workloads.entries?.entries.length ?? null,
+      identities: this.workloads.children.size,
+      processes: this.#processes.size,
+      pidfd: this.#processes.exact,
+      feed_age_ms: Number.isFinite(this.verifier.age) ? Math.round(this.verifier.age) : null,
+      lists: this.#lists.current.length,
+      missing_lists: this.#lists.faults,
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.workloads.close();
+    await this.#endpoint.close();
+    this.#admin.close();
+    await Promise.all(this.#sockets.map((socket) => socket.close()));
+    this.#rotation.close();
+    this.verifier.close();
+    this.#server.close();
+  }
+
+  async #open(options: DaemonOptions): Promise<void> {
+    const { identity, socket, socketMode = 0o777, admin } = options;
+    this.#lists.learn(identity.credential);
+    identity.on('renewed', (next) => this.#lists.learn(next));
+    this.verifier.on('entry', ({ subjects, also = [] }) => {
+      this.workloads.judge([...subjects, ...also]);
+      this.#later(() => void this.#lists.refresh(), LISTS_SOON_MS);
+    });
+    // Refused rather than served late: another daemon may be there.
+    this.#sockets.push(
+      await ListeningSocket.listen({
+        ...{ path: admin, mode: 0o600, directoryMode: 0o700, field: '--admin-socket' },
+        accept: (one) => this.#admin.accept(one),
+      }),
+    );
+    await this.refresh();
+    this.#sockets.push(
+      await ListeningSocket.listen({
+        ...{ path: socket, mode: socketMode, directoryMode: 0o755, field: '--socket' },
+        accept: (one) => this.#endpoint.accept(one),
+        restored: () => this.emit('said', 'the socket had been removed, and is there again'),
+      }),
+    );
+    this.#every(SWEEP_MS, () => {
+      this.workloads.sweep();
+      this.workloads.checkPrograms(this.#turn++, PROGRAM_TURNS);
+      // What the feed holds may have been taken over anew, of which no entry tells.
+      if (this.#turn % 4 === 0) this.workloads.judge();
+    });
+    this.#every(ENTRIES_MS, () => void this.#askEntries());
+    this.#every(TRUST_MS, () => void this.#askTrust());
+    this.#every(LISTS_MS, () => void this.#lists.refresh());
+  }
+
+  #asking: Promise<void> | undefined;
+  #askedAt = Number.NEGATIVE_INFINITY;
+
+  /** Asks for the entries, once for all who want to know. Never rejects. */
+  #askEntries(): Promise<void> {
+    this.#asking ??= this.#server
+      .entries()
+      .then(
+        (entries) => {
+          if (entries !== undefined) this.workloads.setEntries(entries);
+          this.#heard(undefined);
+        },
+        (error: Error) => this.#heard(error),
+      )
+      .finally(() => {
+        this.#asking = undefined;
+        this.#askedAt = performance.now();
+      });
+    return this.#asking;
+  }
+
+  /** For a caller whom no entry matches: one may have been created just now. */
+  async #askSoon(): Promise<void> {
+    if (performance.now() - this.#askedAt > ASKED_MS) await this.#askEntries();
+  }
+
+  async #askTrust(): Promise<void> {
+    await this.#trust.refresh().then(
+      () => this.#heard(undefined),
+      (error: Error) => this.#heard(error),
+    );
+  }
+
+  /** Says once when the server falls silent, and once when it is there again. */
+  #heard(error: Error | undefined): void {
+    const silent = error !== undefined;
+    if (silent === this.#silent || this.#over) return;
+    this.#silent = silent;
+    this.emit('said', silent ? `the server does not answer: ${error.message}` : 'the server answers');
+  }
+
+  #every(milliseconds: number, run: () => void): void {
+    const timer = setInterval(run, milliseconds);
+    timer.unref();
+    this.#timers.push(timer);
+  }
+
+  #soon: NodeJS.Timeout | undefined;
+
+  #later(run: () => void, milliseconds: number): void {
+    if (this.#soon !== undefined) return;
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined;
+      run();
+    }, milliseconds);
+    this.#soon.unref();
+  }
+}

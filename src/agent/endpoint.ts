@@ -1,0 +1,84 @@
+import type { Socket } from 'node:net';
+import { isWritError } from '../base/error.ts';
+import { DEFAULT_GRPC_LIMITS, type GrpcLimits } from '../grpc/limits.ts';
+import type { ProtoFile } from '../grpc/proto.ts';
+import { reflectionMethods } from '../grpc/reflection.ts';
+import { GrpcServer } from '../grpc/server.ts';
+import type { ServerMethod } from '../grpc/server-method.ts';
+import { createConcurrency } from '../http/concurrency.ts';
+import { statusOf } from './failure.ts';
+import type { CallerProcess, ProcessTable } from './process-table.ts';
+
+export interface EndpointParts {
+  readonly processes: ProcessTable;
+  readonly methods: readonly ServerMethod<CallerProcess>[];
+  /** What tools may ask about. */
+  readonly files: readonly ProtoFile[];
+  /** Told of what is no fault of a caller. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** Connections of one user, and of all, at once. */
+const CONNECTIONS = { perCaller: 16_384, all: 65_536 };
+
+/**
+ * A caller with ten thousand identities gets them in one message, of some 25 MB, and may take its time over it. Streams
+ * that say nothing for hours are what the standard has in mind.
+ */
+const LIMITS: GrpcLimits = {
+  ...DEFAULT_GRPC_LIMITS,
+  idleTimeout: 0,
+  waiting: 256 * 1024,
+  sessionMemory: 512,
+};
+
+/** The SPIFFE Workload Endpoint: gRPC to whoever connects, who is known by the process that did. */
+export class Endpoint {
+  readonly #parts: EndpointParts;
+  readonly #grpc: GrpcServer<CallerProcess>;
+  readonly #connections = createConcurrency(CONNECTIONS);
+
+  constructor(parts: EndpointParts) {
+    this.#parts = parts;
+    this.#grpc = new GrpcServer<CallerProcess>({
+      methods: [...parts.methods, ...reflectionMethods<CallerProcess>(parts.files)],
+      limits: LIMITS,
+      failure: (error) => {
+        if (!isWritError(error) || statusOf(error).code === 'internal') parts.failed(error);
+        return statusOf(error);
+      },
+    });
+  }
+
+  /** Takes a connection. One whose process has ended already is closed. */
+  accept(socket: Socket): void {
+    const { processes } = this.#parts;
+    const descriptor = descriptorOf(socket);
+    const process = descriptor === undefined ? undefined : processes.accept(descriptor);
+    if (process === undefined) {
+      socket.destroy();
+      return;
+    }
+    const user = String(process.uid);
+    if (this.#connections.enter(user) !== 'ok') {
+      processes.release(process);
+      socket.destroy();
+      return;
+    }
+    socket.once('close', () => {
+      this.#connections.leave(user);
+      processes.release(process);
+    });
+    this.#grpc.accept(socket, process);
+  }
+
+  close(): Promise<void> {
+    return this.#grpc.close(1000);
+  }
+}
+
+/** Nothing public of Node gives the descriptor of a socket. */
+export function descriptorOf(socket: Socket): number | undefined {
+  const fd = (socket as unknown as { readonly _handle?: { readonly fd?: number } })._handle?.fd;
+  return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+}

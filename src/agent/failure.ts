@@ -1,0 +1,27 @@
+import { isWritError } from '../base/error.ts';
+import type { Status } from '../grpc/status.ts';
+
+/** What a caller is told of an error: SPIFFE Workload Endpoint §6 has four codes, and a caller that retries goes by them. */
+export function statusOf(error: unknown): Status {
+  if (!isWritError(error)) return { code: 'internal', message: 'The daemon failed; its log says more.' };
+  const message = error.remedy === undefined ? error.message : `${error.message} ${error.remedy}`;
+  switch (error.code) {
+    case 'bad_request':
+      return { code: 'invalid_argument', message };
+    case 'too_large':
+      return { code: 'resource_exhausted', message };
+    case 'denied':
+    case 'inactive':
+    case 'revoked':
+    case 'not_found':
+    case 'needs_approval':
+    case 'not_authenticated':
+      return { code: 'permission_denied', message };
+    case 'unavailable':
+    case 'rate_limited':
+    case 'bad_certificate':
+      return { code: 'unavailable', message };
+    default:
+      return { code: 'internal', message };
+  }
+}

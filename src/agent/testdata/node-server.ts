@@ -1,0 +1,100 @@
+/**
+ * A server of a node for tests: real identities of a running authority, let in with join tokens, and tokens signed by a key
+ * of its own. Every call can be made to fail.
+ */
+import { generateKeyPairSync, sign } from 'node:crypto';
+import type { TestServer } from '../../../test/server.ts';
+import { WritError } from '../../base/error.ts';
+import { assembleJws, signingInput } from '../../jwt/jws.ts';
+import { parseSpiffeBundle, type ParsedBundle } from '../../jwt/spiffe-bundle.ts';
+import { enrol, type Home, openAuthority } from '../../sdk/authority.ts';
+import type { Entry } from '../../wire/entry.ts';
+import type { WorkloadFacts } from '../../wire/workload.ts';
+import { instanceOf, type NodeServer } from '../server.ts';
+
+export interface TestNodeServer extends NodeServer {
+  /** What it gives from now on. */
+  set(entries: readonly Partial<Entry>[]): void;
+  /** Every call rejects with it; undefined: as usual. */
+  fail: WritError | undefined;
+  readonly enrolled: { readonly entry: string; readonly facts: WorkloadFacts; readonly process: string }[];
+  readonly renewed: { readonly instance: string; readonly facts: WorkloadFacts | undefined }[];
+  readonly stopped: { readonly instance: string; readonly cause: string }[];
+  readonly tokens: { count: number };
+  others: ReadonlyMap<string, ParsedBundle>;
+}
+
+export function entryOf(given: Partial<Entry>): Entry {
+  return {
+    ...{ id: '01jd0000000000000000000000', kind: 'agent', name: 'planner', node: 'box', match: [], scopes: [], labels: {} },
+    ...{ federates_with: [], per: 'process', created_by: 'test', created_at: '2026-11-22T00:00:00.000Z' },
+    ...given,
+  } as Entry;
+}
+
+export function testNodeServer(server: TestServer, lifetimeSeconds?: number): TestNodeServer {
+  const key = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const jwk = { ...key.publicKey.export({ format: 'jwk' }), kid: 'test', use: 'jwt-svid' };
+  const homes = new Map<string, Home>();
+  const ids = new Map<string, string>();
+  let [entries, fresh]: [readonly Entry[], boolean] = [[], true];
+  const answering = (): void => {
+    if (self.fail !== undefined) throw self.fail;
+  };
+  const self: TestNodeServer = {
+    ...{ fail: undefined, enrolled: [], renewed: [], stopped: [], tokens: { count: 0 }, others: new Map() },
+    set(given) {
+      entries = given.map(entryOf);
+      fresh = true;
+    },
+    async entries() {
+      answering();
+      if (!fresh) return undefined;
+      fresh = false;
+      return entries;
+    },
+    async enrol({ entry, facts, process = '' }) {
+      answering();
+      self.enrolled.push({ entry, facts, process });
+      const { kind, name } = entries.find(({ id }) => id === entry)!;
+      const made = await enrol(await server.token(name, kind), lifetimeSeconds === undefined ? {} : { lifetimeSeconds });
+      homes.set(made.credential.spiffeId, made.home);
+      ids.set(instanceOf(made.credential), made.credential.spiffeId);
+      return made.credential;
+    },
+    async renew(current, facts) {
+      answering();
+      self.renewed.push({ instance: instanceOf(current), facts });
+      const authority = openAuthority(homes.get(current.spiffeId)!, current.spiffeId);
+      try {
+        return await authority.renew(current);
+      } finally {
+        authority.close();
+      }
+    },
+    async stop(instance, cause) {
+      answering();
+      self.stopped.push({ instance, cause });
+      await server.json('instance', 'stop', instance, '--cause', cause, '--yes');
+    },
+    async token(instance, audience) {
+      answering();
+      self.tokens.count += 1;
+      const now = Math.floor(Date.now() / 1000);
+      const claims = { sub: ids.get(instance), aud: audience, iat: now, exp: now + 300, jti: String(self.tokens.count) };
+      const input = signingInput({ alg: 'ES256', typ: 'JWT', kid: 'test' }, claims);
+      const signature = sign('sha256', Buffer.from(input), { key: key.privateKey, dsaEncoding: 'ieee-p1363' });
+      return { token: assembleJws(input, signature), expiresAt: (now + 300) * 1000 };
+    },
+    async bundle() {
+      answering();
+      return parseSpiffeBundle(Buffer.from(JSON.stringify({ keys: [jwk] })), 'bundle');
+    },
+    async federated() {
+      answering();
+      return self.others;
+    },
+    close() {},
+  };
+  return self;
+}

@@ -1,0 +1,79 @@
+import { decodePem } from '../der/pem.ts';
+import type { VerificationKey } from '../jwt/jwk.ts';
+import type { ParsedBundle } from '../jwt/spiffe-bundle.ts';
+import type { Identity } from '../sdk/identity.ts';
+import type { NodeServer } from './server.ts';
+
+/** What the members of one trust domain are judged by. */
+export interface TrustBundle {
+  /** DER of the roots, one behind the other. */
+  readonly x509: Uint8Array;
+  /** A JWK Set with keys of JWT-SVIDs alone. */
+  readonly jwks: Uint8Array;
+  readonly jwtKeys: readonly VerificationKey[];
+}
+
+/**
+ * The bundles of a daemon: of its own trust domain, and of those that its entries name. They outlive the server's silence;
+ * what it does not give any more when it speaks again is gone.
+ */
+export class Trust {
+  readonly #identity: Identity;
+  readonly #server: NodeServer;
+  readonly #changed: () => void;
+  #jwt: Pick<ParsedBundle, 'jwtKeys' | 'keys'> | undefined;
+  #own: { readonly text: string; readonly bundle: TrustBundle } | undefined;
+  #others: ReadonlyMap<string, TrustBundle> = new Map();
+  #state = '';
+
+  /** `changed` is called when a bundle differs from before. */
+  constructor(identity: Identity, server: NodeServer, changed: () => void) {
+    this.#identity = identity;
+    this.#server = server;
+    this.#changed = changed;
+  }
+
+  get trustDomain(): string {
+    return this.#identity.trustDomain;
+  }
+
+  /** Of the own trust domain; undefined before the server was heard once. Roots are those that a trusted one vouched for. */
+  get own(): TrustBundle | undefined {
+    if (this.#jwt === undefined) return undefined;
+    const { roots } = this.#identity.credential;
+    const text = roots.join('');
+    if (this.#own?.text !== text) {
+      const x509 = Buffer.concat(roots.map((pem) => decodePem(pem, 'CERTIFICATE')));
+      this.#own = { text, bundle: { x509, ...jwtPart(this.#jwt) } };
+    }
+    return this.#own.bundle;
+  }
+
+  /** Of one trust domain, the own included; undefined for one that is not known. */
+  of(trustDomain: string): TrustBundle | undefined {
+    return trustDomain === this.trustDomain ? this.own : this.#others.get(trustDomain);
+  }
+
+  /** Asks the server. Rejects where it does not answer; what is known stays. */
+  async refresh(): Promise<void> {
+    const [own, federated] = await Promise.all([this.#server.bundle(), this.#server.federated()]);
+    this.#jwt = own;
+    this.#own = undefined;
+    this.#others = new Map(
+      [...federated]
+        // Nobody else says who belongs to us.
+        .filter(([name]) => name !== this.trustDomain)
+        .map(([name, bundle]) => [name, { x509: Buffer.concat(bundle.authorities), ...jwtPart(bundle) }]),
+    );
+    const state = JSON.stringify([own.keys, [...federated].map(([name, { keys }]) => [name, keys])]);
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#changed();
+  }
+}
+
+/** A plain JWK Set (SPIFFE Workload API §6.2.2): keys for other uses must not be in it. */
+function jwtPart({ jwtKeys, keys }: Pick<ParsedBundle, 'jwtKeys' | 'keys'>): Pick<TrustBundle, 'jwks' | 'jwtKeys'> {
+  const own = keys.filter(({ use }) => use === 'jwt-svid').map(({ use: _, ...rest }) => rest);
+  return { jwtKeys, jwks: Buffer.from(JSON.stringify({ keys: own })) };
+}

@@ -1,0 +1,83 @@
+import { WritError } from '../base/error.ts';
+import { unmatched } from '../wire/match-facts.ts';
+import type { WorkloadFacts } from '../wire/workload.ts';
+import { collectFacts } from './collect/collect.ts';
+import type { Collector } from './collect/collector.ts';
+import type { ProcessTable } from './process-table.ts';
+import { describeProcess } from './process-view.ts';
+import type { Workloads } from './workloads.ts';
+
+/** Why a process has the identities that it has. */
+export interface Why {
+  readonly process: string;
+  readonly pid: number;
+  readonly facts: WorkloadFacts;
+  /** What could not be seen, and why. */
+  readonly notes: readonly string[];
+  /** Those that match first, then by how little is missing. */
+  readonly entries: readonly WhyEntry[];
+  /** Further entries that were tried and are not shown. */
+  readonly more: number;
+}
+
+export interface WhyEntry {
+  readonly id: string;
+  readonly as: string;
+  readonly match: readonly string[];
+  /** What did not hold; empty for an entry that matches. */
+  readonly missing: readonly string[];
+  /** The identity that the process has by it. */
+  readonly spiffe_id?: string;
+  /** Why it has none, although it matches. */
+  readonly refused?: string;
+}
+
+/** Entries that do not match and are shown all the same. */
+const SHOWN = 20;
+
+/** Looks at a process as if it called now, without letting it in. Throws `not_found` where there is none. */
+export async function whyOf(
+  pid: number,
+  parts: {
+    readonly processes: ProcessTable;
+    readonly collectors: readonly Collector[];
+    readonly workloads: Workloads;
+  },
+): Promise<Why> {
+  const { processes, collectors, workloads } = parts;
+  const process = processes.open(pid);
+  if (process === undefined) throw gone();
+  try {
+    const { facts, notes } = await collectFacts(process, collectors);
+    if (!processes.alive(process)) throw gone();
+    const index = workloads.entries;
+    const key = workloads.keyOf(pid);
+    const known = key === undefined ? undefined : workloads.peek(key);
+    const tried = (index?.entries ?? []).map((entry): WhyEntry => {
+      const child = known?.children.get(entry.id);
+      const refused = known?.refused.get(entry.id)?.why;
+      return {
+        id: entry.id,
+        as: `${entry.kind} ${entry.name}`,
+        match: entry.match,
+        missing: unmatched(entry.match, facts),
+        ...(child === undefined ? {} : { spiffe_id: child.spiffeId }),
+        ...(refused === undefined ? {} : { refused }),
+      };
+    });
+    tried.sort((a, b) => a.missing.length - b.missing.length || (a.id < b.id ? -1 : 1));
+    const matching = tried.filter(({ missing }) => missing.length === 0);
+    const shown = tried.slice(0, matching.length + SHOWN);
+    return {
+      ...{ process: describeProcess(process), pid, facts },
+      notes: index === undefined ? [...notes, 'no entries: the server has not been reached yet'] : notes,
+      ...{ entries: shown, more: tried.length - shown.length },
+    };
+  } finally {
+    processes.release(process);
+  }
+}
+
+function gone(): WritError {
+  return new WritError('not_found', 'There is no process by that id.', { remedy: 'Give the id of one that runs.' });
+}
