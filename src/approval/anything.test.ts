@@ -9,9 +9,7 @@ import { newBatch } from '../db/batch.ts';
 import { issueForInstance } from '../issuance/issue-for-instance.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
 import type { Wish } from '../issuance/parts.ts';
-import type { RecordedEvent } from '../ledger/entry.ts';
 import { canonicalJson } from '../merkle/canonical-json.ts';
-import { replayEnds, voidOpen } from './replay.ts';
 import { requestApproval, type Wanted } from './request.ts';
 import { pushApprovalPurge, readApproval } from './store.ts';
 import { actingOf, ask, decide, gone, officers, partsOf, publish, restore } from './testdata/people.ts';
@@ -73,31 +71,6 @@ onEachEngine('long lives and certain names are certified with consent alone, oth
     assert.equal(recorded?.leaf, issued.leaf);
     await assert.rejects(issue(wish, { approval: id }), code('needs_approval'), 'once');
   }
-});
-
-onEachEngine('after a restore what was used stays used, and after a lost tail nothing is open', async ({ open }) => {
-  const installation = await createInstallation(await open());
-  const { database, clock, commit } = installation;
-  const { ada, bob, grace } = await officers(installation);
-  await register(installation, 'planner');
-  await gone(installation);
-  const [first, second] = [await ask(installation, ada), await ask(installation, bob)];
-  for (const one of [bob, grace]) await decide(installation, one, first);
-  // As a backup has it that was made before the use.
-  const event: RecordedEvent = {
-    ...{ leaf: 1, type: 'approval.used', time: clock.now(), nonce: '', subjects: [] },
-    body: { approval: first.id },
-  };
-  const replayed = newBatch();
-  replayed.writes.push(...replayEnds([event]));
-  await commit(replayed);
-  await assert.rejects(restore(installation, ada, first.id), code('needs_approval'));
-  assert.equal((await readApproval(database, second.id, clock.now()))?.status, 'pending', 'no other is touched');
-  for (const one of [ada, grace]) await decide(installation, one, second);
-  const lost = newBatch();
-  lost.writes.push(...voidOpen(clock.now()));
-  await commit(lost);
-  await assert.rejects(restore(installation, bob, second.id), code('needs_approval'));
 });
 
 async function purge({ commit, clock }: Installation): Promise<boolean> {

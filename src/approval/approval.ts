@@ -90,5 +90,3 @@ export const MOST_OPEN = 50;
 
 /** Longest parameters that anybody could still judge, in characters. */
 export const LONGEST_PARAMETERS: number = 256 * 1024;
-
-export const LONGEST_REASON = 512;

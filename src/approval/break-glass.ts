@@ -18,7 +18,8 @@ import {
   readEnded,
 } from '../registry/emergency.ts';
 import { NOBODY, readPersonOf } from '../registry/person.ts';
-import { consents, LONGEST_REASON } from './approval.ts';
+import { consents } from './approval.ts';
+import { requireLine } from './line.ts';
 import { pushNotice } from './notice.ts';
 import { type ApprovalParts, INSTALLATION } from './parts.ts';
 import { readApproval } from './store.ts';
@@ -36,7 +37,7 @@ export async function beginBreakGlass(
   parts: ApprovalParts,
   { idempotency }: { readonly idempotency?: Idempotency | undefined } = {},
 ): Promise<Emergency> {
-  requireLine(purpose, '/purpose');
+  requireLine(purpose, { field: '/purpose', what: 'purpose' });
   const context = { lifetimeSeconds: seconds };
   demand(parts.authorize, { caller, action: 'emergency.begin', resource: INSTALLATION, context });
   const first = await idempotency?.first();
@@ -140,7 +141,7 @@ export async function reviewEmergency(
   { id, note }: { readonly id: string; readonly note: string },
   parts: ApprovalParts,
 ): Promise<Emergency> {
-  requireLine(note, '/note');
+  requireLine(note, { field: '/note', what: 'note' });
   const emergency = await find(parts.reader, id);
   demand(parts.authorize, { caller, action: 'emergency.review', resource: INSTALLATION });
   const person = caller.operator === undefined ? undefined : await readPersonOf(parts.reader, caller.operator);
@@ -204,14 +205,6 @@ async function find(reader: Reader, id: string): Promise<Emergency> {
   throw new WritError('not_found', 'There is no emergency access by that id.', {
     field: '/id',
     remedy: 'See "writ break-glass list".',
-  });
-}
-
-function requireLine(text: string, field: string): void {
-  if (text.length <= LONGEST_REASON && /^\S[^\p{Cc}\p{Cf}]*$/u.test(text)) return;
-  throw new WritError('bad_request', 'The text is not one line.', {
-    field,
-    remedy: `Say it in at most ${LONGEST_REASON} characters.`,
   });
 }
 

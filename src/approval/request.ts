@@ -7,15 +7,8 @@ import { committed } from '../db/committed.ts';
 import type { Idempotency } from '../http/idempotency.ts';
 import { countOthers } from '../registry/acting-people.ts';
 import { readPersonOf } from '../registry/person.ts';
-import {
-  type Approval,
-  LIFETIME,
-  LONGEST_PARAMETERS,
-  LONGEST_REASON,
-  RECOVERY,
-  recoveryMember,
-  resourceText,
-} from './approval.ts';
+import { type Approval, LIFETIME, LONGEST_PARAMETERS, RECOVERY, recoveryMember, resourceText } from './approval.ts';
+import { requireLine } from './line.ts';
 import { pushNotices } from './notice.ts';
 import type { ApprovalParts } from './parts.ts';
 import { insertApproval, readApproval, readOpenOf } from './store.ts';
@@ -53,12 +46,7 @@ export async function requestApproval(
   if (needsApproval === undefined || request.caller.id !== caller.id) {
     throw new WritError('internal', 'What needs no approval was asked for.');
   }
-  if (reason.length > LONGEST_REASON || !/^\S[^\p{Cc}\p{Cf}]*$/u.test(reason)) {
-    throw new WritError('bad_request', 'The reason is not one line.', {
-      field: 'reason',
-      remedy: `Say in at most ${LONGEST_REASON} characters why it is wanted: those who are asked read it.`,
-    });
-  }
+  requireLine(reason, { field: 'reason', what: 'reason' });
   if (!Number.isSafeInteger(lifetime) || lifetime < LIFETIME.least || lifetime > LIFETIME.most) {
     throw new WritError('bad_request', 'The lifetime of the approval is out of range.', {
       field: 'lifetime',

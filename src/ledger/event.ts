@@ -104,18 +104,8 @@ export function isIndexedBySubject(type: EventType): boolean {
   return type !== 'certificate.issued' && type !== 'certificate.renewed' && type !== 'certificate.replaced';
 }
 
-/**
- * Entries that only say what happened: nobody's standing changes with them, and their batches write nothing that a restore
- * would have to bring back. They go to the anchor as revocations do, so that a backup which lacks nothing but such entries
- * is no loss: all that is missing can be appended again as it was.
- */
+/** Beside refusals: what was looked at or copied. */
 const ONLY_SAYS: ReadonlySet<string> = new Set<EventType>([
-  // What was asked for in vain.
-  'access.refused',
-  'token.refused',
-  'certificate.refused',
-  'key.reuse_refused',
-  // What was looked at or copied.
   'backup.made',
   'canary.measured',
   'revocation.effective',
@@ -123,6 +113,11 @@ const ONLY_SAYS: ReadonlySet<string> = new Set<EventType>([
   'signal.received',
 ]);
 
+/**
+ * True for entries that only say what happened: nobody's standing changes with them, and their batches write nothing that a
+ * restore would have to bring back. They go to the anchor as revocations do, so that a backup which lacks nothing but such
+ * entries is no loss: all that is missing can be appended again as it was.
+ */
 export function onlySays(type: string): boolean {
-  return ONLY_SAYS.has(type);
+  return ONLY_SAYS.has(type) || /[._]refused$/.test(type);
 }
