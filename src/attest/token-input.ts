@@ -33,6 +33,18 @@ const SCOPES_MOST = 32;
 /** Throws `bad_request`, or `too_large` for too many scopes, with the field as a JSON pointer. */
 export function parseTokenInput(input: TokenInput): TokenData {
   const { scopes = [], labels = {} } = input;
+  return {
+    agent: parseName(input.agent, '/agent'),
+    uses: parseWhole(input.uses ?? 1, '/uses', [1, 10_000]),
+    lifetimeSeconds: parseWhole(input.lifetimeSeconds ?? 3600, '/lifetime_seconds', [60, 30 * DAY]),
+    ...(input.workflow === undefined ? {} : { workflow: parseContextName(input.workflow, '/workflow') }),
+    scopes: parseScopes(scopes),
+    labels,
+  };
+}
+
+/** Scopes in order, none twice. Throws as `parseTokenInput`. */
+export function parseScopes(scopes: readonly string[]): readonly string[] {
   if (scopes.length > SCOPES_MOST) {
     throw new WritError('too_large', 'There are too many scopes.', {
       field: '/scopes',
@@ -40,14 +52,7 @@ export function parseTokenInput(input: TokenInput): TokenData {
     });
   }
   const parsed = scopes.map((scope, at) => parseContextName(scope, `/scopes/${at}`));
-  return {
-    agent: parseName(input.agent, '/agent'),
-    uses: parseWhole(input.uses ?? 1, '/uses', [1, 10_000]),
-    lifetimeSeconds: parseWhole(input.lifetimeSeconds ?? 3600, '/lifetime_seconds', [60, 30 * DAY]),
-    ...(input.workflow === undefined ? {} : { workflow: parseContextName(input.workflow, '/workflow') }),
-    scopes: [...new Set(parsed)].sort(),
-    labels,
-  };
+  return [...new Set(parsed)].sort();
 }
 
 function parseWhole(value: number, field: string, [least, most]: readonly [number, number]): number {
@@ -59,7 +64,7 @@ function parseWhole(value: number, field: string, [least, most]: readonly [numbe
 }
 
 /** Thirty-two of them and a workflow fit the certificate's extension (4096 octets) at their longest. */
-function parseContextName(text: string, field: string): string {
+export function parseContextName(text: string, field: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,95}$/.test(text)) return text;
   throw new WritError('bad_request', 'The name is not one that a certificate can carry.', {
     field,

@@ -93,6 +93,11 @@ export const ACTIONS = [
   'canary.report',
   'canary.read',
   'canary.remove',
+  'attestor.manage',
+  'attestor.read',
+  'entry.manage',
+  'entry.read',
+  'workload.enrol',
 ] as const;
 
 export type Action = (typeof ACTIONS)[number];

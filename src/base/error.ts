@@ -27,6 +27,7 @@ export const ERROR_CODES = {
   denied: 'Policy or the fixed guard said no. The reasons are in the answer.',
   needs_approval: 'Policy puts this behind an approval that has not been given.',
   token_refused: 'The join token is unknown, spent, expired or bound to something else.',
+  evidence_refused: 'The evidence is not believed, or nobody is let in on it.',
   key_in_use: 'The public key is already certified for another instance.',
   not_found: 'Nothing by that name exists, or the caller may not know of it.',
   conflict: 'The state changed, or the name is taken.',

@@ -32,6 +32,8 @@ export const CAUSES = {
   policy_change: 'privilegeWithdrawn',
   // What another system said of it, e.g. by Shared Signals. A suspicion: nobody has seen the key stolen.
   risk_signal: 'privilegeWithdrawn',
+  // What runs is not what was let in (docs/ATTESTATION.md).
+  attestation_drift: 'privilegeWithdrawn',
   cascade: 'privilegeWithdrawn',
 } as const;
 

@@ -3,10 +3,12 @@ import { APPROVAL_FLAGS } from './approval-flags.ts';
 import type { Command } from './command.ts';
 import { agentCommands } from './commands/agent.ts';
 import { approvalCommands } from './commands/approval.ts';
+import { attestorCommands } from './commands/attestor.ts';
 import { breakGlassCommands } from './commands/break-glass.ts';
 import { canaryCommands } from './commands/canary.ts';
 import { certCommands } from './commands/cert.ts';
 import { checkReceiptCommand } from './commands/check-receipt.ts';
+import { entryCommands } from './commands/entry.ts';
 import { feedCommands } from './commands/feed.ts';
 import { installationCommands } from './commands/installation.ts';
 import { instanceCommands } from './commands/instance.ts';
@@ -27,6 +29,8 @@ export function clientCommands(): readonly Command[] {
     ...agentCommands(withApi),
     ...ownerCommands(withApi),
     ...tokenCommands(withApi, now),
+    ...attestorCommands(withApi),
+    ...entryCommands(withApi),
     ...instanceCommands(withApi, now),
     ...certCommands(withApi, now),
     ...stopCommands(withApi),

@@ -115,6 +115,8 @@ const GROUPS: Readonly<Record<string, string>> = {
   service: 'Services: the same for programs that are no agents',
   owner: 'Teams that answer for agents and services',
   token: 'Join tokens: how a new instance is let in',
+  attestor: 'Sources of evidence by which instances are let in without a token',
+  entry: 'Registration entries: who is let in on which evidence',
   instance: 'Running instances',
   cert: 'Certificates: issue, replace, revoke, list, who was valid when',
   stop: 'The cord: stop or quarantine what runs, and see what was stopped',

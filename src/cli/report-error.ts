@@ -18,6 +18,7 @@ const EXIT_OF: Partial<Record<ErrorCode, ExitCode>> = {
   not_authenticated: EXIT.notAuthenticated,
   denied: EXIT.denied,
   token_refused: EXIT.denied,
+  evidence_refused: EXIT.denied,
   revoked: EXIT.denied,
   inactive: EXIT.denied,
   expired: EXIT.denied,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { WritError } from '../base/error.ts';
+import { type AttestationConfig, PUBLIC_ISSUERS } from './attestation-config.ts';
 import { NO_SIGNALS, type SignalsConfig } from './signals-config.ts';
 
 /**
@@ -35,6 +36,8 @@ export interface Config {
   readonly massStop: number;
   /** Shared Signals: who may be told of stops, and whose signals count. */
   readonly signals: SignalsConfig;
+  /** Where evidence of newcomers is looked up. */
+  readonly attestation: AttestationConfig;
   /** Requests a second that one caller may make, and how many may come at once. */
   readonly rateLimit: { readonly perSecond: number; readonly burst: number };
   /**
@@ -87,6 +90,7 @@ export function defaultConfig(trustDomain: string, anchor: string): Config {
     retentionDays: 400,
     massStop: 100,
     signals: NO_SIGNALS,
+    attestation: PUBLIC_ISSUERS,
     rateLimit: { perSecond: 2000, burst: 4000 },
     writeLimit: { perSecond: 20, burst: 200 },
     webhooks: [],
@@ -124,6 +128,7 @@ export function parseConfig(value: unknown): Config {
     'retentionDays',
     'massStop',
     'signals',
+    'attestation',
     'rateLimit',
     'writeLimit',
     'webhooks',
@@ -146,6 +151,7 @@ export function parseConfig(value: unknown): Config {
     retentionDays: whole(given['retentionDays'] ?? base.retentionDays, 'retentionDays', 0, 36_500),
     massStop: whole(given['massStop'] ?? base.massStop, 'massStop', 0, 1_000_000),
     signals: given['signals'] === undefined ? base.signals : parseSignals(given['signals']),
+    attestation: given['attestation'] === undefined ? base.attestation : parseAttestation(given['attestation']),
     rateLimit: parseRate(given['rateLimit'], 'rateLimit', base.rateLimit),
     writeLimit: parseRate(given['writeLimit'], 'writeLimit', base.writeLimit),
     webhooks: parseWebhooks(given['webhooks']),
@@ -270,6 +276,14 @@ function parseJwtIssuer(value: unknown): string {
     fail('jwtIssuer', 'is not an https: URL without a slash at the end', 'Write it like https://id.example.com.');
   }
   return url;
+}
+
+function parseAttestation(value: unknown): AttestationConfig {
+  const { allowNetworks, caFile } = keysOf(value, 'attestation', ['allowNetworks', 'caFile']);
+  return {
+    allowNetworks: allowNetworks === undefined ? [] : texts(allowNetworks, 'attestation.allowNetworks'),
+    ...(caFile === undefined ? {} : { caFile: text(caFile, 'attestation.caFile') }),
+  };
 }
 
 function parseWebhooks(value: unknown): readonly WebhookConfig[] {

@@ -151,4 +151,5 @@ function attemptTo<T extends object>(act: () => T): T | { readonly error: unknow
 const REMEDIES: Readonly<Record<string, { remedy: string }>> = {
   key_in_use: { remedy: 'Make a new key pair where the agent runs, and ask again with a request for that.' },
   token_refused: { remedy: 'Ask for another join token.' },
+  evidence_refused: { remedy: 'Get fresh evidence and present that.' },
 };

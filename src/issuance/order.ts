@@ -12,7 +12,7 @@ export interface Order {
   readonly caller: Caller;
   readonly action: Extract<
     Action,
-    'instance.enrol' | 'certificate.issue' | 'certificate.renew' | 'certificate.replace'
+    'instance.enrol' | 'workload.enrol' | 'certificate.issue' | 'certificate.renew' | 'certificate.replace'
   >;
   /** As what the certificate is recorded. */
   readonly event: 'certificate.issued' | 'certificate.renewed' | 'certificate.replaced';

@@ -65,6 +65,7 @@ const RECORDED: Readonly<Record<string, Refusal['type']>> = {
   revoked: 'certificate.refused',
   expired: 'certificate.refused',
   token_refused: 'token.refused',
+  evidence_refused: 'evidence.refused',
   key_in_use: 'key.reuse_refused',
 };
 

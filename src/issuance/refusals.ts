@@ -6,12 +6,14 @@ import { type CommitBatch, type JsonValue, type LedgerEvent, newBatch } from '..
 
 /** One refusal, as a flow reports it. */
 export interface Refusal {
-  readonly type: 'certificate.refused' | 'key.reuse_refused' | 'token.refused' | 'access.refused';
+  readonly type: 'certificate.refused' | 'key.reuse_refused' | 'token.refused' | 'evidence.refused' | 'access.refused';
   /**
-   * Who was refused: `Caller.id`, or `token:<id>` of a join token that was good. Undefined when nothing about the
-   * asker is proven; then only the type and the code are counted.
+   * Who was refused: `Caller.id`, `token:<id>` of a join token that was good, or `attestor:<name>` whose evidence it was
+   * meant to be. Undefined when nothing about the asker is proven; then only the type and the code are counted.
    */
   readonly by: string | undefined;
+  /** A word of a closed list by which refusals of one code are told apart, e.g. why evidence was not believed. */
+  readonly fault?: string;
   readonly code: ErrorCode;
   /** What the refusal is about, for `writ trace`. */
   readonly subjects: readonly string[];
@@ -31,6 +33,7 @@ export const KINDS_APART = 1024;
 interface Tally {
   readonly type: Refusal['type'];
   readonly by: string;
+  readonly fault?: string;
   readonly code: ErrorCode;
   readonly subjects: readonly string[];
   readonly since: number;
@@ -58,14 +61,17 @@ export class RefusalLog {
   }
 
   readonly record: RecordRefusal = async (refusal) => {
-    const { type, by, code } = refusal;
-    const known = this.#tallies.get(`${type} ${code} ${by ?? 'anonymous'}`);
+    const { type, by, code, fault } = refusal;
+    const known = this.#tallies.get(
+      keyOf({ type, code, by: by ?? 'anonymous', ...(by === undefined ? {} : saying(fault)) }),
+    );
     if (known !== undefined) known.count += 1;
     else if (by === undefined) this.#open(refusal, 'anonymous').count = 1;
     else if (this.#tallies.size >= KINDS_APART) this.#others(refusal).count += 1;
     else {
       this.#open(refusal, by);
-      await this.#write([{ type, subjects: refusal.subjects, body: { ...refusal.body, caller: by, code } }]);
+      const body = { ...refusal.body, caller: by, code, ...saying(fault) };
+      await this.#write([{ type, subjects: refusal.subjects, body }]);
     }
   };
 
@@ -73,24 +79,27 @@ export class RefusalLog {
   async flush(all = false): Promise<void> {
     const now = this.#clock.now();
     const events: LedgerEvent[] = [];
-    for (const [key, { type, by, code, subjects, since, count }] of this.#tallies) {
+    for (const [key, { type, by, code, fault, subjects, since, count }] of this.#tallies) {
       if (!all && now - since < WINDOW_MS && now >= since) continue;
       this.#tallies.delete(key);
-      if (count > 0)
-        events.push({ type, subjects, body: { caller: by, code, count, since: new Date(since).toISOString() } });
+      if (count === 0) continue;
+      const body = { caller: by, code, ...saying(fault), count, since: new Date(since).toISOString() };
+      events.push({ type, subjects, body });
     }
     if (events.length > 0) await this.#write(events);
   }
 
   /** Beyond the limit callers share one tally for each kind; their number is that of the two closed lists. */
   #others(refusal: Refusal): Tally {
-    return this.#tallies.get(`${refusal.type} ${refusal.code} others`) ?? this.#open(refusal, 'others');
+    const { type, code } = refusal;
+    return this.#tallies.get(keyOf({ type, code, by: 'others' })) ?? this.#open(refusal, 'others');
   }
 
-  #open({ type, code, subjects }: Refusal, by: string): Tally {
+  #open({ type, code, fault, subjects }: Refusal, by: string): Tally {
     const named = by !== 'anonymous' && by !== 'others';
-    const tally: Tally = { type, by, code, subjects: named ? subjects : [], since: this.#clock.now(), count: 0 };
-    this.#tallies.set(`${type} ${code} ${by}`, tally);
+    const apart = named ? { subjects, ...saying(fault) } : { subjects: [] };
+    const tally: Tally = { type, by, code, ...apart, since: this.#clock.now(), count: 0 };
+    this.#tallies.set(keyOf(tally), tally);
     return tally;
   }
 
@@ -107,6 +116,14 @@ export class RefusalLog {
       });
     }
   }
+}
+
+function keyOf({ type, code, by, fault = '' }: Pick<Tally, 'type' | 'code' | 'by' | 'fault'>): string {
+  return `${type} ${code} ${by} ${fault}`;
+}
+
+function saying(fault: string | undefined): { readonly fault?: string } {
+  return fault === undefined ? {} : { fault };
 }
 
 /** Who is on record as refused: nobody, where nothing about the caller is proven. */

@@ -25,6 +25,11 @@ const EVENT_TYPES = {
   'token.used': 'A join token let an instance in.',
   'token.revoked': 'A join token was withdrawn.',
   'token.refused': 'Join tokens were refused; one entry for many refusals.',
+  'attestor.added': 'A source of evidence was configured. Holds its parameters.',
+  'attestor.removed': 'A source of evidence counts no more.',
+  'entry.created': 'It was said what must be attested, and as which agent or service the bearer is let in.',
+  'entry.removed': 'A registration entry counts no more.',
+  'evidence.refused': 'Evidence was refused, and why; one entry for many refusals.',
   'instance.enrolled': 'A running copy was let in, with the evidence that was believed.',
   'instance.stopped': 'An instance was stopped; its id is burnt.',
   // certificates

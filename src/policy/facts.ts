@@ -23,6 +23,9 @@ const CERTIFICATE: FactTypes = {
   workflow: 'text?',
 };
 
+/** facts: what was attested, each as "name=value" (docs/ATTESTATION.md). */
+const ATTESTED: FactTypes = { attestation: 'text', attestor: 'text?', entry: 'text?', facts: 'texts' };
+
 const PROFILE: FactTypes = {
   profileMinSeconds: 'number',
   profileMaxSeconds: 'number',
@@ -70,9 +73,33 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
   'token.read': { resources: [...SOMEBODY, 'Installation'], context: { own: 'boolean' }, guardOnly: {} },
   'instance.enrol': {
     resources: SOMEBODY,
-    context: { ...CERTIFICATE, attestation: 'text' },
+    context: { ...CERTIFICATE, ...ATTESTED },
     guardOnly: PROFILE,
   },
+  // renewal: the next certificate of a workload that is let in already. What the guard reads is of the entry, and of the
+  // node: whose entry it is, whether the facts are what it asks for, what it gives, how many instances are above the node,
+  // and, in a renewal, who let the workload in.
+  'workload.enrol': {
+    resources: SOMEBODY,
+    context: { ...CERTIFICATE, ...ATTESTED, renewal: 'boolean', instance: 'text?' },
+    guardOnly: {
+      ...PROFILE,
+      entryNode: 'text',
+      entryMatches: 'boolean',
+      entryScopes: 'texts',
+      callerDepth: 'number',
+      parent: 'text?',
+    },
+  },
+  'attestor.manage': { resources: ALL, context: { attestor: 'text', kind: 'text' }, guardOnly: {} },
+  'attestor.read': plain(ALL),
+  // Whose evidence it is about, or which service's instances see the workloads: one of the two is there.
+  'entry.manage': {
+    resources: SOMEBODY,
+    context: { attestor: 'text?', node: 'text?', scopes: 'texts', workflow: 'text?' },
+    guardOnly: {},
+  },
+  'entry.read': { resources: [...SOMEBODY, 'Installation'], context: { own: 'boolean' }, guardOnly: {} },
   // lineage: the instances that let the target in, nearest first.
   'instance.stop': {
     resources: SOMEBODY,

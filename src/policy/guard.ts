@@ -1,6 +1,7 @@
 import type { AccessRequest } from '../base/access.ts';
 import { active } from './guard/active.ts';
 import { breakGlass } from './guard/break-glass.ts';
+import { byEntry } from './guard/by-entry.ts';
 import { complete } from './guard/complete.ts';
 import { downward } from './guard/downward.ts';
 import { identified } from './guard/identified.ts';
@@ -35,6 +36,7 @@ export function createGuard(limits: GuardLimits): Guard {
     secondPerson,
     breakGlass,
     narrower,
+    byEntry,
     active,
     profileOfKind,
     lifetime,

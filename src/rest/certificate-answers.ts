@@ -70,6 +70,8 @@ function reasonName(code: number): string {
 
 const EXAMPLE_PEM = '-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n';
 
+export const EXAMPLE_CSR = '-----BEGIN CERTIFICATE REQUEST-----\nMIHG…\n-----END CERTIFICATE REQUEST-----\n';
+
 export const EXAMPLE_ISSUED: wire.IssuedCertificate = {
   serial: '019a3c5b7e0000000e10a1b2c3d4e5f607182930',
   spiffe_id: 'spiffe://agents.example.com/agent/planner/01kaj8x5y7zq4m2n6p8r0t2v4w',

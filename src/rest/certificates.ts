@@ -1,12 +1,9 @@
 import type { Caller } from '../base/access.ts';
-import { isWritError, WritError } from '../base/error.ts';
 import type { CertificateRow } from '../ca/certificates.ts';
 import { parseSerial } from '../ca/serial.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
-import type { Wish } from '../issuance/parts.ts';
 import type { CertificateRequest } from '../issuance/request.ts';
 import { type Stop, stop } from '../wire/cause.ts';
-import type * as wire from '../wire/certificate.ts';
 import {
   certificateStatus,
   enrol,
@@ -16,8 +13,8 @@ import {
   replaceCertificate,
 } from '../wire/certificate.ts';
 import { bySerial } from '../wire/path.ts';
-import { EXAMPLE_ISSUED, EXAMPLE_STATUS, issuedAnswer, pemOfMany, statusAnswer } from './certificate-answers.ts';
-import { decodeCsr } from './csr.ts';
+import { EXAMPLE_CSR, EXAMPLE_ISSUED, EXAMPLE_STATUS, pemOfMany, statusAnswer } from './certificate-answers.ts';
+import { issuedOrFault, requestOf } from './issuing.ts';
 import { hashedOwner, type Operation, operation, type WriteOptions } from './operation.ts';
 import { given } from './render.ts';
 
@@ -42,13 +39,7 @@ export interface Certificates {
 
 export function certificateOperations(certificates: Certificates): Operation[] {
   const pemOf = pemOfMany();
-  const answer = async (issued: Promise<IssuedCertificate>): Promise<wire.IssuedCertificate> => {
-    try {
-      return issuedAnswer(await issued, pemOf);
-    } catch (error) {
-      throw csrFault(error);
-    }
-  };
+  const answer = issuedOrFault(pemOf);
   return [
     operation({
       id: 'enrol',
@@ -134,24 +125,3 @@ export function certificateOperations(certificates: Certificates): Operation[] {
     }),
   ];
 }
-
-function requestOf(body: wire.Wanted): { csr: Uint8Array; wish: Wish } {
-  return {
-    csr: decodeCsr(body.csr),
-    wish: {
-      lifetime: body.lifetime_seconds,
-      dnsNames: body.dns_names,
-      ipAddresses: body.ip_addresses,
-      scopes: body.scopes,
-    },
-  };
-}
-
-/** The parser of DER says where in the octets; here it is said which field they came in. */
-function csrFault(error: unknown): unknown {
-  if (!isWritError(error, 'bad_der')) return error;
-  const { message, field, remedy = 'Make the request again with a tool that writes strict DER.' } = error;
-  return new WritError('bad_csr', field === undefined ? message : `${message} (${field})`, { field: '/csr', remedy });
-}
-
-const EXAMPLE_CSR = '-----BEGIN CERTIFICATE REQUEST-----\nMIHG…\n-----END CERTIFICATE REQUEST-----\n';

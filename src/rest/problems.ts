@@ -24,6 +24,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   denied: 403,
   needs_approval: 403,
   token_refused: 403,
+  evidence_refused: 403,
   key_in_use: 409,
   not_found: 404,
   conflict: 409,

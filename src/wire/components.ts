@@ -1,6 +1,8 @@
 import { accessMetadata, accessSubmission, accessTask, cancelAccessTask, decideAccessTask } from './access-task.ts';
 import { agent, agentPage, changeAgent, registerAgent } from './agent.ts';
 import { approval, approvalPage, webhookDelivery, webhookDeliveryPage } from './approval.ts';
+import { challenge, createChallenge, requestSvid } from './attestation.ts';
+import { addAttestor, attestor, attestorPage } from './attestor.ts';
 import { authority, authorityList, rotateAuthority } from './authority.ts';
 import { canary, canaryPage, canaryReport } from './canary.ts';
 import { stop } from './cause.ts';
@@ -15,6 +17,7 @@ import {
   replaceCertificate,
 } from './certificate.ts';
 import { beginEmergency, emergency, emergencyPage, reviewEmergency } from './emergency.ts';
+import { createEntry, entry, entryPage, ownEntries } from './entry.ts';
 import { feedAcks, feedEffectReport, feedPage, feedPoints, feedTaken } from './feed.ts';
 import { group, groupList } from './group.ts';
 import { instance, instancePage } from './instance.ts';
@@ -43,17 +46,21 @@ import { health, readiness, version, whoami } from './status.ts';
 import { createStop, stopPage, stopRecord } from './stop.ts';
 import { createdToken, createToken, token, tokenPage } from './token.ts';
 import { trust } from './trust.ts';
+import { enrolWorkload, renewWorkload } from './workload.ts';
 
 /** The schemas of all bodies and answers by their names in the OpenAPI document. Names are stable. */
 export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   AccessMetadata: accessMetadata,
   AccessSubmission: accessSubmission,
   AccessTask: accessTask,
+  AddAttestor: addAttestor,
   AddOperator: addOperator,
   Agent: agent,
   AgentPage: agentPage,
   Approval: approval,
   ApprovalPage: approvalPage,
+  Attestor: attestor,
+  AttestorPage: attestorPage,
   Authority: authority,
   AuthorityList: authorityList,
   BeginEmergency: beginEmergency,
@@ -64,9 +71,12 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   Certificate: certificate,
   CertificatePage: certificatePage,
   CertificateStatus: certificateStatus,
+  Challenge: challenge,
   ChangeAgent: changeAgent,
   ChangeSignalStream: changeSignalStream,
   CheckPolicies: checkPolicies,
+  CreateChallenge: createChallenge,
+  CreateEntry: createEntry,
   CreateJwtSvid: createJwtSvid,
   CreateSignalStream: createSignalStream,
   CreateStop: createStop,
@@ -77,6 +87,9 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   Emergency: emergency,
   EmergencyPage: emergencyPage,
   Enrol: enrol,
+  EnrolWorkload: enrolWorkload,
+  Entry: entry,
+  EntryPage: entryPage,
   FeedAcks: feedAcks,
   FeedEffectReport: feedEffectReport,
   FeedPage: feedPage,
@@ -94,6 +107,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   LedgerPage: ledgerPage,
   Operator: operator,
   OperatorList: operatorList,
+  OwnEntries: ownEntries,
   OwningTeam: owningTeam,
   OwningTeamPage: owningTeamPage,
   PollSignals: pollSignals,
@@ -108,7 +122,9 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   Readiness: readiness,
   RegisterAgent: registerAgent,
   RenewCertificate: renewCertificate,
+  RenewWorkload: renewWorkload,
   ReplaceCertificate: replaceCertificate,
+  RequestSvid: requestSvid,
   ReviewEmergency: reviewEmergency,
   RotateAuthority: rotateAuthority,
   RotateJwtKey: rotateJwtKey,

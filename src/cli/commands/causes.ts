@@ -13,4 +13,5 @@ export const CAUSES = [
   'grant_reduced',
   'policy_change',
   'risk_signal',
+  'attestation_drift',
 ] as const;

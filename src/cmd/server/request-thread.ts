@@ -12,6 +12,7 @@ import { readHierarchy } from '../../ca/hierarchy.ts';
 import type { Database } from '../../db/database.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../http/limits.ts';
 import { Metrics } from '../../http/metrics.ts';
+import { outbound } from '../../http/outbound.ts';
 import { HttpServer } from '../../http/server.ts';
 import type { TlsIdentity } from '../../http/tls.ts';
 import { epochCell } from '../../ledger/epoch.ts';
@@ -21,6 +22,7 @@ import { plainRoutes } from '../../rest/plain.ts';
 import { problemReplies } from '../../rest/problems.ts';
 import { routeTables } from '../../rest/tables.ts';
 import { ocspRoutes } from '../../status/ocsp-routes.ts';
+import { issuerOptions } from '../attestation-config.ts';
 import { type Config, splitAddress } from '../config.ts';
 import { openEngine } from '../engine.ts';
 import { jwtIssuerOf } from '../jwt-issuer.ts';
@@ -29,6 +31,7 @@ import { openTrusted } from '../signals-config.ts';
 import { statusUrlOf } from '../status-url.ts';
 import { VERSION } from '../version.ts';
 import { askApproval, offerAccess } from './approval-operations.ts';
+import { attestationOperations } from './attestation-operations.ts';
 import { canaryOperations } from './canary-operations.ts';
 import { openFeed } from './feed.ts';
 import { FollowedKeyring } from './followed-keyring.ts';
@@ -130,6 +133,7 @@ async function serve(): Promise<void> {
     const operations = [
       ...registryOperations(built, address),
       ...issuanceOperations(built),
+      ...attestationOperations(built, outbound(issuerOptions(config.attestation), 'attestation.allowNetworks')),
       ...reportOperations(built),
       ...governanceOperations(built),
       ...signalOperations(built, {

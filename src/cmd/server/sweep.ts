@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { pushApprovalPurge } from '../../approval/store.ts';
+import { pushUsedEvidencePurge } from '../../attest/evidence-store.ts';
 import { pushTokenPurge } from '../../attest/token-store.ts';
 import type { Clock } from '../../base/clock.ts';
 import { newId } from '../../base/id.ts';
@@ -30,7 +31,7 @@ const DAY_MS = 86_400_000;
 /** The longest life of a join token. */
 const TOKEN_MS = 30 * DAY_MS;
 
-/** Takes out what is past its time and lies in tables that are not partitioned: lists, keys, first answers, join tokens, approvals. */
+/** Takes out what is past its time and lies in tables that are not partitioned: lists, keys, first answers, join tokens, used evidence, approvals. */
 export async function sweep({ reader, commit, clock, retentionDays }: SweepParts): Promise<void> {
   const tokensBefore = clock.now() - retentionDays * DAY_MS - TOKEN_MS;
   const step = async (fill: (batch: Batch) => void): Promise<boolean> => {
@@ -43,6 +44,7 @@ export async function sweep({ reader, commit, clock, retentionDays }: SweepParts
     () => step((batch) => pushShardPurge(batch, clock.now(), STEP)),
     () => step((batch) => pushKeyPurge(batch, clock.now(), STEP)),
     () => step((batch) => pushFeedPurge(batch, clock.now(), STEP)),
+    () => step((batch) => pushUsedEvidencePurge(batch, clock.now() - DAY_MS, STEP)),
     async () =>
       (await hasExpiredAnswers(reader, clock.now())) &&
       (await step((batch) => batch.writes.push(purgeExpiredAnswers(clock.now(), STEP)))),

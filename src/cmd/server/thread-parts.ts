@@ -113,7 +113,13 @@ function recordRefused(refusals: RefusalLog): NonNullable<ConstructorParameters<
   return ({ caller, action, resource }, { rules, needsApproval }) => {
     // It rests on an approval, or becomes a request for one: that has entries of its own.
     if (needsApproval !== undefined && caller.bound !== undefined) return;
-    if (action === 'instance.enrol' || action.startsWith('certificate.') || action.endsWith('.read')) return;
+    if (
+      action === 'instance.enrol' ||
+      action === 'workload.enrol' ||
+      action.startsWith('certificate.') ||
+      action.endsWith('.read')
+    )
+      return;
     void refusals.record({
       type: 'access.refused',
       by: identityOf(caller),

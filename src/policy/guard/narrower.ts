@@ -1,7 +1,7 @@
 import { type GuardRule, isInstance, number, text, texts } from './rule.ts';
 
 /** How many generations of instances may let each other in; `registry/` reads no further. */
-const DEEPEST = 8;
+export const DEEPEST = 8;
 
 /** Authority only narrows: what an instance lets in can say of itself no more than the instance can. */
 export const narrower: GuardRule = {

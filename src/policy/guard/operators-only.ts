@@ -21,6 +21,8 @@ const OPEN: ReadonlySet<Action> = new Set([
   'signal.read',
   'signal.manage',
   'canary.report',
+  'entry.read',
+  'workload.enrol',
 ]);
 
 /** An agent never registers, never publishes, never widens: that is for people. */

@@ -17,6 +17,9 @@ export const ownAffairs: GuardRule = {
         return ofOwnAgent(request) ? undefined : 'An instance reads of its own agent and of no other.';
       case 'canary.report':
         return ofOwnAgent(request) ? undefined : 'An instance reports what canaries of its own agent found.';
+      case 'entry.read':
+        if (ofOwnAgent(request) && request.context?.['own'] === true) return undefined;
+        return 'An instance reads the registration entries for its own service and no others.';
       case 'token.revoke':
       case 'token.read':
         return request.context?.['own'] === true ? undefined : 'An instance sees and revokes only tokens it made.';

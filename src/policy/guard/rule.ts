@@ -23,6 +23,7 @@ export interface GuardRule {
 /** The actions by which something is issued or will be. */
 export const CERTIFIES: readonly string[] = [
   'instance.enrol',
+  'workload.enrol',
   'certificate.issue',
   'certificate.renew',
   'certificate.replace',

@@ -1,10 +1,12 @@
 import { accessTaskOperations } from '../access-tasks.ts';
 import { agentOperations } from '../agents.ts';
 import { approvalOperations } from '../approvals.ts';
+import { attestorOperations } from '../attestors.ts';
 import { authorityOperations } from '../authorities.ts';
 import { canaryOperations } from '../canaries.ts';
 import { certificateReportOperations } from '../certificate-reports.ts';
 import { certificateOperations } from '../certificates.ts';
+import { entryOperations } from '../entries.ts';
 import { emergencyOperations } from '../emergencies.ts';
 import { groupOperations } from '../groups.ts';
 import { instanceOperations } from '../instances.ts';
@@ -19,8 +21,10 @@ import { profileOperations } from '../profiles.ts';
 import { signalOperations } from '../signals.ts';
 import { statusOperations } from '../status.ts';
 import { stopOperations } from '../stops.ts';
+import { svidOperations } from '../svid.ts';
 import { tokenOperations } from '../tokens.ts';
 import { trustOperations } from '../trust.ts';
+import { workloadOperations } from '../workloads.ts';
 
 /** All operations, with nothing behind them: for what concerns their description. */
 export function idleOperations(): Operation[] {
@@ -45,6 +49,10 @@ export function idleOperations(): Operation[] {
     ...accessTaskOperations(nothing),
     ...operatorOperations(nothing),
     ...tokenOperations(nothing),
+    ...attestorOperations(nothing),
+    ...entryOperations(nothing),
+    ...workloadOperations(nothing),
+    ...svidOperations(nothing),
     ...authorityOperations(nothing),
     ...profileOperations(nothing),
     ...signalOperations(nothing),

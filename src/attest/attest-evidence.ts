@@ -1,0 +1,145 @@
+import type { Clock } from '../base/clock.ts';
+import { sha256 } from '../base/sha256.ts';
+import type { Reader } from '../db/database.ts';
+import { canonicalJson } from '../merkle/canonical-json.ts';
+import type { Runtime } from '../wire/runtime.ts';
+import type { Attestation, Attested } from './attested.ts';
+import type { ShownAttestor } from './attestor.ts';
+import type { AttestorEvidence, Verifiers } from './attestor-kinds.ts';
+import { readAttestor, requireAttestor } from './attestor-store.ts';
+import { type ChallengeParts, deriveOf, readChallenge } from './challenge.ts';
+import type { RegistrationEntry } from './entry.ts';
+import { entriesOf, requireEntry } from './entry-store.ts';
+import type { EvidenceFacts, EvidenceFault, EvidenceFetch, Verified } from './evidence.ts';
+import { isUsed, useEvidence } from './evidence-store.ts';
+import { matches, orderedFacts } from './facts.ts';
+import { runtimeFacts, withoutAgentFacts } from './runtime-facts.ts';
+
+export interface EvidenceParts extends ChallengeParts {
+  readonly reader: Reader;
+  readonly clock: Clock;
+  readonly fetch: EvidenceFetch;
+  readonly verifiers: Verifiers;
+}
+
+/** What a bearer of evidence says besides. */
+export interface Presented {
+  /** DER of the SubjectPublicKeyInfo that is to be certified. */
+  readonly spki: Uint8Array;
+  /** As which agent or service it wants to be let in, where it could be several. */
+  readonly agent?: string | undefined;
+  readonly runtime?: Runtime | undefined;
+}
+
+/** How many entries of one attestor are looked at. */
+const ENTRIES_MOST = 10_000;
+
+/**
+ * What evidence of an attestor proves: its kind's verifier says what is true of the bearer, and of the attestor's
+ * registration entries the one that asks for most of it says as whom it is let in. Whether entry and attestor are still
+ * there, and whether the evidence was used, the commit looks at again.
+ */
+export async function attestEvidence(
+  evidence: AttestorEvidence,
+  presented: Presented,
+  parts: EvidenceParts,
+): Promise<Attestation> {
+  const { kind } = evidence;
+  const attestor = await readAttestor(parts.reader, evidence.attestor);
+  const verifier = parts.verifiers[kind];
+  if (attestor === undefined || attestor.settings.kind !== kind || verifier === undefined) {
+    return { accepted: false, kind, fault: 'unknown-attestor' };
+  }
+  const { name } = attestor;
+  const refused = (fault: EvidenceFault, facts?: EvidenceFacts): Attestation => ({
+    accepted: false,
+    kind,
+    fault,
+    attestor: name,
+    ...(facts === undefined ? {} : { facts }),
+  });
+  const verified: Verified = await verifier.verify(evidence, verifier.parse(attestor.settings.parameters as never), {
+    clock: parts.clock,
+    fetch: parts.fetch,
+    attestor: name,
+    spki: presented.spki,
+    challenge: (text) => readChallenge(text, name, parts),
+    derive: deriveOf(name, parts),
+  });
+  if (!verified.accepted) return refused(verified.fault);
+  const said = factsOf(verified.facts, presented.runtime);
+  if (said === undefined) return refused('malformed');
+  if (verified.once !== undefined && (await isUsed(parts.reader, verified.once.digest))) return refused('spent', said);
+
+  const entry = await choose(name, presented.agent, said, parts);
+  if (typeof entry === 'string') return refused(entry, said);
+  return { accepted: true, attested: attestedBy(evidence, { attestor, verified, facts: said, entry }, parts) };
+}
+
+/** Undefined where there is more than can be kept. */
+function factsOf(facts: EvidenceFacts, runtime: Runtime | undefined): EvidenceFacts | undefined {
+  try {
+    const own = withoutAgentFacts(facts);
+    return orderedFacts({ ...own, ...runtimeFacts(runtime, own) }, '/evidence');
+  } catch {
+    return undefined;
+  }
+}
+
+/** The entry that asks for most; of several the oldest. */
+async function choose(
+  attestor: string,
+  agent: string | undefined,
+  facts: EvidenceFacts,
+  { reader }: EvidenceParts,
+): Promise<RegistrationEntry | 'no-entry' | 'ambiguous'> {
+  const entries = await entriesOf(reader, { attestor }, '', ENTRIES_MOST);
+  const fitting = entries
+    .filter((entry) => (agent === undefined || entry.agent === agent) && matches(entry.match, facts))
+    .sort((a, b) => b.match.length - a.match.length);
+  const [best] = fitting;
+  if (best === undefined) return 'no-entry';
+  return fitting.every((entry) => entry.agent === best.agent) ? best : 'ambiguous';
+}
+
+function attestedBy(
+  evidence: AttestorEvidence,
+  {
+    attestor,
+    verified,
+    facts,
+    entry,
+  }: {
+    readonly attestor: ShownAttestor;
+    readonly verified: Extract<Verified, { accepted: true }>;
+    readonly facts: EvidenceFacts;
+    readonly entry: RegistrationEntry;
+  },
+  { clock }: EvidenceParts,
+): Attested {
+  const { reference, expiresAt, once } = verified;
+  const { workflow, lifetimeSeconds } = entry;
+  return {
+    kind: evidence.kind,
+    agent: entry.agent,
+    reference: reference.slice(0, 255),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    ...(workflow === undefined ? {} : { workflow }),
+    scopes: entry.scopes,
+    labels: entry.labels,
+    facts: { attestation: evidence.kind, attestor: attestor.name, entry: entry.id },
+    entry: entry.id,
+    evidence: { attestor: attestor.name, digest: digestOf(evidence), facts },
+    ...(lifetimeSeconds === undefined ? {} : { longestSeconds: lifetimeSeconds }),
+    record(batch) {
+      requireAttestor(batch, attestor, 'evidence_refused');
+      requireEntry(batch, entry.id, 'evidence_refused');
+      if (once !== undefined) useEvidence(batch, { digest: once.digest, until: Math.max(once.until, clock.now()) });
+    },
+  };
+}
+
+/** Of evidence as it came: whoever has it can show that it is what the ledger speaks of. */
+export function digestOf(evidence: unknown): Uint8Array {
+  return sha256(Buffer.from(canonicalJson(evidence as never), 'utf8'));
+}

@@ -1,0 +1,107 @@
+import { WritError } from '../base/error.ts';
+import { unmatched } from '../wire/match-facts.ts';
+import type { EvidenceFacts } from './evidence.ts';
+
+/** What an entry of a node may ask of: what `writ agent` sees of a process. */
+const SEEN_BY_NODES = ['unix', 'systemd', 'container', 'k8s', 'agent'] as const;
+
+/** By kind of attestor, what it vouches for; every kind may come with what the runtime says. */
+const VOUCHED_FOR: Readonly<Record<string, readonly string[]>> = {
+  oidc: ['oidc', 'k8s', 'gcp', 'agent'],
+  x509pop: ['x509', 'agent'],
+  k8s: ['k8s', 'agent'],
+  aws: ['aws', 'agent'],
+  gcp: ['gcp', 'oidc', 'agent'],
+  azure: ['azure', 'agent'],
+  tpm: ['tpm', 'agent'],
+};
+
+/** The prefixes of the facts that can come from such a source. `source`: a kind of attestor, or `node`. */
+export function prefixesOf(source: string): readonly string[] {
+  return source === 'node' ? SEEN_BY_NODES : (VOUCHED_FOR[source] ?? []);
+}
+
+const MATCHERS_MOST = 32;
+const MATCHER = /^([a-z0-9]+):([^\s=\p{C}]{1,128})=([^\p{C}]{1,1024})$/u;
+
+/**
+ * What an entry asks for, as it may be: in order, none twice. Throws `bad_request` and `too_large` with the field as a JSON
+ * pointer. A fact that the source never has would keep everybody out, so it is refused here.
+ */
+export function parseMatch(match: readonly string[], source: string, field: string): readonly string[] {
+  if (match.length === 0) {
+    throw new WritError('bad_request', 'The entry asks for nothing, so it would let everybody in.', {
+      field,
+      remedy: 'Give at least one fact, like unix:uid=1000 or oidc:sub=repo:org/app:*.',
+    });
+  }
+  if (match.length > MATCHERS_MOST) {
+    throw new WritError('too_large', 'There are too many facts to match.', {
+      field,
+      remedy: `Give at most ${MATCHERS_MOST}.`,
+    });
+  }
+  const prefixes = prefixesOf(source);
+  for (const [at, text] of match.entries()) {
+    const parsed = MATCHER.exec(text);
+    if (parsed === null) {
+      throw new WritError('bad_request', 'A fact to match is not a name, an equals sign and a value.', {
+        field: `${field}/${at}`,
+        remedy: 'Write it like unix:uid=1000; a value may end in *.',
+      });
+    }
+    if (!prefixes.includes(parsed[1]!)) {
+      throw new WritError('bad_request', `No evidence from this source says anything about ${parsed[1]}.`, {
+        field: `${field}/${at}`,
+        remedy: `Give facts that begin with ${prefixes.map((prefix) => `${prefix}:`).join(', ')}.`,
+      });
+    }
+  }
+  return [...new Set(match)].sort();
+}
+
+/** Whether all that an entry asks for holds. */
+export function matches(match: readonly string[], facts: EvidenceFacts): boolean {
+  return unmatched(match, facts).length === 0;
+}
+
+export function valuesOf(facts: EvidenceFacts, name: string): readonly string[] {
+  return Object.hasOwn(facts, name) ? facts[name]! : [];
+}
+
+/** `name=value`, in order: how rules see facts. */
+export function pairsOf(facts: EvidenceFacts): readonly string[] {
+  return Object.entries(facts)
+    .flatMap(([name, values]) => values.map((value) => `${name}=${value}`))
+    .sort();
+}
+
+/** How much the facts of one instance take at most, as JSON: they all stand in its entry of the ledger. */
+const FACTS_MOST = 24 * 1024;
+const NAME = /^[a-z0-9]+:[^\s=\p{C}]{1,128}$/u;
+
+/**
+ * Facts in one order, each value once, for the ledger and the database. Throws `bad_request` for a name or value that is
+ * none, and `too_large`.
+ */
+export function orderedFacts(facts: EvidenceFacts, field: string): EvidenceFacts {
+  const ordered: Record<string, readonly string[]> = {};
+  for (const name of Object.keys(facts).sort()) {
+    const values = [...new Set(facts[name]!)].sort();
+    if (
+      !NAME.test(name) ||
+      !values.every((value) => value.length <= 1024 && value.isWellFormed() && !/\p{Cc}/u.test(value))
+    ) {
+      throw new WritError('bad_request', 'A fact has a name or value that is none.', {
+        field,
+        remedy: 'Give names like unix:uid, and values of one line of at most 1024 characters.',
+      });
+    }
+    if (values.length > 0) ordered[name] = values;
+  }
+  if (JSON.stringify(ordered).length <= FACTS_MOST) return ordered;
+  throw new WritError('too_large', 'There are more facts than one entry of the ledger holds.', {
+    field,
+    remedy: `Give at most ${FACTS_MOST / 1024} KiB.`,
+  });
+}

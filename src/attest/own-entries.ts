@@ -1,0 +1,47 @@
+import type { Caller } from '../base/access.ts';
+import { demand } from '../base/demand.ts';
+import { WritError } from '../base/error.ts';
+import { entriesOf, readRevision } from './entry-store.ts';
+import { type EntryParts, type ShownEntry, shownEntry } from './manage-entries.ts';
+
+/** How many entries one page holds at most. */
+export const OWN_ENTRIES_A_PAGE = 1000;
+
+export interface OwnEntries {
+  readonly revision: number;
+  readonly entries: readonly ShownEntry[];
+  /** Where the next page begins. */
+  readonly next?: string;
+}
+
+/**
+ * The entries by which the caller lets workloads in, one page of them. The revision is read first: an entry that is
+ * created meanwhile may be in the page under the number of before, and comes again with the next. Throws
+ * `not_authenticated` and `denied`.
+ */
+export async function showOwnEntries(
+  caller: Caller,
+  { after = '' }: { readonly after?: string },
+  parts: Pick<EntryParts, 'reader' | 'authorize' | 'registered'>,
+): Promise<OwnEntries> {
+  const node = caller.agent;
+  const service = node === undefined ? undefined : await parts.registered.agent(node);
+  if (node === undefined || service === undefined) {
+    throw new WritError('denied', 'Entries of one’s own are those of a service; others list them all.', {
+      remedy: 'Ask with the certificate of an instance of the service, or use "writ entry list".',
+    });
+  }
+  demand(parts.authorize, { caller, action: 'entry.read', resource: service.resource, context: { own: true } });
+  const revision = await readRevision(parts.reader, { node });
+  const found = await entriesOf(parts.reader, { node }, after, OWN_ENTRIES_A_PAGE + 1);
+  const page = found.slice(0, OWN_ENTRIES_A_PAGE);
+  const kinds = new Map<string, Promise<ShownEntry['kind']>>();
+  const entries = await Promise.all(
+    page.map(async (entry) => {
+      const known = kinds.get(entry.agent) ?? shownEntry(entry, parts).then(({ kind }) => kind);
+      kinds.set(entry.agent, known);
+      return { ...entry, kind: await known };
+    }),
+  );
+  return { revision, entries, ...(found.length > page.length ? { next: page.at(-1)!.id } : {}) };
+}

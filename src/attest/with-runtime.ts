@@ -1,0 +1,28 @@
+import { WritError } from '../base/error.ts';
+import type { Runtime } from '../wire/runtime.ts';
+import { digestOf } from './attest-evidence.ts';
+import type { Attestation } from './attested.ts';
+import { orderedFacts } from './facts.ts';
+import { runtimeFacts } from './runtime-facts.ts';
+
+/**
+ * What a join token proves, with what the runtime says besides. Throws `bad_request` where the bearer wants to be let in as
+ * another than the token is for.
+ */
+export function withRuntime(
+  attestation: Attestation,
+  runtime: Runtime | undefined,
+  agent: string | undefined,
+): Attestation {
+  if (!attestation.accepted) return attestation;
+  const { attested } = attestation;
+  if (agent !== undefined && agent !== attested.agent) {
+    throw new WritError('bad_request', 'The join token is for another agent or service.', {
+      field: '/agent',
+      remedy: 'Leave it out: a join token says as whom it lets in.',
+    });
+  }
+  if (runtime === undefined) return attestation;
+  const facts = orderedFacts(runtimeFacts(runtime, {}), '/runtime');
+  return { accepted: true, attested: { ...attested, evidence: { digest: digestOf(runtime), facts } } };
+}

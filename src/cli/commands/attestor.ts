@@ -1,0 +1,124 @@
+import { type Item, textOf, type WithApi } from '../api.ts';
+import { type Command, EXIT, type Input } from '../command.ts';
+import { needed } from '../input.ts';
+import { listCommand } from '../listing.ts';
+import { list } from '../table.ts';
+import { parametersOf } from './attestor-settings.ts';
+
+const NAME = { name: 'name', summary: 'name of the attestor, see "writ attestor list"', required: true } as const;
+
+/** `writ attestor …`: sources of evidence by which newcomers are let in. */
+export function attestorCommands(withApi: WithApi): readonly Command[] {
+  const at = (input: Input): string => `/v1/attestors/${encodeURIComponent(needed(input, 'name'))}`;
+  return [
+    {
+      path: 'attestor add',
+      summary: 'Configure a source of evidence',
+      details:
+        'It lets nobody in before a registration entry names it ("writ entry create"). The parameters of each kind are in ' +
+        'docs/ATTESTATION.md.',
+      parameters: [{ name: 'name', summary: 'what it is to be called', required: true }],
+      flags: [
+        {
+          name: 'kind',
+          value: 'kind',
+          summary: 'what it vouches with',
+          choices: ['oidc', 'x509pop', 'k8s', 'aws', 'gcp', 'azure', 'tpm'],
+          required: true,
+        },
+        { name: 'set', value: 'name=value', summary: 'a parameter; @FILE for what is in a file', many: true },
+        { name: 'claim', value: 'name=value', summary: 'what a claim of a token must be, for oidc', many: true },
+      ],
+      examples: [
+        {
+          line: 'writ attestor add github --kind oidc --set issuer=https://token.actions.githubusercontent.com --set audience=agents.example.com',
+          does: 'believes tokens of GitHub Actions that are made out to agents.example.com',
+        },
+        {
+          line: 'writ attestor add factory --kind x509pop --set roots=@factory-root.pem',
+          does: 'believes certificates of the factory, with proof of their keys',
+        },
+      ],
+      changes: true,
+      run: (input, terminal) =>
+        withApi(input, async (api) => {
+          const parameters = parametersOf(input.flags('set'), input.flags('claim'));
+          const body = { name: needed(input, 'name'), settings: { kind: input.flag('kind'), parameters } };
+          if (input.dryRun) {
+            terminal.result({ would: 'add', body }, `Would add an attestor:\n${JSON.stringify(body, undefined, 2)}`);
+            return EXIT.ok;
+          }
+          const attestor = await api.post('/v1/attestors', body);
+          terminal.result(attestor, describe(attestor));
+          terminal.say(
+            `It lets nobody in yet: writ entry create NAME --attestor ${textOf(attestor, 'name')} --match …`,
+          );
+          return EXIT.ok;
+        }),
+    },
+    listCommand(withApi, {
+      path: 'attestor list',
+      summary: 'List the sources of evidence',
+      request: () => ({ path: '/v1/attestors' }),
+      columns: [
+        ['NAME', (item) => textOf(item, 'name')],
+        ['KIND', (item) => textOf(settingsOf(item), 'kind')],
+        ['ENTRIES', (item) => textOf(item, 'entries')],
+        ['ADDED', (item) => textOf(item, 'created_at')],
+        ['BY', (item) => textOf(item, 'created_by')],
+      ],
+      empty: 'No attestors. Newcomers need join tokens, until one is added with "writ attestor add".',
+    }),
+    {
+      path: 'attestor show',
+      summary: 'Show a source of evidence with its parameters',
+      parameters: [NAME],
+      async run(input, terminal) {
+        const attestor = await withApi(input, (api) => api.get(at(input)));
+        terminal.result(attestor, describe(attestor));
+        return EXIT.ok;
+      },
+    },
+    {
+      path: 'attestor remove',
+      summary: 'Believe a source of evidence no more',
+      details: 'Refused while registration entries name it. Instances that it let in stay; stop them with "writ stop".',
+      parameters: [NAME],
+      changes: true,
+      run: (input, terminal) =>
+        withApi(input, async (api) => {
+          if (input.dryRun) {
+            const attestor = await api.get(at(input));
+            terminal.result({ would: 'remove', attestor }, `Would remove:\n${describe(attestor)}`);
+            return EXIT.ok;
+          }
+          const attestor = await api.remove(at(input));
+          terminal.result(
+            attestor,
+            `${textOf(attestor, 'name')} is removed; nobody is let in on its evidence any more.`,
+          );
+          return EXIT.ok;
+        }),
+    },
+  ];
+}
+
+function settingsOf(attestor: Item): Item {
+  return (attestor['settings'] ?? {}) as Item;
+}
+
+function describe(attestor: Item): string {
+  const settings = settingsOf(attestor);
+  const parameters = Object.entries((settings['parameters'] ?? {}) as Item).map(([name, value]): [string, string] => [
+    name,
+    typeof value === 'object' ? JSON.stringify(value) : String(value),
+  ]);
+  return list([
+    ['name', textOf(attestor, 'name')],
+    ['kind', textOf(settings, 'kind')],
+    ...parameters,
+    ['entries', textOf(attestor, 'entries')],
+    ['added by', textOf(attestor, 'created_by')],
+    ['added', textOf(attestor, 'created_at')],
+  ]);
+}

@@ -1,0 +1,110 @@
+import { attestEvidence, type EvidenceParts } from '../../attest/attest-evidence.ts';
+import type { Attestation } from '../../attest/attested.ts';
+import { parseSettings } from '../../attest/attestor-kinds.ts';
+import { createChallenge } from '../../attest/create-challenge.ts';
+import type { TokenParts } from '../../attest/flow.ts';
+import { attestJoinToken } from '../../attest/join-token.ts';
+import { addAttestor, removeAttestor, showAttestor, showAttestors } from '../../attest/manage-attestors.ts';
+import { createEntry, removeEntry, showEntries, showEntry } from '../../attest/manage-entries.ts';
+import { showOwnEntries } from '../../attest/own-entries.ts';
+import { withRuntime } from '../../attest/with-runtime.ts';
+import type { Caller } from '../../base/access.ts';
+import { rootsOf } from '../../ca/authority.ts';
+import type { Outbound } from '../../http/outbound.ts';
+import { enrol } from '../../issuance/enrol.ts';
+import { renewWorkload } from '../../issuance/renew-workload.ts';
+import { enrolWorkload } from '../../issuance/workload.ts';
+import { derivedSecret } from '../../keys/derived-secret.ts';
+import { createLookup } from '../../registry/lookup.ts';
+import { attestorOperations } from '../../rest/attestors.ts';
+import { entryOperations } from '../../rest/entries.ts';
+import type { Operation } from '../../rest/operation.ts';
+import { type Svids, svidOperations } from '../../rest/svid.ts';
+import { workloadOperations } from '../../rest/workloads.ts';
+import { quarantine } from '../../revocation/quarantine.ts';
+import { parseJoinToken } from '../../wire/join-token.ts';
+import { parseCsr } from '../../x509/csr.ts';
+import { cordParts } from './cord-operations.ts';
+import { evidenceVerifiers } from './evidence-verifiers.ts';
+import { forCaller } from './for-caller.ts';
+import type { ThreadParts } from './thread-parts.ts';
+
+const STRANGER: Caller = { kind: 'anonymous', id: 'anonymous' };
+
+/** Says that an instance is not any more what was let in. */
+const ATTESTATION: Caller = { kind: 'system', id: 'system:attestation' };
+
+/** Who is let in on which evidence: attestors, registration entries, and the doors for those who come with it. */
+export function attestationOperations(parts: ThreadParts, fetch: Outbound): Operation[] {
+  const { reader, commit, clock, random, policy, issuance, authority, keyring } = parts;
+  const { authorize } = policy;
+  const registered = createLookup(reader);
+  const verifiers = evidenceVerifiers({ clock, fetch });
+  const entries = { reader, authorize, commit, clock, random, registered } satisfies Partial<TokenParts>;
+  const attestors = {
+    ...{ reader, authorize, commit, clock },
+    checkSettings: (settings: Parameters<typeof parseSettings>[0]) => void parseSettings(settings, verifiers),
+  };
+  const evidence = (): EvidenceParts => ({
+    ...{ reader, clock, random, verifiers },
+    fetch,
+    // Of the keyring as it is now: it changes with the passphrase.
+    secret: derivedSecret(keyring, 'attestation'),
+  });
+  const changingEntries = forCaller(entries, parts, { policy: true });
+  const changingAttestors = forCaller(attestors, parts, { policy: true });
+  // The flows that issue hold the policy version themselves, since they may go on under another.
+  const issuing = forCaller(issuance, parts, { policy: false });
+  const roots = () => rootsOf(authority.authorities()).map(({ certificate }) => certificate.raw);
+  const drifted = async (instance: string, names: readonly string[]): Promise<void> => {
+    await quarantine(
+      ATTESTATION,
+      {
+        target: { kind: 'instance', name: instance },
+        cause: 'attestation_drift',
+        evidence: names.join(' ').slice(0, 1024),
+      },
+      cordParts(parts),
+    );
+  };
+
+  const attest = async ({
+    evidence: given,
+    csr,
+    agent,
+    runtime,
+  }: Parameters<Svids['request']>[0]): Promise<Attestation> => {
+    if (given.kind !== 'join-token') {
+      return attestEvidence(given, { spki: parseCsr(csr).publicKey.spki, agent, runtime }, evidence());
+    }
+    const instances = registered;
+    const attestation = await attestJoinToken(parseJoinToken(given.token), { reader, clock, instances });
+    return withRuntime(attestation, runtime, agent);
+  };
+
+  return [
+    ...attestorOperations({
+      add: async (caller, input, options) => addAttestor(caller, input, await changingAttestors(caller), options),
+      list: (caller, page) => showAttestors(caller, page, attestors),
+      show: (caller, name) => showAttestor(caller, name, attestors),
+      remove: async (caller, name, options) => removeAttestor(caller, name, await changingAttestors(caller), options),
+    }),
+    ...entryOperations({
+      create: async (caller, input, options) => createEntry(caller, input, await changingEntries(caller), options),
+      list: (caller, filter, page) => showEntries(caller, filter, page, entries),
+      show: (caller, id) => showEntry(caller, id, entries),
+      remove: async (caller, id, options) => removeEntry(caller, id, await changingEntries(caller), options),
+      own: (caller, query) => showOwnEntries(caller, query, entries),
+    }),
+    ...workloadOperations({
+      enrol: async (caller, request) => enrolWorkload(caller, request, await issuing(caller)),
+      renew: async (caller, request) => renewWorkload(caller, request, { ...(await issuing(caller)), drifted }),
+      roots,
+    }),
+    ...svidOperations({
+      request: async (request) => enrol(STRANGER, { ...request, evidence: await attest(request) }, issuance),
+      challenge: (request) => createChallenge(request, evidence()),
+      roots,
+    }),
+  ];
+}

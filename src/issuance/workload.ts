@@ -1,0 +1,128 @@
+import { digestOf } from '../attest/attest-evidence.ts';
+import type { Attested } from '../attest/attested.ts';
+import type { RegistrationEntry } from '../attest/entry.ts';
+import { readEntry, requireEntry } from '../attest/entry-store.ts';
+import type { EvidenceFacts } from '../attest/evidence.ts';
+import { matches, orderedFacts } from '../attest/facts.ts';
+import { runtimeFacts, withoutAgentFacts } from '../attest/runtime-facts.ts';
+import type { Caller, Facts } from '../base/access.ts';
+import { WritError } from '../base/error.ts';
+import { type Instance, lineageOf, readInstance } from '../registry/instance.ts';
+import { requireInstanceActive } from '../registry/standing.ts';
+import type { Runtime } from '../wire/runtime.ts';
+import { issueCertificate } from './issue.ts';
+import type { IssuedCertificate } from './issued.ts';
+import { newcomer, wishWithin } from './newcomer.ts';
+import { notAuthenticated } from './not-authenticated.ts';
+import type { IssuanceParts } from './parts.ts';
+import type { CertificateRequest } from './request.ts';
+
+/** What a node saw of a process that asks it for an identity. */
+export interface WorkloadRequest extends CertificateRequest {
+  /** Id of the registration entry by which it is to be let in. */
+  readonly entry: string;
+  readonly facts: EvidenceFacts;
+  readonly runtime?: Runtime | undefined;
+  /** Which process it is, for people. */
+  readonly process?: string | undefined;
+}
+
+/**
+ * Lets a workload in on the word of the node that saw it: an instance of the entry's agent whose parent is the node, so
+ * that stopping the node stops it, too. The node vouches for the facts; that they are what the entry asks for, and that the
+ * entry is for the node's own service, is looked at here, and that it is still there in the commit.
+ *
+ * Throws as `issueCertificate` does, `not_authenticated` and `not_found`.
+ */
+export async function enrolWorkload(
+  caller: Caller,
+  request: WorkloadRequest,
+  parts: IssuanceParts,
+): Promise<IssuedCertificate> {
+  const { csr, wish = {}, idempotency } = request;
+  const facts = seenFacts(request.facts, request.runtime);
+  const found = await entryNamed(request.entry, parts);
+  const node = await nodeOf(caller, parts);
+  return issueCertificate(
+    {
+      caller,
+      action: 'workload.enrol',
+      event: 'certificate.issued',
+      csr,
+      wish: wishWithin(wish, longestOf(found)),
+      idempotency,
+      async holder(fresh) {
+        const entry = fresh ? await entryNamed(request.entry, parts) : found;
+        const attested = attestedBy(entry, facts, { ...request, node });
+        const holder = await newcomer(attested, undefined, parts);
+        const depth = (await lineageOf(parts.reader, node)).length;
+        return {
+          ...holder,
+          facts: { ...holder.facts, ...guardFacts(entry, facts), renewal: false, callerDepth: depth },
+        };
+      },
+    },
+    parts,
+  );
+}
+
+export function seenFacts(facts: EvidenceFacts, runtime: Runtime | undefined): EvidenceFacts {
+  // What the node says of the agent comes by `runtime`, where it is told apart what is only claimed.
+  const seen = withoutAgentFacts(facts);
+  return orderedFacts({ ...seen, ...runtimeFacts(runtime, seen) }, '/facts');
+}
+
+/** What the guard holds a node to. */
+export function guardFacts({ source, match, scopes }: RegistrationEntry, facts: EvidenceFacts): Facts {
+  return {
+    entryNode: 'node' in source ? source.node : '',
+    entryMatches: matches(match, facts),
+    entryScopes: scopes,
+  };
+}
+
+export function longestOf({ lifetimeSeconds }: RegistrationEntry): Pick<Attested, 'longestSeconds'> {
+  return lifetimeSeconds === undefined ? {} : { longestSeconds: lifetimeSeconds };
+}
+
+async function entryNamed(id: string, { reader }: IssuanceParts): Promise<RegistrationEntry> {
+  const entry = await readEntry(reader, id);
+  if (entry !== undefined) return entry;
+  throw new WritError('not_found', 'There is no registration entry of that id.', {
+    field: '/entry',
+    remedy: 'Read the entries anew: it may have been removed.',
+  });
+}
+
+/** The caller as an instance. */
+export async function nodeOf({ instance }: Caller, { reader }: IssuanceParts): Promise<Instance> {
+  const node = instance === undefined ? undefined : await readInstance(reader, instance);
+  if (node === undefined) throw notAuthenticated();
+  return node;
+}
+
+function attestedBy(
+  entry: RegistrationEntry,
+  facts: EvidenceFacts,
+  { node, process }: { readonly node: Instance; readonly process?: string | undefined },
+): Attested {
+  const { workflow } = entry;
+  return {
+    kind: 'node',
+    agent: entry.agent,
+    reference: process ?? entry.id,
+    ...(node.attestedUntil === undefined ? {} : { expiresAt: node.attestedUntil }),
+    parent: node.id,
+    ...(workflow === undefined ? {} : { workflow }),
+    scopes: entry.scopes,
+    labels: entry.labels,
+    facts: { attestation: 'node', entry: entry.id },
+    entry: entry.id,
+    evidence: { digest: digestOf({ entry: entry.id, facts }), facts },
+    ...longestOf(entry),
+    record(batch) {
+      requireInstanceActive(batch, node.id);
+      requireEntry(batch, entry.id);
+    },
+  };
+}

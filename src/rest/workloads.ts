@@ -1,0 +1,61 @@
+import type { Caller } from '../base/access.ts';
+import type { IssuedCertificate } from '../issuance/issued.ts';
+import type { WorkloadRenewal } from '../issuance/renew-workload.ts';
+import type { WorkloadRequest } from '../issuance/workload.ts';
+import { issuedCertificate } from '../wire/certificate.ts';
+import { byInstance, enrolWorkload, renewWorkload } from '../wire/workload.ts';
+import { EXAMPLE_CSR, EXAMPLE_ISSUED, pemOfMany } from './certificate-answers.ts';
+import { issuedOrFault, requestOf } from './issuing.ts';
+import { type Operation, operation } from './operation.ts';
+
+/** What the routes under `/v1/workloads` need: the flows themselves. */
+export interface Workloads {
+  enrol(caller: Caller, request: WorkloadRequest): Promise<IssuedCertificate>;
+  renew(caller: Caller, request: WorkloadRenewal): Promise<IssuedCertificate>;
+  /** DER of the roots in use. */
+  roots(): readonly Uint8Array[];
+}
+
+export function workloadOperations(workloads: Workloads): Operation[] {
+  const pemOf = pemOfMany();
+  const answer = issuedOrFault(pemOf);
+  const withBundle = async (issued: Promise<IssuedCertificate>) => ({
+    ...(await answer(issued)),
+    bundle: workloads.roots().map(pemOf),
+  });
+  return [
+    operation({
+      id: 'enrolWorkload',
+      method: 'POST',
+      path: '/v1/workloads',
+      access: 'caller',
+      action: 'workload.enrol',
+      summary: 'Lets a workload in that the caller, a node, has seen: an instance whose parent is the node.',
+      body: enrolWorkload,
+      status: 201,
+      answer: issuedCertificate,
+      example: {
+        body: { csr: EXAMPLE_CSR, entry: '01kaj8wzzzzzzzzzzzzzzzzzzz', facts: { 'unix:uid': ['1000'] } },
+        answer: EXAMPLE_ISSUED,
+      },
+      handle: ({ caller, body, idempotency }) =>
+        withBundle(workloads.enrol(caller, { ...body, ...requestOf(body), idempotency })),
+    }),
+    operation({
+      id: 'renewWorkload',
+      method: 'POST',
+      path: '/v1/workloads/{instance}/renew',
+      access: 'caller',
+      action: 'workload.enrol',
+      summary:
+        'The next certificate of a workload that the caller let in. One that has changed is quarantined instead.',
+      params: byInstance,
+      body: renewWorkload,
+      status: 201,
+      answer: issuedCertificate,
+      example: { body: { csr: EXAMPLE_CSR }, answer: EXAMPLE_ISSUED },
+      handle: ({ caller, params, body, idempotency }) =>
+        withBundle(workloads.renew(caller, { ...params, ...body, ...requestOf(body), idempotency })),
+    }),
+  ];
+}
