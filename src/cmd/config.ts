@@ -170,12 +170,9 @@ function parseRate(value: unknown, field: string, base: Config['rateLimit']): Co
 function parseSignals(value: unknown): SignalsConfig {
   const given = keysOf(value, 'signals', ['issuer', 'algorithm', 'receivers', 'trusted']);
   const receivers = keysOf(given['receivers'] ?? {}, 'signals.receivers', ['allowHttp', 'allowNetworks', 'caFile']);
-  const { allowHttp = false, allowNetworks = [], caFile } = receivers;
+  const { allowHttp = false, allowNetworks, caFile } = receivers;
   if (typeof allowHttp !== 'boolean') fail('signals.receivers.allowHttp', 'is not true or false', 'Give one of them.');
-  const networks =
-    Array.isArray(allowNetworks) && allowNetworks.length === 0
-      ? []
-      : texts(allowNetworks, 'signals.receivers.allowNetworks');
+  const networks = networksOf(allowNetworks, 'signals.receivers.allowNetworks');
   const { trusted = [] } = given;
   if (!Array.isArray(trusted) || trusted.length > 100) {
     fail('signals.trusted', 'is not a list', 'Give a list of at most a hundred issuers.');
@@ -278,10 +275,15 @@ function parseJwtIssuer(value: unknown): string {
   return url;
 }
 
+/** None where none are given, and where an empty list says so, as a new installation's file does. */
+function networksOf(value: unknown, field: string): readonly string[] {
+  return value === undefined || (Array.isArray(value) && value.length === 0) ? [] : texts(value, field);
+}
+
 function parseAttestation(value: unknown): AttestationConfig {
   const { allowNetworks, caFile } = keysOf(value, 'attestation', ['allowNetworks', 'caFile']);
   return {
-    allowNetworks: allowNetworks === undefined ? [] : texts(allowNetworks, 'attestation.allowNetworks'),
+    allowNetworks: networksOf(allowNetworks, 'attestation.allowNetworks'),
     ...(caFile === undefined ? {} : { caFile: text(caFile, 'attestation.caFile') }),
   };
 }
