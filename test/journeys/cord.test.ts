@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import type { Client } from '../../src/http/client.ts';
 import { cli, type Said, testServer } from '../server.ts';
 import { clientOf, enrol, type Leaf, operatorClient, rootsIn, whoami } from './clients.ts';
-import { addPeople } from './people.ts';
+import { addPeople, administer } from './people.ts';
 
 const first = await testServer();
 const config = join(first.data, 'config.json');
@@ -84,6 +84,30 @@ test('a mass stop holds at once, and another person makes it for ever', async ()
   assert.match(confirmed.stderr, /No enforcement point is connected to this server\./);
   assert.equal((JSON.parse(confirmed.stdout) as Stop).state, 'revoked');
   for (const { client } of fleet) assert.equal(await refused(client), 'revoked');
+});
+
+test('who is in no group stops what names them as its sponsor, and nothing beside it', async () => {
+  const added = ['operator', 'add', 'dave', '--out', at('dave'), '--email', 'dave@example.com'];
+  assert.equal((await administer(server, added, [server.operator, at('bob')])).code, 0);
+  const dave = as('dave');
+  const [{ leaf, client }, beside] = [await newcomer('sponsored'), await newcomer('beside')];
+  const quarantine = (agent: string) => dave('stop', 'agent', agent, '--cause', 'policy_change', '--quarantine');
+  assert.equal((await quarantine('sponsored')).code, 5, 'not yet');
+  const names = ['agent', 'update', 'sponsored', '--sponsor', 'dave@example.com'];
+  assert.equal((await dave(...names)).code, 5, 'nobody makes it their own');
+  await server.json(...names);
+
+  const held = await quarantine('sponsored');
+  assert.equal(held.code, 0, held.stderr);
+  const { id, authority } = JSON.parse(held.stdout) as Stop;
+  assert.deepEqual(authority, ['a-sponsor-stops-their-own']);
+  assert.equal(await refused(client), 'inactive');
+  assert.equal((await dave('release', id)).code, 6, 'letting go takes others');
+  assert.equal((await quarantine('beside')).code, 5);
+  await whoami(beside.client);
+  const stopped = await dave('instance', 'stop', leaf.instance, '--cause', 'decommissioned', '--yes');
+  assert.equal(stopped.code, 0, stopped.stderr);
+  assert.equal(await refused(client), 'revoked');
 });
 
 test('one call under one key stops once, and a restart changes nothing', async () => {

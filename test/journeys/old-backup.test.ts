@@ -208,6 +208,10 @@ describe('an older copy of the database', { concurrency: true }, () => {
     // What nobody knows any more is good for nothing, revoked or not.
     for (const leaf of [lost, lostAndRevoked])
       assert.match(String((await failureOf(present(again, leaf))).code), UNKNOWN);
+    assert.deepEqual(
+      [await ocspStatus(again, lost), await ocspStatus(again, lostAndRevoked)],
+      ['unknown', 'revoked keyCompromise'],
+    );
     assert.equal(await present(again, kept), kept.id);
     await renewed(again, kept);
     await notGoneBack(newest, await standing(again, data));
