@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { silentLog } from '../src/base/log.ts';
 import { type Authority, activeOf } from '../src/ca/authority.ts';
 import { readCertificate } from '../src/ca/certificates.ts';
+import { rotateIssuing } from '../src/ca/maintain.ts';
 import { prepareLeaf } from '../src/ca/prepare.ts';
 import { pushHeld, pushReleased } from '../src/ca/revoked.ts';
 import { signCertificate } from '../src/ca/sign.ts';
@@ -35,6 +36,9 @@ export interface Member {
   readonly key: string;
   /** The certificate and those above it, without the root. */
   readonly chain: string;
+  /** The issuing authority, and all authorities above the certificate together. */
+  readonly issuer: string;
+  readonly authorities: string;
 }
 
 export interface OcspSite {
@@ -43,12 +47,14 @@ export interface OcspSite {
   /** `http://127.0.0.1:port` */
   readonly url: string;
   readonly folder: string;
-  /** Files of the three authorities, and of all of them together. */
+  /** Files of the three authorities, and of all of them together; the issuing one is that of now. */
   readonly root: string;
   readonly intermediate: string;
   readonly issuing: string;
   readonly authorities: string;
   member(name: string): Promise<Member>;
+  /** Lets the issuing authority be succeeded. */
+  rotate(): Promise<void>;
   /** A certificate that the issuing authority signed, and that is nowhere on record. */
   stranger(): Promise<Member>;
   hold(member: Member): Promise<void>;
@@ -96,6 +102,12 @@ export async function ocspSite(
     certificate: save(`${name}.pem`, pem(der)),
     key: save(`${name}.key`, keyPem(key)),
     chain: save(`${name}-chain.pem`, [der, ...above].map(pem).join('')),
+    issuer: save(`${name}-issuer.pem`, pem(above[0]!)),
+    authorities: save(`${name}-authorities.pem`, above.map(pem).join('') + active('root')),
+  });
+  const saveIssuing = (): { readonly issuing: string; readonly authorities: string } => ({
+    issuing: save('issuing.pem', active('issuing')),
+    authorities: save('authorities.pem', active('issuing') + active('intermediate') + active('root')),
   });
 
   const mark = async ({ serial }: Member, push: typeof pushHeld): Promise<void> => {
@@ -113,8 +125,13 @@ export async function ocspSite(
     folder,
     root: save('root.pem', active('root')),
     intermediate: save('intermediate.pem', active('intermediate')),
-    issuing: save('issuing.pem', active('issuing')),
-    authorities: save('authorities.pem', active('issuing') + active('intermediate') + active('root')),
+    ...saveIssuing(),
+    async rotate() {
+      const { database: reader, commit, keyring, random } = installation;
+      await rotateIssuing({ reader, commit, clock, keyring, random });
+      await authority.refresh();
+      saveIssuing();
+    },
     async member(name) {
       const key = newKey();
       const { der, chain } = await letIn(installation, { agent: 'planner' }, key);

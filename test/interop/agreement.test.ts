@@ -10,15 +10,24 @@ import { createServer, request } from 'node:https';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { encodePem } from '../../src/der/pem.ts';
+import { decodePem } from '../../src/der/pem.ts';
 import { parseCertificate } from '../../src/x509/certificate.ts';
 import { parseCrl } from '../../src/x509/crl.ts';
 import { decodeReasonCode } from '../../src/x509/extensions/reason-code.ts';
-import { parseOcspResponse } from '../../src/x509/ocsp-response.ts';
 import { judgeOcspResponse } from '../../src/x509/ocsp-verify.ts';
 import type { Member } from '../ocsp-site.ts';
 import { type Nginx, startNginx } from './nginx.ts';
-import { type ListFile, STATUSES, type Status, type StatusSite, type Stored, statusSite } from './status-site.ts';
+import {
+  ALL,
+  BELOW,
+  type ListFile,
+  type Lists,
+  STATUSES,
+  type Status,
+  type StatusSite,
+  type Stored,
+  statusSite,
+} from './status-site.ts';
 import { certtool, go, nginx, ocsptool, openssl, pathOf, skipOf, type Tool } from './tools.ts';
 
 const run = promisify(execFile);
@@ -28,8 +37,10 @@ let all: StatusSite;
 before(async () => {
   all = await statusSite();
   // What the store says, and so what everything below is about.
-  const stored = await Promise.all(STATUSES.map((status) => all.stored(all.members[status])));
-  assert.deepEqual(stored, ['good', 'held', 'revoked', 'good', 'unknown']);
+  const stored = async (statuses: readonly Status[]): Promise<Stored[]> =>
+    Promise.all(statuses.map((status) => all.stored(all.members[status])));
+  assert.deepEqual(await stored(STATUSES), ['good', 'held', 'revoked', 'good', 'unknown']);
+  assert.deepEqual(await stored(BELOW), ['held', 'revoked', 'good']);
 });
 after(() => all.site.close());
 
@@ -59,6 +70,7 @@ function judged(
   words: Words,
   needs: readonly Tool[],
   prepare: () => Promise<{ judge: Judge; end?: () => Promise<void> }> | { judge: Judge; end?: () => Promise<void> },
+  statuses: readonly Status[] = ALL,
 ): void {
   const skip = needs.map(skipOf).find((reason) => reason !== false) ?? false;
   test(name, { skip }, async () => {
@@ -66,7 +78,7 @@ function judged(
     try {
       const verdicts: Record<string, string> = {};
       const store: Record<string, string> = {};
-      for (const status of STATUSES) {
+      for (const status of statuses) {
         const member = all.members[status];
         verdicts[status] = await judge(member, status);
         store[status] = WORDS[words][await all.stored(member)];
@@ -102,6 +114,7 @@ function inOpenssl(text: string, { certificate }: Member): Verdict {
   return reason?.endsWith('certificateHold') === true ? 'held' : 'revoked';
 }
 
+/** One question is about certificates of one issuer. */
 const aboutAll = (...options: readonly string[]): string[] => {
   const { site, members } = all;
   const certificates = STATUSES.flatMap((status) => ['-cert', members[status].certificate]);
@@ -113,24 +126,16 @@ for (const [name, options] of [
   ['without a nonce', ['-no_nonce']],
   ['by SHA-256', ['-sha256', '-nonce']],
 ] as const) {
-  judged(`openssl ocsp, all serials in one POST, ${name}`, 'status', [OPENSSL], async () => {
+  const together = async (): Promise<{ judge: Judge }> => {
     const text = await said(OPENSSL, [...aboutAll(...options), '-url', `${all.site.url}/ocsp`]);
     return { judge: (member) => inOpenssl(text, member) };
-  });
+  };
+  judged(`openssl ocsp, all serials in one POST, ${name}`, 'status', [OPENSSL], together, STATUSES);
   judged(`openssl ocsp, one POST a serial, ${name}`, 'status', [OPENSSL], () => ({
     async judge(member) {
-      const { site } = all;
-      const args = [
-        'ocsp',
-        '-CAfile',
-        site.authorities,
-        '-issuer',
-        site.issuing,
-        ...options,
-        '-cert',
-        member.certificate,
-      ];
-      return inOpenssl(await said(OPENSSL, [...args, '-url', `${site.url}/ocsp`]), member);
+      const { authorities, issuer, certificate } = member;
+      const args = ['ocsp', '-CAfile', authorities, '-issuer', issuer, ...options, '-cert', certificate];
+      return inOpenssl(await said(OPENSSL, [...args, '-url', `${all.site.url}/ocsp`]), member);
     },
   }));
 }
@@ -140,7 +145,8 @@ async function answeredByGet(name: string, members: readonly Member[], options: 
   const { site } = all;
   const [question, answer] = [join(site.folder, `${name}.req`), join(site.folder, `${name}.resp`)];
   const certificates = members.flatMap(({ certificate }) => ['-cert', certificate]);
-  await run(pathOf(OPENSSL), ['ocsp', '-issuer', site.issuing, ...options, ...certificates, '-reqout', question]);
+  const asked = ['ocsp', '-issuer', members[0]!.issuer, ...options, ...certificates, '-reqout', question];
+  await run(pathOf(OPENSSL), asked);
   const encoded = encodeURIComponent(readFileSync(question).toString('base64'));
   const response = await fetch(`${site.url}/ocsp/${encoded}`);
   assert.equal(response.headers.get('content-type'), 'application/ocsp-response');
@@ -154,65 +160,52 @@ for (const [name, options] of [
 ] as const) {
   judged(`openssl ocsp, one GET a serial, ${name}`, 'status', [OPENSSL], () => ({
     async judge(member, status) {
-      const { site } = all;
+      const { issuer, authorities, certificate } = member;
       const answer = await answeredByGet(`get-${status}`, [member], options);
-      const asked = ['-issuer', site.issuing, ...options.slice(0, -1), '-no_nonce', '-cert', member.certificate];
-      const text = await said(OPENSSL, ['ocsp', '-CAfile', site.authorities, ...asked, '-respin', answer]);
+      const asked = ['-issuer', issuer, ...options.slice(0, -1), '-no_nonce', '-cert', certificate];
+      const text = await said(OPENSSL, ['ocsp', '-CAfile', authorities, ...asked, '-respin', answer]);
       return inOpenssl(text, member);
     },
   }));
 }
 
-judged('openssl ocsp, all serials in one GET', 'status', [OPENSSL], async () => {
-  const answer = await answeredByGet('get-all', Object.values(all.members), ['-no_nonce']);
+const inOneGet = async (): Promise<{ judge: Judge }> => {
+  const members = STATUSES.map((status) => all.members[status]);
+  const answer = await answeredByGet('get-all', members, ['-no_nonce']);
   const text = await said(OPENSSL, [...aboutAll('-no_nonce'), '-respin', answer]);
   return { judge: (member) => inOpenssl(text, member) };
-});
-
-/**
- * GnuTLS takes no chain below our authorities (docs/STATUS.md): it verifies the answer under the responder's certificate,
- * and that one is verified under its issuer by the others.
- */
-const responderOf = (answer: string): string => {
-  const parsed = parseOcspResponse(readFileSync(answer));
-  assert.ok(parsed.kind === 'basic');
-  const file = join(all.site.folder, 'responder.pem');
-  writeFileSync(file, encodePem('CERTIFICATE', parsed.basic.certificates[0]!));
-  return file;
 };
+judged('openssl ocsp, all serials in one GET', 'status', [OPENSSL], inOneGet, STATUSES);
 
 function inOcsptool(text: string): Verdict {
   assert.match(text, /Verifying OCSP Response: Success/);
   return /Certificate Status: (\w+)/.exec(text)![1] as Verdict;
 }
 
-judged('ocsptool --ask with a nonce', 'kind', [OPENSSL, OCSPTOOL], () => ({
-  async judge({ certificate }, status) {
-    const { site, members } = all;
-    const signer = responderOf(await answeredByGet(`signer-${status}`, [members[status]], ['-no_nonce']));
-    const asked = ['--load-cert', certificate, '--load-issuer', site.issuing, '--load-signer', signer];
-    return inOcsptool(await said(OCSPTOOL, [`--ask=${site.url}/ocsp`, '--nonce', ...asked]));
+judged('ocsptool --ask with a nonce', 'kind', [OCSPTOOL], () => ({
+  async judge({ certificate, issuer }) {
+    const asked = ['--load-cert', certificate, '--load-issuer', issuer];
+    return inOcsptool(await said(OCSPTOOL, [`--ask=${all.site.url}/ocsp`, '--nonce', ...asked]));
   },
 }));
 
 judged('ocsptool --verify-response on a GET', 'kind', [OPENSSL, OCSPTOOL], () => ({
   async judge(member, status) {
     const answer = await answeredByGet(`gnutls-${status}`, [member], ['-no_nonce']);
-    const signer = ['--load-signer', responderOf(answer)];
-    return inOcsptool(await said(OCSPTOOL, ['--verify-response', '--load-response', answer, ...signer]));
+    const trusted = ['--load-trust', member.authorities];
+    return inOcsptool(await said(OCSPTOOL, ['--verify-response', '--load-response', answer, ...trusted]));
   },
 }));
 
 const reasonOf = (code: string | undefined): Verdict => (code === '6' ? 'held' : 'revoked');
 
 judged('Go x/crypto/ocsp', 'status', [OPENSSL, GO], async () => {
-  const { folder, issuing } = all.site;
-  const program = join(folder, 'judge-ocsp');
+  const program = join(all.site.folder, 'judge-ocsp');
   await run(pathOf(GO), ['build', '-o', program, './ocsp'], { cwd: join(import.meta.dirname, 'go') });
   return {
     async judge(member, status) {
       const response = await answeredByGet(`go-${status}`, [member], ['-no_nonce']);
-      const input = JSON.stringify({ response, cert: member.certificate, issuer: issuing });
+      const input = JSON.stringify({ response, cert: member.certificate, issuer: member.issuer });
       const [verdict, reason] = spawnSync(program, { input, encoding: 'utf8' }).stdout.trim().split(' ');
       return verdict === 'revoked' ? reasonOf(reason) : (verdict as Verdict);
     },
@@ -222,8 +215,7 @@ judged('Go x/crypto/ocsp', 'status', [OPENSSL, GO], async () => {
 judged('our own client', 'status', [OPENSSL], () => ({
   async judge(member, status) {
     const answer = readFileSync(await answeredByGet(`own-${status}`, [member], ['-no_nonce']));
-    const authorities = all.site.authority.authorities();
-    const issuer = authorities.find(({ kind }) => kind === 'issuing')!.certificate;
+    const issuer = parseCertificate(decodePem(readFileSync(member.issuer, 'utf8'), 'CERTIFICATE'));
     const verdict = judgeOcspResponse(answer, { certificate: parseCertificate(member.der), issuer, now: Date.now() });
     assert.ok(verdict.kind !== 'refused', JSON.stringify(verdict));
     if (verdict.status.kind !== 'revoked') return verdict.status.kind;
@@ -267,64 +259,86 @@ test('nginx with ssl_ocsp refuses at once whom it let in before', { skip: skipOf
 
 // ---- Those who read a list -----------------------------------------------------------------------------------------
 
+/** What one who reads lists finds of a serial number (hex) in one of them. */
+type Reader = (list: ListFile) => Promise<(serial: string) => Verdict>;
+
+/** Reads the list of a certificate's issuer, and that of the one above about the issuer itself. */
+const readingBoth = (name: 'full' | 'shard', read: Reader): { judge: Judge } => ({
+  async judge(member, status) {
+    const own = (await read(all.listsOf[status][name]))(hex(member));
+    return own === 'not listed' ? (await read(all.intermediate))(all.issuerOf(member)) : own;
+  },
+});
+
 for (const name of ['full', 'shard'] as const) {
-  judged(`openssl crl, ${name}`, 'reason', [OPENSSL], async () => {
-    const { now, site } = all;
-    const text = await said(OPENSSL, ['crl', '-in', now[name].pem, '-noout', '-text', '-CAfile', site.issuing]);
-    assert.match(text, /^verify OK$/m);
-    const entries = text.split('Serial Number: ').slice(1);
-    return {
-      judge(member) {
-        const entry = entries.find((one) => one.toLowerCase().startsWith(hex(member)));
+  judged(`openssl crl, ${name}`, 'reason', [OPENSSL], () =>
+    readingBoth(name, async ({ pem, issuer }) => {
+      const text = await said(OPENSSL, ['crl', '-in', pem, '-noout', '-text', '-CAfile', issuer]);
+      assert.match(text, /^verify OK$/m);
+      const entries = text.split('Serial Number: ').slice(1);
+      return (serial) => {
+        const entry = entries.find((one) => one.toLowerCase().startsWith(serial));
         if (entry === undefined) return 'not listed';
         return entry.includes('Certificate Hold') ? 'held' : 'revoked';
-      },
-    };
-  });
-  judged(`certtool --crl-info, ${name}`, 'listed', [CERTTOOL], async () => {
-    const { now, site } = all;
-    const verify = ['--verify-crl', '--load-ca-certificate', site.issuing, '--infile', now[name].pem];
-    assert.match(await said(CERTTOOL, verify), /Verification output: (The certificate chain is trusted|Verified)/);
-    const text = await said(CERTTOOL, ['--crl-info', '--infile', now[name].pem]);
-    return { judge: (member) => (text.includes(hex(member)) ? 'listed' : 'not listed') };
-  });
+      };
+    }),
+  );
+  judged(`certtool --crl-info, ${name}`, 'listed', [CERTTOOL], () =>
+    readingBoth(name, async ({ pem, issuer }) => {
+      const verify = ['--verify-crl', '--load-ca-certificate', issuer, '--infile', pem];
+      assert.match(await said(CERTTOOL, verify), /Verification output: (The certificate chain is trusted|Verified)/);
+      const text = await said(CERTTOOL, ['--crl-info', '--infile', pem]);
+      return (serial) => (text.includes(serial) ? 'listed' : 'not listed');
+    }),
+  );
   judged(`Go crypto/x509 RevocationList, ${name}`, 'reason', [OPENSSL, GO], async () => {
-    const { now, site } = all;
-    const program = join(site.folder, 'judge-crl');
+    const program = join(all.site.folder, 'judge-crl');
     await run(pathOf(GO), ['build', '-o', program, '.'], { cwd: join(import.meta.dirname, 'go-crl') });
-    const issuer = join(site.folder, 'issuing.cer');
-    await run(pathOf(OPENSSL), ['x509', '-in', site.issuing, '-outform', 'DER', '-out', issuer]);
-    const { stdout } = await run(program, [now[name].der, issuer]);
-    const { entries } = JSON.parse(stdout) as { entries: Record<string, number> };
-    return {
-      judge: (member) => (hex(member) in entries ? reasonOf(String(entries[hex(member)])) : 'not listed'),
-    };
+    return readingBoth(name, async ({ der, issuer: pem }) => {
+      const issuer = join(all.site.folder, 'issuer.cer');
+      await run(pathOf(OPENSSL), ['x509', '-in', pem, '-outform', 'DER', '-out', issuer]);
+      const { stdout } = await run(program, [der, issuer]);
+      const { entries } = JSON.parse(stdout) as { entries: Record<string, number> };
+      return (serial) => (serial in entries ? reasonOf(String(entries[serial])) : 'not listed');
+    });
   });
-  judged(`our own reader, ${name}`, 'reason', [], () => {
-    const { entries } = parseCrl(readFileSync(all.now[name].der));
-    return {
-      judge(member) {
-        const entry = entries.find(({ serial }) => Buffer.from(serial).equals(member.serial));
+  judged(`our own reader, ${name}`, 'reason', [], () =>
+    readingBoth(name, async ({ der }) => {
+      const { entries } = parseCrl(readFileSync(der));
+      return (serial) => {
+        const entry = entries.find((one) => Buffer.from(one.serial).toString('hex') === serial);
         if (entry === undefined) return 'not listed';
         return decodeReasonCode(entry.extensions[0]!.value) === 'certificateHold' ? 'held' : 'revoked';
-      },
-    };
-  });
+      };
+    }),
+  );
 }
 
-for (const [name, options, pick] of [
-  ['the whole list', [], ({ now }) => [now.full]],
-  ['the list of the shard', ['-extended_crl'], ({ now }) => [now.shard]],
-  ['list and delta', ['-extended_crl', '-use_deltas'], ({ now }) => [now.shard, now.delta]],
-  ['an older list with the delta', ['-extended_crl', '-use_deltas'], ({ before: old, now }) => [old.shard, now.delta]],
-] as const satisfies readonly [string, readonly string[], (site: StatusSite) => readonly ListFile[]][]) {
-  judged(`openssl verify -crl_check_all -x509_strict, ${name}`, 'unlisted', [OPENSSL], () => {
+for (const [name, options, pick, statuses = ALL] of [
+  ['the whole list', [], ({ full }) => [full]],
+  ['the list of the shard', ['-extended_crl'], ({ shard }) => [shard]],
+  ['list and delta', ['-extended_crl', '-use_deltas'], ({ shard, delta }) => [shard, delta]],
+  // Nobody below a stopped authority was on an older list.
+  [
+    'an older list with the delta',
+    ['-extended_crl', '-use_deltas'],
+    ({ delta }) => [all.before.shard, delta],
+    STATUSES,
+  ],
+] as const satisfies readonly [
+  string,
+  readonly string[],
+  (lists: Lists) => readonly ListFile[],
+  (readonly Status[])?,
+][]) {
+  const judge = (): { judge: Judge } => {
     const { site, above } = all;
     const file = join(site.folder, 'lists.pem');
-    writeFileSync(file, [...above, ...pick(all)].map(({ pem }) => readFileSync(pem, 'utf8')).join(''));
     return {
-      async judge({ certificate }) {
-        const chain = ['-CAfile', site.root, '-untrusted', site.authorities, '-CRLfile', file];
+      async judge({ certificate, authorities }, status) {
+        const lists = [...above, ...pick(all.listsOf[status])];
+        writeFileSync(file, lists.map(({ pem }) => readFileSync(pem, 'utf8')).join(''));
+        const chain = ['-CAfile', site.root, '-untrusted', authorities, '-CRLfile', file];
         const text = await said(OPENSSL, [
           'verify',
           '-crl_check_all',
@@ -334,14 +348,32 @@ for (const [name, options, pick] of [
           certificate,
         ]);
         if (text === `${certificate}: OK\n`) return 'in';
-        assert.match(text, /^error 23 at 0 depth lookup: certificate revoked$/m);
+        const depth = BELOW.some((one) => one === status) ? 1 : 0;
+        assert.match(text, new RegExp(`^error 23 at ${depth} depth lookup: certificate revoked$`, 'm'));
         return 'out';
       },
     };
-  });
+  };
+  judged(`openssl verify -crl_check_all -x509_strict, ${name}`, 'unlisted', [OPENSSL], judge, statuses);
 }
 
-const listsFor = (full: ListFile): string[] => [...all.above, full].map(({ pem }) => readFileSync(pem, 'utf8'));
+/** The whole lists of all authorities, with this one of the ordinary one's. */
+const listsFor = (full: ListFile): string[] =>
+  [...all.above, full, ...BELOW.map((status) => all.listsOf[status].full)].map(({ pem }) => readFileSync(pem, 'utf8'));
+
+judged('certtool --verify with the whole lists', 'unlisted', [CERTTOOL], () => {
+  const file = join(all.site.folder, 'gnutls-lists.pem');
+  writeFileSync(file, listsFor(all.now.full).join(''));
+  return {
+    async judge({ chain }) {
+      const args = ['--verify', '--load-ca-certificate', all.site.root, '--load-crl', file, '--infile', chain];
+      const verdict = /^Chain verification output: (.*?)\s*$/m.exec(await said(CERTTOOL, args))?.[1];
+      if (verdict === 'Verified. The certificate is trusted.') return 'in';
+      assert.equal(verdict, 'Not verified. The certificate is NOT trusted. The certificate chain is revoked.');
+      return 'out';
+    },
+  };
+});
 
 judged('Node with the whole list', 'unlisted', [], async () => {
   const { site, now } = all;

@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { type ListFile, STATUSES, type Status, type StatusSite, statusSite } from './status-site.ts';
+import { BELOW, type ListFile, STATUSES, type Status, type StatusSite, statusSite } from './status-site.ts';
 import { certtool, go, openssl, pathOf, pkilint, python, skipOf, zlint } from './tools.ts';
 
 let made: StatusSite;
@@ -85,7 +85,10 @@ test('Go reads every list, its number and its extensions', { skip: skipOf(GO) ||
   assert.deepEqual(delta.extensions, [aki, number, point, '2.5.29.27 critical']);
   assert.equal(shard.number, delta.number);
   assert.ok(BigInt(judge(old.shard).number) < BigInt(shard.number));
-  for (const list of above) assert.deepEqual(judge(list).entries, {});
+  const issuer = (status: Status): string => made.issuerOf(members[status]);
+  const stopped = { [issuer('below a held authority')]: 6, [issuer('below a revoked authority')]: 2 };
+  for (const list of above) assert.deepEqual(judge(list).entries, list === made.intermediate ? stopped : {});
+  for (const status of BELOW) assert.deepEqual(judge(made.listsOf[status].full).entries, {}, 'not one of each leaf');
 });
 
 const ZLINT = zlint();
