@@ -211,13 +211,19 @@ async function groupsOf(database: Database): Promise<ReadonlyMap<string, readonl
 }
 
 /** Registers an agent that is ready for instances. */
-export async function register(
+export async function register(installation: Installation, name: string, kind: AgentKind = 'agent'): Promise<Agent> {
+  return registerOf(installation, 'research', name, kind);
+}
+
+/** The same of a team. */
+export async function registerOf(
   { registry, issuance }: Installation,
+  team: string,
   name: string,
   kind: AgentKind = 'agent',
 ): Promise<Agent> {
   await issuance.refresh();
-  const owner = { team: 'research', sponsor: 'alice@example.com' };
+  const owner = { team, sponsor: 'alice@example.com' };
   return registerAgent(ADA, { kind, name, owner, purpose: 'tests', environment: 'test', profile: kind }, registry);
 }
 
@@ -267,6 +273,19 @@ export async function childOf(
 ): Promise<IssuedCertificate> {
   const token = await newToken(installation, { agent }, callerOf(parent));
   return enrol(ANONYMOUS, { evidence: await token.attest(), csr: await newKey().csr() }, installation.issuance);
+}
+
+/** Lets an instance of any agent in as another's child, as under a policy set that lets that one start it. */
+export async function startedBy(
+  installation: Installation,
+  parent: IssuedCertificate,
+  agent: string,
+): Promise<IssuedCertificate> {
+  const evidence = await (await newToken(installation, { agent })).attest();
+  assert.ok(evidence.accepted);
+  const attested = { ...evidence.attested, parent: parent.instance! };
+  const csr = await newKey().csr();
+  return enrol(ANONYMOUS, { evidence: { accepted: true, attested }, csr }, installation.issuance);
 }
 
 /** Renews as the door does it: the commit looks again at the caller. */

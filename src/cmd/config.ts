@@ -34,6 +34,8 @@ export interface Config {
   readonly retentionDays: number;
   /** Instances that one person may stop for ever alone; more are quarantined until a second person confirms it. */
   readonly massStop: number;
+  /** Stops that one operator makes within a minute, whichever way; more are refused. */
+  readonly stopsAMinute: number;
   /** Shared Signals: who may be told of stops, and whose signals count. */
   readonly signals: SignalsConfig;
   /** Where evidence of newcomers is looked up. */
@@ -89,6 +91,7 @@ export function defaultConfig(trustDomain: string, anchor: string): Config {
     requestThreads: Math.max(1, Math.min(8, availableParallelism() - 1)),
     retentionDays: 400,
     massStop: 100,
+    stopsAMinute: 60,
     signals: NO_SIGNALS,
     attestation: PUBLIC_ISSUERS,
     rateLimit: { perSecond: 2000, burst: 4000 },
@@ -127,6 +130,7 @@ export function parseConfig(value: unknown): Config {
     'requestThreads',
     'retentionDays',
     'massStop',
+    'stopsAMinute',
     'signals',
     'attestation',
     'rateLimit',
@@ -150,6 +154,7 @@ export function parseConfig(value: unknown): Config {
     requestThreads: whole(given['requestThreads'] ?? base.requestThreads, 'requestThreads', 1, 64),
     retentionDays: whole(given['retentionDays'] ?? base.retentionDays, 'retentionDays', 0, 36_500),
     massStop: whole(given['massStop'] ?? base.massStop, 'massStop', 0, 1_000_000),
+    stopsAMinute: whole(given['stopsAMinute'] ?? base.stopsAMinute, 'stopsAMinute', 1, 1_000_000),
     signals: given['signals'] === undefined ? base.signals : parseSignals(given['signals']),
     attestation: given['attestation'] === undefined ? base.attestation : parseAttestation(given['attestation']),
     rateLimit: parseRate(given['rateLimit'], 'rateLimit', base.rateLimit),

@@ -17,6 +17,8 @@ export interface RegistryParts {
   readonly profileFits: (profile: string, kind: AgentKind) => Promise<boolean>;
   /** Whether certificates that follow the profile of this name may carry all these DNS names. */
   readonly namesFit: (profile: string, dnsNames: readonly string[]) => Promise<boolean>;
+  /** Stops that one caller makes within a minute. Absent: as the configuration has it by default. */
+  readonly stopsAMinute?: number;
 }
 
 /** How one request wants its change made. */

@@ -15,10 +15,19 @@ export interface Hold {
   readonly kind: HoldKind;
   /** Serial number in hex, instance id, name, team, `key=value`, authority id. */
   readonly target: string;
-  /** Whether whatever the covered instances let in is covered with them, full depth, of whichever agent. */
+  /** Whether whatever the covered instances let in is covered with them, full depth, of whichever agent: see `holdOn`. */
   readonly descend: boolean;
   /** Id of the stop that it belongs to. */
   readonly stop: string;
+}
+
+/**
+ * What a new hold of this covers: whatever the instances let in falls with them. A certificate is held alone, since its
+ * instance may go on with another, and so is an authority, which lets nobody in. Rows that say otherwise were written
+ * when this depended on the cause, and keep their meaning.
+ */
+export function holdOn(kind: HoldKind, target: string): Omit<Hold, 'stop'> {
+  return { kind, target, descend: kind !== 'certificate' && kind !== 'authority' };
 }
 
 /** Pushes a hold; refused with `conflict` where there is the same one, so that the caller can answer with that. */

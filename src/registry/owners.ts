@@ -7,11 +7,12 @@ import type { Page, PageRequest } from '../db/cursor.ts';
 import type { Json } from '../http/idempotency.ts';
 import { type ChangeOptions, INSTALLATION, type RegistryParts } from './flow.ts';
 import { listOwners, type Owner, readOwner, setOwnerStatus } from './owner.ts';
+import { countStop } from './stop-rate.ts';
 
 /**
  * Says that a team is gone, or is back. While it is gone nothing is issued for its agents and no agent can be
  * registered under it; an agent is helped by another team that takes it over. Saying what is so already answers with it.
- * Throws `denied`, `needs_approval`, `not_found` and `conflict`.
+ * Throws `denied`, `needs_approval`, `not_found`, `conflict`, and `rate_limited` where it is one stop too many.
  */
 export async function changeOwner(
   caller: Caller,
@@ -37,6 +38,7 @@ export async function changeOwner(
   const now = parts.clock.now();
   const after: Owner = { ...before, status, updatedAt: now };
   const batch = newBatch();
+  if (status === 'gone') countStop(batch, caller, now, parts.stopsAMinute);
   setOwnerStatus(batch, team, status, now);
   batch.events.push({
     type: 'owner.updated',

@@ -101,10 +101,9 @@ export function stopOperations(stops: Stops): Operation[] {
 }
 
 function stopAnswer(stop: StopRecord, asked?: wire.StopTarget): wire.Stop {
-  const { kind, target, descend } = stop;
   return {
     id: stop.id,
-    target: asked ?? { kind: shownKind(kind, descend), name: target },
+    target: asked ?? shownTarget({ kind: stop.kind, name: stop.target }),
     state: stop.state,
     cause: stop.cause,
     stopped_by: stop.stoppedBy,
@@ -121,9 +120,9 @@ function stopAnswer(stop: StopRecord, asked?: wire.StopTarget): wire.Stop {
   };
 }
 
-function shownKind(kind: StopRecord['kind'], descend: boolean): wire.StopTarget['kind'] {
-  if (kind === 'orphan') return 'owner';
-  return kind === 'instance' && descend ? 'parent' : kind;
+/** A team that is gone and one that is stopped are the same to whoever reads of it. */
+export function shownTarget({ kind, name }: { readonly kind: string; readonly name: string }): wire.StopTarget {
+  return { kind: (kind === 'orphan' ? 'owner' : kind) as wire.StopTarget['kind'], name };
 }
 
 function plannedAnswer(

@@ -16,10 +16,11 @@ import { type ErrorCode, isWritError } from '../base/error.ts';
 import { issueForInstance } from '../issuance/issue-for-instance.ts';
 import { replaceCertificate } from '../issuance/replace.ts';
 import { readAgent } from '../registry/agent-store.ts';
+import { STOPS_A_MINUTE } from '../registry/stop-rate.ts';
 import { changeAgent } from '../registry/update.ts';
 import { confirmStop } from './confirm-stop.ts';
 import type { CordParts } from './parts.ts';
-import { quarantine, STOPS_A_MINUTE } from './quarantine.ts';
+import { quarantine } from './quarantine.ts';
 import { stopForEver } from './stop.ts';
 import { wouldFall } from './would-fall.ts';
 

@@ -1,6 +1,6 @@
 import { type Cause, reasonCode } from '../ca/revocation-cause.ts';
 import { pushRevoked } from '../ca/revoked.ts';
-import { type Batch, newBatch } from '../db/batch.ts';
+import { type Batch, type CommitBatch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { type CoveredInstance, coveredAgents, coveredInstances, unstoppedAmong } from '../registry/covered.ts';
@@ -19,11 +19,12 @@ const TRIES = 50;
 /**
  * Stops for ever all that a stop covers, in bounded commits: agents are retired, instances stopped, certificates revoked
  * and their keys blocked. Since the stop began all of it is held, so nothing new comes under it meanwhile. What falls only
- * because of what it hangs on has the cause `cascade`. In the end nothing is left to hold. Beside another that is at it,
- * and after one that was cut off, this completes the same.
+ * because of what it hangs on has the cause `cascade`; each entry names the stop, whose own say who and why. In the end
+ * nothing is left to hold. Beside another that is at it, and after one that was cut off, this completes the same.
  */
-export async function carryOut(stop: StopRecord, parts: MarkingParts): Promise<StopRecord> {
-  const { reader } = parts;
+export async function carryOut(stop: StopRecord, given: MarkingParts): Promise<StopRecord> {
+  const { reader } = given;
+  const parts = { ...given, commit: naming(stop, given.commit) };
   const direct: StopFacts = {
     at: stop.confirmedAt ?? stop.stoppedAt,
     cause: stop.cause,
@@ -59,7 +60,15 @@ export async function carryOut(stop: StopRecord, parts: MarkingParts): Promise<S
       return count;
     }, parts);
   }
-  return finish(stop, direct, fallen, parts);
+  return finish(stop, direct, fallen, given);
+}
+
+/** What falls names the stop that it fell with. */
+function naming({ id }: StopRecord, commit: CommitBatch): CommitBatch {
+  return (batch) => {
+    const events = batch.events.map((event) => ({ ...event, body: { ...event.body, cascade_origin: id } }));
+    return commit({ ...batch, events });
+  };
 }
 
 /** Commits what `fill` pushes, again and again until that is nothing, and gives how many things it was in all. */

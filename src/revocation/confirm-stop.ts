@@ -1,15 +1,12 @@
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
-import { newBatch } from '../db/batch.ts';
-import { committed } from '../db/committed.ts';
 import { readOperator } from '../registry/operator.ts';
 import { NOBODY, readPersonOf } from '../registry/person.ts';
 import type { CordParts, StopOptions } from './parts.ts';
 import { firstStop } from './quarantine.ts';
-import { goOn, makeForEver } from './stop.ts';
-import { changedEvent } from './stop-event.ts';
-import { askForRevocation, readStop, type StopRecord } from './stop-store.ts';
+import { askFor, goOn, makeForEver } from './stop.ts';
+import { readStop, type StopRecord } from './stop-store.ts';
 
 const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
 
@@ -39,11 +36,12 @@ export async function confirmStop(
       remedy: 'Stop it for ever with "writ stop"; then another person confirms that.',
     });
   }
-  if (!(await isPersons(stop.revocationBy, parts))) return askAs(caller, stop, parts);
+  // This person asks, so that another confirms it.
+  if (!(await isPersons(stop.revocationBy, parts))) return goOn(await askFor(stop, caller, stop.cause, parts), parts);
   if (stop.kind === 'authority') {
     demand(parts.authorize, { caller, action: 'authority.revoke', resource: INSTALLATION });
   }
-  return goOn(await makeForEver(stop, caller, stop.cause, parts), parts);
+  return goOn((await makeForEver(stop, caller, { cause: stop.cause }, parts)) ?? stop, parts);
 }
 
 /** Whether a person asked. What an instance or a program asked for may be one person's doing as well. */
@@ -51,16 +49,6 @@ async function isPersons(asker: string, { reader }: CordParts): Promise<boolean>
   const name = operatorOf(asker);
   if (name === undefined) return asker.startsWith('system:');
   return (await readPersonOf(reader, name)) !== NOBODY;
-}
-
-/** Makes it what this person asks for, so that another confirms it. */
-async function askAs(caller: Caller, stop: StopRecord, parts: CordParts): Promise<StopRecord> {
-  const batch = newBatch();
-  askForRevocation(batch, stop, caller.id, stop.cause);
-  batch.events.push(changedEvent('stop.revocation_asked', stop, caller.id, { cause: stop.cause }));
-  batch.anchored = true;
-  committed(await parts.commit(batch));
-  return goOn((await readStop(parts.reader, stop.id)) ?? stop, parts);
 }
 
 function operatorOf(caller: string): string | undefined {

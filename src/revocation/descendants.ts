@@ -1,5 +1,5 @@
 import { CAUSES, type Cause } from '../ca/revocation-cause.ts';
-import { beginStop, finishStop, readUnfinishedStops, type UnfinishedStop } from '../ca/unfinished-stop.ts';
+import { beginStop, finishStop, type UnfinishedStop } from '../ca/unfinished-stop.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { type Instance, listChildren, listChildrenOfAgent } from '../registry/instance.ts';
@@ -22,8 +22,9 @@ export type Progenitor =
 const PAGE = 100;
 
 /**
- * Pushes that whatever this instance (or any of this agent) let in is to be stopped, too, where it is stopped because
- * somebody else has its key: they can have let in whom they liked, and those would outlive the stop with keys of their own.
+ * Pushes, for a record of a stop from before every stop was carried out by the cord, that whatever this instance (or any
+ * of this agent) let in is to be stopped, too. Such a stop took it along where somebody else had the key, and left it
+ * otherwise.
  */
 export function beginDescendants(
   batch: Batch,
@@ -32,13 +33,6 @@ export function beginDescendants(
 ): void {
   if (CAUSES[cause] !== 'keyCompromise') return;
   beginStop(batch, { subject: subjectOf(of), stoppedAt: at, cause: 'cascade', stoppedBy: caller });
-}
-
-/** Carries out what `beginDescendants` has recorded, if anything is left of it. */
-export async function finishDescendants(of: Progenitor, parts: MarkingParts): Promise<void> {
-  const subject = subjectOf(of);
-  const left = (await readUnfinishedStops(parts.reader)).find((stop) => stop.subject === subject);
-  if (left !== undefined) await stopDescendants(left, parts);
 }
 
 /**

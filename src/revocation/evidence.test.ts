@@ -29,7 +29,8 @@ onEachEngine('each end names the link that it was made with', async ({ open }) =
       revokeCertificate(ADA, { serial: one.serial, cause: 'key_theft', evidence }, issuance),
     'instance.stopped': (evidence: string) =>
       stopInstance(ADA, { instance: other.instance!, cause: 'decommissioned', evidence }, issuance),
-    'agent.retired': (evidence: string) =>
+    // What falls with the cord names the stop, whose own entry has the link.
+    'agent.quarantined': (evidence: string) =>
       stopAgent(ADA, { name: 'planner', cause: 'decommissioned', evidence }, issuance),
     'operator.removed': (evidence: string) =>
       removeOperator(SYSTEM, { operator: bob, cause: 'owner_withdrawn', evidence }, issuance),

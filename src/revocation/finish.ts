@@ -1,12 +1,14 @@
-import { readUnfinishedStops } from '../ca/unfinished-stop.ts';
-import { readAgent } from '../registry/agent-store.ts';
+import type { CertificateRow } from '../ca/certificates.ts';
+import { readUnfinishedStops, type UnfinishedStop } from '../ca/unfinished-stop.ts';
+import type { Batch } from '../db/batch.ts';
+import { readInstance } from '../registry/instance.ts';
 import { DESCENDANTS, stopDescendants } from './descendants.ts';
 import { settleOrphans } from './orphans.ts';
 import type { MarkingParts } from './parts.ts';
-import { markRest } from './steps.ts';
+import { markRest, type Stopping } from './steps.ts';
 import { goOn } from './stop.ts';
-import { stoppingOf } from './stop-agent.ts';
 import { readUnmarkedStops } from './stop-store.ts';
+import { pushStopped } from './stopping-instance.ts';
 
 /**
  * Marks what stops have left unmarked because a process ended in between. Called at start, and now and then; beside one
@@ -20,16 +22,29 @@ export async function finishStops(parts: MarkingParts): Promise<number> {
       await stopDescendants(stop, parts);
       continue;
     }
-    const agent = kind === 'agent' ? await readAgent(parts.reader, id) : undefined;
-    const again = { at: stop.stoppedAt, cause: stop.cause, caller: stop.stoppedBy };
-    await markRest(
-      agent === undefined
-        ? { ...stop, filter: kind === 'operator' ? { operator: id } : { instance: id } }
-        : stoppingOf(agent, again, parts),
-      parts,
-    );
+    if (kind === 'agent') await markRest(ofAgent(stop, id, parts), parts);
+    else await markRest({ ...stop, filter: kind === 'operator' ? { operator: id } : { instance: id } }, parts);
   }
   const unmarked = await readUnmarkedStops(parts.reader);
   for (const stop of unmarked) await goOn(stop, parts);
   return unfinished.length + unmarked.length + (await settleOrphans(parts));
+}
+
+/** Of an agent that was retired without the cord, by an older version or before a restore: its instances stop with their certificates. */
+function ofAgent(
+  stop: UnfinishedStop,
+  agent: string,
+  { reader }: MarkingParts,
+): Omit<Stopping, 'begin' | 'canBeWhole'> {
+  const facts = { at: stop.stoppedAt, cause: stop.cause, caller: stop.stoppedBy };
+  return {
+    ...stop,
+    filter: { agent },
+    async also(batch: Batch, rows: readonly CertificateRow[]) {
+      for (const id of new Set(rows.map(({ instance }) => instance))) {
+        const instance = id === undefined ? undefined : await readInstance(reader, id);
+        if (instance !== undefined && instance.status !== 'stopped') pushStopped(batch, instance, facts);
+      }
+    },
+  };
 }

@@ -7,7 +7,7 @@ import { formatSerial } from '../ca/serial.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { anyHeld, coveredInstances, heldAmong } from '../registry/covered.ts';
-import { readHold } from '../registry/hold.ts';
+import { holdOn, readHold } from '../registry/hold.ts';
 import type { MarkingParts } from './parts.ts';
 import { STEP } from './steps.ts';
 import { certificateEvent } from './stop-event.ts';
@@ -68,7 +68,7 @@ export async function releaseCertificates(stop: StopRecord, parts: MarkingParts)
  * now comes off, what is held by its new place goes on.
  */
 export async function settleCertificates(agent: string, parts: MarkingParts): Promise<void> {
-  for await (const rows of coveredCertificates({ kind: 'agent', target: agent, descend: true }, parts)) {
+  for await (const rows of coveredCertificates(holdOn('agent', agent), parts)) {
     await releaseFree(rows, undefined, parts);
     const listed = await heldOf(parts.reader, rows);
     const others = await heldAmong(parts.reader, instancesOf(rows));
@@ -99,7 +99,7 @@ async function releaseFree(
     for (const row of rows) {
       const serial = formatSerial(row.serial);
       if (!listed.has(serial) || (row.instance !== undefined && others.has(row.instance))) continue;
-      const own = await readHold(reader, { kind: 'certificate', target: serial, descend: false });
+      const own = await readHold(reader, holdOn('certificate', serial));
       if (own === undefined) free.push(row);
     }
     if (free.length === 0) return;

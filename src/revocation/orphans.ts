@@ -2,7 +2,7 @@ import { newId } from '../base/id.ts';
 import { systemRandom } from '../base/random.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
-import { insertHold } from '../registry/hold.ts';
+import { holdOn, insertHold } from '../registry/hold.ts';
 import { holdCertificates } from './hold-certificates.ts';
 import type { MarkingParts } from './parts.ts';
 import { release } from './release.ts';
@@ -13,8 +13,9 @@ import { insertStop, readStop, type StopRecord } from './stop-store.ts';
 const CALLER = { kind: 'system', id: 'system:owner-gone' } as const;
 
 /**
- * Quarantines what every team owned that is gone, and lets go what those owned that are back. That nothing is issued for
- * it, its agents have from the team's own standing; this puts their certificates on the revocation lists. Each agent is
+ * Quarantines what every team owned that is gone, with all that it let in, and lets go what those owned that are back. That
+ * nothing is issued for it, its agents have from the team's own standing; this holds the rest, and puts their certificates
+ * on the revocation lists. Each agent is
  * free as soon as another team takes it over. May be repeated; gives the number of teams.
  */
 export async function settleOrphans(parts: MarkingParts): Promise<number> {
@@ -26,7 +27,7 @@ export async function settleOrphans(parts: MarkingParts): Promise<number> {
   for (const row of gone) {
     const team = row['team'] as string;
     const at = clock.now();
-    const hold = { kind: 'orphan', target: team, descend: false } as const;
+    const hold = holdOn('orphan', team);
     const stop: StopRecord = {
       ...hold,
       id: newId(at, systemRandom()),

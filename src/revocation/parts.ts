@@ -20,13 +20,15 @@ export interface RevocationParts extends MarkingParts {
   readonly authorize: Authorize;
   /** Brings the policy set up to what is committed. Waits for nothing when it is. */
   readonly refresh: () => Promise<void>;
+  /** Stops that one caller makes within a minute. Absent: as the configuration has it by default. */
+  readonly stopsAMinute?: number;
 }
 
 /** What the cord needs besides (`stop.ts`, `quarantine.ts`). */
 export interface CordParts extends RevocationParts {
   readonly random: Random;
-  /** Instances that one person may stop for ever alone; beyond that a second confirms it. */
-  readonly massStop: number;
+  /** Instances that one person may stop for ever alone; beyond that a second confirms it. Absent: as above. */
+  readonly massStop?: number;
 }
 
 /** Why something is stopped, as it came from outside: `ca/revocation-cause.ts` has the lists. */

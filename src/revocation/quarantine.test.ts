@@ -11,7 +11,9 @@ import {
   newKey,
   newToken,
   register,
+  registerOf,
   renewWith,
+  startedBy,
 } from '../../test/installation.ts';
 import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
@@ -23,6 +25,7 @@ import { enrol } from '../issuance/enrol.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { readInstance } from '../registry/instance.ts';
 import { changeOwner } from '../registry/owners.ts';
+import { STOPS_A_MINUTE } from '../registry/stop-rate.ts';
 import { changeAgent } from '../registry/update.ts';
 import { actingFor } from './acting.ts';
 import { confirmStop } from './confirm-stop.ts';
@@ -30,11 +33,12 @@ import { finishStops } from './finish.ts';
 import { settleCertificates } from './hold-certificates.ts';
 import { settleOrphans } from './orphans.ts';
 import type { CordParts } from './parts.ts';
-import { quarantine, SIGNAL, STOPS_A_MINUTE } from './quarantine.ts';
+import { quarantine, SIGNAL } from './quarantine.ts';
 import { releaseStop } from './release.ts';
 import { replayRevocations } from './replay.ts';
 import { CertificateStatus } from './status.ts';
-import { holdMass, stopForEver } from './stop.ts';
+import { stopForEver } from './stop.ts';
+import { stopAgent } from './stop-agent.ts';
 import { stopInstance } from './stop-instance.ts';
 import type { StopTarget } from './stop-target.ts';
 import { wouldFall } from './would-fall.ts';
@@ -75,22 +79,16 @@ const everybody: readonly Member[] = ['parent', 'child', 'below', 'beside', 'oth
 /** Each kind of target, with whom it reaches. */
 const TARGETS: readonly [string, (one: Family) => StopTarget, string, readonly Member[]][] = [
   ['a certificate', ({ child }) => ({ kind: 'certificate', name: formatSerial(child.serial) }), 'key_theft', ['child']],
-  ['an instance', ({ parent }) => ({ kind: 'instance', name: parent.instance! }), 'policy_change', ['parent']],
   [
-    'an instance whose key is stolen',
+    'an instance',
     ({ parent }) => ({ kind: 'instance', name: parent.instance! }),
-    'session_replay',
+    'decommissioned',
     ['parent', 'child', 'below'],
   ],
-  [
-    'a parent with all below it',
-    ({ child }) => ({ kind: 'parent', name: child.instance! }),
-    'task_cancelled',
-    ['child', 'below'],
-  ],
+  ['a parent', ({ child }) => ({ kind: 'parent', name: child.instance! }), 'task_cancelled', ['child', 'below']],
   ['an agent', () => ({ kind: 'agent', name: 'planner' }), 'policy_change', ['parent', 'child', 'below', 'beside']],
   ['a team', () => ({ kind: 'owner', name: 'research' }), 'owner_withdrawn', everybody],
-  ['a label', () => ({ kind: 'label', name: 'fleet=blue' }), 'policy_change', ['parent', 'other']],
+  ['a label', () => ({ kind: 'label', name: 'fleet=blue' }), 'policy_change', ['parent', 'child', 'below', 'other']],
 ];
 
 onEachEngine('what is quarantined has no force until it is let go, and what is beside it goes on', async ({ open }) => {
@@ -368,10 +366,13 @@ onEachEngine('what a team leaves behind is held until somebody answers for it', 
   const installation = await createInstallation(await open());
   const { database, registry, issuance } = installation;
   const { parent, other } = await family(installation);
+  // What it let in is another team's, and hangs on it all the same.
+  await registerOf(installation, 'logistics', 'courier');
+  const stranger = await startedBy(installation, other, 'courier');
   const parts = { ...issuance, reader: database };
   await changeOwner(ADA, { team: 'research', status: 'gone' }, registry);
   assert.equal(await settleOrphans(parts), 1);
-  for (const { serial } of [parent, other]) assert.equal((await readRevoked(database, serial))?.reason, 6);
+  for (const { serial } of [parent, other, stranger]) assert.equal((await readRevoked(database, serial))?.reason, 6);
   await assert.rejects(renewWith(installation, parent), code('inactive'));
   const [stop] = (await database.all("SELECT id FROM stop WHERE kind = 'orphan'")) as [{ id: string }];
   await assert.rejects(releaseStop(ADMINISTRATOR, stop.id, cordOf(installation)), code('inactive'));
@@ -380,8 +381,10 @@ onEachEngine('what a team leaves behind is held until somebody answers for it', 
   const change = { owner: { team: 'operations', sponsor: 'carol@example.com' } };
   await changeAgent(ADA, { name: 'writer', change }, registry);
   await settleCertificates('writer', parts);
-  assert.equal(await readRevoked(database, other.serial), undefined);
-  await renewWith(installation, other);
+  for (const one of [other, stranger]) {
+    assert.equal(await readRevoked(database, one.serial), undefined);
+    await renewWith(installation, one);
+  }
   assert.equal((await readRevoked(database, parent.serial))?.reason, 6);
 
   await changeOwner(ADMINISTRATOR, { team: 'research', status: 'active' }, registry);
@@ -502,21 +505,20 @@ onEachEngine('no way to stop one thing goes around the second person', async ({ 
   const installation = await createInstallation(await open());
   const parts = cordOf(installation, 3);
   const all = await family(installation);
-  const request = { target: { kind: 'agent', name: 'planner' }, cause: 'decommissioned' } as const;
-  await holdMass(ADA, { ...request, target: { kind: 'agent', name: 'writer' } }, parts);
-  await holdMass(ADMINISTRATOR, request, parts);
-  await holdMass(ADA, request, parts, 'service');
+  const cause = 'decommissioned';
   const status = statusOf(installation);
+  await assert.rejects(stopAgent(ADA, { name: 'planner', kind: 'service', cause }, parts), code('not_found'));
   assert.equal((await status.of(all.parent.serial)).state, 'good');
-  await assert.rejects(holdMass(ADA, request, parts), code('needs_approval'));
+  await assert.rejects(stopAgent(ADA, { name: 'planner', cause }, parts), code('needs_approval'));
   assert.equal((await status.of(all.parent.serial)).state, 'inactive');
+  const below = { instance: all.parent.instance!, cause: 'task_completed' };
+  await assert.rejects(stopInstance(ADA, below, cordOf(installation, 2)), code('needs_approval'));
   // Who has no certificate any more does not count, but for those that are held.
   installation.advance(4_000_000);
   await installation.issuance.refresh();
-  const [none, cause] = [cordOf(installation, 0), 'task_completed'];
-  await holdMass(ADA, { target: { kind: 'agent', name: 'writer' }, cause }, none);
-  const below = { target: { kind: 'parent', name: all.parent.instance! }, cause } as const;
-  await assert.rejects(holdMass(ADA, below, none), code('needs_approval'));
+  assert.equal((await stopAgent(ADA, { name: 'writer', cause }, cordOf(installation, 0))).status, 'retired');
+  await assert.rejects(stopInstance(ADA, below, cordOf(installation, 0)), code('needs_approval'));
+  assert.equal((await stopAgent(ADMINISTRATOR, { name: 'planner', cause }, parts)).status, 'retired');
   await installation.close();
 });
 

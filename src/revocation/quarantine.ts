@@ -3,23 +3,18 @@ import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
 import { newId } from '../base/id.ts';
 import type { Cause } from '../ca/revocation-cause.ts';
-import { type Batch, newBatch } from '../db/batch.ts';
+import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { insertHold, readHold } from '../registry/hold.ts';
+import { countStop, tooManyStops } from '../registry/stop-rate.ts';
 import { holdCertificates } from './hold-certificates.ts';
+import { type Mass, requireAlone } from './mass.ts';
 import type { CordParts, StopOptions } from './parts.ts';
 import { quarantinedEvent } from './stop-event.ts';
 import { type StopRequest, understandStop } from './stop-request.ts';
-import {
-  insertStop,
-  readRevocationOf,
-  readStop,
-  requireFewerStops,
-  requireNotRevoked,
-  type StopRecord,
-} from './stop-store.ts';
-import type { FoundTarget, StopTarget } from './stop-target.ts';
+import { insertStop, readRevocationOf, readStop, requireNotRevoked, type StopRecord } from './stop-store.ts';
+import { type FoundTarget, isOver, type StopTarget } from './stop-target.ts';
 
 /**
  * Quarantines, which can be lifted again: from the first commit on nothing is issued for what is covered, nothing that it
@@ -38,10 +33,10 @@ export async function quarantine(
   const { rules } = demandQuarantine(caller, request.target, found, cause, parts);
   const first = await firstStop(parts, options);
   if (first !== undefined) return first;
-  if (found.ended && !found.hold.descend) {
+  if (await isOver(found, parts)) {
     throw new WritError('revoked', 'It is stopped for ever already.', { remedy: 'There is nothing left to hold.' });
   }
-  const stop = await putHold(caller, found, { cause, evidence, rules, state: 'quarantined' }, parts, options);
+  const stop = await putHold(caller, found, { cause, evidence, rules }, parts, options);
   if (stop.state === 'quarantined' && stop.unmarked) await holdCertificates(stop, parts);
   return (await readStop(parts.reader, stop.id)) ?? stop;
 }
@@ -68,25 +63,25 @@ export async function firstStop(parts: CordParts, { idempotency }: StopOptions):
 interface NewStop extends Pick<StopRecord, 'cause'> {
   readonly rules: readonly string[];
   readonly evidence: string | undefined;
-  readonly state: 'quarantined' | 'revoking';
-  /** Who asked for a revocation that another has to confirm. */
-  readonly revocationBy?: string;
+  /** That it be for ever is asked: it is, unless that waits for others, as it does where the commit adds up to too much. */
+  readonly ending?: Mass;
 }
 
 const TRIES = 8;
 
 /**
  * The commit by which a stop takes effect on all that it covers, however much that is: one row. Of two at once one is
- * recorded, and both get that.
+ * recorded, and both get that. What is to be for ever and waits for others is held until they have agreed.
  */
 export async function putHold(
   caller: Caller,
   { hold, subjects }: FoundTarget,
-  { cause, evidence, rules, state, revocationBy }: NewStop,
+  { cause, evidence, rules, ending }: NewStop,
   parts: CordParts,
   { idempotency }: StopOptions,
 ): Promise<StopRecord> {
   const { reader, clock, random, commit } = parts;
+  let waits = ending?.waits === true;
   for (let tries = 0; tries < TRIES; tries++) {
     const batch = newBatch();
     batch.anchored = true;
@@ -96,29 +91,30 @@ export async function putHold(
     const stop: StopRecord = before ?? {
       ...hold,
       id: newId(at, random),
-      state,
+      state: ending === undefined || waits ? 'quarantined' : 'revoking',
       unmarked: true,
       cause,
       stoppedBy: caller.id,
       authority: rules,
       ...(evidence === undefined ? {} : { evidence }),
       stoppedAt: at,
-      ...(revocationBy === undefined ? {} : { revocationBy }),
+      ...(waits ? { revocationBy: caller.id } : {}),
     };
     if (before === undefined) {
-      requireRate(batch, caller, at);
+      countStop(batch, caller, at, parts.stopsAMinute);
+      if (ending !== undefined && !waits) requireAlone(batch, ending, parts);
       if (isOne(hold)) requireNotRevoked(batch, hold);
-      insertStop(batch, stop);
+      insertStop(batch, stop, ending === undefined || waits ? 0 : ending.instances);
       insertHold(batch, { ...hold, stop: stop.id });
       batch.events.push(quarantinedEvent(stop, subjects));
     }
     idempotency?.keep(batch, { kind: 'reference', reference: stop.id });
     const outcome = await commit(batch);
     if (outcome.committed) return stop;
-    if (outcome.refusal === 'rate_limited') {
-      throw new WritError('rate_limited', outcome.reason, {
-        remedy: 'Stop all of it at once, by team, label or parent; or have somebody else do it.',
-      });
+    if (outcome.refusal === 'rate_limited') throw tooManyStops(outcome.reason);
+    if (outcome.refusal === 'needs_approval') {
+      waits = true;
+      continue;
     }
     // An equal request was quicker: the door asks again, and finds its answer.
     if (outcome.refusal !== 'conflict' || (await idempotency?.first()) !== undefined) committed(outcome);
@@ -134,17 +130,6 @@ function isOne({ kind }: FoundTarget['hold']): boolean {
 /** The stop that somebody was quicker with and that has come to its end. */
 async function endedBefore(hold: FoundTarget['hold'], reader: CordParts['reader']): Promise<StopRecord | undefined> {
   return isOne(hold) ? readRevocationOf(reader, hold) : undefined;
-}
-
-/** Stops that one caller makes in a minute. Who wants more stops more at once: by team, label or parent. */
-export const STOPS_A_MINUTE = 60;
-
-/** The commit counts, so that no more come through at once than one after another. */
-function requireRate(batch: Batch, { kind, id }: Caller, now: number): void {
-  // The administrator on the server's machine has the passphrase: no limit keeps them from anything.
-  if (kind === 'system' && id !== SIGNAL) return;
-  const since = newId(now - 60_000, (size) => new Uint8Array(size));
-  requireFewerStops(batch, { by: id, since, most: STOPS_A_MINUTE });
 }
 
 /** Id of the caller that automated signals come as: they quarantine, and do nothing else. */

@@ -4,6 +4,7 @@ import { demand } from '../base/demand.ts';
 import { CAUSES, parseCause } from '../ca/revocation-cause.ts';
 import type { Batch } from '../db/batch.ts';
 import { type Operator, removeOperator as pushRemoval, readOperator } from '../registry/operator.ts';
+import { countStop } from '../registry/stop-rate.ts';
 import { withEvidence } from './evidence.ts';
 import type { RevocationParts, StopOptions, Why } from './parts.ts';
 import { stopInSteps } from './steps.ts';
@@ -15,7 +16,8 @@ import { absent } from './target.ts';
  * that name has any force; those that are out are marked in bounded steps before this resolves. Gives the operator as it
  * stands then. Repeating it completes what is not complete.
  *
- * Throws `bad_request` for a cause that is not on the list and evidence that is no link, `not_found`, `denied`, `needs_approval`.
+ * Throws `bad_request` for a cause that is not on the list and evidence that is no link, `not_found`, `denied`,
+ * `needs_approval`, `rate_limited`.
  */
 export async function removeOperator(
   caller: Caller,
@@ -45,7 +47,10 @@ export async function removeOperator(
         const now = await readOperator(parts.reader, name, at);
         const repeated = (await options.idempotency?.first()) !== undefined;
         return (batch) => {
-          if (now?.status === 'active') pushRemoved(batch, name, stop);
+          if (now?.status === 'active') {
+            countStop(batch, caller, at, parts.stopsAMinute);
+            pushRemoved(batch, name, stop);
+          }
           // A repeat of a removal that was begun under this key and cut off completes it; the key is kept already.
           if (!repeated) options.idempotency?.keep(batch, { kind: 'reference', reference: name });
         };

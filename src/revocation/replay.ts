@@ -57,8 +57,8 @@ async function replay(
     case 'instance.stopped': {
       const instance = await readInstance(reader, text(event, 'instance'));
       if (instance !== undefined && instance.status !== 'stopped') stopInstance(batch, instance.id, at);
-      if (instance === undefined || body['cause'] === undefined) return;
-      // What it let in is stopped at the next start, where that is not in other events.
+      // With the cord, other events say what falls with it.
+      if (instance === undefined || body['cause'] === undefined || body['cascade_origin'] !== undefined) return;
       return beginDescendants(
         batch,
         { kind: 'instance', id: instance.id },
@@ -69,7 +69,7 @@ async function replay(
       const agent = await readAgent(reader, text(event, 'agent'));
       if (agent === undefined) return;
       if (agent.status !== 'retired') setAgentStatus(batch, agent, 'retired', at);
-      if (body['cause'] === undefined) return;
+      if (body['cause'] === undefined || body['cascade_origin'] !== undefined) return;
       // Which of its certificates had been marked is in other events; what had not is marked at the next start.
       const [cause, caller] = [text(event, 'cause') as Cause, text(event, 'caller')];
       beginStop(batch, { subject: `agent:${agent.name}`, stoppedAt: at, cause, stoppedBy: caller });

@@ -34,6 +34,7 @@ import { CertificateStatus } from './status.ts';
 import { STEP } from './steps.ts';
 import { stopAgent } from './stop-agent.ts';
 import { stopInstance } from './stop-instance.ts';
+import { readUnmarkedStops } from './stop-store.ts';
 
 const code = (wanted: ErrorCode, field?: string) => (error: unknown) =>
   isWritError(error, wanted) && (field === undefined || error.field === field);
@@ -221,12 +222,13 @@ onEachEngine('a stop of many holds from its first commit, and a crash in between
   const all = [...holders];
   for (let i = 0; i < 2 * STEP; i++) all.push(await renew(installation, holders[0]!, key));
   const at = installation.clock.now();
-  const dying = { ...issuance, commit: dyingAfter(2, issuance.commit) };
+  // The hold, and that it is in the anchor; the agent, its instances, and one step of the certificates.
+  const dying = { ...issuance, commit: dyingAfter(5, issuance.commit) };
   const cause = 'owner_withdrawn';
   await assert.rejects(stopAgent(ADA, { name: 'planner', cause }, dying), code('unavailable'));
   assert.equal((await readAgent(database, 'planner'))?.status, 'retired');
   const marked = await Promise.all(all.map((issued) => revokedOf(installation, issued)));
-  assert.equal(marked.filter((revoked) => revoked !== undefined).length, 2 * STEP, 'two steps were done');
+  assert.equal(marked.filter((revoked) => revoked !== undefined).length, STEP, 'one step was done');
   for (const issued of all) assert.equal((await status.of(issued.serial)).state, 'revoked');
   for (const holder of holders) await assert.rejects(renew(installation, holder), code('revoked'));
 
@@ -261,10 +263,10 @@ onEachEngine('a stop of an agent that was cut off is completed under the same id
   const stop = (parts: typeof issuance) =>
     stopAgent(ADA, { name: 'planner', cause: 'cascade' }, parts, { idempotency });
   await assert.rejects(stop({ ...issuance, commit: dyingAfter(1, issuance.commit) }), code('unavailable'));
-  assert.equal((await readUnfinishedStops(database)).length, 1);
+  assert.equal((await readUnmarkedStops(database)).length, 1);
   for (let repeats = 0; repeats < 2; repeats++) {
     assert.equal((await stop(issuance)).status, 'retired');
-    assert.equal((await readUnfinishedStops(database)).length, 0);
+    assert.equal((await readUnmarkedStops(database)).length, 0);
     assert.notEqual(await revokedOf(installation, holder), undefined);
   }
   await installation.close();
@@ -435,6 +437,7 @@ onEachEngine('what the anchor kept is revoked in an older database, too', async 
       "UPDATE instance SET status = 'active', stopped_at = NULL",
       "UPDATE agent SET status = 'active'",
       'DELETE FROM key_in_use',
+      'DELETE FROM stop',
     ]) {
       await tx.run(sql);
     }
@@ -452,6 +455,6 @@ onEachEngine('what the anchor kept is revoked in an older database, too', async 
     [[Buffer.from(three.serial), 'owner_withdrawn']],
   );
   await assert.rejects(renew(installation, one, key), code('key_in_use'));
-  assert.equal(await finishStops(issuance), 2, 'what was left of the stop, and what a stolen key let in, is finished');
+  assert.equal(await finishStops(issuance), 2, 'what was left of the stop, and what a stolen key may have let in');
   await installation.close();
 });

@@ -8,6 +8,7 @@ import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { blockKey } from '../registry/key-in-use.ts';
+import { countStop, tooManyStops } from '../registry/stop-rate.ts';
 import { withEvidence } from './evidence.ts';
 import type { MarkingParts, RevocationParts, StopOptions, Why } from './parts.ts';
 import { absent, askedOfCertificate } from './target.ts';
@@ -17,7 +18,8 @@ import { absent, askedOfCertificate } from './target.ts';
  * key is never certified again. Gives the certificate as it stands then. One that is revoked already is answered with its
  * first time and cause.
  *
- * Throws `bad_request` for a cause that is not on the list and evidence that is no link, `not_found`, `denied`, `needs_approval`.
+ * Throws `bad_request` for a cause that is not on the list and evidence that is no link, `not_found`, `denied`,
+ * `needs_approval`, `rate_limited`.
  */
 export async function revokeCertificate(
   caller: Caller,
@@ -40,12 +42,17 @@ export async function revokeCertificate(
   const batch = newBatch();
   const at = parts.clock.now();
   options.idempotency?.keep(batch, { kind: 'reference', reference: formatSerial(row.serial) });
+  // What is one's own nobody keeps one from ending.
+  if (row.kind !== 'operator' || row.name !== caller.operator) countStop(batch, caller, at, parts.stopsAMinute);
   await pushRevocation(batch, row, { at, cause, caller: caller.id }, parts);
   const commit = await parts.commit(batch);
   const after = await readCertificate(parts.certificates, row.serial);
   if (!commit.committed) {
     // Somebody else was faster: what they said stays.
-    if (after?.revoked === undefined) committed(commit);
+    if (after?.revoked === undefined) {
+      if (commit.refusal === 'rate_limited') throw tooManyStops(commit.reason);
+      committed(commit);
+    }
     await whenAnchored(parts.commit);
   }
   if (after === undefined) throw new WritError('internal', 'A certificate that was revoked has lost its row.');

@@ -5,6 +5,7 @@ import type { CertificateRow } from '../ca/certificates.ts';
 import { beginStop, finishStop, type UnfinishedStop } from '../ca/unfinished-stop.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
+import { tooManyStops } from '../registry/stop-rate.ts';
 import type { MarkingParts } from './parts.ts';
 import { pushRevocation } from './revoke.ts';
 
@@ -82,7 +83,7 @@ async function commitStep(
   batch.anchored = true;
   const commit = await parts.commit(batch);
   if (commit.committed || commit.refusal === 'conflict') return commit.committed;
-  throw new WritError(commit.refusal, commit.reason);
+  throw commit.refusal === 'rate_limited' ? tooManyStops(commit.reason) : new WritError(commit.refusal, commit.reason);
 }
 
 /** Certificates that are neither expired nor marked, at most `STEP` of them. */

@@ -1,57 +1,90 @@
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
-import { parseCause } from '../ca/revocation-cause.ts';
-import { type Batch, newBatch } from '../db/batch.ts';
-import { committed } from '../db/committed.ts';
+import { type Cause, parseCause } from '../ca/revocation-cause.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { type Instance, readInstance } from '../registry/instance.ts';
 import { readStanding } from '../registry/standing.ts';
-import { beginDescendants, finishDescendants } from './descendants.ts';
+import { countStop } from '../registry/stop-rate.ts';
 import { withEvidence } from './evidence.ts';
-import type { RevocationParts, StopOptions, Why } from './parts.ts';
+import { MASS_STOP } from './mass.ts';
+import type { CordParts, StopOptions, Why } from './parts.ts';
 import { stopInSteps } from './steps.ts';
+import { endAll, requireEnded } from './stop.ts';
 import { stoppingInstance } from './stopping-instance.ts';
 import { absent, askedOfInstance } from './target.ts';
 
 /**
- * Stops an instance for ever: its id is burnt, its certificates are revoked, their keys blocked. Where somebody else has
- * its key, so are all that it let in, directly or through others. Gives the instance as it stands then; one that was
- * stopped before is answered as it was.
+ * Stops an instance for ever, with all that it let in, directly or through others: their ids are burnt, their certificates
+ * revoked, the keys blocked. Gives the instance as it stands then; one that is stopped already, with all below it, is
+ * answered as it is. Nearly every instance has let in nobody, and ends in one commit of its own; others by the cord.
  *
- * Throws `bad_request` for a cause that is not on the list and evidence that is no link, `not_found`, `denied`, `needs_approval`.
+ * Throws `bad_request` for a cause that is not on the list and evidence that is no link, `not_found`, `denied`,
+ * `rate_limited`, and `needs_approval` where all of it is quarantined until others agree.
  */
 export async function stopInstance(
   caller: Caller,
-  target: { readonly instance: string } & Why,
-  given: RevocationParts,
+  { instance: id, ...why }: { readonly instance: string } & Why,
+  given: CordParts,
   options: StopOptions = {},
 ): Promise<Instance> {
-  const cause = parseCause(target);
-  const parts = withEvidence(given, target.evidence);
+  const cause = parseCause(why);
+  const parts = withEvidence(given, why.evidence);
   await parts.refresh();
-  const standing = await readStanding(parts.reader, target.instance);
+  const standing = await readStanding(parts.reader, id);
   if (standing === undefined) throw absent(caller, 'instance', '/instance', parts);
   const { agent, instance } = standing;
   const { resource, facts } = await askedOfInstance(caller, agent, instance.id, parts);
   demand(parts.authorize, { caller, action: 'instance.stop', resource, context: facts });
-  await options.idempotency?.first();
-  const stop = { at: parts.clock.now(), cause, caller: caller.id };
-  const of = { kind: 'instance', id: instance.id } as const;
-  if (instance.status === 'stopped') {
-    // That its key was stolen may come to light when it has long been stopped for another cause.
-    const batch = newBatch();
-    beginDescendants(batch, of, stop);
-    if (batch.writes.length > 0) committed(await parts.commit(batch));
-    await finishDescendants(of, parts);
-    await whenAnchored(parts.commit);
-    return instance;
+  if (await isAlone(instance, parts)) {
+    await options.idempotency?.first();
+    if (instance.status === 'stopped') {
+      await whenAnchored(parts.commit);
+      return instance;
+    }
+    if (await stopAlone(caller, instance, cause, parts, options)) {
+      return (await readInstance(parts.reader, instance.id)) ?? instance;
+    }
   }
-
-  const also = (batch: Batch): void => {
-    beginDescendants(batch, of, stop);
-    options.idempotency?.keep(batch, { kind: 'reference', reference: instance.id });
-  };
-  await stopInSteps(stoppingInstance(instance, stop, parts, also), parts);
-  await finishDescendants(of, parts);
+  const stop = await endAll(caller, { target: { kind: 'instance', name: instance.id }, ...why }, given, options);
+  if (stop !== undefined) requireEnded(stop);
   return (await readInstance(parts.reader, instance.id)) ?? instance;
+}
+
+/** Nobody to let fall with it, and no quarantine of its own to end. */
+async function isAlone({ id }: Instance, { reader, massStop = MASS_STOP }: CordParts): Promise<boolean> {
+  return massStop > 0 && (await reader.get(BELOW, [id, id])) === undefined;
+}
+
+const BELOW =
+  'SELECT 1 AS found FROM instance WHERE parent = ? ' +
+  "UNION ALL SELECT 1 AS found FROM hold WHERE kind = 'instance' AND target = ? LIMIT 1";
+
+/** False where it let somebody in meanwhile. */
+async function stopAlone(
+  caller: Caller,
+  instance: Instance,
+  cause: Cause,
+  parts: CordParts,
+  { idempotency }: StopOptions,
+): Promise<boolean> {
+  const { id } = instance;
+  const at = parts.clock.now();
+  const stopping = stoppingInstance(instance, { at, cause, caller: caller.id }, parts, (batch) => {
+    countStop(batch, caller, at, parts.stopsAMinute);
+    batch.checks.push({
+      sql: 'SELECT 1 FROM instance WHERE parent = ?',
+      params: [id],
+      want: 'absent',
+      refusal: 'conflict',
+      reason: 'The instance let another in meanwhile.',
+    });
+    idempotency?.keep(batch, { kind: 'reference', reference: id });
+  });
+  let alone = true;
+  const begin = async (): ReturnType<typeof stopping.begin> => {
+    alone = await isAlone(instance, parts);
+    return alone ? stopping.begin() : undefined;
+  };
+  await stopInSteps({ ...stopping, begin }, parts);
+  return alone;
 }

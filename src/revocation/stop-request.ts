@@ -21,5 +21,5 @@ export async function understandStop(caller: Caller, request: StopRequest, parts
   const cause = parseCause(request);
   const evidence = parseEvidence(request.evidence);
   await parts.refresh();
-  return { cause, evidence, found: await findTarget(caller, request.target, cause, parts) };
+  return { cause, evidence, found: await findTarget(caller, request.target, parts) };
 }

@@ -38,11 +38,12 @@ const COLUMNS =
   'id, kind, target, descend, state, unmarked, cause, stopped_by, authority, evidence, stopped_at, revocation_by, ' +
   'confirmed_by, confirmed_at, released_by, released_at';
 
-export function insertStop(batch: Batch, stop: StopRecord): void {
+/** `fallen`: instances that one person ends for ever with it, alone. */
+export function insertStop(batch: Batch, stop: StopRecord, fallen = 0): void {
   batch.writes.push({
     sql:
       'INSERT INTO stop (id, kind, target, descend, state, unmarked, cause, stopped_by, authority, evidence, stopped_at, ' +
-      'revocation_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'revocation_by, fallen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     params: [
       stop.id,
       stop.kind,
@@ -56,6 +57,7 @@ export function insertStop(batch: Batch, stop: StopRecord): void {
       stop.evidence ?? '',
       stop.stoppedAt,
       stop.revocationBy ?? null,
+      fallen,
     ],
   });
 }
@@ -106,18 +108,15 @@ export async function readHeldSince(reader: Reader): Promise<number | undefined>
   return (row?.['since'] as number | null | undefined) ?? undefined;
 }
 
-/** The commit counts the stops that somebody made since an instant, given as the least id of then. */
-export function requireFewerStops(
-  batch: Batch,
-  { by, since, most }: { readonly by: string; readonly since: string; readonly most: number },
-): void {
-  batch.checks.push({
-    sql: 'SELECT 1 FROM (SELECT COUNT(*) AS stops FROM stop WHERE id >= ? AND stopped_by = ?) counted WHERE stops < ?',
-    params: [since, by, most],
-    want: 'present',
-    refusal: 'rate_limited',
-    reason: `There were ${most} stops by this caller within a minute.`,
-  });
+/** Adds up, as `fallen`, what somebody ended for ever alone since an instant, more than one instance at a time. */
+export function fallenQuery(callers: readonly string[], since: number): { sql: string; params: (string | number)[] } {
+  return {
+    sql:
+      'SELECT CAST(COALESCE(SUM(fallen), 0) AS BIGINT) AS fallen FROM stop WHERE fallen > 1 AND ' +
+      `COALESCE(confirmed_by, stopped_by) IN (${callers.map(() => '?').join(', ')}) AND ` +
+      'COALESCE(confirmed_at, stopped_at) > ?',
+    params: [...callers, since],
+  };
 }
 
 /** The commit looks again: the stop is in this state, asked to be for ever by whoever it was when it was read. */
@@ -148,16 +147,19 @@ export function askForRevocation(batch: Batch, stop: StopRecord, by: string, cau
   batch.writes.push({ sql: 'UPDATE stop SET revocation_by = ?, cause = ? WHERE id = ?', params: [by, cause, stop.id] });
 }
 
-/** Pushes that what is held is to be stopped for ever. */
+/** Pushes that what is held is to be stopped for ever. `fallen` as in `insertStop`. */
 export function beginRevocation(
   batch: Batch,
   stop: StopRecord,
-  { by, at, cause }: { readonly by: string; readonly at: number; readonly cause: Cause },
+  how: { readonly by: string; readonly at: number; readonly cause: Cause; readonly fallen: number },
 ): void {
+  const { by, at, cause, fallen } = how;
   requireState(batch, stop);
   batch.writes.push({
-    sql: "UPDATE stop SET state = 'revoking', unmarked = 1, confirmed_by = ?, confirmed_at = ?, cause = ? WHERE id = ?",
-    params: [by, at, cause, stop.id],
+    sql:
+      "UPDATE stop SET state = 'revoking', unmarked = 1, confirmed_by = ?, confirmed_at = ?, cause = ?, fallen = ? " +
+      'WHERE id = ?',
+    params: [by, at, cause, fallen, stop.id],
   });
 }
 

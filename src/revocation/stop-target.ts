@@ -3,11 +3,11 @@ import { WritError } from '../base/error.ts';
 import { isId } from '../base/id.ts';
 import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
 import { readHierarchy } from '../ca/hierarchy.ts';
-import { CAUSES, type Cause } from '../ca/revocation-cause.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { agentResource } from '../registry/agent.ts';
 import { readAgent } from '../registry/agent-store.ts';
-import type { Hold } from '../registry/hold.ts';
+import { coveredInstances } from '../registry/covered.ts';
+import { type Hold, holdOn } from '../registry/hold.ts';
 import { readOwner } from '../registry/owner.ts';
 import { sponsorFacts } from '../registry/sponsor.ts';
 import { readStanding } from '../registry/standing.ts';
@@ -16,8 +16,8 @@ import type { RevocationParts } from './parts.ts';
 import { type Asked, absent, askedOfCertificate, askedOfInstance } from './target.ts';
 
 /**
- * What the cord stops, with the name that belongs to it: a serial number in hex, an instance id (`parent`: it and all
- * that it let in, full depth), an agent's or service's name, a team, `key=value`, the id of an issuing authority.
+ * What the cord stops, with the name that belongs to it: a serial number in hex, an instance id (`parent` is another word
+ * for `instance`), an agent's or service's name, a team, `key=value`, the id of an issuing authority.
  */
 export interface StopTarget {
   readonly kind: 'certificate' | 'instance' | 'parent' | 'agent' | 'owner' | 'label' | 'authority';
@@ -29,7 +29,7 @@ export interface FoundTarget extends Asked {
   readonly hold: Omit<Hold, 'stop'>;
   /** For the ledger. */
   readonly subjects: readonly string[];
-  /** It is stopped for ever already; what it let in, where the hold descends, may go on. */
+  /** It is stopped for ever already; what it let in may go on: see `isOver`. */
   readonly ended: boolean;
   readonly certificate?: CertificateRow;
 }
@@ -37,17 +37,15 @@ export interface FoundTarget extends Asked {
 const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
 
 /**
- * Finds what is to be stopped. Where somebody else has its keys, whatever it let in goes with it: they can have let in
- * whom they liked. Throws `bad_request` for a name that cannot be one, and `not_found` or `denied` where there is none.
+ * Finds what is to be stopped. Throws `bad_request` for a name that cannot be one, and `not_found` or `denied` where there
+ * is none.
  */
 export async function findTarget(
   caller: Caller,
   { kind, name }: StopTarget,
-  cause: Cause,
   parts: RevocationParts,
 ): Promise<FoundTarget> {
   const { reader } = parts;
-  const stolen = CAUSES[cause] === 'keyCompromise';
   switch (kind) {
     case 'certificate': {
       if (!/^[0-9a-f]{40}$/.test(name)) throw malformed('the serial number as 40 lower-case hex digits');
@@ -56,7 +54,7 @@ export async function findTarget(
       const of =
         row.instance === undefined ? [`${row.kind}:${row.name}`] : [`agent:${row.name}`, `instance:${row.instance}`];
       return {
-        hold: { kind, target: formatSerial(row.serial), descend: false },
+        hold: holdOn(kind, formatSerial(row.serial)),
         ...(await askedOfCertificate(caller, row, parts)),
         subjects: [...of, `serial:${name}`],
         ended: row.revoked !== undefined,
@@ -69,9 +67,8 @@ export async function findTarget(
       const standing = await readStanding(reader, name);
       if (standing === undefined) throw absent(caller, 'instance', '/name', parts);
       const { agent, instance } = standing;
-      const descend = kind === 'parent' || stolen;
       return {
-        hold: { kind: 'instance', target: instance.id, descend },
+        hold: holdOn('instance', instance.id),
         ...(await askedOfInstance(caller, agent, instance.id, parts)),
         subjects: [`agent:${agent.name}`, `instance:${instance.id}`],
         ended: instance.status === 'stopped',
@@ -81,7 +78,7 @@ export async function findTarget(
       const agent = isName(name) ? await readAgent(reader, name) : undefined;
       if (agent === undefined) throw absent(caller, 'agent or service', '/name', parts);
       return {
-        hold: { kind, target: agent.name, descend: stolen },
+        hold: holdOn(kind, agent.name),
         resource: agentResource(agent),
         facts: await sponsorFacts(caller, agent, reader),
         subjects: [`agent:${agent.name}`, `registration:${agent.name}`, `owner:${agent.team}`],
@@ -92,7 +89,7 @@ export async function findTarget(
       const owner = isName(name) ? await readOwner(reader, name) : undefined;
       if (owner === undefined) throw absent(caller, 'team', '/name', parts);
       return {
-        hold: { kind, target: owner.team, descend: stolen },
+        hold: holdOn(kind, owner.team),
         resource: { type: 'Owner', id: owner.team, facts: { team: owner.team } },
         facts: {},
         subjects: [`owner:${owner.team}`],
@@ -103,7 +100,7 @@ export async function findTarget(
       if (!/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}=./.test(name) || name.length > 320)
         throw malformed('a label as key=value');
       return {
-        hold: { kind, target: name, descend: stolen },
+        hold: holdOn(kind, name),
         resource: INSTALLATION,
         facts: {},
         subjects: [`label:${name}`],
@@ -115,7 +112,7 @@ export async function findTarget(
       const found = authorities.find(({ id, kind: level }) => id === name && level === 'issuing');
       if (found === undefined) throw absent(caller, 'issuing authority', '/name', parts);
       return {
-        hold: { kind, target: found.id, descend: false },
+        hold: holdOn(kind, found.id),
         resource: INSTALLATION,
         facts: {},
         subjects: [`authority:${found.id}`],
@@ -123,6 +120,16 @@ export async function findTarget(
       };
     }
   }
+}
+
+/** Whether there is nothing left to stop: what was found is stopped for ever, and so is all that it let in. */
+export async function isOver(
+  { ended, hold }: FoundTarget,
+  { reader }: Pick<RevocationParts, 'reader'>,
+): Promise<boolean> {
+  if (!ended) return false;
+  for await (const page of coveredInstances(reader, hold)) if (page.some(({ stopped }) => !stopped)) return false;
+  return true;
 }
 
 function malformed(what: string): WritError {

@@ -2,26 +2,18 @@ import type { AccessRequest, Caller } from '../base/access.ts';
 import { demand, refusal } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
 import type { Cause } from '../ca/revocation-cause.ts';
-import { readSerial } from '../ca/serial.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
-import { coveredInstances, heldAmong } from '../registry/covered.ts';
 import { carryOut } from './carry-out.ts';
 import { holdCertificates, releaseCertificates } from './hold-certificates.ts';
+import { type Mass, massOf, requireAlone } from './mass.ts';
 import type { CordParts, MarkingParts, StopOptions } from './parts.ts';
 import { demandQuarantine, firstStop, putHold } from './quarantine.ts';
 import { changedEvent } from './stop-event.ts';
 import { type StopRequest, understandStop } from './stop-request.ts';
-import {
-  askForRevocation,
-  beginRevocation,
-  readHeldSince,
-  readRevocationOf,
-  readStop,
-  type StopRecord,
-} from './stop-store.ts';
-import type { FoundTarget, StopTarget } from './stop-target.ts';
+import { askForRevocation, beginRevocation, readRevocationOf, readStop, type StopRecord } from './stop-store.ts';
+import { type FoundTarget, isOver, type StopTarget } from './stop-target.ts';
 
 /**
  * Stops for ever. The first commit holds all that is covered, from where on nothing of it has any force; the rest follows
@@ -37,9 +29,21 @@ export async function stopForEver(
   parts: CordParts,
   options: StopOptions = {},
 ): Promise<StopRecord> {
+  const stop = await endAll(caller, request, parts, options);
+  if (stop !== undefined) return stop;
+  throw new WritError('revoked', 'It is stopped for ever already.', { remedy: 'There is nothing left to stop.' });
+}
+
+/** The same; undefined where there is nothing left to stop, and no record of the cord says how that came. */
+export async function endAll(
+  caller: Caller,
+  request: StopRequest,
+  parts: CordParts,
+  options: StopOptions = {},
+): Promise<StopRecord | undefined> {
   const { cause, evidence, found } = await understandStop(caller, request, parts);
   const { target } = request;
-  const mass = await isMass(caller, found, parts);
+  const mass = await massOf(caller, found, parts);
   const { rules } =
     target.kind === 'authority'
       ? demandQuarantine(caller, target, found, cause, parts)
@@ -53,40 +57,38 @@ export async function stopForEver(
   if (first !== undefined && refused === undefined && !heldOnly) return goOn(first, parts);
   const before = found.ended ? await readRevocationOf(parts.reader, found.hold) : undefined;
   if (before !== undefined) return goOn(before, parts);
-  if (found.ended && !found.hold.descend) {
-    throw new WritError('revoked', 'It is stopped for ever already.', { remedy: 'There is nothing left to stop.' });
+  if (await isOver(found, parts)) {
+    await whenAnchored(parts.commit);
+    return undefined;
   }
 
-  const waits = mass || refused !== undefined;
-  const stop =
-    first ??
-    (await putHold(
-      caller,
-      found,
-      {
-        cause,
-        evidence,
-        rules,
-        state: waits ? 'quarantined' : 'revoking',
-        ...(waits ? { revocationBy: caller.id } : {}),
-      },
-      parts,
-      options,
-    ));
+  const ending = { ...mass, waits: mass.waits || refused !== undefined };
+  const stop = first ?? (await putHold(caller, found, { cause, evidence, rules, ending }, parts, options));
   if (refused !== undefined) {
     await goOn(stop, parts);
     throw refused;
   }
   if (stop.state !== 'quarantined') return goOn(stop, parts);
-  if (!waits) return goOn(await makeForEver(stop, caller, cause, parts), parts);
-  if (stop.revocationBy === undefined) {
-    const batch = newBatch();
-    askForRevocation(batch, stop, caller.id, cause);
-    batch.events.push(changedEvent('stop.revocation_asked', stop, caller.id, { cause }));
-    batch.anchored = true;
-    committed(await parts.commit(batch));
+  if (!ending.waits) {
+    const forEver = await makeForEver(stop, caller, { cause, alone: ending }, parts);
+    if (forEver !== undefined) return goOn(forEver, parts);
   }
-  return goOn((await readStop(parts.reader, stop.id)) ?? stop, parts);
+  return goOn(stop.revocationBy === undefined ? await askFor(stop, caller, cause, parts) : stop, parts);
+}
+
+/** Records that somebody asks that a quarantine be for ever, so that another confirms it. */
+export async function askFor(
+  stop: StopRecord,
+  caller: Caller,
+  cause: Cause,
+  { reader, commit }: CordParts,
+): Promise<StopRecord> {
+  const batch = newBatch();
+  askForRevocation(batch, stop, caller.id, cause);
+  batch.events.push(changedEvent('stop.revocation_asked', stop, caller.id, { cause }));
+  batch.anchored = true;
+  committed(await commit(batch));
+  return (await readStop(reader, stop.id)) ?? stop;
 }
 
 /** Why an authority is not revoked by this request; undefined when it is. */
@@ -94,6 +96,21 @@ function withoutApproval(caller: Caller, { resource }: FoundTarget, { authorize 
   const request = { caller, action: 'authority.revoke', resource } as const;
   const verdict = authorize(request);
   return verdict.allowed ? undefined : refusal(request, verdict);
+}
+
+/**
+ * What ways of stopping answer with that know no second person: throws `needs_approval`, which says what another person
+ * does, where all is quarantined until then.
+ */
+export function requireEnded({ id, state }: StopRecord): void {
+  if (state !== 'quarantined') return;
+  throw new WritError(
+    'needs_approval',
+    'It is quarantined, with all that it let in: that is more than one person stops.',
+    {
+      remedy: `As another person: writ stop confirm ${id}`,
+    },
+  );
 }
 
 /** Completes what of a stop is not complete. */
@@ -106,71 +123,31 @@ export async function goOn(stop: StopRecord, parts: MarkingParts): Promise<StopR
   return (await readStop(parts.reader, stop.id)) ?? stop;
 }
 
-/** Makes a revocation of a quarantine. */
+/**
+ * Makes a revocation of a quarantine. `alone`: on the word of this caller and nobody else's; undefined where the commit
+ * adds up to more than one person does.
+ */
 export async function makeForEver(
   stop: StopRecord,
   caller: Caller,
-  cause: Cause,
-  { reader, commit, clock }: CordParts,
-): Promise<StopRecord> {
+  { cause, alone }: { readonly cause: Cause; readonly alone?: Mass },
+  parts: CordParts,
+): Promise<StopRecord | undefined> {
+  const { reader, commit, clock } = parts;
   const at = clock.now();
   const batch = newBatch();
-  beginRevocation(batch, stop, { by: caller.id, at, cause });
+  beginRevocation(batch, stop, { by: caller.id, at, cause, fallen: alone?.instances ?? 0 });
+  if (alone !== undefined) requireAlone(batch, alone, parts);
   batch.events.push(changedEvent('stop.confirmed', stop, caller.id, { cause, at: new Date(at).toISOString() }));
   batch.bumpsEpoch = true;
   batch.anchored = true;
   const outcome = await commit(batch);
   const after = (await readStop(reader, stop.id)) ?? stop;
-  if (!outcome.committed && after.state === 'quarantined') committed(outcome);
-  return after;
-}
-
-/**
- * Whether this is more than one person stops for ever alone: so many instances with a certificate that has not expired, or
- * had not when a quarantine began, since what is held cannot renew and nobody comes to be alone by waiting. The
- * administrator on the server's machine does.
- */
-export async function isMass(
-  { kind }: Pick<Caller, 'kind'>,
-  { hold }: FoundTarget,
-  { reader, clock, massStop }: CordParts,
-): Promise<boolean> {
-  if (kind === 'system') return false;
-  const now = clock.now();
-  const since = await readHeldSince(reader);
-  let count = 0;
-  for await (const page of coveredInstances(reader, hold)) {
-    const ids = since === undefined ? [] : page.map(({ id }) => id);
-    const held = await heldAmong(reader, ids);
-    for (const { id, stopped, latestSerial } of page) {
-      const expiresAt = readSerial(latestSerial)?.expiresAt ?? 0;
-      if (!stopped && expiresAt > (held.has(id) ? since! : now)) count++;
-    }
-    if (count > massStop) return true;
+  if (!outcome.committed && after.state === 'quarantined') {
+    if (outcome.refusal === 'needs_approval') return undefined;
+    committed(outcome);
   }
-  return false;
-}
-
-/**
- * For the ways to stop one thing that know no second person: where it is more than one person stops for ever alone, all of
- * it is quarantined, and this throws `needs_approval`, which says what another person does.
- */
-export async function holdMass(
-  caller: Caller,
-  request: StopRequest,
-  parts: CordParts,
-  kind?: 'agent' | 'service',
-): Promise<void> {
-  const { found } = await understandStop(caller, request, parts);
-  const another = kind !== undefined && found.resource.type.toLowerCase() !== kind;
-  if (found.ended || another || !(await isMass(caller, found, parts))) return;
-  const stop = await stopForEver(caller, request, parts);
-  if (stop.state !== 'quarantined') return;
-  throw new WritError(
-    'needs_approval',
-    `That is more than ${parts.massStop} instances: they are quarantined, and another person has to confirm the rest.`,
-    { remedy: `As another person: writ stop confirm ${stop.id}` },
-  );
+  return after;
 }
 
 export function demandRevocation(

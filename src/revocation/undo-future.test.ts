@@ -79,7 +79,7 @@ onEachEngine(
     const stops = await stopsMadeAfter(database, now);
     assert.deepEqual(stops.map(({ subject, cause }) => `${subject} ${cause}`).sort(), [
       'agent:booker decommissioned',
-      `instance:${stolen.instance} key_theft`,
+      ...[`instance:${gone.instance} decommissioned`, `instance:${stolen.instance} key_theft`].sort(),
     ]);
     await commit({ ...newBatch(), ...clockSetBack(SYSTEM, { from: now + 20 * DAY, to: now, stops }) });
     await finishStops({ ...issuance, clock: { now: () => now } });

@@ -6,10 +6,11 @@ import { formatSerial } from '../ca/serial.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { coveredAgents, coveredInstances } from '../registry/covered.ts';
 import { coveredCertificates } from './hold-certificates.ts';
+import { massOf } from './mass.ts';
 import type { CordParts, MarkingParts } from './parts.ts';
 import { demandQuarantine } from './quarantine.ts';
 import { STEP } from './steps.ts';
-import { demandRevocation, isMass } from './stop.ts';
+import { demandRevocation } from './stop.ts';
 import { type StopRequest, understandStop } from './stop-request.ts';
 import type { FoundTarget } from './stop-target.ts';
 
@@ -81,7 +82,7 @@ async function fallsOf(
     instances: instances.sort(),
     certificates: certificates.sort(),
     tokens: [...tokens].sort(),
-    needsSecond: mode === 'revocation' && (await isMass(caller, found, parts)),
+    needsSecond: mode === 'revocation' && (await massOf(caller, found, parts)).waits,
   };
 }
 

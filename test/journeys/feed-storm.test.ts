@@ -1,5 +1,7 @@
 /** A storm of single stops on the real server: each is measured at each point, and found under what was stopped. */
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, createVerifier } from '../../src/sdk/entry.ts';
@@ -9,7 +11,10 @@ import { clientOf, enrol, operatorClient, rootsIn } from './clients.ts';
 const STOPS = 200;
 const POINTS = 6;
 
-const server = await testServer({ args: ['--threads', '2'] });
+const first = await testServer({ args: ['--threads', '2'] });
+const config = join(first.data, 'config.json');
+writeFileSync(config, JSON.stringify({ ...(JSON.parse(readFileSync(config, 'utf8')) as object), stopsAMinute: STOPS }));
+const server = await first.restart();
 const reader = await connect({ token: await server.token('reader', 'service') });
 const verifiers = Array.from({ length: POINTS }, (_, i) =>
   createVerifier({ identity: reader, mode: 'strict', point: `point-${i}` }),

@@ -267,8 +267,8 @@ function stopInstance(world: World, holder: Holder | undefined): Plan | undefine
 function pullCord(world: World, holder: Holder | undefined, choices: Choices): Plan | undefined {
   if (holder === undefined) return undefined;
   const pull = (mode: 'quarantine' | 'revocation'): Act => {
-    const end = mode === 'quarantine' ? holder.hold : holder.stop;
-    end.asked++;
+    const endOf = (one: Holder): End => (mode === 'quarantine' ? one.hold : one.stop);
+    for (const one of [holder, ...holder.below]) endOf(one).asked++;
     return newAct({
       kind: `cord: ${mode}`,
       as: 'operator',
@@ -276,7 +276,7 @@ function pullCord(world: World, holder: Holder | undefined, choices: Choices): P
       body: { target: { kind: 'instance', name: holder.id }, cause: 'policy_change', mode },
       same: (answer) => `${String(answer['id'])} ${String(answer['stopped_at'])}`,
       settle(_, by) {
-        endNow(end, by);
+        endNow(endOf(holder), by);
         if (mode === 'revocation') for (const held of holder.held) markRevoked(world, held, by);
       },
       // What was stopped for ever there is nothing left to hold of, and some pull too often.

@@ -44,6 +44,8 @@ export const CONFIG: Readonly<Record<string, unknown>> = {
   requestThreads: 2,
   rateLimit: { perSecond: 100_000, burst: 100_000 },
   writeLimit: { perSecond: 100_000, burst: 100_000 },
+  stopsAMinute: 100_000,
+  massStop: 100_000,
   logLevel: 'warn',
 };
 

@@ -25,7 +25,7 @@ export interface Holder {
   readonly id: string;
   readonly agent: Registered;
   readonly held: Held[];
-  /** Whom it let in: where its key is stolen, they fall with it. */
+  /** Whom it let in: they fall with it. */
   readonly below: Holder[];
   readonly stop: End;
   /** Of its quarantine, which nobody here lifts. */

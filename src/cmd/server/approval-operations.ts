@@ -31,19 +31,20 @@ import type { Operation } from '../../rest/operation.ts';
 import { operatorOperations } from '../../rest/operators.ts';
 import { removeOperator } from '../../revocation/remove-operator.ts';
 import { parseName } from '../../spiffe-id/name.ts';
+import { cordParts } from './cord-operations.ts';
 import { forCaller } from './for-caller.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 /** Consent, the groups whose people give it, and the operators that they are. */
 export function approvalOperations(parts: ThreadParts, server: { readonly address: string }): Operation[] {
-  const { reader, clock, certificates, policy } = parts;
+  const { reader, clock, policy } = parts;
   const { authorize } = policy;
   const approvals = approvalParts(parts);
   // The port is known once the listener has one.
   const base = (): string => `https://${server.address}`;
   const denials = denialMeans(parts, server);
   const acting = forCaller(approvals, parts, { policy: true });
-  const removing = { reader, clock, certificates, commit: parts.commit, authorize, refresh: () => policy.fresh() };
+  const removing = cordParts(parts);
   return [
     ...approvalRoutes({
       list: (caller, filter, page) => showApprovals(caller, filter, page, approvals),

@@ -1,6 +1,8 @@
+import { STOPS_A_MINUTE } from '../../registry/stop-rate.ts';
 import type { Operation } from '../../rest/operation.ts';
 import { stopOperations } from '../../rest/stops.ts';
 import { confirmStop } from '../../revocation/confirm-stop.ts';
+import { MASS_STOP } from '../../revocation/mass.ts';
 import type { CordParts } from '../../revocation/parts.ts';
 import { quarantine } from '../../revocation/quarantine.ts';
 import { releaseStop } from '../../revocation/release.ts';
@@ -35,8 +37,10 @@ export function cordParts({
   random,
   certificates,
   policy,
-  massStop = 100,
+  massStop = MASS_STOP,
+  stopsAMinute = STOPS_A_MINUTE,
 }: ThreadParts): CordParts {
   const { authorize } = policy;
-  return { reader, commit, clock, random, certificates, authorize, refresh: () => policy.fresh(), massStop };
+  const refresh = (): Promise<void> => policy.fresh();
+  return { reader, commit, clock, random, certificates, authorize, refresh, massStop, stopsAMinute };
 }

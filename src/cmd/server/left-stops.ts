@@ -5,7 +5,7 @@ import { readUnmarkedStops } from '../../revocation/stop-store.ts';
 
 /**
  * Finishes stops that whoever began them has left: its process ended, or its database was away for a moment. A start does so,
- * too, but what a stolen key let in must not live until then. A stop counts as left when it is there at two looks in a row;
+ * too, but what is held must not wait for its end until then. A stop counts as left when it is there at two looks in a row;
  * one that is merely long is finished by both, which does no harm. Gives the number of stops finished by a look.
  */
 export function leftStops(parts: MarkingParts): () => Promise<number> {

@@ -20,6 +20,7 @@ import { createLookup } from '../../registry/lookup.ts';
 import { changeOwner, showOwners } from '../../registry/owners.ts';
 import { registerAgent } from '../../registry/register.ts';
 import { showAgent, showAgents, showInstance, showInstances } from '../../registry/show.ts';
+import { STOPS_A_MINUTE } from '../../registry/stop-rate.ts';
 import { changeAgent } from '../../registry/update.ts';
 import { certificateList, certificatesAt } from '../../report/certificates.ts';
 import type { ReportParts } from '../../report/parts.ts';
@@ -38,9 +39,7 @@ import { tokenOperations } from '../../rest/tokens.ts';
 import { trustOperations } from '../../rest/trust.ts';
 import { settleCertificates } from '../../revocation/hold-certificates.ts';
 import { settleOrphans } from '../../revocation/orphans.ts';
-import type { RevocationParts } from '../../revocation/parts.ts';
 import { revokeCertificate } from '../../revocation/revoke.ts';
-import { holdMass } from '../../revocation/stop.ts';
 import { stopAgent } from '../../revocation/stop-agent.ts';
 import { stopInstance } from '../../revocation/stop-instance.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
@@ -60,7 +59,7 @@ const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
 
 /** The operations that change and show what exists: each a thin line from a route to its flow. */
 export function registryOperations(parts: ThreadParts, server: ServerAddress): Operation[] {
-  const { reader, commit, clock, random, policy } = parts;
+  const { reader, commit, clock, random, policy, stopsAMinute = STOPS_A_MINUTE } = parts;
   const { authorize } = policy;
   const registry: RegistryParts = {
     reader,
@@ -68,6 +67,7 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
     commit,
     clock,
     random,
+    stopsAMinute,
     profileFits: async (name, kind) =>
       (await readProfile(reader, name))?.profile.subjects.includes(kind satisfies AgentKind) === true,
     async namesFit(name, dnsNames) {
@@ -75,7 +75,7 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
       return dnsNames.every((one) => isWithinSubtrees(one, subtrees));
     },
   };
-  const revocation = revocationParts(parts);
+  const revocation = cordParts(parts);
   const registered = createLookup(reader);
   const tokens: TokenParts = { reader, authorize, commit, clock, random, registered, server };
   const changing = forCaller(registry, parts, { policy: true });
@@ -91,11 +91,8 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
         if (change.owner !== undefined || change.labels !== undefined) await settleCertificates(name, revocation);
         return agent;
       },
-      async retire(caller, { name, kind, ...why }, options) {
-        const acting = await stopping(caller);
-        await holdMass(caller, { target: { kind: 'agent', name }, ...why }, acting, kind);
-        return stopAgent(caller, { name, ...(kind === undefined ? {} : { kind }), ...why }, acting, options);
-      },
+      retire: async (caller, { name, kind, ...why }, options) =>
+        stopAgent(caller, { name, ...(kind === undefined ? {} : { kind }), ...why }, await stopping(caller), options),
       show: (caller, { name, kind }) => showAgent(caller, name, registry, kind),
       list: (caller, filter, page) => showAgents(caller, filter, page, registry),
       instances: (caller, { name, status }, page) =>
@@ -103,11 +100,7 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
     }),
     ...instanceOperations({
       show: (caller, id) => showInstance(caller, id, registry),
-      async stop(caller, { instance, ...why }, options) {
-        const acting = await stopping(caller);
-        await holdMass(caller, { target: { kind: 'instance', name: instance }, ...why }, acting);
-        return stopInstance(caller, { instance, ...why }, acting, options);
-      },
+      stop: async (caller, target, options) => stopInstance(caller, target, await stopping(caller), options),
     }),
     ...ownerOperations({
       list: (caller, page) => showOwners(caller, page, registry),
@@ -135,7 +128,7 @@ export function issuanceOperations(parts: ThreadParts): Operation[] {
   const instances = createLookup(reader);
   // The flows that issue hold the policy version themselves, since they may go on under another.
   const issuing = forCaller(issuance, parts, { policy: false });
-  const stopping = forCaller(revocationParts(parts), parts, { policy: false });
+  const stopping = forCaller(cordParts(parts), parts, { policy: false });
   return certificateOperations({
     async enrol({ token, ...request }) {
       const evidence = await attestJoinToken(parseJoinToken(token), { reader, clock, instances });
@@ -220,8 +213,4 @@ export function governanceOperations(parts: ThreadParts): Operation[] {
       },
     }),
   ];
-}
-
-function revocationParts({ reader, commit, clock, certificates, policy }: ThreadParts): RevocationParts {
-  return { reader, commit, clock, certificates, authorize: policy.authorize, refresh: () => policy.fresh() };
 }

@@ -74,7 +74,7 @@ async function serve(): Promise<void> {
   const client = commitClient(commitPort, { clock, random });
   const hierarchy = (await readHierarchy(reader))!;
   const epoch = epochCell(data.epochMemory);
-  const { names, massStop } = config;
+  const { names, massStop, stopsAMinute } = config;
   const statusUrl = statusUrlOf(config);
   const means = {
     reader,
@@ -83,6 +83,7 @@ async function serve(): Promise<void> {
     hierarchy,
     names,
     massStop,
+    stopsAMinute,
     statusUrl,
     webhooks: config.webhooks.map(({ url }) => url),
     epoch,

@@ -39,6 +39,8 @@ export interface ThreadMeans {
   readonly administrator?: boolean;
   /** Instances that one person may stop for ever alone. Absent: as the configuration has it by default. */
   readonly massStop?: number;
+  /** Stops that one operator makes within a minute. Absent: likewise. */
+  readonly stopsAMinute?: number;
   readonly epoch: EpochCell;
   readonly clock: Clock;
   readonly random: Random;
