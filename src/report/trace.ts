@@ -11,10 +11,11 @@ import { receipts } from '../ledger/receipt.ts';
 import { readInstance } from '../registry/instance.ts';
 import { keyText, positionAt } from './certificates.ts';
 import { readableCertificate } from './may-read.ts';
+import { originsOf, type StopOrigin } from './origin.ts';
 import type { ReportParts } from './parts.ts';
 
-/** An entry of the ledger, with its receipt where it was asked for. */
-export type TracedEvent = RecordedEvent & { readonly receipt?: string };
+/** An entry of the ledger, with its receipt where it was asked for; of what fell with something else also why. */
+export type TracedEvent = RecordedEvent & { readonly receipt?: string; readonly stopped?: StopOrigin };
 
 /**
  * Everything that the ledger says of the identity in a certificate, in the order of the log: how its agent was registered
@@ -40,11 +41,17 @@ export async function trace(
   const { leaves, next } = merge(indexed, issues, from, limit);
   const items: TracedEvent[] = [];
   const receiptOf = receipts(parts.reader);
+  const originOf = originsOf(parts.reader);
   for (const [i, leaf] of leaves.entries()) {
     // Reading and hashing take no turn of the event loop by themselves; others are to be answered meanwhile.
     if (i % 8 === 7) await turn();
     const event = indexed.events.get(leaf) ?? (await readEvent(parts.reader, leaf))!;
-    items.push(query.receipts === true ? { ...event, receipt: await receiptOf(leaf) } : event);
+    const stopped = await originOf(event);
+    items.push({
+      ...event,
+      ...(query.receipts === true ? { receipt: await receiptOf(leaf) } : {}),
+      ...(stopped === undefined ? {} : { stopped }),
+    });
   }
   return { items, ...(next === undefined ? {} : { next: cursorOf(filters, next) }) };
 }

@@ -3,14 +3,17 @@ import { parseSerial } from '../ca/serial.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
 import type { ReportedCertificate } from '../report/holds.ts';
+import type { StopOrigin } from '../report/origin.ts';
 import type * as wire from '../wire/certificate.ts';
 import { atQuery, certificate, certificatePage, certificateQuery } from '../wire/certificate.ts';
 import { ledgerPage, traceQuery } from '../wire/ledger.ts';
 import { bySerial } from '../wire/path.ts';
+import type { StopOrigin as StopOriginAnswer } from '../wire/stop.ts';
 import { EXAMPLE_STATUS, pemOfMany, statusAnswer } from './certificate-answers.ts';
 import { entryAnswer } from './ledger-entries.ts';
 import { type Operation, operation } from './operation.ts';
 import { given, pageAnswer } from './render.ts';
+import { shownTarget } from './stops.ts';
 
 /** What the reading routes under `/v1/certificates` need. Each asks policy. */
 export interface CertificateReports {
@@ -24,7 +27,7 @@ export interface CertificateReports {
     caller: Caller,
     subject: { readonly serial: Uint8Array; readonly receipts: boolean },
     page: PageRequest,
-  ): Promise<Page<RecordedEvent & { readonly receipt?: string }>>;
+  ): Promise<Page<RecordedEvent & { readonly receipt?: string; readonly stopped?: StopOrigin }>>;
   readonly trustDomain: string;
   now(): number;
 }
@@ -45,6 +48,7 @@ interface ShownCertificate {
   readonly der: Uint8Array;
   /** DER, issuing authority first, without the root. */
   readonly chain: readonly Uint8Array[];
+  readonly stopped?: StopOrigin;
 }
 
 export function certificateReportOperations(reports: CertificateReports): Operation[] {
@@ -94,8 +98,13 @@ export function certificateReportOperations(reports: CertificateReports): Operat
       params: bySerial,
       answer: certificate,
       async handle({ caller, params: { serial } }) {
-        const { row, der, chain } = await reports.show(caller, parseSerial(serial, '{serial}'));
-        return { ...status(row), certificate: pemOf(der), chain: chain.map(pemOf) };
+        const { row, der, chain, stopped } = await reports.show(caller, parseSerial(serial, '{serial}'));
+        return {
+          ...status(row),
+          ...(stopped === undefined ? {} : { stopped: originAnswer(stopped) }),
+          certificate: pemOf(der),
+          chain: chain.map(pemOf),
+        };
       },
     }),
     operation({
@@ -111,10 +120,25 @@ export function certificateReportOperations(reports: CertificateReports): Operat
       async handle({ caller, params: { serial }, query }) {
         const subject = { serial: parseSerial(serial, '{serial}'), receipts: query.receipts === true };
         const page = await reports.trace(caller, subject, pageOf(query));
-        return pageAnswer(page, (event) => ({ ...entryAnswer(event), ...given('receipt', event.receipt) }));
+        return pageAnswer(page, (event) => ({
+          ...entryAnswer(event),
+          ...given('receipt', event.receipt),
+          ...(event.stopped === undefined ? {} : { stopped: originAnswer(event.stopped) }),
+        }));
       },
     }),
   ];
+}
+
+function originAnswer({ stop, stoppedBy, authority, cause, evidence, confirmedBy }: StopOrigin): StopOriginAnswer {
+  return {
+    ...(stop === undefined ? {} : { stop: { id: stop.id, target: shownTarget(stop) } }),
+    stopped_by: stoppedBy,
+    authority,
+    cause,
+    ...given('evidence', evidence),
+    ...given('confirmed_by', confirmedBy),
+  };
 }
 
 /** Agents and services have one space of names. */

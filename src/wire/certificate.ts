@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { PAGE_MEMBERS, type Page, type PageQuery, pageOf } from './page.ts';
 import { type Schema, schemaOf } from './schema.ts';
+import { type StopOrigin, stopOrigin } from './stop.ts';
 import {
   csr,
   dnsNames,
@@ -155,10 +156,12 @@ export const certificateStatus: Schema<CertificateStatus> = schemaOf<Certificate
 export interface Certificate extends CertificateStatus {
   readonly certificate: string;
   readonly chain: readonly string[];
+  /** Of one that is revoked or held. */
+  readonly stopped?: StopOrigin;
 }
 
 export const certificate: Schema<Certificate> = schemaOf<Certificate>()(
-  z.strictObject({ ...status, certificate: pem, chain: z.array(pem).max(8) }),
+  z.strictObject({ ...status, certificate: pem, chain: z.array(pem).max(8), stopped: stopOrigin.exactOptional() }),
 );
 
 export const certificatePage: Schema<Page<CertificateStatus>> = pageOf(certificateStatus);

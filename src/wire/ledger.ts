@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { PAGE_MEMBERS, type Page, type PageQuery, pageOf } from './page.ts';
 import { type Schema, schemaOf } from './schema.ts';
+import { type StopOrigin, stopOrigin } from './stop.ts';
 import { flag, time, whole } from './text.ts';
 
 /** One entry of the ledger. */
@@ -12,6 +13,8 @@ export interface LedgerEntry {
   readonly body: Readonly<Record<string, unknown>>;
   /** tlog-proof of this entry, which verifies offline; where it was asked for. */
   readonly receipt?: string;
+  /** In a trace, of what fell with something else. */
+  readonly stopped?: StopOrigin;
 }
 
 export const ledgerEntry: Schema<LedgerEntry> = schemaOf<LedgerEntry>()(
@@ -22,6 +25,7 @@ export const ledgerEntry: Schema<LedgerEntry> = schemaOf<LedgerEntry>()(
     subjects: z.array(z.string().max(300)).max(100),
     body: z.record(z.string().max(255), z.unknown()),
     receipt: z.string().max(65_536).exactOptional(),
+    stopped: stopOrigin.exactOptional(),
   }),
 );
 

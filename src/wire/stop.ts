@@ -74,6 +74,30 @@ export interface Stop {
   readonly falls?: Falls;
 }
 
+/** Why something fell: who stopped it, or what it hangs on. */
+export interface StopOrigin {
+  /** Absent where nothing else was stopped with it. */
+  readonly stop?: { readonly id: string; readonly target: StopTarget };
+  readonly stopped_by: string;
+  /** The rules that allowed it. */
+  readonly authority: readonly string[];
+  readonly cause: string;
+  readonly evidence?: string;
+  /** The other person who made it one for ever. */
+  readonly confirmed_by?: string;
+}
+
+export const stopOrigin: Schema<StopOrigin> = schemaOf<StopOrigin>()(
+  z.strictObject({
+    stop: z.strictObject({ id, target }).exactOptional(),
+    stopped_by: z.string().max(2048),
+    authority: z.array(z.string().max(255)).max(64),
+    cause: z.string().max(64),
+    evidence: z.string().max(1024).exactOptional(),
+    confirmed_by: z.string().max(2048).exactOptional(),
+  }),
+);
+
 const names = z.array(z.string().max(63)).max(1_000_000);
 
 export const stopRecord: Schema<Stop> = schemaOf<Stop>()(

@@ -1,4 +1,4 @@
-import { type Item, textOf, type WithApi } from '../api.ts';
+import { type Item, itemOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Flag, type Input } from '../command.ts';
 import { WAIT_FLAG, watchEffect } from '../effect.ts';
 import { EVIDENCE_FLAG, evidenceOf } from '../evidence.ts';
@@ -193,6 +193,20 @@ function thenOf(certificate: Item): string {
   return certificate['held_then'] === true ? 'held' : 'active';
 }
 
+/** Who stopped it, or what it hangs on, by which rule and why. */
+function why(stopped: Item): [string, string][] {
+  const target = itemOf(itemOf(stopped, 'stop'), 'target');
+  const rules = stopped['authority'];
+  return [
+    ['fell with', [textOf(target, 'kind'), textOf(target, 'name')].filter(Boolean).join(' ')],
+    ['stopped by', textOf(stopped, 'stopped_by')],
+    ['confirmed by', textOf(stopped, 'confirmed_by')],
+    ['allowed by', Array.isArray(rules) ? rules.join(', ') : ''],
+    ['because', textOf(stopped, 'cause')],
+    ['evidence', textOf(stopped, 'evidence')],
+  ];
+}
+
 function describe(certificate: Item): string {
   return list([
     ['serial', textOf(certificate, 'serial')],
@@ -204,6 +218,7 @@ function describe(certificate: Item): string {
     ['revoked', textOf(certificate, 'revoked_at')],
     ['held since', textOf(certificate, 'held_since')],
     ['cause', [textOf(certificate, 'cause'), textOf(certificate, 'reason')].filter(Boolean).join(', ')],
+    ...why(itemOf(certificate, 'stopped')),
     ['the one before', textOf(certificate, 'previous')],
     ['ledger entry', textOf(certificate, 'ledger_index')],
   ]);

@@ -62,13 +62,27 @@ function withReceipts(items: readonly Item[]): string {
 
 /** The members of an entry's body that a line has room for: no lists, no digests, ids of one trust domain without it. */
 export function summaryOf(item: Item): string {
-  const text = Object.entries(itemOf(item, 'body'))
+  const text = Object.entries({ ...because(item), ...itemOf(item, 'body') })
     .filter(
       ([key, value]) => typeof value !== 'object' && key !== 'certificate' && !/^[0-9a-f]{64}$/.test(String(value)),
     )
     .map(([key, value]) => `${key}=${String(value).replace(/^spiffe:\/\/[^/]+\//, '')}`)
     .join(' ');
   return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
+}
+
+/** Why it fell, where that was with something else: who stopped that, by which rule and why. */
+function because(item: Item): Item {
+  if (item['stopped'] === undefined) return {};
+  const stopped = itemOf(item, 'stopped');
+  const target = itemOf(itemOf(stopped, 'stop'), 'target');
+  const rules = stopped['authority'];
+  return {
+    fell_with: `${textOf(target, 'kind')}:${textOf(target, 'name')}`,
+    stopped_by: textOf(stopped, 'stopped_by'),
+    allowed_by: Array.isArray(rules) ? rules.join(',') : '',
+    because: textOf(stopped, 'cause'),
+  };
 }
 
 const LONGEST = 120;
