@@ -17,6 +17,7 @@ import { releaseHere } from './commands/release.ts';
 import { ruleCommands } from './commands/rules.ts';
 import { startCommand } from './commands/start.ts';
 import { statusCommand } from './commands/status.ts';
+import { stopHere, stopsSomething } from './commands/stop.ts';
 import { sayingDiskErrors } from './disk-error.ts';
 import { openLog } from './log.ts';
 
@@ -28,7 +29,10 @@ export function commandTable(): readonly Command[] {
     startCommand(),
     initCommand(),
     statusCommand(),
-    ...clientCommands().map((command) => (command.path === 'release' ? releaseHere(command, log) : command)),
+    ...clientCommands().map((command) => {
+      if (command.path === 'release') return releaseHere(command, log);
+      return stopsSomething(command) ? stopHere(command, log) : command;
+    }),
     ...daemonCommands(withApi),
     ...operatorCommands(log, withApi),
     ...groupCommands(log, withApi),

@@ -131,7 +131,8 @@ export class Policy {
 
   #decide(request: AccessRequest): Verdict {
     const { guard, log } = this.#parts;
-    const { version } = this;
+    // Also of one that cannot be used: what needs no rule, on the server's machine, is committed under it.
+    const version = this.#loaded ?? 0;
     const people = this.#parts.people === undefined ? NO_PEOPLE : this.#people;
     try {
       return answer(request, guard, { version, people, decide: (asked) => this.#rule(asked) });

@@ -110,6 +110,19 @@ test('who is in no group stops what names them as its sponsor, and nothing besid
   assert.equal(await refused(client), 'revoked');
 });
 
+test('on the server’s machine a stop needs no operator', async () => {
+  const { leaf, client } = await newcomer('kept');
+  const child = await newcomer('kept');
+  const how = ['--cause', 'session_replay', '--data', server.data, '--here', '--yes'];
+  const held = await server.json<Stop>('stop', 'instance', leaf.instance, ...how, '--quarantine');
+  assert.equal(held.state, 'quarantined');
+  assert.equal(await refused(client), 'inactive');
+  await whoami(child.client);
+  const ended = await server.json<Stop>('stop', 'agent', 'kept', ...how);
+  assert.equal(ended.state, 'revoked');
+  for (const one of [client, child.client]) assert.equal(await refused(one), 'revoked');
+});
+
 test('one call under one key stops once, and a restart changes nothing', async () => {
   const { leaf } = await newcomer('single');
   const body = { target: { kind: 'instance', name: leaf.instance }, cause: 'clone_detected' };

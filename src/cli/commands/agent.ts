@@ -8,6 +8,7 @@ import { listCommand } from '../listing.ts';
 import { list } from '../table.ts';
 import { parsePairs } from '../values.ts';
 import { CAUSES } from './causes.ts';
+import { falls } from './stop.ts';
 
 const SPONSOR = 'person who answers for it; may stop it where this is an operator’s name or e-mail address';
 
@@ -137,7 +138,7 @@ function kindCommands(withApi: WithApi, kind: 'agent' | 'service'): readonly Com
     {
       path: `${kind} retire`,
       summary: `Stop ${article} and all its instances for good`,
-      details: 'Its certificates are revoked and its name is never used again.',
+      details: 'What its instances let in falls with them. Certificates are revoked, and its name is never used again.',
       parameters: [name],
       flags: [
         { name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' },
@@ -150,11 +151,14 @@ function kindCommands(withApi: WithApi, kind: 'agent' | 'service'): readonly Com
         withApi(input, async (api) => {
           if (input.dryRun) {
             const agent = await api.get(at(input));
-            terminal.result({ would: 'retire', agent }, `Would retire for good:\n${describe(agent)}`);
+            const target = { kind: 'agent', name: textOf(agent, 'name') };
+            const planned = await api.post('/v1/stops', { target, cause: input.flag('cause')!, dry_run: true });
+            const text = `Would retire for good:\n${describe(agent)}\n\n${falls(planned, false)}`;
+            terminal.result({ would: 'retire', agent, falls: itemOf(planned, 'falls') }, text);
             return EXIT.ok;
           }
           const retired = needed(input, 'name');
-          const what = `This stops every instance of ${retired} and revokes all its certificates.`;
+          const what = `This stops every instance of ${retired} and all that they let in.`;
           if (!(await confirmed(input, terminal, { what, name: retired }))) return EXIT.failed;
           terminal.progress(`stopping ${retired}`);
           const done = await api.post(`${at(input)}/retire`, { cause: input.flag('cause')!, ...evidenceOf(input) });

@@ -54,7 +54,7 @@ test('agents: register, list, show, update, retire', async () => {
   assert.deepEqual([changed.purpose, changed.owner], ['pays', { team: 'payments', sponsor: 'bob@example.com' }]);
   assert.equal((await writ('agent', 'show', 'nobody')).code, 3);
   const dry = await writ('agent', 'retire', 'planner', '--dry-run');
-  assert.match(dry.stdout, /^Would retire for good:\nname +planner/);
+  assert.match(dry.stdout, /^Would retire for good:\nname +planner[\s\S]*\nWould stop for ever agent planner:\n/);
   assert.match((await writ('agent', 'show', 'planner')).stdout, /^status +active$/m);
   assert.match((await writ('agent', 'retire', 'planner', '--cause', 'decommissioned')).stdout, /^planner is retired/);
   assert.match((await writ('agent', 'show', 'planner')).stdout, /^status +retired$/m);
@@ -139,7 +139,8 @@ test('instances and certificates: who is who, now and then; stopped for good', a
 
   const before = new Date().toISOString();
   await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.match((await server.cli('instance', 'stop', id, '--dry-run')).stdout, /^Would stop for good:/);
+  const dry = await server.cli('instance', 'stop', id, '--dry-run');
+  assert.match(dry.stdout, new RegExp(`^Would stop for good:[\\s\\S]*\\n1 instance\\n  ${id}\\n`));
   const stopped = await server.cli('instance', 'stop', id, '--cause', 'key_theft');
   assert.equal(stopped.stdout, `${id} (researcher) is stopped for good.\n`);
   const at = async (time: string) => cells(await server.cli('cert', 'at', '--time', time, '--instance', id));

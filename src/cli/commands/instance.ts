@@ -7,6 +7,7 @@ import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { list, relative } from '../table.ts';
 import { CAUSES } from './causes.ts';
+import { falls } from './stop.ts';
 
 const ID = { name: 'id', summary: 'id of the instance', required: true } as const;
 
@@ -51,7 +52,7 @@ export function instanceCommands(withApi: WithApi, now: () => number): readonly 
     },
     {
       path: 'instance stop',
-      summary: 'Stop an instance for good: its certificates are revoked, its id is burnt',
+      summary: 'Stop an instance for good, with all that it let in: certificates are revoked, ids burnt',
       parameters: [ID],
       flags: [
         { name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' },
@@ -65,11 +66,14 @@ export function instanceCommands(withApi: WithApi, now: () => number): readonly 
           // What is asked about is named by its agent: nobody types an id.
           const instance = await api.get(at(input));
           if (input.dryRun) {
-            terminal.result({ would: 'stop', instance }, `Would stop for good:\n${describe(instance)}`);
+            const target = { kind: 'instance', name: textOf(instance, 'id') };
+            const planned = await api.post('/v1/stops', { target, cause: input.flag('cause')!, dry_run: true });
+            const text = `Would stop for good:\n${describe(instance)}\n\n${falls(planned, false)}`;
+            terminal.result({ would: 'stop', instance, falls: itemOf(planned, 'falls') }, text);
             return EXIT.ok;
           }
           const name = textOf(instance, 'name');
-          const what = `This stops one instance of ${name} and revokes its certificates.`;
+          const what = `This stops one instance of ${name} and all that it let in.`;
           if (!(await confirmed(input, terminal, { what, name }))) return EXIT.failed;
           const stopped = await api.post(`${at(input)}/stop`, { cause: input.flag('cause')!, ...evidenceOf(input) });
           const subject = `instance:${textOf(stopped, 'id')}`;

@@ -11,9 +11,13 @@ import { CAUSES } from './causes.ts';
 /** Each kind of target: how its name is called, and what falls with it. */
 const KINDS = {
   certificate: ['serial', 'serial number in hex', 'one certificate'],
-  instance: ['id', 'id of the instance', 'an instance; where its key is stolen, also all that it let in'],
-  parent: ['id', 'id of the instance at the top', 'an instance and all that it let in, full depth'],
-  agent: ['name', 'name of the agent or service', 'an agent or service with all its instances'],
+  instance: ['id', 'id of the instance', 'an instance and all that it let in, full depth'],
+  parent: ['id', 'id of the instance at the top', 'an instance and all that it let in, as "writ stop instance" does'],
+  agent: [
+    'name',
+    'name of the agent or service',
+    'an agent or service with all its instances, and all that they let in',
+  ],
   owner: ['team', 'name of the team', 'everything of a team'],
   label: ['label', 'label as key=value', 'everything with a label'],
   authority: ['id', 'id of the issuing authority', 'an issuing authority with all that it issued'],
@@ -210,7 +214,8 @@ const COUNTED = {
   tokens: ['join token', 'join tokens'],
 } as const;
 
-function falls(planned: Item, quarantine: boolean): string {
+/** What a dry run says would fall. */
+export function falls(planned: Item, quarantine: boolean): string {
   const found = itemOf(planned, 'falls');
   const names = (member: string): string[] => (found[member] as string[] | undefined) ?? [];
   const lines = (Object.keys(COUNTED) as (keyof typeof COUNTED)[]).flatMap((member) => [
