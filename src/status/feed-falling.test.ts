@@ -10,6 +10,7 @@ import {
   newKey,
   newToken,
   SYSTEM,
+  startedBy,
 } from '../../test/installation.ts';
 import { silentLog } from '../base/log.ts';
 import { enrol } from '../issuance/enrol.ts';
@@ -38,6 +39,9 @@ onEachEngine('the first entry of a stop of many names what falls with it', async
   const parent = callerOf(await letIn(installation, { agent: 'one' }));
   const token = await newToken(installation, { agent: 'one' }, parent);
   const child = await enrol(ANONYMOUS, { evidence: await token.attest(), csr: await newKey().csr() }, issuance);
+  await registered(installation, 'starter', 'starters');
+  const starter = await letIn(installation, { agent: 'starter', labels: { fleet: 'green' } });
+  const started = await startedBy(installation, starter, 'beside');
   const told: FeedEntry[] = [];
   const onEntries = (entries: readonly FeedEntry[]): void => void told.push(...entries);
   const tail = await FeedTail.open({ reader: database, epoch, log: silentLog, clock, onEntries });
@@ -45,7 +49,7 @@ onEachEngine('the first entry of a stop of many names what falls with it', async
 
   const alsoOf = async (target: StopTarget): Promise<readonly string[] | undefined> => {
     told.length = 0;
-    await quarantine(SYSTEM, { target, cause: 'session_replay' }, cord);
+    await quarantine(SYSTEM, { target, cause: 'policy_change' }, cord);
     for (let i = 0; i < 500 && told.length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 5));
     // Those of certificates say all by themselves.
     for (const { also } of told.slice(1)) assert.equal(also, undefined);
@@ -54,6 +58,9 @@ onEachEngine('the first entry of a stop of many names what falls with it', async
   assert.deepEqual(await alsoOf({ kind: 'parent', name: parent.instance! }), [`instance:${child.instance}`]);
   assert.deepEqual(await alsoOf({ kind: 'owner', name: 'fleet' }), ['agent:one', 'agent:two']);
   assert.deepEqual(await alsoOf({ kind: 'label', name: 'tier=gold' }), ['agent:one', 'agent:three', 'agent:two']);
+  const green = await alsoOf({ kind: 'label', name: 'fleet=green' });
+  assert.deepEqual(green, [`instance:${starter.instance}`, `instance:${started.instance}`]);
+  assert.deepEqual(await alsoOf({ kind: 'agent', name: 'starter' }), [`instance:${started.instance}`]);
   assert.equal(await alsoOf({ kind: 'agent', name: 'beside' }), undefined);
 
   // Whoever comes later hears it for a minute; from then on the certificates' own entries are there.
@@ -64,7 +71,7 @@ onEachEngine('the first entry of a stop of many names what falls with it', async
     await again.close();
     return counts;
   };
-  assert.deepEqual(await withAlso(), [3, 3, 3]);
+  assert.deepEqual(await withAlso(), [5, 5, 5]);
   installation.advance(ALSO_MS + 1);
   assert.deepEqual(await withAlso(), [0, 0, 0]);
   await tail.close();
