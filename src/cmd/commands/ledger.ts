@@ -140,9 +140,9 @@ function newLogCommand(log: () => Log): Command {
         const options = await logOptions({ config, database, ledgerKeys, clock, random, log: log() });
         const { trustDomain } = config;
         const made = await startNewLog({ ...options, trustDomain, random, force: input.has('force') });
-        terminal.result(made, `New log ${made.origin}; ${made.replayed} revocations recorded again.`);
+        terminal.result(made, `New log ${made.origin}; ${made.replayed} records of the anchor are in it again.`);
         terminal.say(
-          'Certificates issued after the copy was made are unknown to it; let their instances enrol anew. Next: writ start',
+          'Certificates issued after the copy was made are unknown to it: they have no force here, their instances enrol anew, and those who believe lists alone believe them until they expire ("writ stop authority" ends that). Next: writ start',
         );
         return EXIT.ok;
       } finally {
