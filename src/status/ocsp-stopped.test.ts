@@ -7,11 +7,14 @@ import { activeOf } from '../ca/authority.ts';
 import { readCertificate } from '../ca/certificates.ts';
 import { rotateIssuing } from '../ca/maintain.ts';
 import type { Cause } from '../ca/revocation-cause.ts';
-import { pushHeld } from '../ca/revoked.ts';
-import { newBatch } from '../db/batch.ts';
+import { pushHeld, readRevoked } from '../ca/revoked.ts';
+import { type Batch, newBatch } from '../db/batch.ts';
+import type { RecordedEvent } from '../ledger/entry.ts';
+import { finishStops } from '../revocation/finish.ts';
 import type { CordParts } from '../revocation/parts.ts';
 import { quarantine } from '../revocation/quarantine.ts';
 import { releaseStop } from '../revocation/release.ts';
+import { replayRevocations } from '../revocation/replay.ts';
 import { revokeCertificate } from '../revocation/revoke.ts';
 import { stopForEver } from '../revocation/stop.ts';
 import { parseCertificate } from '../x509/certificate.ts';
@@ -136,3 +139,43 @@ onEachEngine('the responder of a stopped authority goes on, and others follow it
   assert.equal(responders.length, 3);
   await installation.close();
 });
+
+onEachEngine(
+  'nobody below is good after an older backup, nor where a stop was cut off in the middle',
+  async ({ open }) => {
+    const installation = await createInstallation(await open());
+    const { answers, issued, issuing } = await scene(installation);
+    const { clock, database, issuance } = installation;
+    const { id, issuer: above, certificate: own } = issuing();
+    const certificate = parseCertificate(issued.der);
+    const status = () => ask(answers, certificate, own, { now: clock.now() });
+    const cord = cordOf(installation);
+    const target = { kind: 'authority', name: id } as const;
+    const recorded: RecordedEvent[] = [];
+    const anchoring = async (batch: Batch) => {
+      const from = (await installation.events()).length;
+      const outcome = await installation.commit(batch);
+      if (batch.anchored === true) recorded.push(...(await installation.events(from)));
+      return outcome;
+    };
+    await stopForEver(ADMINISTRATOR, { target, cause: 'authority_compromise' }, { ...cord, commit: anchoring });
+    const revoked = await status();
+    assert.match(revoked, /^revoked \d+ cACompromise$/);
+
+    const older = newBatch();
+    for (const table of ['hold', 'stop', 'revoked']) older.writes.push({ sql: `DELETE FROM ${table}`, params: [] });
+    older.bumpsEpoch = true;
+    await installation.commit(older);
+    assert.equal(await status(), 'good', 'or this shows nothing');
+    for (const event of recorded) {
+      const { writes } = await replayRevocations(database)([event]);
+      await installation.commit({ ...newBatch(), writes: [...writes], bumpsEpoch: true });
+    }
+    assert.equal(await status(), revoked, 'before anything is completed');
+    await finishStops({ ...issuance, reader: database });
+    assert.equal(await status(), revoked);
+    const listed = await readRevoked(database, own.serial);
+    assert.deepEqual([listed?.issuer, listed?.reason], [above, 2], 'for the list of the one above');
+    await installation.close();
+  },
+);

@@ -102,8 +102,8 @@ const hex = ({ serial }: Member): string => Buffer.from(serial).toString('hex');
 
 // ---- Those who ask the responder -----------------------------------------------------------------------------------
 
-/** What `openssl ocsp` says of one certificate, behind its file name. */
-function inOpenssl(text: string, { certificate }: Member): Verdict {
+/** What `openssl ocsp` says of one certificate, behind what it was asked by: the name of its file. */
+function inOpenssl(text: string, { certificate }: Pick<Member, 'certificate'>): Verdict {
   assert.match(text, /Response verify OK/);
   assert.doesNotMatch(text, /WARNING|[Ee]rror/);
   const at = text.indexOf(`${certificate}: `);
@@ -131,6 +131,15 @@ for (const [name, options] of [
     return { judge: (member) => inOpenssl(text, member) };
   };
   judged(`openssl ocsp, all serials in one POST, ${name}`, 'status', [OPENSSL], together, STATUSES);
+  const byNumber = async (): Promise<{ judge: Judge }> => {
+    const { site, members } = all;
+    const named = (member: Member): string => `0x${hex(member)}`;
+    const serials = STATUSES.flatMap((status) => ['-serial', named(members[status])]);
+    const about = ['-CAfile', site.authorities, '-issuer', site.issuing, ...options, ...serials];
+    const text = await said(OPENSSL, ['ocsp', ...about, '-url', `${site.url}/ocsp`]);
+    return { judge: (member) => inOpenssl(text, { certificate: named(member) }) };
+  };
+  judged(`openssl ocsp -serial, all in one POST, ${name}`, 'status', [OPENSSL], byNumber, STATUSES);
   judged(`openssl ocsp, one POST a serial, ${name}`, 'status', [OPENSSL], () => ({
     async judge(member) {
       const { authorities, issuer, certificate } = member;
