@@ -25,8 +25,8 @@ export async function addAttestor(
   { idempotency }: { readonly idempotency?: Idempotency | undefined } = {},
 ): Promise<ShownAttestor> {
   const name = parseName(given, '/name');
-  parts.checkSettings(settings);
   ask(caller, { name, settings }, parts);
+  parts.checkSettings(settings);
   const first = await idempotency?.first();
   if (first?.kind === 'reference') return show(name, parts);
 

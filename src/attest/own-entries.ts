@@ -26,7 +26,7 @@ export async function showOwnEntries(
 ): Promise<OwnEntries> {
   const node = caller.agent;
   const service = node === undefined ? undefined : await parts.registered.agent(node);
-  if (node === undefined || service === undefined) {
+  if (node === undefined || service?.kind !== 'service') {
     throw new WritError('denied', 'Entries of one’s own are those of a service; others list them all.', {
       remedy: 'Ask with the certificate of an instance of the service, or use "writ entry list".',
     });

@@ -1,19 +1,26 @@
 import { readFileSync } from 'node:fs';
 import { WritError } from '../base/error.ts';
+import type { Log } from '../base/log.ts';
 import type { OutboundOptions } from '../http/outbound.ts';
+import { readSecretFile } from '../keys/secret-file.ts';
 
 /** Where evidence is looked up, as `config.json` has it (docs/ATTESTATION.md). */
 export interface AttestationConfig {
   /** Networks like `10.0.0.0/8` in which issuers of evidence may stand. Absent: public addresses alone. */
   readonly allowNetworks: readonly string[];
+  /**
+   * Files with the tokens by which this server may ask clusters about service accounts (TokenReview), by name of the
+   * attestor, owner-only. Absent: the token that is presented asks about itself.
+   */
+  readonly reviewerTokens: Readonly<Record<string, string>>;
   /** PEM file of roots that issuers' servers may be trusted by, beside the public ones. */
   readonly caFile?: string;
 }
 
-export const PUBLIC_ISSUERS: AttestationConfig = { allowNetworks: [] };
+export const PUBLIC_ISSUERS: AttestationConfig = { allowNetworks: [], reviewerTokens: {} };
 
 /** How issuers of evidence are asked under a configuration. Throws `bad_config`. */
-export function issuerOptions({ allowNetworks, caFile }: AttestationConfig): OutboundOptions {
+export function issuerOptions({ allowNetworks, caFile }: Omit<AttestationConfig, 'reviewerTokens'>): OutboundOptions {
   const rules = { allowHttp: false, allowNetworks };
   if (caFile === undefined) return rules;
   try {
@@ -25,4 +32,27 @@ export function issuerOptions({ allowNetworks, caFile }: AttestationConfig): Out
       cause,
     });
   }
+}
+
+/**
+ * Reads a reviewer's token anew each time, since Kubernetes changes it. One that cannot be read is in the log, and none is
+ * used: whoever brings evidence learns nothing of this machine's files.
+ */
+export function reviewerOf(
+  { reviewerTokens }: Pick<AttestationConfig, 'reviewerTokens'>,
+  log: Log,
+): (attestor: string) => Promise<string | undefined> {
+  return async (attestor) => {
+    const file = Object.hasOwn(reviewerTokens, attestor) ? reviewerTokens[attestor] : undefined;
+    if (file === undefined) return undefined;
+    try {
+      const secret = await readSecretFile(file, 16_384, `attestation.reviewerTokens.${attestor}`);
+      const token = secret.toString('latin1').trim();
+      secret.fill(0);
+      return token;
+    } catch (error) {
+      log.error('token of a reviewer not read', { attestor, error: (error as Error).message });
+      return undefined;
+    }
+  };
 }

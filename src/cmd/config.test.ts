@@ -30,6 +30,10 @@ test('what is not known or not in range is refused by its path', () => {
     [{ signals: { algorithm: 'HS256' } }, 'signals.algorithm'],
     [{ signals: { issuer: 'http://writ.example.com' } }, 'signals.issuer'],
     [{ signals: { keys: 2 } }, 'signals.keys'],
+    [{ attestation: { allowNetworks: '10.0.0.0/8' } }, 'attestation.allowNetworks'],
+    [{ attestation: { networks: [] } }, 'attestation.networks'],
+    [{ attestation: { reviewerTokens: { prod: 7 } } }, 'attestation.reviewerTokens.prod'],
+    [{ attestation: { reviewerTokens: 'file' } }, 'attestation.reviewerTokens'],
     [{ colour: 1 }, 'colour'],
   ];
   for (const [change, field] of bad) {

@@ -286,7 +286,14 @@ function networksOf(value: unknown, field: string): readonly string[] {
 }
 
 function parseAttestation(value: unknown): AttestationConfig {
-  const { allowNetworks, caFile } = keysOf(value, 'attestation', ['allowNetworks', 'caFile']);
+  const { allowNetworks, caFile, reviewerTokens } = keysOf(value, 'attestation', [
+    'allowNetworks',
+    'caFile',
+    'reviewerTokens',
+  ]);
+  const tokens = Object.entries(
+    keysOf(reviewerTokens ?? {}, 'attestation.reviewerTokens', Object.keys(reviewerTokens ?? {})),
+  );
   return {
     allowNetworks: networksOf(allowNetworks, 'attestation.allowNetworks'),
     ...(caFile === undefined ? {} : { caFile: text(caFile, 'attestation.caFile') }),
@@ -294,6 +301,9 @@ function parseAttestation(value: unknown): AttestationConfig {
 }
 
 function parseWebhooks(value: unknown): readonly WebhookConfig[] {
+    reviewerTokens: Object.fromEntries(
+      tokens.map(([name, file]) => [name, text(file, `attestation.reviewerTokens.${name}`)]),
+    ),
   if (value === undefined) return [];
   if (!Array.isArray(value) || value.length > 8) fail('webhooks', 'is not a list of at most eight', 'Give a list.');
   return value.map((one, index) => {

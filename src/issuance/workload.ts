@@ -4,8 +4,10 @@ import type { RegistrationEntry } from '../attest/entry.ts';
 import { readEntry, requireEntry } from '../attest/entry-store.ts';
 import type { EvidenceFacts } from '../attest/evidence.ts';
 import { matches, orderedFacts } from '../attest/facts.ts';
+import { INSTALLATION } from '../attest/flow.ts';
 import { runtimeFacts, withoutAgentFacts } from '../attest/runtime-facts.ts';
 import type { Caller, Facts } from '../base/access.ts';
+import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
 import { type Instance, lineageOf, readInstance } from '../registry/instance.ts';
 import { requireInstanceActive } from '../registry/standing.ts';
@@ -41,8 +43,8 @@ export async function enrolWorkload(
 ): Promise<IssuedCertificate> {
   const { csr, wish = {}, idempotency } = request;
   const facts = seenFacts(request.facts, request.runtime);
-  const found = await entryNamed(request.entry, parts);
   const node = await nodeOf(caller, parts);
+  const found = await entryNamed(caller, request.entry, parts);
   return issueCertificate(
     {
       caller,
@@ -52,7 +54,7 @@ export async function enrolWorkload(
       wish: wishWithin(wish, longestOf(found)),
       idempotency,
       async holder(fresh) {
-        const entry = fresh ? await entryNamed(request.entry, parts) : found;
+        const entry = fresh ? await entryNamed(caller, request.entry, parts) : found;
         const attested = attestedBy(entry, facts, { ...request, node });
         const holder = await newcomer(attested, undefined, parts);
         const depth = (await lineageOf(parts.reader, node)).length;
@@ -85,9 +87,17 @@ export function longestOf({ lifetimeSeconds }: RegistrationEntry): Pick<Attested
   return lifetimeSeconds === undefined ? {} : { longestSeconds: lifetimeSeconds };
 }
 
-async function entryNamed(id: string, { reader }: IssuanceParts): Promise<RegistrationEntry> {
+/** That there is none, only those are told who may list them, as every node may list its own. */
+async function entryNamed(
+  caller: Caller,
+  id: string,
+  { reader, authorize }: IssuanceParts,
+): Promise<RegistrationEntry> {
   const entry = await readEntry(reader, id);
   if (entry !== undefined) return entry;
+  if (caller.kind !== 'service') {
+    demand(authorize, { caller, action: 'entry.read', resource: INSTALLATION, context: { own: false } });
+  }
   throw new WritError('not_found', 'There is no registration entry of that id.', {
     field: '/entry',
     remedy: 'Read the entries anew: it may have been removed.',

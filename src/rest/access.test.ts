@@ -6,7 +6,9 @@ import { type Client, type Door, openDoor } from './testdata/door.ts';
 
 /** What strangers reach; a route that is added to it by accident fails here. */
 const PUBLIC = [
+  'GET /.well-known/openid-configuration',
   'GET /healthz',
+  'GET /keys',
   'GET /ledger/checkpoint',
   'GET /ledger/keys',
   'GET /ledger/tile/{path...}',
@@ -16,7 +18,9 @@ const PUBLIC = [
   'GET /v1/trust/bundle.json',
   'GET /v1/trust/bundle.pem',
   'GET /v1/trust/root.pem',
+  'POST /v1/attestation/challenges',
   'POST /v1/enrol',
+  'POST /v1/svid',
 ];
 
 /** What the default policy set lets an instance do; about others than itself it is refused nevertheless. */
@@ -30,6 +34,8 @@ const FOR_INSTANCES = [
   'GET /v1/version',
   'GET /v1/whoami',
   'POST /v1/certificates/renew',
+  // For itself.
+  'POST /v1/jwt-svids',
 ];
 
 function nameOf({ method, path }: Operation): string {
@@ -60,10 +66,14 @@ describe('who reaches what', async () => {
       .replace('{name}', 'other')
       .replace('{team}', 'research')
       .replace('{serial}', other.serial)
+      .replace('{instance}', other.instance)
       .replace('{id}', path.includes('instances') ? other.instance : '01kaj8wzzzzzzzzzzzzzzzzzzz')
       .replace('{index}', '0')
       .replace('{path...}', '000'),
-    options: { method, ...(method === 'GET' ? {} : { body: body === undefined ? {} : atOther(example?.body) }) },
+    options: {
+      method,
+      ...(method === 'GET' || method === 'DELETE' ? {} : { body: body === undefined ? {} : atOther(example?.body) }),
+    },
   });
   const atOther = (body: unknown) => {
     const given = (body ?? {}) as Record<string, unknown>;

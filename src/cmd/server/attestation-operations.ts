@@ -10,7 +10,6 @@ import { showOwnEntries } from '../../attest/own-entries.ts';
 import { withRuntime } from '../../attest/with-runtime.ts';
 import type { Caller } from '../../base/access.ts';
 import { rootsOf } from '../../ca/authority.ts';
-import type { Outbound } from '../../http/outbound.ts';
 import { enrol } from '../../issuance/enrol.ts';
 import { renewWorkload } from '../../issuance/renew-workload.ts';
 import { enrolWorkload } from '../../issuance/workload.ts';
@@ -34,12 +33,15 @@ const STRANGER: Caller = { kind: 'anonymous', id: 'anonymous' };
 /** Says that an instance is not any more what was let in. */
 const ATTESTATION: Caller = { kind: 'system', id: 'system:attestation' };
 
+/** How those are asked who vouch for newcomers. */
+type Issuers = Omit<Parameters<typeof evidenceVerifiers>[0], 'clock'>;
+
 /** Who is let in on which evidence: attestors, registration entries, and the doors for those who come with it. */
-export function attestationOperations(parts: ThreadParts, fetch: Outbound): Operation[] {
+export function attestationOperations(parts: ThreadParts, issuers: Issuers): Operation[] {
   const { reader, commit, clock, random, policy, issuance, authority, keyring } = parts;
   const { authorize } = policy;
   const registered = createLookup(reader);
-  const verifiers = evidenceVerifiers({ clock, fetch });
+  const verifiers = evidenceVerifiers({ clock, ...issuers });
   const entries = { reader, authorize, commit, clock, random, registered } satisfies Partial<TokenParts>;
   const attestors = {
     ...{ reader, authorize, commit, clock },
@@ -47,7 +49,7 @@ export function attestationOperations(parts: ThreadParts, fetch: Outbound): Oper
   };
   const evidence = (): EvidenceParts => ({
     ...{ reader, clock, random, verifiers },
-    fetch,
+    fetch: issuers.fetch,
     // Of the keyring as it is now: it changes with the passphrase.
     secret: derivedSecret(keyring, 'attestation'),
   });

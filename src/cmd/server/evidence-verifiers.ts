@@ -1,11 +1,27 @@
 import type { Verifiers } from '../../attest/attestor-kinds.ts';
+import { awsVerifier } from '../../attest/aws.ts';
+import { azureVerifier } from '../../attest/azure.ts';
+import { gcpVerifier } from '../../attest/gcp.ts';
 import { KeySets } from '../../attest/key-sets.ts';
+import { type KubernetesOptions, kubernetesVerifier } from '../../attest/kubernetes.ts';
 import { oidcVerifier } from '../../attest/oidc.ts';
 import { x509popVerifier } from '../../attest/x509pop.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Outbound } from '../../http/outbound.ts';
 
 /** The kinds of evidence that this server can verify. One for each thread, since it remembers what issuers publish. */
-export function evidenceVerifiers(parts: { readonly clock: Clock; readonly fetch: Outbound }): Verifiers {
-  return { oidc: oidcVerifier(new KeySets(parts)), x509pop: x509popVerifier };
+export function evidenceVerifiers(parts: {
+  readonly clock: Clock;
+  readonly fetch: Outbound;
+  readonly reviewer: NonNullable<KubernetesOptions['reviewer']>;
+}): Verifiers {
+  const keySets = new KeySets(parts);
+  return {
+    oidc: oidcVerifier(keySets),
+    x509pop: x509popVerifier,
+    k8s: kubernetesVerifier({ reviewer: parts.reviewer }),
+    aws: awsVerifier,
+    gcp: gcpVerifier(keySets),
+    azure: azureVerifier,
+  };
 }

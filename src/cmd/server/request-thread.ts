@@ -22,7 +22,7 @@ import { plainRoutes } from '../../rest/plain.ts';
 import { problemReplies } from '../../rest/problems.ts';
 import { routeTables } from '../../rest/tables.ts';
 import { ocspRoutes } from '../../status/ocsp-routes.ts';
-import { issuerOptions } from '../attestation-config.ts';
+import { issuerOptions, reviewerOf } from '../attestation-config.ts';
 import { type Config, splitAddress } from '../config.ts';
 import { openEngine } from '../engine.ts';
 import { jwtIssuerOf } from '../jwt-issuer.ts';
@@ -134,7 +134,10 @@ async function serve(): Promise<void> {
     const operations = [
       ...registryOperations(built, address),
       ...issuanceOperations(built),
-      ...attestationOperations(built, outbound(issuerOptions(config.attestation), 'attestation.allowNetworks')),
+      ...attestationOperations(built, {
+        fetch: outbound(issuerOptions(config.attestation), 'attestation.allowNetworks'),
+        reviewer: reviewerOf(config.attestation, built.log),
+      }),
       ...reportOperations(built),
       ...governanceOperations(built),
       ...signalOperations(built, {

@@ -3,7 +3,18 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInstallation, type Installation, newKey, registered } from '../../../test/installation.ts';
+import { attestEvidence, type EvidenceParts } from '../../attest/attest-evidence.ts';
+import { parseSettings } from '../../attest/attestor-kinds.ts';
+import { createChallenge } from '../../attest/create-challenge.ts';
 import { createToken } from '../../attest/create.ts';
+import { addAttestor, removeAttestor, showAttestor, showAttestors } from '../../attest/manage-attestors.ts';
+import { createEntry, removeEntry, showEntries, showEntry } from '../../attest/manage-entries.ts';
+import { showOwnEntries } from '../../attest/own-entries.ts';
+import { x509popVerifier } from '../../attest/x509pop.ts';
+import { renewWorkload } from '../../issuance/renew-workload.ts';
+import { enrolWorkload } from '../../issuance/workload.ts';
+import type { AttestorSettings } from '../../wire/attestor.ts';
+import { parseCsr } from '../../x509/csr.ts';
 import { attestJoinToken } from '../../attest/join-token.ts';
 import { revokeToken, showToken, showTokens } from '../../attest/manage.ts';
 import type { Caller } from '../../base/access.ts';
@@ -56,10 +67,12 @@ import { parseJoinToken } from '../../wire/join-token.ts';
 import { problem } from '../../wire/problem.ts';
 import { parse } from '../../wire/schema.ts';
 import { agentOperations } from '../agents.ts';
+import { attestorOperations } from '../attestors.ts';
 import { authorityOperations } from '../authorities.ts';
 import { certificateOperations } from '../certificates.ts';
 import { certificateReportOperations } from '../certificate-reports.ts';
 import { identifyClients } from '../identify.ts';
+import { entryOperations } from '../entries.ts';
 import { instanceOperations } from '../instances.ts';
 import { jwtSvidOperations } from '../jwt-svids.ts';
 import { ledgerDocumentOperations } from '../ledger-documents.ts';
@@ -72,8 +85,10 @@ import { problemReplies } from '../problems.ts';
 import { profileOperations } from '../profiles.ts';
 import { statusOperations } from '../status.ts';
 import { routeTables, withDescription } from '../tables.ts';
+import { svidOperations } from '../svid.ts';
 import { tokenOperations } from '../tokens.ts';
 import { trustOperations } from '../trust.ts';
+import { workloadOperations } from '../workloads.ts';
 
 export interface Door {
   readonly installation: Installation;
@@ -143,6 +158,16 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
     registered: registered(installation),
     server: { address: 'localhost:8443', rootFingerprint: hash('sha256', root, 'buffer') },
   };
+  const attestorParts = {
+    ...{ reader: database, authorize, commit, clock },
+    checkSettings: (settings: AttestorSettings) => void parseSettings(settings, evidenceParts.verifiers),
+  };
+  const evidenceParts: EvidenceParts = {
+    ...{ reader: database, clock, random },
+    secret: new Uint8Array(32).fill(1),
+    fetch: async () => ({ reached: false }),
+    verifiers: { x509pop: x509popVerifier },
+  };
   const policyParts = { reader: database, authorize, commit, clock, cedar: policy.cedar };
   const reports = { ...issuance, chain: (issuer: string) => issuance.authority.chain(issuer) };
   const notYet = async (): Promise<never> => {
@@ -182,6 +207,34 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
       show: (caller, id) => showToken(caller, id, tokenParts),
       revoke: (caller, id, how) => revokeToken(caller, id, tokenParts, how),
       now: () => clock.now(),
+    }),
+    ...attestorOperations({
+      add: (caller, input, how) => addAttestor(caller, input, attestorParts, how),
+      list: (caller, page) => showAttestors(caller, page, attestorParts),
+      show: (caller, name) => showAttestor(caller, name, attestorParts),
+      remove: (caller, name, how) => removeAttestor(caller, name, attestorParts, how),
+    }),
+    ...entryOperations({
+      create: (caller, input, how) => createEntry(caller, input, tokenParts, how),
+      list: (caller, filter, page) => showEntries(caller, filter, page, tokenParts),
+      show: (caller, id) => showEntry(caller, id, tokenParts),
+      remove: (caller, id, how) => removeEntry(caller, id, tokenParts, how),
+      own: (caller, query) => showOwnEntries(caller, query, tokenParts),
+    }),
+    ...workloadOperations({
+      enrol: (caller, request) => enrolWorkload(caller, request, issuance),
+      renew: (caller, request) => renewWorkload(caller, request, { ...issuance, drifted: notYet }),
+      roots: () => [root],
+    }),
+    ...svidOperations({
+      async request({ evidence: given, csr, ...more }) {
+        if (given.kind === 'join-token') throw new WritError('unavailable', 'Not wired here.');
+        const presented = { spki: parseCsr(csr).publicKey.spki, agent: more.agent, runtime: more.runtime };
+        const evidence = await attestEvidence(given, presented, evidenceParts);
+        return enrol(ANONYMOUS, { ...more, csr, evidence }, issuance);
+      },
+      challenge: (request) => createChallenge(request, evidenceParts),
+      roots: () => [root],
     }),
     ...certificateOperations({
       async enrol({ token, ...request }) {
