@@ -295,15 +295,15 @@ function parseAttestation(value: unknown): AttestationConfig {
     keysOf(reviewerTokens ?? {}, 'attestation.reviewerTokens', Object.keys(reviewerTokens ?? {})),
   );
   return {
+    reviewerTokens: Object.fromEntries(
+      tokens.map(([name, file]) => [name, text(file, `attestation.reviewerTokens.${name}`)]),
+    ),
     allowNetworks: networksOf(allowNetworks, 'attestation.allowNetworks'),
     ...(caFile === undefined ? {} : { caFile: text(caFile, 'attestation.caFile') }),
   };
 }
 
 function parseWebhooks(value: unknown): readonly WebhookConfig[] {
-    reviewerTokens: Object.fromEntries(
-      tokens.map(([name, file]) => [name, text(file, `attestation.reviewerTokens.${name}`)]),
-    ),
   if (value === undefined) return [];
   if (!Array.isArray(value) || value.length > 8) fail('webhooks', 'is not a list of at most eight', 'Give a list.');
   return value.map((one, index) => {
