@@ -158,11 +158,11 @@ const azure = z.strictObject({
     .exactOptional(),
 });
 
-/** Trusted platform modules. */
+/** Trusted platform modules. At least one of the two is given; what is given must hold. */
 export interface TpmParameters {
   /** PEM of the manufacturers' roots that an endorsement key's certificate must lead to. */
   readonly roots?: readonly string[];
-  /** SHA-256 of the public endorsement keys that are admitted. At least one of the two is given. */
+  /** SHA-256, in hexadecimal, of the SubjectPublicKeyInfo of the endorsement keys that are admitted. */
   readonly keys?: readonly string[];
 }
 

@@ -5,6 +5,7 @@ import { gcpVerifier } from '../../attest/gcp.ts';
 import { KeySets } from '../../attest/key-sets.ts';
 import { type KubernetesOptions, kubernetesVerifier } from '../../attest/kubernetes.ts';
 import { oidcVerifier } from '../../attest/oidc.ts';
+import { tpmVerifier } from '../../attest/tpm.ts';
 import { x509popVerifier } from '../../attest/x509pop.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Outbound } from '../../http/outbound.ts';
@@ -23,5 +24,6 @@ export function evidenceVerifiers(parts: {
     aws: awsVerifier,
     gcp: gcpVerifier(keySets),
     azure: azureVerifier,
+    tpm: tpmVerifier,
   };
 }
