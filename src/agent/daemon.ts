@@ -18,7 +18,7 @@ import { ListeningSocket } from './socket.ts';
 import { Updates } from './stream.ts';
 import { Tokens } from './tokens.ts';
 import { Trust } from './trust.ts';
-import { whyOf } from './why.ts';
+import { type Why, whyOf } from './why.ts';
 import { workloadMethods } from './workload-api.ts';
 import { WORKLOAD_FILE } from './workload-messages.ts';
 import { Workloads } from './workloads.ts';
@@ -61,6 +61,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
   readonly verifier: Verifier;
   readonly workloads: Workloads;
   readonly #processes: ProcessTable;
+  readonly #collectors: readonly Collector[];
   readonly #server: NodeServer;
   readonly #rotation: Rotation;
   readonly #trust: Trust;
@@ -88,14 +89,21 @@ export class Daemon extends EventEmitter<DaemonEvents> {
       () => updates.notify(),
     );
     this.verifier = createVerifier({ identity, mode: 'available' });
-    const collectors: readonly Collector[] = [
+    this.#collectors = [
       unixCollector(),
       systemdCollector(),
       containerCollector(options.docker === undefined ? undefined : { socketPath: options.docker }),
       ...(options.kubelet === undefined ? [] : [kubernetesCollector(options.kubelet)]),
     ];
     this.workloads = new Workloads({
-      ...{ server: this.#server, processes: this.#processes, collectors, rotation: this.#rotation, clock, random },
+      ...{
+        server: this.#server,
+        processes: this.#processes,
+        collectors: this.#collectors,
+        rotation: this.#rotation,
+        clock,
+        random,
+      },
       fallen: (subjects) => this.verifier.fallen(subjects),
       unmatched: () => this.#askSoon(),
       renewed: ({ credential }) => this.#lists.learn(credential),
@@ -112,7 +120,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
     });
     this.#admin = new AdminEndpoint({
       native,
-      why: (pid) => whyOf(pid, { processes: this.#processes, collectors, workloads: this.workloads }),
+      why: (pid) => this.why(pid),
       status: () => this.status(),
     });
   }
@@ -127,6 +135,11 @@ export class Daemon extends EventEmitter<DaemonEvents> {
       await daemon.close();
       throw error;
     }
+  }
+
+  /** What is seen of a process now, and what follows from it. Throws `not_found`. */
+  why(pid: number): Promise<Why> {
+    return whyOf(pid, { processes: this.#processes, collectors: this.#collectors, workloads: this.workloads });
   }
 
   /** Asks the server for everything now. */

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { isWritError, WritError } from '../base/error.ts';
 import type { Entry } from '../wire/entry.ts';
@@ -51,6 +52,7 @@ const WIDTH = 16;
 /** How long an entry that the server refused, or could not be asked for, is not tried again. */
 const REFUSED_MS = 5000;
 const UNREACHED_MS = 1000;
+const ENDING_MS = 200;
 /** How long what a shared identity is for may be without any process. */
 const GRACE_MS = 60_000;
 
@@ -121,9 +123,7 @@ export class Workloads {
     if (anew && (this.#index?.match(seen.facts).length ?? 0) === 0) await this.#parts.unmatched();
     if (this.#index === undefined) return { ok: false, why: 'unavailable' };
     const matched = this.#index.match(seen.facts);
-    for (const [id, child] of known.children) {
-      if (!matched.some((entry) => entry.id === id)) this.#drift(known, child);
-    }
+    this.#dropUnmatched(known, matched);
     const made = await Promise.all(matched.map((entry) => this.#childOf(known, entry)));
     // What was made for a process that ended meanwhile is found and stopped by the next sweep.
     if (!this.#parts.processes.alive(process)) return { ok: false, why: 'gone' };
@@ -183,10 +183,12 @@ export class Workloads {
     let at = 0;
     for (const known of this.#known.values()) {
       if (at++ % turns !== turn % turns || known.children.size === 0 || known.seen === undefined) continue;
-      if (programState(known.process.pid) === known.program) continue;
+      const now = programState(known.process.pid);
+      if (now === known.program || now === '') continue;
       void this.see(known.process).then(async (seen) => {
         if (seen === undefined) return;
         // The server is told what runs now: it quarantines what is not what was let in.
+        this.#dropUnmatched(known, this.#index?.match(seen.facts) ?? []);
         await Promise.all([...known.children.values()].map((child) => child.renew()));
         this.#notify(known);
       });
@@ -213,7 +215,12 @@ export class Workloads {
   }
 
   async #collect(known: Known): Promise<Seen> {
-    const program = programState(known.process.pid);
+    let program = programState(known.process.pid);
+    if (program === '' && known.program !== '') {
+      // A process that ends has no program any more a moment before it has ended: that is no other program.
+      await pause(ENDING_MS);
+      program = programState(known.process.pid);
+    }
     const seen = await collectFacts(known.process, this.#parts.collectors);
     known.program = program;
     known.seen = seen;
@@ -299,6 +306,12 @@ export class Workloads {
     known.refused.set(entry.id, { why: unreached ? UNREACHED : error.message, until: performance.now() + pause });
     // Whoever listens gets it as soon as the server lets it in.
     setTimeout(() => this.#notify(known), pause + 10).unref();
+  }
+
+  #dropUnmatched(known: Known, matched: readonly Entry[]): void {
+    for (const [id, child] of known.children) {
+      if (!matched.some((entry) => entry.id === id)) this.#drift(known, child);
+    }
   }
 
   /** What a process runs now is not what the entry lets in. */

@@ -26,6 +26,8 @@ export interface GrpcClientOptions {
   /** Opens a connection; over TLS one that asks for `h2`. Called again when the one before has closed. */
   readonly connect: () => Duplex;
   readonly limits?: GrpcLimits;
+  /** Sent with each call. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** Calls methods over one connection, which it opens when it is needed and again when it was lost. Close it when done. */
@@ -63,6 +65,7 @@ export class GrpcClient {
   /** Begins a call, whose messages go both ways. */
   open<Q, A>(method: ClientMethod<Q, A>, { timeout }: CallOptions = {}): ClientCall<Q, A> {
     const stream = this.#connected().request({
+      ...this.#options.metadata,
       ...{ ':method': 'POST', ':path': method.path, te: 'trailers', 'content-type': 'application/grpc' },
       ...(timeout === undefined ? {} : { 'grpc-timeout': formatTimeout(timeout) }),
     });

@@ -38,6 +38,13 @@ export function testNodeServer(server: TestServer, lifetimeSeconds?: number): Te
   const homes = new Map<string, Home>();
   const ids = new Map<string, string>();
   let [entries, fresh]: [readonly Entry[], boolean] = [[], true];
+  // Registering somebody twice at once is a conflict.
+  let registering: Promise<unknown> = Promise.resolve();
+  const tokenFor = (name: string, kind: Entry['kind']): Promise<string> => {
+    const token = registering.then(() => server.token(name, kind));
+    registering = token.catch(() => undefined);
+    return token;
+  };
   const answering = (): void => {
     if (self.fail !== undefined) throw self.fail;
   };
@@ -57,7 +64,7 @@ export function testNodeServer(server: TestServer, lifetimeSeconds?: number): Te
       answering();
       self.enrolled.push({ entry, facts, process });
       const { kind, name } = entries.find(({ id }) => id === entry)!;
-      const made = await enrol(await server.token(name, kind), lifetimeSeconds === undefined ? {} : { lifetimeSeconds });
+      const made = await enrol(await tokenFor(name, kind), lifetimeSeconds === undefined ? {} : { lifetimeSeconds });
       homes.set(made.credential.spiffeId, made.home);
       ids.set(instanceOf(made.credential), made.credential.spiffeId);
       return made.credential;
@@ -74,8 +81,8 @@ export function testNodeServer(server: TestServer, lifetimeSeconds?: number): Te
     },
     async stop(instance, cause) {
       answering();
-      self.stopped.push({ instance, cause });
       await server.json('instance', 'stop', instance, '--cause', cause, '--yes');
+      self.stopped.push({ instance, cause });
     },
     async token(instance, audience) {
       answering();

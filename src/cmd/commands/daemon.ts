@@ -32,7 +32,11 @@ function runCommand(withApi: WithApi): Command {
     details:
       'Runs until it is interrupted. The machine is an instance of a service; who gets which identity, the registration entries say that name this service: docs/WORKLOAD-API.md. Keys are in memory alone.',
     flags: [
-      { name: 'service', value: 'name', summary: 'service of which this machine is an instance; an operator lets it in' },
+      {
+        name: 'service',
+        value: 'name',
+        summary: 'service of which this machine is an instance; an operator lets it in',
+      },
       ...SOURCE.filter(({ name }) => name === 'token-file'),
       { name: 'store', value: 'directory', summary: 'keep the identity of the machine there across restarts' },
       SOCKET,

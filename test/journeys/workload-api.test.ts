@@ -1,0 +1,229 @@
+/** `writ agent run` as a process of its own, from an empty server to programs that have identities, and what goes wrong. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, test } from 'node:test';
+import { header, readStream, type WorkloadStub, workloadStub } from '../../src/agent/testdata/client.ts';
+import { cli, testServer } from '../server.ts';
+
+const server = await testServer();
+const closing: (() => unknown)[] = [];
+after(async () => {
+  for (const close of closing.reverse()) await close();
+});
+
+const ROOT = join(import.meta.dirname, '../..');
+const socket = join(server.scratch, 'run', 'api.sock');
+const admin = join(server.scratch, 'run-admin', 'api.sock');
+const store = join(server.scratch, 'store');
+
+interface Daemon {
+  readonly child: ChildProcess;
+  readonly id: string;
+  readonly said: () => string;
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly said: string;
+}
+
+function launch(...flags: string[]): {
+  readonly child: ChildProcess;
+  readonly first: Promise<string>;
+  readonly said: () => string;
+  readonly ended: Promise<Ended>;
+} {
+  const line = ['agent', 'run', '--socket', socket, '--json', '--store', store, ...flags];
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', join(ROOT, 'src/cmd/main.ts'), ...line],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+    },
+  );
+  closing.push(() => child.kill('SIGKILL'));
+  let said = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  const first = once(createInterface({ input: child.stdout }), 'line').then(([text]) => String(text));
+  const ended = once(child, 'exit').then(([code]) => ({ code: code as number | null, said }));
+  return { child, first, said: () => said, ended };
+}
+
+async function daemon(...flags: string[]): Promise<Daemon> {
+  const { child, first, said, ended } = launch(...flags);
+  const line = await Promise.race([first, ended]);
+  assert.ok(typeof line === 'string', JSON.stringify(line));
+  const { socket: at, spiffe_id: id } = JSON.parse(line) as { socket: string; spiffe_id: string };
+  assert.equal(at, `unix://${socket}`);
+  return { child, id, said };
+}
+
+function stub(): WorkloadStub {
+  const made = workloadStub(socket);
+  closing.push(() => made.close());
+  return made;
+}
+
+const fetchOnce = async () => {
+  const stream = readStream(stub().FetchX509SVID({}, header()));
+  return { stream, first: (await stream.count(1))[0]! };
+};
+
+async function until(what: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
+  const late = performance.now() + ms;
+  while (!(await what())) {
+    assert.ok(performance.now() < late, `not within ${ms} ms: ${what}`);
+    await new Promise((then) => setTimeout(then, 20));
+  }
+}
+
+const why = (pid: number) => cli(['agent', 'why', String(pid), '--admin-socket', admin, '--json']);
+
+test('from an empty server to a program with an identity', async () => {
+  await server.json(
+    'agent',
+    'register',
+    'planner',
+    '--team',
+    'tests',
+    '--sponsor',
+    'ada@example.com',
+    '--purpose',
+    'tests',
+  );
+  const token = join(server.scratch, 'token');
+  writeFileSync(token, await server.token('box', 'service'), { mode: 0o600 });
+  await server.json(
+    'entry',
+    'create',
+    'planner',
+    '--node',
+    'box',
+    '--match',
+    `unix:uid=${process.geteuid!()}`,
+    '--match',
+    `unix:gid=${process.getegid!()}`,
+    '--hint',
+    'main',
+  );
+  running = await daemon('--token-file', token);
+  const { stream, first } = await fetchOnce();
+  const [svid] = first.svids;
+  assert.equal(svid!.hint, 'main');
+  const { parent, attestation } = await server.json<{ parent: string; attestation: string }>(
+    'instance',
+    'show',
+    instanceOf(svid!.spiffe_id),
+  );
+  assert.equal(parent, instanceOf(running.id));
+  assert.equal(attestation, 'node');
+
+  const { code, stdout } = await why(process.pid);
+  assert.equal(code, 0);
+  const said = JSON.parse(stdout) as { facts: Record<string, string[]>; entries: { spiffe_id?: string }[] };
+  assert.deepEqual(said.facts['unix:uid'], [String(process.geteuid!())]);
+  assert.equal(said.entries[0]!.spiffe_id, svid!.spiffe_id);
+  stream.cancel();
+});
+
+let running: Daemon;
+
+function instanceOf(id: string): string {
+  return id.split('/').at(-1)!;
+}
+
+test('"writ agent why" says what did not match, and of whom nothing is known', async () => {
+  await server.json(
+    'entry',
+    'create',
+    'planner',
+    '--node',
+    'box',
+    '--match',
+    'unix:path=/opt/other',
+    '--match',
+    `unix:uid=${process.geteuid!()}`,
+  );
+  await until(async () => (JSON.parse((await why(process.pid)).stdout) as { entries: unknown[] }).entries.length === 2);
+  const { entries } = JSON.parse((await why(process.pid)).stdout) as { entries: { missing: string[] }[] };
+  assert.deepEqual(
+    entries.map(({ missing }) => missing),
+    [[], ['unix:path=/opt/other']],
+  );
+  const text = await cli(['agent', 'why', String(process.pid), '--admin-socket', admin]);
+  assert.match(text.stdout, /not: unix:path=\/opt\/other/);
+  assert.equal((await why(2 ** 22 + 1)).code, 3);
+});
+
+test('a second daemon on the same socket is refused, and the first goes on', async () => {
+  const second = await launch(
+    '--service',
+    'box',
+    '--operator',
+    server.operator,
+    '--server',
+    server.api,
+    '--store',
+    `${store}-2`,
+    '--admin-socket',
+    `${admin}-2`,
+  ).ended;
+  assert.notEqual(second.code, 0);
+  assert.match(second.said, /Another daemon listens at this socket/);
+  const { stream } = await fetchOnce();
+  stream.cancel();
+});
+
+test('a socket that somebody removed is there again; a stream of before goes on', async () => {
+  const { stream, first } = await fetchOnce();
+  rmSync(socket);
+  await until(() => existsSync(socket));
+  const again = await fetchOnce();
+  assert.equal(again.first.svids[0]!.spiffe_id, first.svids[0]!.spiffe_id);
+  again.stream.cancel();
+  // Told over the old connection, too.
+  await server.json('instance', 'stop', instanceOf(first.svids[0]!.spiffe_id), '--yes');
+  assert.equal((await stream.ended).code, 7);
+});
+
+test('what an entry that is removed let in is stopped', async () => {
+  const { stdout } = await server.cli('entry', 'list', '--json');
+  const uid = `unix:uid=${process.geteuid!()}`;
+  const created = await server.json<{ id: string }>('entry', 'create', 'planner', '--node', 'box', '--match', uid);
+  await until(
+    async () =>
+      (JSON.parse((await why(process.pid)).stdout) as { entries: unknown[] }).entries.length ===
+      JSON.parse(stdout).items.length + 1,
+  );
+  const { stream, first } = await fetchOnce();
+  await server.json('entry', 'remove', created.id);
+  assert.equal((await stream.ended).code, 7);
+  const instance = instanceOf(first.svids[0]!.spiffe_id);
+  await until(async () => (await server.json<{ status: string }>('instance', 'show', instance)).status === 'stopped');
+});
+
+test('a killed daemon comes back on what it left; the server may be away meanwhile', async () => {
+  running.child.kill('SIGKILL');
+  await once(running.child, 'exit');
+  assert.ok(existsSync(socket));
+  const before = running.id;
+  running = await daemon();
+  assert.equal(running.id, before, 'the machine is the same instance');
+  const { stream, first } = await fetchOnce();
+  await server.stop();
+  const later = await fetchOnce();
+  assert.equal(later.first.svids[0]!.spiffe_id, first.svids[0]!.spiffe_id);
+  stream.cancel();
+  later.stream.cancel();
+  running.child.kill('SIGTERM');
+  const [code] = (await once(running.child, 'exit')) as [number];
+  assert.equal(code, 0, running.said());
+  assert.equal(existsSync(socket), false);
+});
