@@ -119,8 +119,8 @@ test('who says what evidence counts, and who is let in on it', () => {
   });
   assert.deepEqual(
     judge(defaultPolicyText(), [
-      { name: 'attestor', request: request('attestor.manage', { caller: ADA }), expect: 'approval' },
-      { name: 'attestor, paul', request: request('attestor.manage', { caller: paul }), expect: 'approval' },
+      { name: 'attestor', request: request('attestor.manage', { caller: ADA }), expect: 'allow' },
+      { name: 'attestor, paul', request: request('attestor.manage', { caller: paul }), expect: 'deny' },
       { name: 'entry', request: request('entry.manage', { caller: paul }), expect: 'allow' },
       {
         name: 'by entry',
