@@ -1,4 +1,5 @@
 import * as feed from '../wire/feed.ts';
+import { feedSigned, feedTimeQuestion } from '../wire/feed-signed.ts';
 import type { Described } from './openapi.ts';
 
 /** The routes of the feed, as the description of the interface has them. `status/` answers them: docs/FEED.md. */
@@ -21,6 +22,26 @@ export const FEED_ROUTES: readonly Described[] = [
     summary: 'What is in force after a position, in pages.',
     query: feed.feedEntriesQuery,
     answer: feed.feedPage,
+  },
+  {
+    id: 'listSignedFeedEntries',
+    method: 'GET',
+    path: '/v1/feed/signed-entries',
+    access: 'caller',
+    summary: 'A page of what is in force after a position, signed, for whoever reads it through a relay.',
+    query: feed.feedEntriesQuery,
+    answer: feedSigned,
+  },
+  {
+    id: 'tellFeedTime',
+    method: 'POST',
+    path: '/v1/feed/time',
+    access: 'caller',
+    recordsNothing: true,
+    summary: 'The time of the server, signed together with what the caller has just made up.',
+    body: feedTimeQuestion,
+    answer: feedSigned,
+    example: { body: { nonces: ['Zk3v9Qm2bT8xW1nLc0aPdg'] } },
   },
   {
     id: 'acknowledgeFeed',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Feed } from '../status/feed.ts';
 import { feedRoutes } from '../status/feed-routes.ts';
+import type { FeedSigner } from '../status/feed-signer.ts';
 import { COMPONENTS } from '../wire/components.ts';
 import { parse, type Schema } from '../wire/schema.ts';
 import { FEED_ROUTES } from './feed.ts';
@@ -36,7 +37,7 @@ test('each route is there, with its parameters, and nothing else is', () => {
   const parts = { answers: { get: async () => undefined }, clock: { now: () => 0 }, refresh: async () => {} };
   const { api } = routeTables(idleOperations(), '0.1.0', parts);
   // Nothing of them is called here.
-  const feed = feedRoutes({} as Feed);
+  const feed = feedRoutes({} as Feed, {} as FeedSigner);
   assert.deepEqual(
     found.map(({ path, method }) => `${method} ${path}`).sort(),
     [...api, ...feed].map(({ path, method }) => `${method} ${path.replace('...}', '}')}`).sort(),

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
-import { parseCertificate } from '../x509/certificate.ts';
+import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { findExtension } from '../x509/extension.ts';
 import { AUTHORITY_KEY_IDENTIFIER, decodeAuthorityKeyIdentifier } from '../x509/extensions/authority-key-identifier.ts';
 import { NO_REV_AVAIL } from '../x509/extensions/no-rev-avail.ts';
@@ -40,12 +40,17 @@ function issuersOf(certificate: X509Certificate): string[] {
   const issuers: string[] = [];
   let next: X509Certificate | undefined = certificate;
   for (let depth = 0; next !== undefined && depth < LONGEST_CHAIN; depth++) {
-    const extension = findExtension(parseCertificate(next.raw).extensions, AUTHORITY_KEY_IDENTIFIER);
-    const key = extension === undefined ? undefined : decodeAuthorityKeyIdentifier(extension.value).keyIdentifier;
-    if (key !== undefined) issuers.push(`issuer:${Buffer.from(key).toString('hex')}`);
+    issuers.push(...issuerOf(parseCertificate(next.raw)));
     next = next.issuerCertificate;
   }
   return issuers;
+}
+
+/** The key that a certificate is signed with, as an entry of the feed names it. */
+export function issuerOf({ extensions }: Certificate): readonly string[] {
+  const extension = findExtension(extensions, AUTHORITY_KEY_IDENTIFIER);
+  const key = extension === undefined ? undefined : decodeAuthorityKeyIdentifier(extension.value).keyIdentifier;
+  return key === undefined ? [] : [`issuer:${Buffer.from(key).toString('hex')}`];
 }
 
 const LONGEST_CHAIN = 8;

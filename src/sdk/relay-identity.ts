@@ -1,5 +1,5 @@
 import type { PeerCertificate, TLSSocket } from 'node:tls';
-import type { FeedIdentity } from './feed-reader.ts';
+import type { FeedIdentity } from './feed-stream.ts';
 import { identityFetch } from './fetch.ts';
 import type { Identity } from './identity.ts';
 

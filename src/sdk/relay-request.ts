@@ -1,6 +1,7 @@
 import { WritError } from '../base/error.ts';
 import type { FeedAck, FeedAcks, FeedPoints, PointAcks } from '../wire/feed.ts';
 import { MOST_BEHIND, POINT, POINT_BEHIND } from '../wire/feed-points.ts';
+import { type FeedTimeQuestion, MOST_NONCES, NONCE } from '../wire/feed-statement.ts';
 
 const MOST = 256;
 
@@ -25,6 +26,14 @@ export function parsePoints(body: Uint8Array): FeedPoints {
     point: textOf(point, '/point', POINT),
     behind: names.map((name, i) => textOf(name, `/behind/${i}`, POINT_BEHIND)),
   };
+}
+
+/** A question for the time. Throws `bad_request`. */
+export function parseTimeQuestion(body: Uint8Array): FeedTimeQuestion {
+  const { nonces } = membersOf(jsonOf(body), '', ['nonces']);
+  const all = listOf(nonces, '/nonces', MOST_NONCES);
+  if (all.length === 0) throw bad('/nonces');
+  return { nonces: all.map((one, i) => textOf(one, `/nonces/${i}`, NONCE)) };
 }
 
 function pointAcksOf(value: unknown, field: string): PointAcks {

@@ -114,8 +114,8 @@ describe('through a relay', () => {
     );
     assert.ok(max_ms < 1000, `${max_ms} ms`);
     // One that does not acknowledge is missed by its name, and by whose word it is.
-    const silent = await stream(follower, first.at, '?point=silent');
-    await until(() => silent.text.includes('heartbeat'));
+    const silent = await stream(follower, first.at, '&point=silent');
+    await until(() => silent.text.includes('as_of'));
     await new Promise((resolve) => setTimeout(resolve, 500));
     const other = await identity('planner');
     await server.json('cert', 'revoke', other.credential.serial, '--cause', 'key_theft');
@@ -268,7 +268,7 @@ describe('whom it is taken from, and who may have it', () => {
     const { at, relay } = await relaying(gateway);
     const doomed = await identity('follower', 'service');
     const his = await stream(doomed, at);
-    await until(() => his.text.includes('heartbeat'));
+    await until(() => his.text.includes('as_of'));
     await doomed.stop('key_theft');
     await until(() => his.ended, 1000);
     assert.equal(relay.followers, 0);
@@ -278,13 +278,16 @@ describe('whom it is taken from, and who may have it', () => {
   it('what cannot be understood is refused, and one follower has no more than so many streams', async () => {
     const { at, relay } = await relaying(gateway);
     for (const [path, status] of [
-      ['/v1/feed?point=a%20b', 400],
-      ['/v1/feed?from=1', 400],
-      ['/v1/feed/entries?after=x', 400],
+      ['/v1/feed', 400],
+      ['/v1/feed?signed=0', 400],
+      ['/v1/feed?signed=1&point=a%20b', 400],
+      ['/v1/feed?signed=1&from=1', 400],
+      ['/v1/feed/signed-entries?after=x', 400],
+      ['/v1/feed/entries', 404],
       ['/v1/agents', 404],
       ['/', 404],
     ] as const) {
-      assert.equal((await stream(follower, at, path.replace('/v1/feed', ''), path)).status, status, path);
+      assert.equal((await stream(follower, at, '', path)).status, status, path);
     }
     const fetch = follower.fetch({ allow: GATEWAYS });
     for (const body of [
@@ -300,12 +303,42 @@ describe('whom it is taken from, and who may have it', () => {
       assert.equal((await fetch(`${at}/v1/feed/acks`, { method: 'POST', body })).status, 400, body);
     }
     assert.equal((await fetch(`${at}/v1/feed/points`, { method: 'POST', body: '{"point":"a"}' })).status, 400);
+    for (const body of [
+      '{}',
+      '{"nonces":[]}',
+      '{"nonces":["short"]}',
+      '{"nonces":["Zk3v9Qm2bT8xW1nLc0aPdg"],"more":1}',
+    ]) {
+      assert.equal((await fetch(`${at}/v1/feed/time`, { method: 'POST', body })).status, 400, body);
+    }
     const many = await Promise.all(Array.from({ length: 70 }, () => stream(follower, at)));
     const statuses = many.map(({ status }) => status);
     assert.equal(statuses.filter((status) => status === 200).length, 64);
     assert.equal(statuses.filter((status) => status === 429).length, 6);
     relay.close();
     await until(() => many.every(({ ended }) => ended));
+  });
+
+  it('a server that signs with another key is followed on, also from what it signed before', async () => {
+    const { at } = await relaying(gateway);
+    const [wire, behind] = [await wireTo(at), await stream(follower, at)];
+    const made = verifier(follower, { feed: wire.server, relays: GATEWAYS });
+    await made.ready(AbortSignal.timeout(5000));
+    const keys = (): Set<string> => new Set([...behind.text.matchAll(/"chain":\["([^"]*)"/g)].map(([, leaf]) => leaf!));
+    await until(() => keys().size === 1);
+    const [one, two] = [await identity('planner'), await identity('planner')];
+    const [first, second] = [await peer(one), await peer(two)];
+    // Away while one piece is signed with the old key and one with the new.
+    wire.cut();
+    await one.stop('key_theft');
+    await server.json('ca', 'rotate');
+    await until(() => keys().size > 1, 10_000);
+    await two.stop('key_theft');
+    wire.mend(at);
+    await until(
+      () => reasonOf(made.authorize(first.near)) === 'stopped' && reasonOf(made.authorize(second.near)) === 'stopped',
+    );
+    await made.ready(AbortSignal.timeout(5000));
   });
 
   it('a server that restarts is found again, and nothing is missed', async () => {
@@ -332,7 +365,7 @@ interface Stream {
 }
 
 /** Reads the stream of a relay by hand. */
-function stream(as: Identity, at: string, query = '', path = `/v1/feed${query}`): Promise<Stream> {
+function stream(as: Identity, at: string, query = '', path = `/v1/feed?signed=1${query}`): Promise<Stream> {
   const url = new URL(at);
   return new Promise((resolve, reject) => {
     const sent = https.request({

@@ -6,14 +6,16 @@ import { createConcurrency } from '../http/concurrency.ts';
 import { createRateLimit } from '../http/rate-limit.ts';
 import { openStream, type ReplyStream } from '../http/stream.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
-import type { FeedEntry, FeedState, PointAcks } from '../wire/feed.ts';
-import { BEHIND_TEXT, CATCH_UP, entriesText, entryAt, parseEventId, stateText } from '../wire/feed-events.ts';
+import type { PointAcks } from '../wire/feed.ts';
+import { BEHIND_TEXT, CATCH_UP, parseEventId, stateText } from '../wire/feed-events.ts';
 import { MOST_BEHIND, POINT, POINT_BEHIND, PointRegister, pointBehind, pointOf } from '../wire/feed-points.ts';
-import type { FeedReader } from './feed-reader.ts';
+import { signedText } from '../wire/feed-statement.ts';
+import type { FeedReader, PassedOn } from './feed-reader.ts';
 import type { Fetch } from './fetch.ts';
 import { PointsReport } from './relay-points.ts';
-import { parseAcks, parsePoints } from './relay-request.ts';
+import { parseAcks, parsePoints, parseTimeQuestion } from './relay-request.ts';
 import { RelayTail } from './relay-tail.ts';
+import { RelayTime } from './relay-time.ts';
 
 export interface RelayParts {
   readonly reader: FeedReader;
@@ -51,9 +53,9 @@ const STATUS: { readonly [C in ErrorCode]?: number } = {
 };
 
 /**
- * Serves on the feed that a verifier follows, to programs that do not reach the server: the same routes, of which the
- * stream and what is in memory is the relay's, the pages are the server's. It makes nothing fresher than it is: what it
- * says of time is the server's own word and how long that lies back.
+ * Serves on the feed that a verifier follows, to programs that do not reach the server: entries, heartbeats, pages and the
+ * time as the server signed them. Whoever reads here believes nothing else of it, so it can keep things back, and not for
+ * longer than its followers put up with, but neither change nor make up anything.
  */
 export class Relay {
   readonly #parts: RelayParts;
@@ -63,6 +65,7 @@ export class Relay {
   readonly #rate = createRateLimit(RATE);
   readonly #points = new PointRegister(MOST_BEHIND);
   readonly #report: PointsReport;
+  readonly #time: RelayTime;
   readonly #pages = new Map<string, { readonly at: number; readonly page: Promise<string> }>();
   readonly #timer: NodeJS.Timeout;
   #beaten = 0;
@@ -72,6 +75,8 @@ export class Relay {
   constructor(parts: RelayParts) {
     this.#parts = parts;
     this.#report = new PointsReport({ ...parts, names: () => this.#points.names() });
+    this.#time = new RelayTime(parts);
+    parts.reader.passOn();
     if (parts.reader.place.log > 0) this.#tail.begin(parts.reader.place.position);
     this.#timer = setInterval(() => {
       if (performance.now() - this.#beaten >= BEAT_MS) this.beat();
@@ -84,21 +89,18 @@ export class Relay {
     return this.#streams.size;
   }
 
-  /** Passes on what the reader has just learnt. `anew`: in place of all that was known. */
-  take(entries: readonly FeedEntry[], anew: boolean): void {
-    if (anew) {
-      this.#tail.begin(this.#parts.reader.place.position);
-      // What a follower knows may be of another log or of before a gap: it has to ask.
-      for (const stream of this.#streams) {
-        stream.write(BEHIND_TEXT);
-        stream.end();
-      }
+  /** Passes on what the reader has just learnt; without it that stands on pages, which everybody reads for himself. */
+  take(segment: PassedOn | undefined): void {
+    if (segment !== undefined) {
+      const text = Buffer.from(this.#tail.add(segment));
+      for (const stream of this.#streams) stream.write(text);
       return;
     }
-    if (entries.length === 0) return;
-    this.#tail.add(entries);
-    const text = Buffer.from(entriesText(this.#parts.reader.place.log, entries));
-    for (const stream of this.#streams) stream.write(text);
+    this.#tail.begin(this.#parts.reader.place.position);
+    for (const stream of this.#streams) {
+      stream.write(BEHIND_TEXT);
+      stream.end();
+    }
   }
 
   /** To be called when the reader has joined a stream: the server at its other end knows of nobody behind this point. */
@@ -106,12 +108,12 @@ export class Relay {
     if (this.#streams.size > 0) this.#report.changed();
   }
 
-  /** Says how fresh what is known here is. */
+  /** Says how fresh what is known here is: the latest heartbeat, however long that lies back. */
   beat(): void {
-    const state = this.#parts.reader.state();
-    if (state === undefined || this.#streams.size === 0) return;
+    const { latest } = this.#parts.reader;
+    if (latest === undefined || this.#streams.size === 0) return;
     this.#beaten = performance.now();
-    const text = Buffer.from(stateText('heartbeat', state));
+    const text = Buffer.from(signedText(latest));
     for (const stream of this.#streams) stream.write(text);
   }
 
@@ -151,9 +153,15 @@ export class Relay {
       case 'GET /v1/feed':
         this.#follow(request, response, { caller, point: pointIn(query) });
         return;
-      case 'GET /v1/feed/entries':
+      case 'GET /v1/feed/signed-entries':
         sendJson(response, await this.#page(query === '' ? '0' : (/^after=(\d{1,15})$/.exec(query)?.[1] ?? '')));
         return;
+      case 'POST /v1/feed/time': {
+        const answer = await this.#time.ask(parseTimeQuestion(await readBody(request, RELAY_LIMIT)).nonces);
+        if (answer === undefined) throw unavailable('This relay does not reach the server.');
+        sendJson(response, answer);
+        return;
+      }
       case 'POST /v1/feed/acks':
         this.#acknowledge(caller, await readBody(request, RELAY_LIMIT));
         sendJson(response, '{}');
@@ -177,7 +185,7 @@ export class Relay {
     const place = id === undefined ? reader.place : parseEventId(String(id));
     if (place === undefined) throw badRequest('Last-Event-ID');
     const state = reader.state();
-    if (state === undefined) throw unavailable('This relay has not read the feed yet.');
+    if (state === undefined || reader.latest === undefined) throw unavailable('This relay has not read the feed yet.');
     if (this.#streaming.enter(caller.uri) !== 'ok') throw tooMany('streams');
     response.writeHead(200, { ...HEADERS, 'Content-Type': 'text/event-stream', Connection: 'close' });
     response.flushHeaders();
@@ -186,7 +194,15 @@ export class Relay {
       authenticate: () => undefined,
       counted: { among: this.#streaming, as: caller.uri },
     });
-    this.#begin(stream, state, place.log === state.log ? this.#tail.after(place.position) : undefined);
+    stream.write(stateText('hello', state));
+    const missed = place.log === state.log ? this.#tail.after(place.position) : undefined;
+    if (missed === undefined || missed.length > CATCH_UP) {
+      stream.write(BEHIND_TEXT);
+      stream.end();
+      return;
+    }
+    if (missed !== '') stream.write(missed);
+    stream.write(signedText(reader.latest));
     this.#streams.add(stream);
     const key = point === undefined ? undefined : pointOf(caller.uri, point);
     if (key !== undefined) {
@@ -199,19 +215,6 @@ export class Relay {
       this.#points.leave(key);
       this.#report.changed();
     });
-  }
-
-  #begin(stream: ReplyStream, state: FeedState, missed: readonly FeedEntry[] | undefined): void {
-    stream.write(stateText('hello', state));
-    const told = missed?.map((entry) => entryAt(entry, state.time));
-    const text = told === undefined ? undefined : entriesText(state.log, told);
-    if (text === undefined || text.length > CATCH_UP) {
-      stream.write(BEHIND_TEXT);
-      stream.end();
-      return;
-    }
-    if (text !== '') stream.write(text);
-    stream.write(stateText('heartbeat', state));
   }
 
   /** The server's own page, asked for once for all who want it. */
@@ -230,7 +233,7 @@ export class Relay {
 
   async #fetchPage(after: string): Promise<string> {
     const { fetch, reader } = this.#parts;
-    const answer = await fetch(`${reader.server}/v1/feed/entries?after=${after}`, {
+    const answer = await fetch(`${reader.server}/v1/feed/signed-entries?after=${after}`, {
       signal: AbortSignal.timeout(TIMEOUT_MS),
     }).catch(() => undefined);
     if (answer?.ok !== true) throw unavailable('This relay does not reach the server.');
@@ -256,11 +259,14 @@ export class Relay {
 
 const HEADERS = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
 
+/** The name of a point. What is not signed is not served: nobody should believe it. */
 function pointIn(query: string): string | undefined {
-  if (query === '') return undefined;
   const given = new URLSearchParams(query);
-  const point = given.get('point');
-  if (point === null || given.size !== 1 || !POINT.test(point)) throw badRequest('?point');
+  const point = given.get('point') ?? undefined;
+  if (given.get('signed') !== '1')
+    throw badRequest('?signed', 'A relay serves what the authority has signed: signed=1.');
+  if (given.size !== (point === undefined ? 1 : 2)) throw badRequest('?');
+  if (point !== undefined && !POINT.test(point)) throw badRequest('?point');
   return point;
 }
 
@@ -283,8 +289,8 @@ function refuse(response: ServerResponse, { code, message, field, remedy }: Writ
   response.end(JSON.stringify({ type, title: ERROR_CODES[code], status, code, detail: message, field, remedy }));
 }
 
-function badRequest(field: string): WritError {
-  return new WritError('bad_request', 'A value of the request cannot be understood.', { field });
+function badRequest(field: string, remedy = 'Send what docs/FEED.md says of this route.'): WritError {
+  return new WritError('bad_request', 'A value of the request cannot be understood.', { field, remedy });
 }
 
 function unavailable(message: string): WritError {

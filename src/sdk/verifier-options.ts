@@ -1,6 +1,7 @@
 import { WritError } from '../base/error.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
 import type { FeedEntry } from '../wire/feed.ts';
+import { SERVER_RULE } from './feed-signatures.ts';
 import type { Identity } from './identity.ts';
 import type { PeerRule } from './peer.ts';
 
@@ -11,10 +12,10 @@ export interface VerifierOptions {
   readonly server?: string | undefined;
   /**
    * Relays to read the feed from in place of the API, `https://host:port` each, tried in turn; for programs that do not
-   * reach it. What they say is believed: name in `relays` who may be one.
+   * reach it. Of what they say only that counts which the authority has signed.
    */
   readonly feed?: string | readonly string[] | undefined;
-  /** Whose word on the feed is taken, like `service/gateway/*`. */
+  /** Who may be a relay, like `service/gateway/*`. */
   readonly relays?: PeerRule | undefined;
   /**
    * `strict` (decisions, gateways) refuses everybody when the feed is older than `strictMs`; `available` (plain mutual TLS)
@@ -53,15 +54,12 @@ export interface FeedSource {
   readonly relayed: boolean;
 }
 
-/** The API is whoever has the id of the authority's own servers. */
-const SERVER_RULE = 'writ/server';
-
-/** Throws `bad_config` when it is not said where the feed is, or whose word on it is to be taken. */
+/** Throws `bad_config` when it is not said where the feed is, or who may be a relay. */
 export function feedSourceOf({ identity, server, feed, relays }: VerifierOptions): FeedSource {
   if (feed !== undefined) {
     const servers = typeof feed === 'string' ? [feed] : feed;
     if (relays !== undefined && servers.length > 0) return { servers, allow: relays, relayed: true };
-    throw new WritError('bad_config', 'It is not said whose word on the feed is to be taken.', {
+    throw new WritError('bad_config', 'It is not said who may be a relay of the feed.', {
       field: 'relays',
       remedy: 'Name the relays by their SPIFFE IDs, like service/gateway/*, and at least one address.',
     });

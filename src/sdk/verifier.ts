@@ -5,7 +5,8 @@ import type { ConnectionOptions, Server, TLSSocket, TlsOptions } from 'node:tls'
 import type { FeedEntry } from '../wire/feed.ts';
 import { Acknowledger } from './acknowledger.ts';
 import { Enforcement } from './enforcement.ts';
-import { FeedReader } from './feed-reader.ts';
+import { FeedReader, type PassedOn } from './feed-reader.ts';
+import { FeedSignatures } from './feed-signatures.ts';
 import { type Fetch, identityFetch } from './fetch.ts';
 import type { Identity } from './identity.ts';
 import { type MachineClock, machineClock } from './machine-clock.ts';
@@ -78,8 +79,13 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     this.#feedFetch = reading.fetch({ allow });
     this.#acknowledger = new Acknowledger({ fetch: this.#feedFetch, point: this.#point });
     this.#reader = new FeedReader({
-      ...{ identity: reading, servers, allow, point: this.#point, clock },
-      onEntries: (entries, anew) => this.#apply(entries, anew),
+      ...{ identity: reading, servers, allow, relayed, point: this.#point, clock },
+      signatures: new FeedSignatures({
+        ...{ identity, clock },
+        // Over TLS it speaks for itself.
+        fallen: (subjects) => relayed && this.#standing.fallOf({ subjects }) !== undefined,
+      }),
+      onEntries: (entries, anew, segment) => this.#apply(entries, anew, segment),
       onJoined: () => {
         for (const relay of this.#relays) relay.joined();
       },
@@ -276,10 +282,10 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     this.#enforcement.carry(socket, this.#standing.of(socket, allowed));
   }
 
-  #apply(entries: readonly FeedEntry[], anew: boolean): void {
+  #apply(entries: readonly FeedEntry[], anew: boolean, segment: PassedOn | undefined): void {
     const fallen = this.#enforcement.apply(entries, anew);
     for (const relay of this.#relays) {
-      relay.take(entries, anew);
+      relay.take(segment);
       if (this.#standing.ownFall() !== undefined) relay.close();
     }
     // Who reads from here hears of its own stop first.

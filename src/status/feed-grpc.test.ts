@@ -14,8 +14,11 @@ import { fileDescriptor, openCodecs } from '../grpc/codec.ts';
 import { DEFAULT_GRPC_LIMITS } from '../grpc/limits.ts';
 import { type MessageType, methodPath } from '../grpc/proto.ts';
 import { connect } from '../sdk/connect.ts';
+import { FeedSignatures } from '../sdk/feed-signatures.ts';
 import type { Identity } from '../sdk/identity.ts';
+import { machineClock } from '../sdk/machine-clock.ts';
 import { createVerifier } from '../sdk/verifier.ts';
+import type { FeedStatement } from '../wire/feed-statement.ts';
 import * as messages from './feed-messages.ts';
 
 const server = await testServer({ args: ['--threads', '2'] });
@@ -35,6 +38,8 @@ function method<Q, A>(name: string, request: MessageType<Q>, response: MessageTy
 }
 const follow = method('Follow', messages.followRequest, messages.followResponse);
 const list = method('ListEntries', messages.listEntriesRequest, messages.listEntriesResponse);
+const listSigned = method('ListSignedEntries', messages.listEntriesRequest, messages.signed);
+const getTime = method('GetTime', messages.getTimeRequest, messages.signed);
 const acknowledge = method('Acknowledge', messages.acknowledgeRequest, messages.acknowledgeResponse);
 const effect = method('GetEffect', messages.getEffectRequest, messages.effect);
 
@@ -134,6 +139,39 @@ test('it says what HTTP/1.1 says', async () => {
   // Protocol Buffers know no list that is absent.
   const entries = page.message.entries.map(({ also, ...entry }) => (also?.length === 0 ? entry : { ...entry, also }));
   assert.deepEqual({ ...page.message, entries }, rest);
+});
+
+test('a relay gets it signed: heartbeats, entries without a gap, pages and the time', async () => {
+  const client = clientOf(reader);
+  const signatures = new FeedSignatures({ identity: reader, clock: machineClock, fallen: () => false });
+  const whole = read(client, { signed: true });
+  const said = (): FeedStatement[] =>
+    whole.events.flatMap(({ signed }) => (signed === undefined ? [] : [signatures.read(signed)]));
+  await until(() => said().length > 0);
+  const first = said()[0]!;
+  assert.ok(first.kind === 'state' && whole.events[0]!.hello?.position === first.position);
+  const serials = [await revoked(server), await revoked(server)];
+  await until(() => said().filter(({ kind }) => kind === 'entries').length === 2);
+  let place = first.position;
+  for (const one of said()) {
+    if (one.kind !== 'entries') continue;
+    assert.equal(one.after, place);
+    place = one.position;
+    assert.deepEqual(one.entries[0]!.subjects, [`serial:${serials.shift()}`]);
+  }
+  assert.ok(whole.events.every(({ entries, heartbeat }) => entries === undefined && heartbeat === undefined));
+  const page = await client.unary(listSigned, { after: first.position });
+  assert.ok(page.ok);
+  const told = signatures.read(page.message);
+  assert.ok(told.kind === 'page' && told.after === first.position && told.complete && told.entries.length === 2);
+  const nonces = ['Zk3v9Qm2bT8xW1nLc0aPdg'];
+  const time = await client.unary(getTime, { nonces });
+  assert.ok(time.ok);
+  const now = signatures.read(time.message);
+  assert.ok(now.kind === 'time' && Math.abs(now.time - Date.now()) < 5000);
+  assert.deepEqual(now.nonces, nonces);
+  const refused = await client.unary(getTime, { nonces: ['short'] });
+  assert.equal(refused.ok ? 'ok' : refused.status.code, 'invalid_argument');
 });
 
 test('points acknowledge over either protocol, and none for another', async () => {

@@ -6,21 +6,31 @@ import { methodPath } from '../grpc/proto.ts';
 import { type Answers, type ServerMethod, serverStream, unary } from '../grpc/server-method.ts';
 import type { Door } from '../http/door.ts';
 import { type FeedEntry, type FeedPage, feedAcks, feedPoints } from '../wire/feed.ts';
+import { feedTimeQuestion } from '../wire/feed-signed.ts';
+import type { FeedSegment } from '../wire/feed-statement.ts';
 import { parse } from '../wire/schema.ts';
 import type { Feed } from './feed.ts';
 import type { FeedEncoding, FeedStream } from './feed-hub.ts';
 import * as messages from './feed-messages.ts';
+import type { FeedSigner } from './feed-signer.ts';
 
 /** Octets of entries in one message, about: clients take 4 MiB unless told otherwise. */
 const MOST_IN_ONE = 512 * 1024;
 
 /** The feed as gRPC, for any caller with a good certificate: the same as `feedRoutes`, by the same bounds. */
-export function feedMethods(feed: Feed): ServerMethod<Door>[] {
+export function feedMethods(feed: Feed, signer: FeedSigner): ServerMethod<Door>[] {
   const codecs = openCodecs(messages.FEED_FILE);
   const encoding = encodingOf(codecs);
+  const signedEncoding = signedEncodingOf(codecs, signer);
   return [
     plain(codecs, 'ListEntries', messages.listEntriesRequest, messages.listEntriesResponse, async (_, { after }) =>
       shortened(await feed.page(after)),
+    ),
+    plain(codecs, 'ListSignedEntries', messages.listEntriesRequest, messages.signed, async (_, { after }) =>
+      signer.sign({ kind: 'page', after, ...shortened(await feed.page(after)) }),
+    ),
+    plain(codecs, 'GetTime', messages.getTimeRequest, messages.signed, (_, question) =>
+      feed.time(parse(feedTimeQuestion, question, 'body')),
     ),
     plain(codecs, 'Acknowledge', messages.acknowledgeRequest, messages.acknowledgeResponse, (caller, acks) => {
       feed.acknowledge(caller, parse(feedAcks, acks, 'body'));
@@ -37,12 +47,12 @@ export function feedMethods(feed: Feed): ServerMethod<Door>[] {
       path: methodPath(messages.FEED_FILE, 'Follow'),
       request: codecs.of(messages.followRequest),
       response: codecs.of(messages.followResponse),
-      async handle({ point, after }, answers) {
+      async handle({ point, after, signed }, answers) {
         const { connection } = answers;
         const caller = await connection.authenticate();
         const begin = feed.follow(caller, { point: point === '' ? undefined : point, place: after });
         const leave = connection.stream(() => answers.end());
-        begin(streamOf(answers, leave), encoding);
+        begin(streamOf(answers, leave), signed === true ? signedEncoding : encoding);
       },
     }),
   ];
@@ -84,14 +94,39 @@ function streamOf(answers: Answers<Door, messages.FollowResponse>, leave: () => 
   };
 }
 
-function encodingOf(codecs: Codecs): FeedEncoding {
+function framesOf(codecs: Codecs): (event: messages.FollowResponse) => Buffer {
   const codec = codecs.of(messages.followResponse);
-  const frame = (event: messages.FollowResponse): Buffer => encodeFrame(codec.encode(event));
+  return (event) => encodeFrame(codec.encode(event));
+}
+
+function encodingOf(codecs: Codecs): FeedEncoding {
+  const frame = framesOf(codecs);
   return {
     state: (kind, state) => frame(kind === 'hello' ? { hello: state } : { heartbeat: state }),
-    entries: (_, all) => Buffer.concat(inPieces(all).map((entries) => frame({ entries: { entries } }))),
+    entries: (all) => Buffer.concat(inPieces(all.entries).map((entries) => frame({ entries: { entries } }))),
     behind: () => frame({ behind: {} }),
   };
+}
+
+function signedEncodingOf(codecs: Codecs, signer: FeedSigner): FeedEncoding {
+  const frame = framesOf(codecs);
+  return {
+    state: (kind, state) =>
+      frame(kind === 'hello' ? { hello: state } : { signed: signer.sign({ kind: 'state', ...state }) }),
+    entries: (all) =>
+      Buffer.concat(segmentsOf(all).map((one) => frame({ signed: signer.sign({ kind: 'entries', ...one }) }))),
+    behind: () => frame({ behind: {} }),
+  };
+}
+
+/** In pieces of which each says what it follows. */
+function segmentsOf({ log, after, entries }: FeedSegment): FeedSegment[] {
+  let from = after;
+  return inPieces(entries).map((some) => {
+    const segment = { log, after: from, position: some.at(-1)!.position, entries: some };
+    from = segment.position;
+    return segment;
+  });
 }
 
 function inPieces(entries: readonly FeedEntry[]): FeedEntry[][] {

@@ -19,7 +19,7 @@ function encoding(): FeedEncoding & { readonly written: { count: number } } {
   return {
     written,
     state: (kind, { position }) => say(`${kind} ${position}\n`),
-    entries: (_, entries) => say(entries.map(({ subjects }) => `entry ${subjects}\n`).join('')),
+    entries: ({ entries }) => say(entries.map(({ subjects }) => `entry ${subjects}\n`).join('')),
     behind: () => say('behind\n'),
   };
 }
@@ -53,7 +53,7 @@ onEachEngine(
     const hub = new FeedHub(clock);
     const tail = await FeedTail.open({
       ...{ reader: database, epoch, log: silentLog, clock },
-      onEntries: (entries) => hub.send(entries),
+      onEntries: (entries, after) => hub.send(entries, after),
     });
     hub.follow(tail);
     const soon = (clock.now() + 3_600_000).toString(16).padStart(12, '0');

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { FeedEntry, FeedState } from '../wire/feed.ts';
 import { CATCH_UP } from '../wire/feed-events.ts';
 import { PointRegister } from '../wire/feed-points.ts';
+import type { FeedSegment } from '../wire/feed-statement.ts';
 import type { FeedTail } from './feed-tail.ts';
 
 /** The connection of a subscriber, whichever protocol it is. */
@@ -19,7 +20,7 @@ export interface FeedStream {
 /** How a protocol writes the feed. */
 export interface FeedEncoding {
   state(kind: 'hello' | 'heartbeat', state: FeedState): Uint8Array;
-  entries(log: number, entries: readonly FeedEntry[]): Uint8Array;
+  entries(segment: FeedSegment): Uint8Array;
   behind(): Uint8Array;
 }
 
@@ -97,13 +98,13 @@ export class FeedHub {
     const { stream, encoding, caller, point, after } = subscriber;
     const missed = this.#tail!.after(after);
     stream.write(encoding.state('hello', this.#state()));
-    const piece = missed === undefined ? undefined : encoding.entries(this.#tail!.log, missed);
-    if (piece === undefined || piece.length > CATCH_UP) {
+    const piece = missed === undefined || missed.length === 0 ? undefined : this.#written(missed, after)(encoding);
+    if (missed === undefined || (piece?.length ?? 0) > CATCH_UP) {
       stream.write(encoding.behind());
       stream.end();
       return;
     }
-    if (piece.length > 0) stream.write(piece);
+    if (piece !== undefined) stream.write(piece);
     // Whoever has caught up is told so at once.
     stream.write(encoding.state('heartbeat', this.#state()));
     const member: Member = { ...subscriber, subjects: subjectsOf(caller), beats: 0 };
@@ -118,11 +119,12 @@ export class FeedHub {
     });
   }
 
-  /** Sends new entries to everybody; whoever they stop hears of it and is cut off. */
-  send(entries: readonly FeedEntry[]): void {
+  /**
+   * Sends new entries to everybody, which are all that follows a position; whoever they stop hears of it and is cut off.
+   */
+  send(entries: readonly FeedEntry[], after: number): void {
     if (this.#tail === undefined) return;
-    const { log } = this.#tail;
-    const text = once((encoding) => encoding.entries(log, entries));
+    const text = this.#written(entries, after);
     for (const turn of this.#turns) for (const { stream, encoding } of turn) stream.write(text(encoding));
     const hit = new Set<Member>();
     for (const { subjects } of entries) {
@@ -149,6 +151,11 @@ export class FeedHub {
       member.beats += 1;
       if (member.beats % LOOKS_EVERY === 0) void member.stream.look();
     }
+  }
+
+  #written(entries: readonly FeedEntry[], after: number): (encoding: FeedEncoding) => Uint8Array {
+    const segment = { log: this.#tail!.log, after, position: entries.at(-1)?.position ?? after, entries };
+    return once((encoding) => encoding.entries(segment));
   }
 
   #state(): FeedState {

@@ -21,6 +21,7 @@ import type {
   FeedState,
   PointAcks,
 } from '../wire/feed.ts';
+import type { FeedTimeQuestion, SignedStatement } from '../wire/feed-statement.ts';
 import type { Place } from './feed.ts';
 
 /**
@@ -32,6 +33,7 @@ type Nothing = Readonly<Record<never, never>>;
 export interface FollowRequest {
   readonly point?: string;
   readonly after?: Place;
+  readonly signed?: boolean;
 }
 
 /** One of them. */
@@ -40,6 +42,7 @@ export interface FollowResponse {
   readonly entries?: { readonly entries: readonly FeedEntry[] };
   readonly heartbeat?: FeedState;
   readonly behind?: Nothing;
+  readonly signed?: SignedStatement;
 }
 
 const effectKind: EnumType<FeedEntry['effect']> = { name: 'EffectKind', values: { stop: 1, hold: 2, release: 3 } };
@@ -78,6 +81,7 @@ const place: MessageType<Place> = message<Place>('Place', { log: uint64(1), posi
 export const followRequest: MessageType<FollowRequest> = message<FollowRequest>('FollowRequest', {
   point: string(1),
   after: nested(2, place),
+  signed: bool(3),
 });
 
 const entries: MessageType<{ readonly entries: readonly FeedEntry[] }> = message('Entries', {
@@ -86,11 +90,22 @@ const entries: MessageType<{ readonly entries: readonly FeedEntry[] }> = message
 
 const behind: MessageType<Nothing> = message<Nothing>('Behind', {});
 
+export const signed: MessageType<SignedStatement> = message<SignedStatement>('Signed', {
+  chain: repeated(string(1)),
+  statement: string(2),
+  signature: string(3),
+});
+
+export const getTimeRequest: MessageType<FeedTimeQuestion> = message<FeedTimeQuestion>('GetTimeRequest', {
+  nonces: repeated(string(1)),
+});
+
 export const followResponse: MessageType<FollowResponse> = message<FollowResponse>('FollowResponse', {
   hello: oneof('event', nested(1, state)),
   entries: oneof('event', nested(2, entries)),
   heartbeat: oneof('event', nested(3, state)),
   behind: oneof('event', nested(4, behind)),
+  signed: oneof('event', nested(5, signed)),
 });
 
 const ack: MessageType<FeedAck> = message<FeedAck>('Ack', {
@@ -143,7 +158,7 @@ export const FEED_FILE: ProtoFile = {
   messages: [
     ...[entry, state, listEntriesRequest, listEntriesResponse, place, followRequest, followResponse, entries, behind],
     ...[acknowledgeRequest, ack, pointAcks, acknowledgeResponse, setPointsRequest, setPointsResponse],
-    ...[getEffectRequest, effect],
+    ...[getEffectRequest, effect, signed, getTimeRequest],
   ],
   service: {
     name: 'RevocationFeed',
@@ -152,6 +167,8 @@ export const FEED_FILE: ProtoFile = {
       { name: 'Follow', request: followRequest, response: followResponse, streams: 'response' },
       { name: 'Acknowledge', request: acknowledgeRequest, response: acknowledgeResponse },
       { name: 'SetPoints', request: setPointsRequest, response: setPointsResponse },
+      { name: 'ListSignedEntries', request: listEntriesRequest, response: signed },
+      { name: 'GetTime', request: getTimeRequest, response: signed },
       { name: 'GetEffect', request: getEffectRequest, response: effect },
     ],
   },

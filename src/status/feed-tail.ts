@@ -27,8 +27,8 @@ export interface TailParts {
   readonly epoch: EpochCell;
   readonly log: Log;
   readonly clock: Clock;
-  /** Told of new entries, in order, each once. */
-  readonly onEntries: (entries: readonly FeedEntry[]) => void;
+  /** Told of new entries, in order, each once, and of the position that they are all that follows. */
+  readonly onEntries: (entries: readonly FeedEntry[], after: number) => void;
   readonly kept?: number;
 }
 
@@ -158,13 +158,14 @@ export class FeedTail {
       const rows = await reader.all(AFTER, [this.#position, PAGE]);
       if (rows.length > 0) {
         const entries = await this.#withFalling(await entriesOf(reader, rows));
+        const after = this.#position;
         this.#position = entries.at(-1)!.position;
         this.#kept.push(...entries);
         if (this.#kept.length > 2 * this.#most) {
           this.#kept = this.#kept.slice(-this.#most);
           this.#from = this.#kept[0]!.position - 1;
         }
-        onEntries(entries);
+        onEntries(entries, after);
       }
       if (rows.length < PAGE) break;
     }

@@ -6,8 +6,12 @@ import { after, test } from 'node:test';
 import { revoked, until } from '../../test/feed.ts';
 import { testServer } from '../../test/server.ts';
 import { connect } from '../sdk/connect.ts';
+import { FeedSignatures } from '../sdk/feed-signatures.ts';
 import type { Identity } from '../sdk/identity.ts';
+import { machineClock } from '../sdk/machine-clock.ts';
 import { createVerifier } from '../sdk/verifier.ts';
+import type { FeedState } from '../wire/feed.ts';
+import type { FeedStatement, SignedStatement } from '../wire/feed-statement.ts';
 
 const server = await testServer({ args: ['--threads', '2'] });
 const reader = await connect({ token: await server.token('reader', 'service') });
@@ -72,6 +76,49 @@ test('hello, entries in the order of the log, a heartbeat each second; resumed w
   assert.match(other.text, /event: behind/);
 });
 
+/** What was signed, of which nobody but a server of the authority could have. */
+function saidIn({ text }: Stream): FeedStatement[] {
+  return [...text.matchAll(/^event: signed\ndata: (.*)$/gm)].map(([, one]) => signatures.read(JSON.parse(one!)));
+}
+const signatures = new FeedSignatures({ identity: reader, clock: machineClock, fallen: () => false });
+
+test('a relay gets it signed, each piece from where the last ends, and resumes without a gap', async () => {
+  const whole = await read(reader, { query: '?signed=1' });
+  await until(() => saidIn(whole).some(({ kind }) => kind === 'state'));
+  const start = saidIn(whole)[0]! as FeedState;
+  const serials = [await revoked(server), await revoked(server), await revoked(server)];
+  const pieces = (of: Stream) => saidIn(of).filter((one) => one.kind === 'entries');
+  await until(() => pieces(whole).length === 3);
+  assert.doesNotMatch(whole.text, /^event: (?:entry|heartbeat)$/m);
+  let place = start.position;
+  for (const [i, { after, position, entries }] of pieces(whole).entries()) {
+    assert.deepEqual([after, entries.length, entries[0]!.subjects[0]], [place, 1, `serial:${serials[i]}`]);
+    place = position;
+  }
+  // Of what was missed in one piece, which says from where.
+  const from = pieces(whole)[0]!.position;
+  const resumed = await read(reader, { after: `1.${from}`, query: '?signed=1' });
+  await until(() => saidIn(resumed).some(({ kind }) => kind === 'state'));
+  const [missed, more] = pieces(resumed);
+  assert.equal(more, undefined);
+  assert.deepEqual([missed!.after, missed!.position, missed!.entries.length], [from, place, 2]);
+  const fetch = reader.fetch({ allow: 'writ/server' });
+  const page = await fetch(`${server.api}/v1/feed/signed-entries?after=${from}`);
+  const told = signatures.read((await page.json()) as SignedStatement);
+  assert.ok(told.kind === 'page' && told.after === from && told.entries.length === 2);
+  for (const [path, body] of [
+    ['signed-entries?after=x', undefined],
+    ['time', '{"nonces":[]}'],
+    ['time', '{"nonces":["Zk3v9Qm2bT8xW1nLc0aPdg"],"time":1}'],
+  ] as const) {
+    const answer = await fetch(
+      `${server.api}/v1/feed/${path}`,
+      body === undefined ? {} : { method: 'POST', body, headers: { 'content-type': 'application/json' } },
+    );
+    assert.equal(answer.status, 400, path);
+  }
+});
+
 test('whoever is revoked has his stream cut; others go on', async () => {
   const victim = await connect({ token: await server.token('victim') });
   const [his, ours] = [await read(victim), await read(reader)];
@@ -87,6 +134,7 @@ test('what cannot be understood is refused; one caller has no more than so many 
   assert.equal((await read(reader, { after: 'yesterday' })).status, 400);
   assert.equal((await read(reader, { query: '?point=a%20b' })).status, 400);
   assert.equal((await read(reader, { query: '?from=1' })).status, 400);
+  assert.equal((await read(reader, { query: '?signed=yes' })).status, 400);
   const crowd = await connect({ token: await server.token('crowd') });
   const streams = await Promise.all(Array.from({ length: 160 }, () => read(crowd)));
   crowd.close();

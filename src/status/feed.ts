@@ -1,15 +1,20 @@
 import type { Caller } from '../base/access.ts';
+import type { Clock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
 import type { FeedAcks, FeedEffectReport, FeedPage, FeedPoints } from '../wire/feed.ts';
 import { POINT, pointBehind, pointOf } from '../wire/feed-points.ts';
+import type { FeedTimeQuestion, SignedStatement } from '../wire/feed-statement.ts';
 import type { FeedEffects } from './feed-effects.ts';
 import type { FeedEncoding, FeedHub, FeedStream } from './feed-hub.ts';
+import type { FeedSigner } from './feed-signer.ts';
 import type { FeedTail } from './feed-tail.ts';
 
 export interface FeedParts {
   readonly tail: FeedTail;
   readonly hub: FeedHub;
   readonly effects: FeedEffects;
+  readonly signer: FeedSigner;
+  readonly clock: Clock;
   /** Tells the other threads of this process which points read from a relay, of which any may have the stream. */
   readonly tellBehind: (point: string, behind: readonly string[]) => void;
 }
@@ -70,6 +75,12 @@ export class Feed {
     this.#pages.set(key, read);
     read.catch(() => this.#pages.delete(key));
     return read;
+  }
+
+  /** The server's time, signed together with what whoever asks has made up. */
+  time({ nonces }: FeedTimeQuestion): SignedStatement {
+    const { signer, clock } = this.#parts;
+    return signer.sign({ kind: 'time', nonces, time: clock.now() });
   }
 
   /** Nobody can acknowledge for a point of somebody else: a relay speaks for those behind it, under its own name. */

@@ -19,6 +19,7 @@ import {
 import { beginEmergency, emergency, emergencyPage, reviewEmergency } from './emergency.ts';
 import { createEntry, entry, entryPage, ownEntries } from './entry.ts';
 import { feedAcks, feedEffectReport, feedPage, feedPoints, feedTaken } from './feed.ts';
+import { feedSigned, feedTimeQuestion } from './feed-signed.ts';
 import { group, groupList } from './group.ts';
 import { instance, instancePage } from './instance.ts';
 import { createJwtSvid, jwtSvid, rotatedJwtKey, rotateJwtKey } from './jwt-svid.ts';
@@ -94,7 +95,9 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   FeedEffectReport: feedEffectReport,
   FeedPage: feedPage,
   FeedPoints: feedPoints,
+  FeedSigned: feedSigned,
   FeedTaken: feedTaken,
+  FeedTimeQuestion: feedTimeQuestion,
   Group: group,
   GroupList: groupList,
   Health: health,

@@ -1,9 +1,11 @@
 import type { FeedEntry, FeedState } from './feed.ts';
+import type { SignedStatement } from './feed-statement.ts';
 
 /** The events of the feed as server-sent events (HTML Living Standard §9.2): how they are written, and read back. */
 export type FeedEvent =
   | { readonly kind: 'hello' | 'heartbeat'; readonly state: FeedState }
   | { readonly kind: 'entry'; readonly entry: FeedEntry }
+  | { readonly kind: 'signed'; readonly signed: SignedStatement }
   | { readonly kind: 'behind' };
 
 export function stateText(kind: 'hello' | 'heartbeat', state: FeedState): string {
@@ -36,6 +38,7 @@ export function parseFeedEvent(block: string): FeedEvent | undefined {
   const kind = /^event: (.*)$/m.exec(block)?.[1];
   const data = /^data: (.*)$/m.exec(block)?.[1] ?? '{}';
   if (kind === 'entry') return { kind, entry: JSON.parse(data) as FeedEntry };
+  if (kind === 'signed') return { kind, signed: JSON.parse(data) as SignedStatement };
   if (kind === 'hello' || kind === 'heartbeat') return { kind, state: JSON.parse(data) as FeedState };
   return kind === 'behind' ? { kind } : undefined;
 }

@@ -181,7 +181,10 @@ export const feedEffectReport: Schema<FeedEffectReport> = schemaOf<FeedEffectRep
 );
 
 /** Parameters of the routes, for their description. */
-export const feedQuery: Schema<{ readonly point?: string }> = z.strictObject({ point: point.exactOptional() });
+export const feedQuery: Schema<{ readonly point?: string; readonly signed?: '1' }> = z.strictObject({
+  point: point.exactOptional(),
+  signed: z.literal('1').exactOptional(),
+});
 export const feedHeaders: Schema<{ readonly 'Last-Event-ID'?: string }> = z.strictObject({
   'Last-Event-ID': z
     .string()

@@ -18,7 +18,7 @@ function relayCommand(withApi: WithApi): Command {
     path: 'feed relay',
     summary: 'Serve the revocation feed on to programs that do not reach the authority',
     details:
-      'Runs until it is interrupted. Programs behind it name its address and its SPIFFE ID to their verifier, and believe what it says: docs/FEED.md.',
+      'Runs until it is interrupted. Programs behind it name its address and its SPIFFE ID to their verifier, and believe only what the authority has signed: docs/FEED.md.',
     flags: [
       ...SOURCE,
       { name: 'store', value: 'directory', summary: 'keep the identity of the relay there across restarts' },

@@ -1,11 +1,13 @@
 import { BroadcastChannel } from 'node:worker_threads';
 import type { OtherProtocol } from '../../http/door.ts';
 import type { Route } from '../../http/route.ts';
+import type { TlsIdentity } from '../../http/tls.ts';
 import { areCanaries } from '../../report/canary-store.ts';
 import { Feed } from '../../status/feed.ts';
 import { type EffectMessage, FeedEffects } from '../../status/feed-effects.ts';
 import { FeedHub } from '../../status/feed-hub.ts';
 import { feedRoutes } from '../../status/feed-routes.ts';
+import { FeedSigner } from '../../status/feed-signer.ts';
 import { FeedTail } from '../../status/feed-tail.ts';
 import { onceAskedFor } from './once-asked-for.ts';
 import type { ThreadParts } from './thread-parts.ts';
@@ -15,6 +17,8 @@ export interface ThreadFeed {
   readonly routes: readonly Route[];
   /** The same as gRPC. */
   readonly grpc: OtherProtocol;
+  /** What it says is signed with another key from now on. */
+  setIdentity(identity: TlsIdentity): void;
   close(): Promise<void>;
 }
 
@@ -25,10 +29,19 @@ interface BehindMessage {
   readonly behind: readonly string[];
 }
 
-/** `process` tells this server's threads from those of another in the same process; `number` is the thread's own. */
+export interface FeedThread {
+  /** Tells this server's threads from those of another in the same process. */
+  readonly process: string;
+  /** This thread's own, and how many there are. */
+  readonly number: number;
+  readonly threads: number;
+  /** The server's own, with whose key what relays pass on is signed. */
+  readonly identity: TlsIdentity;
+}
+
 export async function openFeed(
-  { reader, epoch, clock, commit, log }: ThreadParts,
-  { process, number, threads }: { readonly process: string; readonly number: number; readonly threads: number },
+  { reader, epoch, clock, commit, log, hierarchy }: ThreadParts,
+  { process, number, threads, identity }: FeedThread,
 ): Promise<ThreadFeed> {
   const hub = new FeedHub(clock);
   const channel = new BroadcastChannel(`writ-feed-${process}`);
@@ -48,19 +61,21 @@ export async function openFeed(
     epoch,
     log,
     clock,
-    onEntries(entries) {
-      hub.send(entries);
+    onEntries(entries, after) {
+      hub.send(entries, after);
       effects.told(entries);
     },
   });
   hub.follow(tail);
   const tellBehind = (point: string, behind: readonly string[]): void =>
     channel.postMessage({ kind: 'behind', point, behind } satisfies BehindMessage);
-  const feed = new Feed({ tail, hub, effects, tellBehind });
+  const signer = new FeedSigner(hierarchy.trustDomain, identity);
+  const feed = new Feed({ tail, hub, effects, signer, clock, tellBehind });
   return {
-    routes: feedRoutes(feed),
+    routes: feedRoutes(feed, signer),
     // gRPC brings modules of its own, which a server that nobody asks for it starts without.
-    grpc: onceAskedFor('h2', async () => (await import('./feed-grpc.ts')).feedGrpc(feed)),
+    grpc: onceAskedFor('h2', async () => (await import('./feed-grpc.ts')).feedGrpc(feed, signer)),
+    setIdentity: (next) => signer.setIdentity(next),
     async close() {
       hub.close();
       effects.close();

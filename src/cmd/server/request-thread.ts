@@ -93,7 +93,9 @@ async function serve(): Promise<void> {
   };
   const parts = await threadParts(means);
   const sameServer = createHash('sha256').update(identity.chain).digest('hex');
-  const feed = await openFeed(parts, { process: sameServer, number: data.number, threads: config.requestThreads });
+  const feed = await openFeed(parts, {
+    ...{ process: sameServer, number: data.number, threads: config.requestThreads, identity },
+  });
   const trusted = await openTrusted(config.signals);
   const ending = new AbortController();
   let apiPort = 0;
@@ -110,6 +112,7 @@ async function serve(): Promise<void> {
     else {
       servers.api.setIdentity(message.identity);
       servers.public.setIdentity(withoutClients(message.identity));
+      feed.setIdentity(message.identity);
     }
   });
   tell({ kind: 'ready', ports });

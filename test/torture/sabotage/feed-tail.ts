@@ -5,7 +5,10 @@ import type { FeedEntry } from '../../../src/wire/feed.ts';
 export const FeedTail: Pick<typeof Honest, 'open'> = {
   async open(parts: TailParts) {
     if (process.env['WRIT_SABOTAGE'] !== 'drop-entry') return Honest.open(parts);
-    const tail = await Honest.open({ ...parts, onEntries: (entries) => parts.onEntries(entries.filter(kept)) });
+    const tail = await Honest.open({
+      ...parts,
+      onEntries: (entries, from) => parts.onEntries(entries.filter(kept), from),
+    });
     const after = tail.after.bind(tail);
     tail.after = (position) => after(position)?.filter(kept);
     return tail;

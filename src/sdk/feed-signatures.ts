@@ -1,0 +1,114 @@
+import { type KeyObject, verify, X509Certificate } from 'node:crypto';
+import { WritError } from '../base/error.ts';
+import { decodePem } from '../der/pem.ts';
+import { type FeedStatement, type SignedStatement, signedOctets } from '../wire/feed-statement.ts';
+import { type Certificate, parseCertificate } from '../x509/certificate.ts';
+import { RFC5280 } from '../x509/path/policy.ts';
+import { validatePath } from '../x509/path/validate.ts';
+import type { Credential } from './credential.ts';
+import type { MachineClock } from './machine-clock.ts';
+import { compileRule } from './peer.ts';
+import { certificateFacts, issuerOf } from './peer-facts.ts';
+
+export interface SignatureParts {
+  /** Whose roots the signer's chain must lead to, and whose trust domain it must be of. */
+  readonly identity: { readonly credential: Credential; readonly trustDomain: string };
+  readonly clock: MachineClock;
+  /** Whether any of these has fallen, as far as is known. */
+  readonly fallen: (subjects: readonly string[]) => boolean;
+}
+
+/** A server of the authority whose chain was verified. */
+interface Signer {
+  readonly key: KeyObject;
+  readonly notAfter: number;
+  readonly subjects: readonly string[];
+}
+
+/** The authority's own servers, as over TLS. */
+export const SERVER_RULE = 'writ/server';
+
+const LONGEST_CHAIN = 8;
+/** Signers that are remembered: the threads and replicas of a server, and their last certificates. */
+const MOST = 32;
+
+/**
+ * Verifies what the authority's servers say of the feed, whoever passed it on: signed with the key of a certificate that a
+ * direct follower would accept over TLS.
+ */
+export class FeedSignatures {
+  readonly #parts: SignatureParts;
+  readonly #signers = new Map<string, Signer>();
+  #roots: readonly string[] | undefined;
+
+  constructor(parts: SignatureParts) {
+    this.#parts = parts;
+  }
+
+  /** What was said. Throws `bad_certificate` for what no server of the authority has signed, or none that still may. */
+  read({ chain, statement, signature }: SignedStatement): FeedStatement {
+    const texts: readonly unknown[] = Array.isArray(chain) ? [statement, signature, ...chain] : [undefined];
+    if (texts.some((text) => typeof text !== 'string')) throw bad('It is not signed.');
+    const signer = this.#signerOf(chain);
+    const { clock, fallen, identity } = this.#parts;
+    if (clock.wall() >= signer.notAfter) throw bad('The certificate that it is signed with has expired.');
+    if (fallen(signer.subjects)) throw bad('The server that signed it was stopped.');
+    const hash = signer.key.asymmetricKeyType === 'ec' ? 'sha256' : null;
+    if (!verify(hash, signedOctets(statement), signer.key, Buffer.from(signature, 'base64'))) {
+      throw bad('It was changed after it was signed.');
+    }
+    const said = JSON.parse(statement) as FeedStatement & { readonly trust_domain: string };
+    if (said.trust_domain !== identity.trustDomain) throw bad('It is of another trust domain.');
+    return said;
+  }
+
+  #signerOf(chain: readonly string[]): Signer {
+    const { roots } = this.#parts.identity.credential;
+    if (roots !== this.#roots) this.#signers.clear();
+    this.#roots = roots;
+    const name = chain.join();
+    const known = this.#signers.get(name);
+    if (known !== undefined) return known;
+    const signer = this.#verify(chain, roots);
+    if (this.#signers.size >= MOST) this.#signers.delete(this.#signers.keys().next().value!);
+    this.#signers.set(name, signer);
+    return signer;
+  }
+
+  #verify(chain: readonly string[], roots: readonly string[]): Signer {
+    const [leaf, ...intermediates] = chain.slice(0, LONGEST_CHAIN).map((one) => read(Buffer.from(one, 'base64')));
+    if (leaf === undefined) throw bad('It is not signed.');
+    const path = validatePath({
+      leaf,
+      intermediates,
+      anchors: roots.map((pem) => read(decodePem(pem, 'CERTIFICATE'))),
+      at: this.#parts.clock.wall(),
+      policy: RFC5280,
+      purpose: 'server',
+      keyUsage: 'digitalSignature',
+    });
+    if (!path.valid) throw bad(`The chain that it is signed with was not accepted: ${path.detail}`);
+    const { id, subjects } = certificateFacts(leaf.raw);
+    if (!compileRule(SERVER_RULE, this.#parts.identity.trustDomain)(id)) {
+      throw bad(`It is signed by ${id.uri}, who is no server of the authority.`);
+    }
+    const key = new X509Certificate(leaf.raw).publicKey;
+    if (!/^(?:ec|ed25519|ml-dsa-\d+)$/.test(key.asymmetricKeyType!))
+      throw bad('It is signed with another kind of key.');
+    return {
+      key,
+      notAfter: Math.min(...path.path.map(({ notAfter }) => notAfter)),
+      subjects: [...subjects, ...path.path.flatMap(issuerOf)],
+    };
+  }
+}
+
+function read(der: Uint8Array): Certificate {
+  return parseCertificate(der);
+}
+
+function bad(why: string): WritError {
+  return new WritError('bad_certificate', why, {
+    remedy: 'Ask who runs the relay; until then read the feed from another, or from the authority.',
+  });
+}
