@@ -12,6 +12,9 @@ import type { ListParts } from './publish-shard.ts';
 import { RELEASED, REVOKED_COLUMNS, type RevokedRow, revokedOf } from './revoked.ts';
 import { type Act, addCrl } from './store.ts';
 
+/** How often another process may be quicker. */
+const TRIES = 8;
+
 /**
  * The list of a root or an intermediate, about the authorities below it. It is signed on schedule (`rotation.ts`), and at
  * once when one of those is held, stopped for ever or released.
@@ -55,23 +58,34 @@ export async function authoritiesWithRevoked(reader: Reader, now: number): Promi
  * this process did; another one that was quicker did it for all.
  */
 export async function publishAuthorityList(id: string, parts: ListParts): Promise<boolean> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const outcome = await publishOnce(id, parts);
+    // What the other has signed may lack what this one knows.
+    if (outcome !== 'quicker') return outcome === 'done';
+  }
+  throw new WritError('unavailable', 'The list keeps changing.', { remedy: 'It is tried again in a moment.' });
+}
+
+/** `quicker`: another process was. */
+async function publishOnce(id: string, parts: ListParts): Promise<'done' | 'nothing' | 'quicker'> {
   const { reader, commit, clock } = parts;
   const hierarchy = await readHierarchy(reader);
   const newest = hierarchy?.crls.find(({ authority }) => authority === id);
   // The first one comes with the authority.
-  if (hierarchy === undefined || newest === undefined) return false;
+  if (hierarchy === undefined || newest === undefined) return 'nothing';
   const now = clock.now();
   const below = await revokedBelow(reader, id);
-  if (saysSo(newest.der, below)) return false;
+  if (saysSo(newest.der, below)) return 'nothing';
   const issuer = await parts.issuer(id);
-  if (issuer === undefined) return false;
+  if (issuer === undefined) return 'nothing';
   const batch = newBatch();
   await pushAuthorityList(batch, hierarchy, issuer, { below, now, caller: 'system:lists' });
   // As with other lists: it follows a revocation that is in the anchor.
   batch.anchored = true;
   const outcome = await commit(batch);
-  if (!outcome.committed && outcome.refusal !== 'conflict') throw new WritError(outcome.refusal, outcome.reason);
-  return outcome.committed;
+  if (outcome.committed) return 'done';
+  if (outcome.refusal === 'conflict') return 'quicker';
+  throw new WritError(outcome.refusal, outcome.reason);
 }
 
 function saysSo(der: Uint8Array, below: readonly RevokedRow[]): boolean {

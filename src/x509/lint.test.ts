@@ -221,6 +221,7 @@ const BROKEN: readonly [lints: string, kind: Kind, change: Change][] = [
   ['spiffe_id_of_leaf', 'leaf', names(uri('spiffe://example.org/a//b'))],
   ['spiffe_id_of_leaf', 'leaf', names(uri('https://example.org/agent'))],
   ['names_permitted spiffe_id_of_leaf', 'leaf', names(uri('spiffe://other.org/agent/planner'))],
+  ['names_permitted spiffe_id_of_leaf', 'leaf', names(uri('spiffe://below.example.org/agent/planner'))],
   ['subject_alt_name_critical', 'leaf', critical(SUBJECT_ALT_NAME, false)],
   ['subject_alt_name_critical', 'issuing', critical(SUBJECT_ALT_NAME, true)],
   ['subject_key_identifier', 'leaf', without(SUBJECT_KEY_IDENTIFIER)],
