@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CORPUS } from './corpus.ts';
+import { evidence } from './make/attest.ts';
 import { requests } from './make/csr.ts';
 import { feed } from './make/feed.ts';
 import type { Files } from './make/files.ts';
@@ -17,6 +18,7 @@ export async function makeCorpus(): Promise<void> {
   const corpus: Readonly<Record<string, Files>> = {
     ...certificates(),
     ...ocsp(),
+    ...evidence(),
     ...(await requests()),
     ...texts(),
     ...bodies(),

@@ -1,4 +1,5 @@
 import type { Target } from './target.ts';
+import { ber, claims, cms, tpm } from './targets/attest.ts';
 import { der, pem } from './targets/der.ts';
 import { feedEvent, grpcFrame, grpcMessage, grpcTimeout, lastEventId } from './targets/feed.ts';
 import {
@@ -79,4 +80,8 @@ export const TARGETS: readonly Target[] = [
   verifierKey,
   tile,
   bundle,
+  ber,
+  cms,
+  tpm,
+  claims,
 ];
