@@ -1,11 +1,13 @@
 /** Enforcement points at two replicas: what is stopped at one is refused at both, and who loses its side knows. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import * as tls from 'node:tls';
 import { connect } from '../../src/sdk/connect.ts';
 import type { Identity } from '../../src/sdk/identity.ts';
+import { feedWire } from '../../src/sdk/testdata/feed-wire.ts';
 import { createVerifier, type Verifier } from '../../src/sdk/verifier.ts';
 import { postgresMissing, startPostgres } from '../postgres.ts';
 import { operatorClient } from './clients.ts';
@@ -86,6 +88,36 @@ test('what one replica stops, the points of both refuse; a lost replica or datab
   await revoke(planners[0]!);
   const took = await until(() => [near, far].every((made) => says(made, sockets[0]!) === 'stopped'));
   t.diagnostic(`refused at both after ${took.toFixed(0)} ms`);
+
+  // A relay that goes over from one replica to the other: each signs with a key of its own, and nothing is missed between.
+  const wire = await feedWire(one.api);
+  const relaying = createVerifier({ identity: gateway, mode: 'strict', server: wire.server });
+  const listener = https.createServer(relaying.serverOptions());
+  relaying.relay(listener, { allow: 'agent/gateway/*' });
+  await once(listener.listen(0, '127.0.0.1'), 'listening');
+  const feed = `https://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  const behind = createVerifier({ identity: gateway, mode: 'strict', feed, relays: 'agent/gateway/*' });
+  verifiers.push(relaying, behind);
+  after(() => {
+    wire.close();
+    listener.close();
+    listener.closeAllConnections();
+  });
+  await behind.ready(AbortSignal.timeout(10_000));
+  const between = [await instanceOf('planner'), await instanceOf('planner')];
+  const ends = [await seen(between[0]!), await seen(between[1]!)];
+  assert.deepEqual(
+    ends.map((socket) => says(behind, socket)),
+    ['allowed', 'allowed'],
+  );
+  wire.cut();
+  await revoke(between[0]!);
+  wire.mend(other.api);
+  await until(() => says(behind, ends[0]!) === 'stopped');
+  await revoke(between[1]!);
+  await until(() => says(behind, ends[1]!) === 'stopped', 1000);
+  assert.ok(behind.well);
+  for (const made of [behind, relaying]) made.close();
 
   // The other replica dies: its point knows, and learns what it missed from the first.
   await other.kill();
