@@ -123,8 +123,8 @@ test('Go reads every certificate, verifies what it knows, and keeps the constrai
 
 /** What Go's path validation takes, SPIFFE's does not: each trust domain is judged by its own roots. */
 test('go-spiffe accepts our SVIDs, and none of a trust domain below under our root', { skip: skipOf(GO) }, async () => {
-  const program = join(scratch.path, 'judge-spiffe');
-  execFileSync(pathOf(GO), ['build', '-o', program, '.'], { cwd: join(import.meta.dirname, 'go-spiffe') });
+  const program = join(scratch.path, 'judge-svid');
+  execFileSync(pathOf(GO), ['build', '-o', program, '.'], { cwd: join(import.meta.dirname, 'go-svid') });
   const judge = ({ root, untrusted, leaf }: { root: string; untrusted: string; leaf: string }): string => {
     const input = JSON.stringify({ trustDomain: 'agents.example.com', root, untrusted, leaf });
     return execFileSync(program, { input, encoding: 'utf8' }).trim();

@@ -1,0 +1,5 @@
+module writ.example/interop/svid
+
+go 1.26.0
+
+require github.com/spiffe/go-spiffe/v2 v2.9.0
