@@ -1,0 +1,187 @@
+/** Programs with go-spiffe, as it is, on the Workload API of `writ agent`: identities, tokens, mutual TLS, a renewal, a stop. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, realpathSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, test } from 'node:test';
+import { createServer } from 'node:tls';
+import { Daemon } from '../../src/agent/daemon.ts';
+import { connect } from '../../src/sdk/connect.ts';
+import { createVerifier } from '../../src/sdk/verifier.ts';
+import { testServer } from '../server.ts';
+import { go, pathOf, skipOf } from './tools.ts';
+
+const GO = go();
+const server = await testServer();
+const node = await connect({ token: await server.token('box', 'service') });
+const scratch = realpathSync(server.scratch);
+const closing: (() => unknown)[] = [() => node.close()];
+after(async () => {
+  for (const close of closing.reverse()) await close();
+});
+
+const socket = join(scratch, 'agent', 'api.sock');
+const daemon = await Daemon.start({ identity: node, socket, admin: join(scratch, 'agent-admin', 'api.sock') });
+closing.push(() => daemon.close());
+
+interface Line {
+  readonly error?: string;
+  readonly svids?: readonly { readonly id: string; readonly serial: string; readonly hint: string }[];
+  readonly bundles?: readonly string[];
+  readonly jwt?: Readonly<Record<string, number>>;
+  readonly x509?: string;
+  readonly id?: string;
+  readonly own?: string;
+  readonly daemon?: string;
+  readonly other?: boolean;
+  readonly listening?: string;
+  readonly heard?: string;
+  readonly answer?: string;
+  readonly from?: string;
+}
+
+interface Program {
+  readonly child: ChildProcess;
+  readonly lines: readonly Line[];
+  line(what: (line: Line) => boolean, ms?: number): Promise<Line>;
+}
+
+/** A copy of the program for each workload: its path is what it is known by. */
+function build(...names: string[]): void {
+  const folder = join(import.meta.dirname, 'go-spiffe');
+  const program = join(scratch, 'spiffe');
+  execFileSync(pathOf(GO), ['build', '-o', program, '.'], { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] });
+  for (const name of names) copyFileSync(program, join(scratch, name));
+}
+
+function run(name: string, ...args: string[]): Program {
+  const child = spawn(join(scratch, name), args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, SPIFFE_ENDPOINT_SOCKET: `unix://${socket}` },
+  });
+  closing.push(() => child.kill('SIGKILL'));
+  const lines: Line[] = [];
+  createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line) as Line));
+  return {
+    child,
+    lines,
+    async line(what, ms = 30_000) {
+      const late = performance.now() + ms;
+      for (;;) {
+        const found = lines.find(what);
+        if (found !== undefined) return found;
+        assert.ok(performance.now() < late, `not within ${ms} ms: ${what}; said ${JSON.stringify(lines)}`);
+        await new Promise((then) => setTimeout(then, 10));
+      }
+    },
+  };
+}
+
+async function entry(agent: string, program: string, ...flags: string[]): Promise<void> {
+  await server.token(agent);
+  await server.json(
+    'entry',
+    'create',
+    agent,
+    '--node',
+    'box',
+    '--match',
+    `unix:path=${join(scratch, program)}`,
+    ...flags,
+  );
+}
+
+const instanceOf = (id: string): string => id.split('/').at(-1)!;
+const skip = skipOf(GO);
+
+test('go-spiffe sees identities, bundles and hints; renewals as they come; and that it was stopped', {
+  skip,
+}, async () => {
+  build('watcher', 'client', 'books');
+  await entry('planner', 'watcher', '--hint', 'inside');
+  await entry('reader', 'watcher', '--hint', 'outside');
+  await daemon.refresh();
+  const watcher = run('watcher', 'watch');
+  const first = await watcher.line(({ svids }) => svids?.length === 2);
+  assert.deepEqual(
+    first.svids!.map(({ hint }) => hint),
+    ['inside', 'outside'],
+  );
+  assert.deepEqual(first.bundles, [node.trustDomain]);
+  assert.deepEqual((await watcher.line(({ jwt }) => jwt !== undefined)).jwt, { [node.trustDomain]: 1 });
+
+  const planner = [...daemon.workloads.children].find(({ spiffeId }) => spiffeId === first.svids![0]!.id)!;
+  await planner.renew();
+  const renewed = await watcher.line(
+    ({ svids }) => svids !== undefined && svids[0]!.serial !== first.svids![0]!.serial,
+  );
+  assert.deepEqual(
+    renewed.svids!.map(({ id }) => id),
+    first.svids!.map(({ id }) => id),
+  );
+  await server.json('instance', 'stop', planner.instance, '--yes');
+  const left = await watcher.line(({ svids }) => svids?.length === 1);
+  assert.equal(left.svids![0]!.id, first.svids![1]!.id);
+  await server.json('instance', 'stop', instanceOf(left.svids![0]!.id), '--yes');
+  assert.match((await watcher.line(({ x509 }) => x509 !== undefined)).x509!, /PermissionDenied/);
+});
+
+test('a JWT-SVID is believed by go-spiffe itself and by the daemon, for its audience alone', { skip }, async () => {
+  await entry('planner', 'client');
+  await daemon.refresh();
+  const said = await run('client', 'jwt', 'bank').line(({ id, error }) => id !== undefined || error !== undefined);
+  assert.match(said.id ?? JSON.stringify(said), /\/agent\/planner\//);
+  assert.deepEqual([said.own, said.daemon, said.other], [said.id, said.id, true]);
+});
+
+const prefix = (path: string): string => `spiffe://${node.trustDomain}/${path}/`;
+
+test('two programs talk mutual TLS; whoever the other does not expect is refused', { skip }, async () => {
+  await entry('books', 'books');
+  await daemon.refresh();
+  const books = run('books', 'serve', '127.0.0.1:0', prefix('agent/planner'));
+  const { listening } = await books.line((line) => line.listening !== undefined);
+  const client = run('client', 'dial', listening!, prefix('agent/books'));
+  const [answer, heard] = await Promise.all([
+    client.line((line) => line.answer === 'hello'),
+    books.line((line) => line.heard === 'hello'),
+  ]);
+  assert.ok(answer.from!.startsWith(prefix('agent/books')));
+  assert.ok(heard.from!.startsWith(prefix('agent/planner')));
+  const wrong = run('client', 'dial', listening!, prefix('agent/other'));
+  assert.match((await wrong.line(({ error }) => error !== undefined)).error!, /not one of/);
+});
+
+test('two languages: a connection goes on through renewals on both sides, and is cut when one side is stopped', {
+  skip,
+}, async () => {
+  const verifier = createVerifier({ identity: node, mode: 'strict' });
+  closing.push(() => verifier.close());
+  await verifier.ready(AbortSignal.timeout(10_000));
+  const listener = createServer(verifier.serverOptions(), (peer) => peer.pipe(peer).on('error', () => undefined));
+  verifier.protect(listener, { allow: 'agent/planner/*' });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  closing.push(() => listener.close());
+  const { port } = listener.address() as AddressInfo;
+
+  const before = new Set([...daemon.workloads.children]);
+  const client = run('client', 'dial', `127.0.0.1:${port}`, prefix('service/box'));
+  await client.line(({ answer }) => answer === 'hello');
+  const own = [...daemon.workloads.children].find(
+    (child) => !before.has(child) && child.spiffeId.includes('/planner/'),
+  )!;
+  const count = client.lines.length;
+  await Promise.all([own.renew(), node.renew()]);
+  await client.line(() => client.lines.length > count + 5);
+  // Whoever connects now shows the new certificates, and is accepted.
+  await run('client', 'dial', `127.0.0.1:${port}`, prefix('service/box')).line(({ answer }) => answer === 'hello');
+
+  await server.json('instance', 'stop', own.instance, '--yes');
+  const stopped = performance.now();
+  assert.match((await client.line(({ error }) => error !== undefined)).error!, /ended|EOF|reset/);
+  assert.ok(performance.now() - stopped < 5000);
+});
