@@ -111,6 +111,27 @@ function identifierOf(key: KeyObject): string {
   return Buffer.from(keyIdentifier(parsePublicKey(spki))).toString('hex');
 }
 
+test('whatever octet of it is another, it is refused and nothing else happens', () => {
+  const { chain, ...rest } = new FeedSigner(DOMAIN, serverIdentity()).sign(STATE);
+  const [leaf, ...above] = chain.map((one) => Buffer.from(one, 'base64'));
+  for (let at = 0; at < leaf!.length; at++) {
+    const changed = Buffer.from(leaf!);
+    changed[at]! ^= 1 + (at % 255);
+    const signed = { ...rest, chain: [changed, ...above].map((der) => der.toString('base64')) };
+    assert.throws(
+      () => reading().signatures.read(signed),
+      (error) => isWritError(error),
+      `octet ${at}`,
+    );
+  }
+  const signature = Buffer.from(rest.signature, 'base64');
+  for (let at = 0; at < signature.length; at++) {
+    const changed = Buffer.from(signature);
+    changed[at]! ^= 1;
+    refuses(reading(), { ...rest, chain, signature: changed.toString('base64') }, /changed/);
+  }
+});
+
 test('a server that was stopped, or whose certificate or root has ended, is believed no more', () => {
   const identity = serverIdentity({ lifetime: 60_000 });
   const signed = new FeedSigner(DOMAIN, identity).sign(STATE);

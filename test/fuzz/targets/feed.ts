@@ -29,7 +29,7 @@ export const feedEvent: Target = {
   form: 'text',
   longest: 8_192,
   codes: ['bad_request'],
-  words: ['event: ', 'data: ', 'id: ', '\n', 'entry', 'hello', 'heartbeat', 'behind', '{', '}', '"', '\r'],
+  words: ['event: ', 'data: ', 'id: ', '\n', 'entry', 'hello', 'heartbeat', 'behind', 'signed', '{', '}', '"', '\r'],
   run(input) {
     try {
       parseFeedEvent(Buffer.from(input).toString('utf8'));
@@ -84,6 +84,8 @@ const CODECS = [
   codecs.of(messages.followResponse),
   codecs.of(messages.listEntriesResponse),
   codecs.of(messages.effect),
+  codecs.of(messages.signed),
+  codecs.of(messages.getTimeRequest),
 ];
 
 /** Input: a message of the feed; each is read as all of them. What is read can be written, and reads the same again. */
