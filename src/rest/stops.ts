@@ -1,7 +1,7 @@
 import type { Caller } from '../base/access.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';
-import type { StopRequest } from '../revocation/stop-request.ts';
 import type { StopRecord, StopState } from '../revocation/stop-store.ts';
+import type { StopRequest } from '../revocation/stop-target.ts';
 import type { Falls } from '../revocation/would-fall.ts';
 import { byId } from '../wire/path.ts';
 import type * as wire from '../wire/stop.ts';

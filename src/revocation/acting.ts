@@ -9,6 +9,7 @@ import { requireEmergency } from '../registry/emergency.ts';
 import { requireStillMember } from '../registry/group.ts';
 import { requireActiveOperator } from '../registry/operator.ts';
 import { looksAtInstance, requireInstanceActive } from '../registry/standing.ts';
+import { ENDS } from './evidence.ts';
 
 /** What a flow asks and commits with. */
 export interface Acting {
@@ -111,14 +112,6 @@ function naming(
   };
   return events.map((event) => ({ ...event, body: { ...event.body, ...named } }));
 }
-
-/** Ends for ever whose entries say on whose authority they came. */
-const ENDS: ReadonlySet<string> = new Set([
-  'certificate.revoked',
-  'instance.stopped',
-  'agent.retired',
-  'operator.removed',
-]);
 
 /** The same events; those that end something, and what one person does alone, name the rules that allowed it. */
 function ruled(events: readonly LedgerEvent[], rules: readonly string[]): LedgerEvent[] {

@@ -15,8 +15,8 @@ export function parseEvidence(evidence: string | undefined): string | undefined 
   });
 }
 
-/** Ends of one thing, made without the cord, whose entry has no place of its own for a link. */
-const ENDS: ReadonlySet<string> = new Set([
+/** What is ended without the cord says in its own entry on whose authority that was, and what it rests on. */
+export const ENDS: ReadonlySet<string> = new Set([
   'certificate.revoked',
   'instance.stopped',
   'agent.retired',

@@ -12,9 +12,8 @@ import { holdCertificates } from './hold-certificates.ts';
 import { type Mass, requireAlone } from './mass.ts';
 import type { CordParts, StopOptions } from './parts.ts';
 import { quarantinedEvent } from './stop-event.ts';
-import { type StopRequest, understandStop } from './stop-request.ts';
 import { insertStop, readRevocationOf, readStop, requireNotRevoked, type StopRecord } from './stop-store.ts';
-import { type FoundTarget, isOver, type StopTarget } from './stop-target.ts';
+import { type FoundTarget, isOver, type StopRequest, type StopTarget, understandStop } from './stop-target.ts';
 
 /**
  * Quarantines, which can be lifted again: from the first commit on nothing is issued for what is covered, nothing that it

@@ -5,11 +5,11 @@ import { CAUSES, parseCause } from '../ca/revocation-cause.ts';
 import type { Batch } from '../db/batch.ts';
 import { type Operator, removeOperator as pushRemoval, readOperator } from '../registry/operator.ts';
 import { countStop } from '../registry/stop-rate.ts';
+import { absent } from './asked.ts';
 import { withEvidence } from './evidence.ts';
 import type { RevocationParts, StopOptions, Why } from './parts.ts';
 import { stopInSteps } from './steps.ts';
 import type { StopFacts } from './stopping-instance.ts';
-import { absent } from './target.ts';
 
 /**
  * Removes an operator for ever and withdraws the join tokens that it made, in one act, from where on no certificate of

@@ -9,9 +9,9 @@ import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { blockKey } from '../registry/key-in-use.ts';
 import { countStop, tooManyStops } from '../registry/stop-rate.ts';
+import { absent, askedOfCertificate } from './asked.ts';
 import { withEvidence } from './evidence.ts';
 import type { MarkingParts, RevocationParts, StopOptions, Why } from './parts.ts';
-import { absent, askedOfCertificate } from './target.ts';
 
 /**
  * Revokes one certificate for ever: its row, the epoch and the anchor are one act, and but for a planned replacement its

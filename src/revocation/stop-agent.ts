@@ -1,10 +1,10 @@
 import type { Caller } from '../base/access.ts';
 import type { Agent, AgentKind } from '../registry/agent.ts';
 import { readAgent } from '../registry/agent-store.ts';
+import { absent } from './asked.ts';
 import type { CordParts, StopOptions, Why } from './parts.ts';
 import { endAll, requireEnded } from './stop.ts';
-import { understandStop } from './stop-request.ts';
-import { absent } from './target.ts';
+import { understandStop } from './stop-target.ts';
 
 /**
  * Stops an agent or service for ever, with all its instances and whatever those let in, of whichever agent. It holds from

@@ -5,13 +5,13 @@ import { whenAnchored } from '../db/when-anchored.ts';
 import { type Instance, readInstance } from '../registry/instance.ts';
 import { readStanding } from '../registry/standing.ts';
 import { countStop } from '../registry/stop-rate.ts';
+import { absent, askedOfInstance } from './asked.ts';
 import { withEvidence } from './evidence.ts';
 import { MASS_STOP } from './mass.ts';
 import type { CordParts, StopOptions, Why } from './parts.ts';
 import { stopInSteps } from './steps.ts';
 import { endAll, requireEnded } from './stop.ts';
 import { stoppingInstance } from './stopping-instance.ts';
-import { absent, askedOfInstance } from './target.ts';
 
 /**
  * Stops an instance for ever, with all that it let in, directly or through others: their ids are burnt, their certificates

@@ -3,6 +3,7 @@ import { WritError } from '../base/error.ts';
 import { isId } from '../base/id.ts';
 import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
 import { readHierarchy } from '../ca/hierarchy.ts';
+import { type Cause, parseCause } from '../ca/revocation-cause.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { agentResource } from '../registry/agent.ts';
 import { readAgent } from '../registry/agent-store.ts';
@@ -12,8 +13,9 @@ import { readOwner } from '../registry/owner.ts';
 import { sponsorFacts } from '../registry/sponsor.ts';
 import { readStanding } from '../registry/standing.ts';
 import { isName } from '../spiffe-id/name.ts';
-import type { RevocationParts } from './parts.ts';
-import { type Asked, absent, askedOfCertificate, askedOfInstance } from './target.ts';
+import { type Asked, absent, askedOfCertificate, askedOfInstance } from './asked.ts';
+import { parseEvidence } from './evidence.ts';
+import type { CordParts, RevocationParts, Why } from './parts.ts';
 
 /**
  * What the cord stops, with the name that belongs to it: a serial number in hex, an instance id (`parent` is another word
@@ -36,15 +38,31 @@ export interface FoundTarget extends Asked {
 
 const INSTALLATION = { type: 'Installation', id: 'writ' } as const;
 
+/** What somebody wants held or stopped. */
+export interface StopRequest extends Why {
+  readonly target: StopTarget;
+}
+
+/** The same as it was understood, and what it is about as of now. */
+interface UnderstoodStop {
+  readonly cause: Cause;
+  readonly evidence: string | undefined;
+  readonly found: FoundTarget;
+}
+
+/** Throws `bad_request` for a request that is none, and `not_found` for what is not there. Asks nobody for permission. */
+export async function understandStop(caller: Caller, request: StopRequest, parts: CordParts): Promise<UnderstoodStop> {
+  const cause = parseCause(request);
+  const evidence = parseEvidence(request.evidence);
+  await parts.refresh();
+  return { cause, evidence, found: await findTarget(caller, request.target, parts) };
+}
+
 /**
  * Finds what is to be stopped. Throws `bad_request` for a name that cannot be one, and `not_found` or `denied` where there
  * is none.
  */
-export async function findTarget(
-  caller: Caller,
-  { kind, name }: StopTarget,
-  parts: RevocationParts,
-): Promise<FoundTarget> {
+async function findTarget(caller: Caller, { kind, name }: StopTarget, parts: RevocationParts): Promise<FoundTarget> {
   const { reader } = parts;
   switch (kind) {
     case 'certificate': {

@@ -11,9 +11,8 @@ import { type Mass, massOf, requireAlone } from './mass.ts';
 import type { CordParts, MarkingParts, StopOptions } from './parts.ts';
 import { demandQuarantine, firstStop, putHold } from './quarantine.ts';
 import { changedEvent } from './stop-event.ts';
-import { type StopRequest, understandStop } from './stop-request.ts';
 import { askForRevocation, beginRevocation, readRevocationOf, readStop, type StopRecord } from './stop-store.ts';
-import { type FoundTarget, isOver, type StopTarget } from './stop-target.ts';
+import { type FoundTarget, isOver, type StopRequest, type StopTarget, understandStop } from './stop-target.ts';
 
 /**
  * Stops for ever. The first commit holds all that is covered, from where on nothing of it has any force; the rest follows

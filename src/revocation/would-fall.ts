@@ -11,8 +11,7 @@ import type { CordParts, MarkingParts } from './parts.ts';
 import { demandQuarantine } from './quarantine.ts';
 import { STEP } from './steps.ts';
 import { demandRevocation } from './stop.ts';
-import { type StopRequest, understandStop } from './stop-request.ts';
-import type { FoundTarget } from './stop-target.ts';
+import { type FoundTarget, type StopRequest, understandStop } from './stop-target.ts';
 
 /**
  * What a stop would reach at this moment, by name, each in order. Of an authority: the certificates that it issued, those of

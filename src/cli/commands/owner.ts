@@ -27,9 +27,9 @@ export function ownerCommands(withApi: WithApi): readonly Command[] {
       details: `${HELD} Hand each to another team with "writ agent update NAME --team TEAM --sponsor PERSON".`,
       parameter: TEAM,
       route: (team) => `/v1/owners/${team}/remove`,
-      would: (team) => `Would quarantine the agents and services of ${team}.`,
+      would: (team) => `Would quarantine the agents and services of ${team}, with all that they let in.`,
       question: (team) => `Every agent and service of ${team} is quarantined until another team takes it over.`,
-      done: (team) => `${team} is gone; its agents and services are quarantined.`,
+      done: (team) => `${team} is gone; its agents and services are quarantined, with all that they let in.`,
       next: (team) => `Next: writ agent list --team ${team}`,
     }),
     actCommand(withApi, {
