@@ -9,6 +9,7 @@ import { canaryCommands } from './commands/canary.ts';
 import { certCommands } from './commands/cert.ts';
 import { checkReceiptCommand } from './commands/check-receipt.ts';
 import { entryCommands } from './commands/entry.ts';
+import { federationCommands } from './commands/federation.ts';
 import { feedCommands } from './commands/feed.ts';
 import { installationCommands } from './commands/installation.ts';
 import { instanceCommands } from './commands/instance.ts';
@@ -37,6 +38,7 @@ export function clientCommands(): readonly Command[] {
     ...canaryCommands(withApi, now),
     ...feedCommands(withApi),
     ...signalCommands(withApi),
+    ...federationCommands(withApi, now),
     traceCommand(withApi),
     ...approvalCommands(withApi, now),
     ...breakGlassCommands(withApi, now),

@@ -8,6 +8,7 @@ import { authorityCommands } from './commands/authority.ts';
 import { backupCommands } from './commands/backup.ts';
 import { daemonCommands } from './commands/daemon.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { federationChangeCommands } from './commands/federation.ts';
 import { groupCommands } from './commands/group.ts';
 import { initCommand } from './commands/install.ts';
 import { ledgerCommands } from './commands/ledger.ts';
@@ -36,6 +37,7 @@ export function commandTable(): readonly Command[] {
     ...daemonCommands(withApi),
     ...operatorCommands(log, withApi),
     ...groupCommands(log, withApi),
+    ...federationChangeCommands(log, withApi),
     ...ruleCommands(log, withApi),
     ...authorityCommands(log, withApi),
     ...ledgerCommands(log),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isWritError } from '../base/error.ts';
 import { parseConfig } from './config.ts';
+import { jwtIssuerOf } from './jwt-issuer.ts';
 
 const LEAST = { trustDomain: 'agents.example.com', anchor: '/var/lib/writ-anchor' };
 
@@ -20,6 +21,21 @@ test('tokens are signed with ES256 unless the configuration says RS256', () => {
   assert.equal(parseConfig({ ...LEAST, signals: { algorithm: 'RS256' } }).signals.algorithm, 'RS256');
 });
 
+test('tokens name the issuer that is configured, else the first name and the port of the public listener', () => {
+  for (const jwtIssuer of [
+    'https://id.example.com',
+    'https://id.example.com:8444',
+    'https://id.example.com/writ/prod',
+  ]) {
+    assert.equal(jwtIssuerOf(parseConfig({ ...LEAST, jwtIssuer }), '0.0.0.0:1'), jwtIssuer);
+  }
+  assert.equal(
+    jwtIssuerOf(parseConfig({ ...LEAST, names: ['writ.example.com'] }), '[::]:444'),
+    'https://writ.example.com:444',
+  );
+  assert.equal(jwtIssuerOf(parseConfig({ ...LEAST, names: ['::1'] }), '[::]:444'), 'https://[::1]:444');
+});
+
 test('what is not known or not in range is refused by its path', () => {
   const bad: readonly [object, string][] = [
     [{ writeLimit: { perSecond: 0 } }, 'writeLimit.perSecond'],
@@ -34,6 +50,13 @@ test('what is not known or not in range is refused by its path', () => {
     [{ attestation: { networks: [] } }, 'attestation.networks'],
     [{ attestation: { reviewerTokens: { prod: 7 } } }, 'attestation.reviewerTokens.prod'],
     [{ attestation: { reviewerTokens: 'file' } }, 'attestation.reviewerTokens'],
+    [{ federation: { caFile: 7 } }, 'federation.caFile'],
+    [{ federation: { allow: [] } }, 'federation.allow'],
+    [{ jwtIssuer: 'http://id.example.com' }, 'jwtIssuer'],
+    [{ jwtIssuer: 'https://id.example.com/' }, 'jwtIssuer'],
+    [{ jwtIssuer: 'https://id.example.com/a/' }, 'jwtIssuer'],
+    [{ jwtIssuer: 'https://id.example.com?a' }, 'jwtIssuer'],
+    [{ jwtIssuer: 'https://u@id.example.com' }, 'jwtIssuer'],
     [{ colour: 1 }, 'colour'],
   ];
   for (const [change, field] of bad) {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { WritError } from '../base/error.ts';
 import { type AttestationConfig, PUBLIC_ISSUERS } from './attestation-config.ts';
+import { type FederationConfig, PUBLIC_ENDPOINTS } from './federation-config.ts';
 import { NO_SIGNALS, type SignalsConfig } from './signals-config.ts';
 
 /**
@@ -40,6 +41,8 @@ export interface Config {
   readonly signals: SignalsConfig;
   /** Where evidence of newcomers is looked up. */
   readonly attestation: AttestationConfig;
+  /** How bundles of other trust domains are fetched. */
+  readonly federation: FederationConfig;
   /** Requests a second that one caller may make, and how many may come at once. */
   readonly rateLimit: { readonly perSecond: number; readonly burst: number };
   /**
@@ -94,6 +97,7 @@ export function defaultConfig(trustDomain: string, anchor: string): Config {
     stopsAMinute: 60,
     signals: NO_SIGNALS,
     attestation: PUBLIC_ISSUERS,
+    federation: PUBLIC_ENDPOINTS,
     rateLimit: { perSecond: 2000, burst: 4000 },
     writeLimit: { perSecond: 20, burst: 200 },
     webhooks: [],
@@ -133,6 +137,7 @@ export function parseConfig(value: unknown): Config {
     'stopsAMinute',
     'signals',
     'attestation',
+    'federation',
     'rateLimit',
     'writeLimit',
     'webhooks',
@@ -157,6 +162,7 @@ export function parseConfig(value: unknown): Config {
     stopsAMinute: whole(given['stopsAMinute'] ?? base.stopsAMinute, 'stopsAMinute', 1, 1_000_000),
     signals: given['signals'] === undefined ? base.signals : parseSignals(given['signals']),
     attestation: given['attestation'] === undefined ? base.attestation : parseAttestation(given['attestation']),
+    federation: given['federation'] === undefined ? base.federation : parseFederation(given['federation']),
     rateLimit: parseRate(given['rateLimit'], 'rateLimit', base.rateLimit),
     writeLimit: parseRate(given['writeLimit'], 'writeLimit', base.writeLimit),
     webhooks: parseWebhooks(given['webhooks']),
@@ -300,6 +306,14 @@ function parseAttestation(value: unknown): AttestationConfig {
     ),
     allowNetworks: networksOf(allowNetworks, 'attestation.allowNetworks'),
     ...(caFile === undefined ? {} : { caFile: text(caFile, 'attestation.caFile') }),
+  };
+}
+
+function parseFederation(value: unknown): FederationConfig {
+  const { allowNetworks, caFile } = keysOf(value, 'federation', ['allowNetworks', 'caFile']);
+  return {
+    allowNetworks: networksOf(allowNetworks, 'federation.allowNetworks'),
+    ...(caFile === undefined ? {} : { caFile: text(caFile, 'federation.caFile') }),
   };
 }
 

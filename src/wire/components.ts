@@ -18,6 +18,7 @@ import {
 } from './certificate.ts';
 import { beginEmergency, emergency, emergencyPage, reviewEmergency } from './emergency.ts';
 import { createEntry, entry, entryPage, ownEntries } from './entry.ts';
+import { addFederation, federatedBundles, federation, federationList, replaceBundle } from './federation.ts';
 import { feedAcks, feedEffectReport, feedPage, feedPoints, feedTaken } from './feed.ts';
 import { feedSigned, feedTimeQuestion } from './feed-signed.ts';
 import { group, groupList } from './group.ts';
@@ -55,6 +56,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   AccessSubmission: accessSubmission,
   AccessTask: accessTask,
   AddAttestor: addAttestor,
+  AddFederation: addFederation,
   AddOperator: addOperator,
   Agent: agent,
   AgentPage: agentPage,
@@ -91,6 +93,9 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   EnrolWorkload: enrolWorkload,
   Entry: entry,
   EntryPage: entryPage,
+  FederatedBundles: federatedBundles,
+  Federation: federation,
+  FederationList: federationList,
   FeedAcks: feedAcks,
   FeedEffectReport: feedEffectReport,
   FeedPage: feedPage,
@@ -126,6 +131,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   RegisterAgent: registerAgent,
   RenewCertificate: renewCertificate,
   RenewWorkload: renewWorkload,
+  ReplaceBundle: replaceBundle,
   ReplaceCertificate: replaceCertificate,
   RequestSvid: requestSvid,
   ReviewEmergency: reviewEmergency,

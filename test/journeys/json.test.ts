@@ -100,6 +100,12 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   'instance stop': () => [first('instance list', 'id'), '--yes'],
   'canary list': () => [],
   'canary remove': { argv: () => ['nobody'], code: 3 },
+  'federation add': () => ['partner.example', '--url', 'https://bundles.partner.example/', '--profile', 'https_web'],
+  'federation list': () => [],
+  'federation show': () => ['partner.example'],
+  'federation replace': () => ['partner.example', '--bundle-file', file('bundle.json', '{"keys":[]}')],
+  'federation refresh': { argv: () => ['partner.example'], code: 7 },
+  'federation remove': () => ['partner.example', '--yes'],
   'signals list': () => [],
   'signals dead-letters': () => [],
   // There is no such stream.

@@ -25,6 +25,7 @@ import { ocspRoutes } from '../../status/ocsp-routes.ts';
 import { issuerOptions, reviewerOf } from '../attestation-config.ts';
 import { type Config, splitAddress } from '../config.ts';
 import { openEngine } from '../engine.ts';
+import { endpointRules } from '../federation-config.ts';
 import { jwtIssuerOf } from '../jwt-issuer.ts';
 import { openLog } from '../log.ts';
 import { openTrusted } from '../signals-config.ts';
@@ -33,6 +34,7 @@ import { VERSION } from '../version.ts';
 import { askApproval, offerAccess } from './approval-operations.ts';
 import { attestationOperations } from './attestation-operations.ts';
 import { canaryOperations } from './canary-operations.ts';
+import { federationOperations } from './federation-operations.ts';
 import { openFeed } from './feed.ts';
 import { FollowedKeyring } from './followed-keyring.ts';
 import { jwtSvidOperations } from './jwt-operations.ts';
@@ -149,6 +151,7 @@ async function serve(): Promise<void> {
         ending: ending.signal,
         issuer: () => issuerOf(config.signals, config.names[0]!, `api:${apiPort}`),
       }),
+      ...federationOperations(built, endpointRules(config.federation).allowed),
       ...jwtSvidOperations(built, () => jwtIssuerOf(config, `public:${publicPort}`)),
       ...canaryOperations(built),
       ...ledgerOperations(built),

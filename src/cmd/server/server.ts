@@ -13,9 +13,11 @@ import { epochCell } from '../../ledger/epoch.ts';
 import { commitClient } from '../../ledger/port.ts';
 import { finishStops } from '../../revocation/finish.ts';
 import { type Config, hostAndPort, splitAddress } from '../config.ts';
+import { endpointRules } from '../federation-config.ts';
 import type { LedgerKeyPair } from '../ledger-keys.ts';
 import { settlePlain, statusUrlOf } from '../status-url.ts';
 import { readWebhooks, startApprovalUpkeep } from './approval-upkeep.ts';
+import { startFederation } from './federation-upkeep.ts';
 import type { FollowedKeyring } from './followed-keyring.ts';
 import { startListUpkeep } from './list-upkeep.ts';
 import { METRICS } from './metrics.ts';
@@ -130,6 +132,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
     process: `${process.pid}-${randomUUID()}`,
     log,
   });
+  const endFederation = startFederation(own, endpointRules(config.federation), log);
   const endUpkeep = startUpkeep({
     ...parts,
     log,
@@ -153,6 +156,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
       endApprovals();
       endLists();
       await endSignals();
+      await endFederation();
       endUpkeep();
       for (const thread of threads) thread.tell({ kind: 'stop', graceMs: GRACE_MS });
       await Promise.all(threads.map(({ ended }) => ended));

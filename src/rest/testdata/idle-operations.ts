@@ -8,6 +8,7 @@ import { certificateReportOperations } from '../certificate-reports.ts';
 import { certificateOperations } from '../certificates.ts';
 import { entryOperations } from '../entries.ts';
 import { emergencyOperations } from '../emergencies.ts';
+import { federationOperations } from '../federations.ts';
 import { groupOperations } from '../groups.ts';
 import { instanceOperations } from '../instances.ts';
 import { jwtSvidOperations } from '../jwt-svids.ts';
@@ -37,6 +38,7 @@ export function idleOperations(): Operation[] {
     ...statusOperations(nothing),
     ...trustOperations(nothing),
     ...jwtSvidOperations(nothing),
+    ...federationOperations(nothing),
     ...certificateOperations(nothing),
     ...certificateReportOperations(nothing),
     ...agentOperations(nothing),

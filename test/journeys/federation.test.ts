@@ -1,0 +1,150 @@
+/** Two installations believe one another by SPIFFE alone: each proves itself by the certificate that it has anyway. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { validateJwtSvid } from '../../src/jwt/jwt-svid.ts';
+import { parseSpiffeBundle } from '../../src/jwt/spiffe-bundle.ts';
+import { connect } from '../../src/sdk/connect.ts';
+import { type Credential, pemOf } from '../../src/sdk/credential.ts';
+import type { FederatedBundles, Federation } from '../../src/wire/federation.ts';
+import type { JwtSvid } from '../../src/wire/jwt-svid.ts';
+import { type TestServer, testServer } from '../server.ts';
+
+const AUDIENCE = 'https://reports.example.com';
+
+/** A server whose partners may stand on loopback. */
+async function start(domain: string): Promise<TestServer> {
+  const server = await testServer({ args: ['--trust-domain', domain] });
+  const path = join(server.data, 'config.json');
+  const config = JSON.parse(readFileSync(path, 'utf8')) as object;
+  writeFileSync(path, JSON.stringify({ ...config, federation: { allowNetworks: ['127.0.0.0/8', '::1/128'] } }), {
+    mode: 0o600,
+  });
+  return server.restart();
+}
+
+/** A document that anybody may have. */
+function open(server: TestServer, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    request(`${server.open}${path}`, { rejectUnauthorized: false }, (answer) => {
+      let text = '';
+      answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      answer.on('end', () => resolve(text));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
+  for (let tries = 0; tries < 100; tries++) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await pause(100);
+  }
+  throw new Error('it did not come');
+}
+
+/** Has `here` believe `there`. */
+async function believe(here: TestServer, there: TestServer, domain: string): Promise<void> {
+  const file = join(here.scratch, `${domain}.json`);
+  writeFileSync(file, await open(there, '/v1/trust/bundle.json'));
+  const url = `${there.open}/v1/trust/bundle.json`;
+  const endpoint = ['--endpoint-id', `spiffe://${domain}/writ/server`, '--bundle-file', file];
+  await here.json('federation', 'add', domain, '--url', url, '--profile', 'https_spiffe', ...endpoint);
+}
+
+const show = (server: TestServer, domain: string): Promise<Federation> =>
+  server.json<Federation>('federation', 'show', domain);
+
+test('both ways, by SPIFFE alone; and what was fetched goes on counting while the other side is away', async () => {
+  const [red, blue] = [await start('red.example.com'), await start('blue.example.com')];
+  await believe(red, blue, 'blue.example.com');
+  await believe(blue, red, 'red.example.com');
+  for (const [server, domain] of [
+    [red, 'blue.example.com'],
+    [blue, 'red.example.com'],
+  ] as const) {
+    const found = await until(async () => {
+      const one = await show(server, domain);
+      return one.good_at === undefined ? undefined : one;
+    });
+    assert.deepEqual([found.status, found.roots.length, found.jwt_keys.length], ['good', 1, 1]);
+  }
+
+  const agent = await connect({ token: await red.token('planner'), store: join(red.scratch, 'planner') });
+  after(() => agent.close());
+  const relying = await connect({
+    token: await blue.token('reports', 'service'),
+    store: join(blue.scratch, 'reports'),
+  });
+  after(() => relying.close());
+  const { token, spiffe_id: id } = await post<JwtSvid>(red, agent.credential, '/v1/jwt-svids', {
+    audience: [AUDIENCE],
+  });
+  assert.equal(id, agent.spiffeId);
+
+  const validated = async (): Promise<string> => {
+    const { trust_domains: bundles } = await get<FederatedBundles>(blue, relying.credential, '/v1/trust/federated');
+    const result = validateJwtSvid(token, {
+      audience: AUDIENCE,
+      now: Date.now(),
+      keys: (domain) => {
+        const bundle = bundles[domain];
+        return bundle === undefined
+          ? undefined
+          : parseSpiffeBundle(Buffer.from(JSON.stringify(bundle)), domain).jwtKeys;
+      },
+    });
+    return result.ok ? result.id.uri : result.fault;
+  };
+  assert.equal(await validated(), agent.spiffeId);
+
+  await red.stop();
+  const refreshed = await blue.cli('federation', 'refresh', 'red.example.com', '--json');
+  assert.equal(refreshed.code, 7, refreshed.stderr);
+  const away = JSON.parse(refreshed.stdout) as Federation;
+  assert.deepEqual([away.status, away.fault, away.jwt_keys.length], ['failing', 'unreachable', 1]);
+  assert.equal(await validated(), agent.spiffeId);
+
+  await blue.json('federation', 'remove', 'red.example.com', '--yes');
+  assert.equal(await validated(), 'trust_domain');
+  const { items } = await blue.json<{ items: { type: string }[] }>(
+    'ledger',
+    'list',
+    '--subject',
+    'federation:red.example.com',
+  );
+  assert.deepEqual(
+    items.map(({ type }) => type),
+    ['federation.added', 'federation.bundle_changed', 'federation.removed'],
+  );
+});
+
+function ask<T>(server: TestServer, credential: Credential, path: string, body?: object): Promise<T> {
+  const { key, chain } = pemOf(credential);
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      `${server.api}${path}`,
+      {
+        ...{ method: body === undefined ? 'GET' : 'POST', key, cert: chain, ca: [...credential.roots] },
+        headers: { 'Content-Type': 'application/json' },
+      },
+      (answer) => {
+        let text = '';
+        answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
+        answer.on('end', () => (answer.statusCode === 200 ? resolve(JSON.parse(text) as T) : reject(new Error(text))));
+      },
+    );
+    sent.on('error', reject);
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+const post = <T>(server: TestServer, credential: Credential, path: string, body: object): Promise<T> =>
+  ask<T>(server, credential, path, body);
+const get = <T>(server: TestServer, credential: Credential, path: string): Promise<T> =>
+  ask<T>(server, credential, path);
