@@ -11,6 +11,10 @@ const CACHE = resolve(import.meta.dirname, '../../node_modules/.cache/writ-inter
 
 /** Python packages of the judges. */
 const PACKAGES = ['cryptography==50.0.2', 'pkilint==0.13.3'];
+/** Those of a workload: its gRPC is large, and judges need none. */
+const WORKLOAD_PACKAGES = ['spiffe==0.3.2'];
+/** Python packages of an OpenID provider, in an environment of its own. */
+const PROVIDER_PACKAGES = ['oidc-provider-mock==0.3.4'];
 const ZLINT = 'github.com/zmap/zlint/v3/cmd/zlint@v3.6.8';
 
 /** A tool, or why there is none: a reason to skip, already noted for the end of the run. */
@@ -57,21 +61,23 @@ export function gnutlsCli(): Tool {
   );
 }
 
-export function gnutlsServ(): Tool {
-  return command(
-    'gnutls-serv',
-    ['--version'],
-    'GnuTLS: no gnutls-serv command found (Debian: apt-get install gnutls-bin)',
-  );
-}
-
 /** The Python of a virtual environment with `cryptography`. */
 export function python(): Tool {
   return pythonTool('python', 'Python: no cryptography package');
 }
 
+/** The Python of a virtual environment with py-spiffe. */
+export function pythonWithSpiffe(): Tool {
+  return pythonTool('python', 'Python: no spiffe package', WORKLOAD_PACKAGES);
+}
+
 export function pkilint(): Tool {
   return pythonTool('lint_pkix_cert', 'Python: no pkilint package');
+}
+
+/** The Python of a virtual environment with an OpenID provider. */
+export function oidcProvider(): Tool {
+  return pythonTool('python', 'Python: no oidc-provider-mock package', PROVIDER_PACKAGES);
 }
 
 export function zlint(): Tool {
@@ -84,14 +90,14 @@ export function zlint(): Tool {
   return built.status === 0 ? { path } : gap('zlint: "go install" failed');
 }
 
-function pythonTool(name: string, missing: string): Tool {
-  const venv = join(CACHE, `python-${PACKAGES.join('-').replaceAll(/[^a-z0-9.-]/g, '')}`);
+function pythonTool(name: string, missing: string, packages: readonly string[] = PACKAGES): Tool {
+  const venv = join(CACHE, `python-${packages.join('-').replaceAll(/[^a-z0-9.-]/g, '')}`);
   const path = join(venv, 'bin', name);
   if (!existsSync(join(venv, 'complete'))) {
     const made = spawnSync('python3', ['-m', 'venv', '--clear', venv]);
     if (made.status !== 0) return gap(`${missing}: no python3 with venv (Debian: apt-get install python3-venv)`);
     const pip = join(venv, 'bin', 'pip');
-    const installed = spawnSync(pip, ['install', '--quiet', '--disable-pip-version-check', ...PACKAGES]);
+    const installed = spawnSync(pip, ['install', '--quiet', '--disable-pip-version-check', ...packages]);
     if (installed.status !== 0) return gap(`${missing}: pip install failed`);
     execFileSync('touch', [join(venv, 'complete')]);
   }
