@@ -1,3 +1,5 @@
+import { type InstanceEvidence, readInstanceEvidence } from '../attest/evidence-store.ts';
+import { pairsOf } from '../attest/facts.ts';
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { isWritError, WritError } from '../base/error.ts';
@@ -18,7 +20,7 @@ export async function instanceHolder(instance: string, parts: IssuanceParts, fre
   if (fresh) holders.forget(instance);
   return holders.read(instance, async () => {
     const standing = await readStanding(reader, instance);
-    if (standing !== undefined) return holderOf(standing, parts);
+    if (standing !== undefined) return holderOf(standing, await readInstanceEvidence(reader, instance), parts);
     throw new WritError('not_found', 'There is no such instance.', {
       field: '/instance',
       remedy: 'Give the id of an enrolled instance.',
@@ -47,7 +49,11 @@ export async function knownInstance(
   }
 }
 
-function holderOf(standing: Standing, { authority, trustDomain }: IssuanceParts): Holder {
+function holderOf(
+  standing: Standing,
+  evidence: InstanceEvidence | undefined,
+  { authority, trustDomain }: IssuanceParts,
+): Holder {
   const { agent, instance } = standing;
   const fault = standingFault(standing);
   return {
@@ -60,7 +66,7 @@ function holderOf(standing: Standing, { authority, trustDomain }: IssuanceParts)
     keyHolder: instance.id,
     resource: agentResource(agent),
     ...dnsNamesOf(agent),
-    facts: { instance: instance.id },
+    facts: { instance: instance.id, ...(evidence === undefined ? {} : { facts: pairsOf(evidence.facts) }) },
     context: instance,
     ...(instance.attestedUntil === undefined ? {} : { until: instance.attestedUntil }),
     subjects: [`agent:${agent.name}`, `instance:${instance.id}`],

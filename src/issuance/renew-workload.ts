@@ -16,6 +16,7 @@ import type { IssuedCertificate } from './issued.ts';
 import { wishWithin } from './newcomer.ts';
 import type { IssuanceParts } from './parts.ts';
 import type { CertificateRequest } from './request.ts';
+import { type DriftParts, holdChanged } from './require-steady.ts';
 import { guardFacts, longestOf, nodeOf } from './workload.ts';
 
 export interface WorkloadRenewal extends CertificateRequest {
@@ -23,12 +24,6 @@ export interface WorkloadRenewal extends CertificateRequest {
   /** What the node sees now. Absent: nothing is compared. */
   readonly facts?: EvidenceFacts | undefined;
   readonly runtime?: Runtime | undefined;
-}
-
-/** What is done about an instance that is not any more what was let in. */
-export interface DriftParts {
-  /** Holds the instance until a person has looked. `names`: of the facts that are other ones now. */
-  readonly drifted: (instance: string, names: readonly string[]) => Promise<void>;
 }
 
 /**
@@ -53,13 +48,7 @@ export async function renewWorkload(
   const changed = [
     ...new Set([...driftOf(evidence.facts, facts), ...unmatched(entry.match, facts).map(nameOf)]),
   ].sort();
-  if (changed.length > 0) {
-    await parts.drifted(instance, changed);
-    throw new WritError('inactive', 'What runs there is not what was let in; the instance is quarantined.', {
-      remedy: 'Stop it and let it in anew, or ask the team that owns it to look.',
-      reasons: changed.map((name) => `${name} is another one now.`),
-    });
-  }
+  await holdChanged(instance, changed, caller, parts);
   return issueCertificate(
     {
       caller,

@@ -31,6 +31,7 @@ const EVENT_TYPES = {
   'entry.removed': 'A registration entry counts no more.',
   'evidence.refused': 'Evidence was refused, and why; one entry for many refusals.',
   'instance.enrolled': 'A running copy was let in, with the evidence that was believed.',
+  'instance.changed': 'What runs is not what was let in. Holds the names of the facts that are other ones now.',
   'instance.stopped': 'An instance was stopped; its id is burnt.',
   // certificates
   'certificate.issued': 'A certificate was signed for an instance, operator or server. Holds the DER.',
@@ -113,6 +114,7 @@ export function isIndexedBySubject(type: EventType): boolean {
 const ONLY_SAYS: ReadonlySet<string> = new Set<EventType>([
   'backup.made',
   'canary.measured',
+  'instance.changed',
   'revocation.effective',
   // What it led to, if anything, has entries of its own. Who sends the same again holds what is held.
   'signal.received',

@@ -46,7 +46,7 @@ const plain = (resources: readonly ResourceType[]): Shape => ({ resources, conte
 
 const certificate: Shape = {
   resources: ANYBODY,
-  context: { ...CERTIFICATE, instance: 'text?' },
+  context: { ...CERTIFICATE, instance: 'text?', facts: 'texts?' },
   guardOnly: PROFILE,
 };
 

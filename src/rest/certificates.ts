@@ -13,6 +13,7 @@ import {
   replaceCertificate,
 } from '../wire/certificate.ts';
 import { bySerial } from '../wire/path.ts';
+import type { Runtime } from '../wire/runtime.ts';
 import { EXAMPLE_CSR, EXAMPLE_ISSUED, EXAMPLE_STATUS, pemOfMany, statusAnswer } from './certificate-answers.ts';
 import { issuedOrFault, requestOf } from './issuing.ts';
 import { hashedOwner, type Operation, operation, type WriteOptions } from './operation.ts';
@@ -23,7 +24,7 @@ export interface Certificates {
   /** Lets a new instance in on the evidence of a join token. Without a caller: nobody has a certificate yet. */
   enrol(request: CertificateRequest & { readonly token: string }): Promise<IssuedCertificate>;
   issue(caller: Caller, request: CertificateRequest & { readonly instance: string }): Promise<IssuedCertificate>;
-  renew(caller: Caller, request: CertificateRequest): Promise<IssuedCertificate>;
+  renew(caller: Caller, request: CertificateRequest & { readonly runtime?: Runtime }): Promise<IssuedCertificate>;
   replace(caller: Caller, request: CertificateRequest & { readonly serial?: Uint8Array }): Promise<IssuedCertificate>;
   /** Gives the certificate as it stands then; what is revoked stays as it was revoked first. */
   revoke(
@@ -84,7 +85,9 @@ export function certificateOperations(certificates: Certificates): Operation[] {
       answer: issuedCertificate,
       example: { body: { csr: EXAMPLE_CSR }, answer: EXAMPLE_ISSUED },
       async handle({ caller, body, idempotency }) {
-        const issued = await answer(certificates.renew(caller, { ...requestOf(body), idempotency }));
+        const issued = await answer(
+          certificates.renew(caller, { ...requestOf(body), ...given('runtime', body.runtime), idempotency }),
+        );
         // Also where there is one: it may be what is left of several.
         return { ...issued, bundle: certificates.roots().map(pemOf) };
       },

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { PAGE_MEMBERS, type Page, type PageQuery, pageOf } from './page.ts';
+import { type Runtime, runtime } from './runtime.ts';
 import { type Schema, schemaOf } from './schema.ts';
 import { type StopOrigin, stopOrigin } from './stop.ts';
 import {
@@ -54,9 +55,14 @@ export const issueCertificate: Schema<IssueCertificate> = schemaOf<IssueCertific
 );
 
 /** For the instance whose certificate is presented. */
-export type RenewCertificate = Wanted;
+export interface RenewCertificate extends Wanted {
+  /** What the runtime says now; where it is not what was attested, the instance is quarantined. */
+  readonly runtime?: Runtime;
+}
 
-export const renewCertificate: Schema<RenewCertificate> = schemaOf<RenewCertificate>()(z.strictObject(wanted));
+export const renewCertificate: Schema<RenewCertificate> = schemaOf<RenewCertificate>()(
+  z.strictObject({ ...wanted, runtime: runtime.exactOptional() }),
+);
 
 /** As a renewal, and the certificate before is revoked. `serial`: another than the one presented. */
 export interface ReplaceCertificate extends Wanted {

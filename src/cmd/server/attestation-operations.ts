@@ -20,18 +20,14 @@ import { entryOperations } from '../../rest/entries.ts';
 import type { Operation } from '../../rest/operation.ts';
 import { type Svids, svidOperations } from '../../rest/svid.ts';
 import { workloadOperations } from '../../rest/workloads.ts';
-import { quarantine } from '../../revocation/quarantine.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
 import { parseCsr } from '../../x509/csr.ts';
-import { cordParts } from './cord-operations.ts';
+import { driftHeld } from './drifted.ts';
 import { evidenceVerifiers } from './evidence-verifiers.ts';
 import { forCaller } from './for-caller.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 const STRANGER: Caller = { kind: 'anonymous', id: 'anonymous' };
-
-/** Says that an instance is not any more what was let in. */
-const ATTESTATION: Caller = { kind: 'system', id: 'system:attestation' };
 
 /** How those are asked who vouch for newcomers. */
 type Issuers = Omit<Parameters<typeof evidenceVerifiers>[0], 'clock'>;
@@ -58,17 +54,7 @@ export function attestationOperations(parts: ThreadParts, issuers: Issuers): Ope
   // The flows that issue hold the policy version themselves, since they may go on under another.
   const issuing = forCaller(issuance, parts, { policy: false });
   const roots = () => rootsOf(authority.authorities()).map(({ certificate }) => certificate.raw);
-  const drifted = async (instance: string, names: readonly string[]): Promise<void> => {
-    await quarantine(
-      ATTESTATION,
-      {
-        target: { kind: 'instance', name: instance },
-        cause: 'attestation_drift',
-        evidence: names.join(' ').slice(0, 1024),
-      },
-      cordParts(parts),
-    );
-  };
+  const drift = driftHeld(parts);
 
   const attest = async ({
     evidence: given,
@@ -100,7 +86,7 @@ export function attestationOperations(parts: ThreadParts, issuers: Issuers): Ope
     }),
     ...workloadOperations({
       enrol: async (caller, request) => enrolWorkload(caller, request, await issuing(caller)),
-      renew: async (caller, request) => renewWorkload(caller, request, { ...(await issuing(caller)), drifted }),
+      renew: async (caller, request) => renewWorkload(caller, request, { ...(await issuing(caller)), ...drift }),
       roots,
     }),
     ...svidOperations({

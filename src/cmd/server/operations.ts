@@ -13,6 +13,7 @@ import { enrol } from '../../issuance/enrol.ts';
 import { issueForInstance } from '../../issuance/issue-for-instance.ts';
 import { renewCertificate } from '../../issuance/renew.ts';
 import { replaceCertificate } from '../../issuance/replace.ts';
+import { requireSteady } from '../../issuance/require-steady.ts';
 import { publishPolicy, showPolicy } from '../../policy/publish.ts';
 import type { AgentKind } from '../../registry/agent.ts';
 import type { RegistryParts } from '../../registry/flow.ts';
@@ -46,6 +47,7 @@ import { parseJoinToken } from '../../wire/join-token.ts';
 import { isWithinSubtrees } from '../../x509/path/host-name.ts';
 import { approvalOperations } from './approval-operations.ts';
 import { cordOperations, cordParts } from './cord-operations.ts';
+import { driftHeld } from './drifted.ts';
 import { forCaller } from './for-caller.ts';
 import { issuingLearned } from './issuing-learned.ts';
 import { publishedBundle } from './jwt-operations.ts';
@@ -126,6 +128,7 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
 export function issuanceOperations(parts: ThreadParts): Operation[] {
   const { reader, clock, issuance, hierarchy, authority } = parts;
   const instances = createLookup(reader);
+  const drift = driftHeld(parts);
   // The flows that issue hold the policy version themselves, since they may go on under another.
   const issuing = forCaller(issuance, parts, { policy: false });
   const stopping = forCaller(cordParts(parts), parts, { policy: false });
@@ -135,7 +138,10 @@ export function issuanceOperations(parts: ThreadParts): Operation[] {
       return enrol({ kind: 'anonymous', id: 'anonymous' }, { ...request, evidence }, issuance);
     },
     issue: async (caller, request) => issueForInstance(caller, request, await issuing(caller)),
-    renew: async (caller, request) => renewCertificate(caller, request, await issuing(caller)),
+    async renew(caller, { runtime, ...request }) {
+      await requireSteady(caller, runtime, { reader, ...drift });
+      return renewCertificate(caller, request, await issuing(caller));
+    },
     replace: async (caller, request) => replaceCertificate(caller, request, await issuing(caller)),
     revoke: async (caller, target, options) => revokeCertificate(caller, target, await stopping(caller), options),
     roots: () => rootsOf(authority.authorities()).map(({ certificate }) => certificate.raw),
