@@ -62,7 +62,7 @@ function textOf(value: unknown): string | undefined {
  * Projected service account tokens (Kubernetes, `kubernetes.io`): who runs, in which pod, on which node. `sub` must name the
  * same account.
  */
-export function kubernetesFacts(claims: Claims): EvidenceFacts | undefined {
+function kubernetesFacts(claims: Claims): EvidenceFacts | undefined {
   const said = objectOf(claims['kubernetes.io']);
   if (said === undefined) return {};
   const namespace = textOf(said['namespace']);

@@ -183,7 +183,7 @@ function moduleFacts({ issuer, extensions }: Certificate): EvidenceFacts {
  * Whether `signature` (base64 of TPMT_SIGNATURE) is by this key over `message`; in the way that the key is for, where it is
  * for one. Throws `bad_request` for what is no such signature.
  */
-export function isTpmSigned(message: Uint8Array, signature: string, by: TpmPublic): boolean {
+function isTpmSigned(message: Uint8Array, signature: string, by: TpmPublic): boolean {
   const given = readTpmSignature(Buffer.from(signature, 'base64'), by);
   if (by.scheme !== undefined && (by.scheme.kind !== given.kind || by.scheme.hash !== given.hash)) return false;
   return isSignedBy(message, given, by.key);

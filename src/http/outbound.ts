@@ -5,7 +5,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import { addressRule, guardedLookup, hostOf, type OutboundRules, parseOutboundUrl } from './outbound-address.ts';
 
-export interface OutboundRequest {
+interface OutboundRequest {
   /** Default `GET`. */
   readonly method?: 'GET' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;

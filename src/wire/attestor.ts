@@ -38,7 +38,7 @@ export interface OidcParameters {
 
 const ALGORITHMS = ['ES256', 'EdDSA', 'RS256', 'ES384', 'ES512', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const;
 
-export type JwsAlgorithmName = (typeof ALGORITHMS)[number];
+type JwsAlgorithmName = (typeof ALGORITHMS)[number];
 
 const claimName = z
   .string()

@@ -39,7 +39,7 @@ export interface SignedData {
 }
 
 /** One signature (RFC 5652 §5.3). */
-export interface CmsSigner {
+interface CmsSigner {
   readonly id:
     | { readonly by: 'issuer'; readonly issuer: Name; readonly serial: Uint8Array }
     | { readonly by: 'key'; readonly keyIdentifier: Uint8Array };

@@ -3,6 +3,7 @@
  * strict as that: what a real one would refuse is refused here.
  */
 import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { encodePem } from '../../der/pem.ts';
@@ -52,7 +53,7 @@ export async function fakeCluster(): Promise<FakeCluster> {
     before: undefined as Promise<void> | undefined,
     reviews: 0,
   };
-  listener.on('request', async (request, response) => {
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let text = '';
     for await (const chunk of request) text += String(chunk);
     await state.before;
@@ -85,7 +86,8 @@ export async function fakeCluster(): Promise<FakeCluster> {
     const { audiences: _, ...user } = account;
     const status = { authenticated: true, user, ...(state.unaware ? {} : { audiences: common }) };
     return answer(201, { ...head, status });
-  });
+  };
+  listener.on('request', (request, response) => void serve(request, response));
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
   const { port } = listener.address() as AddressInfo;
