@@ -85,10 +85,13 @@ export class KeySets {
     if (state.pending === undefined) {
       if (state.triedAt !== undefined && now < state.triedAt + PAUSE) return;
       state.triedAt = now;
-      state.pending = this.#load(source).then((held) => {
-        if (held !== undefined) state.held = held;
-        delete state.pending;
-      });
+      state.pending = this.#load(source)
+        .then((held) => {
+          if (held !== undefined) state.held = held;
+        })
+        .finally(() => {
+          delete state.pending;
+        });
     }
     await state.pending;
   }

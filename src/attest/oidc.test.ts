@@ -228,6 +228,12 @@ test('times may differ by a minute', async () => {
   }
 });
 
+test('an end between two milliseconds is kept as a whole number', async () => {
+  const verified = await present(signed({ exp: SECONDS + 300.12345, iat: SECONDS - 0.5 }));
+  assert.ok(verified.accepted);
+  assert.equal(verified.once!.until, NOW + 360_124);
+});
+
 test('pinned keys are believed, and nobody is asked', async () => {
   const site = web({});
   const jwks = JSON.stringify({ keys: [key.jwk] });

@@ -99,7 +99,7 @@ function onceOf(token: string, claims: Claims): OnceOnly {
   const { iss, jti, exp } = claims;
   const named = typeof jti === 'string' && jti !== '' && jti.length <= LONGEST_JTI;
   const what = named ? ['jti', jti] : ['signed', token.slice(0, token.lastIndexOf('.'))];
-  return { digest: sha256(JSON.stringify([iss, ...what])), until: ((exp as number) + SKEW) * 1000 };
+  return { digest: sha256(JSON.stringify([iss, ...what])), until: Math.ceil(((exp as number) + SKEW) * 1000) };
 }
 
 function refused(fault: EvidenceFault): TokenJudgement {
