@@ -34,13 +34,18 @@ function completeBash(file: string, line: string): string[] {
   return stdout.split('\n').filter(Boolean);
 }
 
+const AGENT_VERBS = commandTable()
+  .map(({ path }) => path.split(' '))
+  .filter(([noun]) => noun === 'agent')
+  .map(([, verb]) => verb!);
+
 test('bash completes nouns, verbs, flags and fixed values', { skip: missing('bash') }, async () => {
   const file = await script('bash');
   const offers = (line: string): string[] => completeBash(file, line);
   const nouns = [...new Set(commandTable().map(({ path }) => path.split(' ')[0]!))];
   assert.deepEqual(offers('writ ').sort(), [...nouns, 'help'].sort());
   assert.deepEqual(offers('writ ag'), ['agent']);
-  assert.deepEqual(offers('writ agent '), ['register', 'list', 'show', 'update', 'retire']);
+  assert.deepEqual(offers('writ agent '), AGENT_VERBS);
   assert.deepEqual(offers('writ agent re').sort(), ['register', 'retire']);
   assert.ok(offers('writ agent register planner --t').includes('--team'));
   assert.deepEqual(offers('writ agent list --status '), ['active', 'quarantined', 'retired']);
@@ -93,7 +98,7 @@ test('zsh completes nouns, verbs, flags and fixed values', { skip: missing('zsh'
   const offers = (line: string): string[] => completeZsh(file, line);
   const nouns = [...new Set(commandTable().map(({ path }) => path.split(' ')[0]!))];
   assert.deepEqual(offers('writ ag').sort(), [...nouns, 'help'].sort());
-  assert.deepEqual(offers('writ agent '), ['register', 'list', 'show', 'update', 'retire']);
+  assert.deepEqual(offers('writ agent '), AGENT_VERBS);
   assert.ok(offers('writ agent register planner --t').includes('--team'));
   assert.deepEqual(offers('writ agent list --status q'), ['active', 'quarantined', 'retired']);
   assert.deepEqual(offers('writ completion '), ['bash', 'zsh', 'fish']);

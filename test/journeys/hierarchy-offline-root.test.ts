@@ -192,7 +192,7 @@ async function holdsNot(data: string, root: string, sealed: Uint8Array): Promise
   const database = openSqlite({ path: join(data, 'writ.db'), readOnly: true });
   const rows = await database.all('SELECT id FROM sealed_key');
   await database.close();
-  assert.equal(rows.length, 4, 'intermediate, issuing and two of the ledger');
+  assert.equal(rows.length, 5, 'intermediate, issuing, two of the ledger, and that of JWT-SVIDs');
   assert.ok(rows.every(({ id }) => id !== root));
   // The header of all sealed keys is the same: what follows it is this key's alone.
   const own = Buffer.from(sealed.subarray(43, 75));
