@@ -1,4 +1,4 @@
-import { isWritError, WritError } from '../base/error.ts';
+import { WritError } from '../base/error.ts';
 import { Client } from '../http/client.ts';
 import { type ParsedBundle, parseSpiffeBundle } from '../jwt/spiffe-bundle.ts';
 import { type CertificateAnswer, rootsAfter, toCredential } from '../sdk/authority.ts';
@@ -7,6 +7,7 @@ import type { Identity } from '../sdk/identity.ts';
 import { checkWritServer } from '../sdk/writ-server.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import type { Entry, OwnEntries } from '../wire/entry.ts';
+import type { FederatedBundles } from '../wire/federation.ts';
 import type { EnrolWorkload, RenewWorkload, WorkloadFacts } from '../wire/workload.ts';
 
 /**
@@ -96,19 +97,13 @@ export function openNodeServer(identity: Identity): NodeServer {
       return parseSpiffeBundle(body, 'bundle');
     },
     async federated() {
-      try {
-        const bundles = await client.json<Readonly<Record<string, object>>>({ path: '/v1/trust/federated' });
-        return new Map(
-          Object.entries(bundles).map(([name, bundle]) => [
-            name,
-            parseSpiffeBundle(Buffer.from(JSON.stringify(bundle)), name),
-          ]),
-        );
-      } catch (error) {
-        // A server without federation.
-        if (isWritError(error, 'not_found')) return new Map();
-        throw error;
-      }
+      const { trust_domains } = await client.json<FederatedBundles>({ path: '/v1/trust/federated' });
+      return new Map(
+        Object.entries(trust_domains).map(([name, bundle]) => [
+          name,
+          parseSpiffeBundle(Buffer.from(JSON.stringify(bundle)), name),
+        ]),
+      );
     },
     close() {
       identity.off('renewed', onRenewed);

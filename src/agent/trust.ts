@@ -54,22 +54,34 @@ export class Trust {
     return trustDomain === this.trustDomain ? this.own : this.#others.get(trustDomain);
   }
 
-  /** Asks the server. Rejects where it does not answer; what is known stays. */
+  /** Asks the server. Rejects where it does not answer; what is known stays. One answer does not wait for the other. */
   async refresh(): Promise<void> {
-    const [own, federated] = await Promise.all([this.#server.bundle(), this.#server.federated()]);
-    this.#jwt = own;
-    this.#own = undefined;
-    this.#others = new Map(
-      [...federated]
-        // Nobody else says who belongs to us.
-        .filter(([name]) => name !== this.trustDomain)
-        .map(([name, bundle]) => [name, { x509: Buffer.concat(bundle.authorities), ...jwtPart(bundle) }]),
-    );
-    const state = JSON.stringify([own.keys, [...federated].map(([name, { keys }]) => [name, keys])]);
-    if (state === this.#state) return;
-    this.#state = state;
-    this.#changed();
+    const answers = await Promise.allSettled([
+      this.#server.bundle().then((own) => {
+        this.#jwt = own;
+        this.#own = undefined;
+      }),
+      this.#server.federated().then((federated) => {
+        this.#others = new Map(
+          [...federated]
+            // Nobody else says who belongs to us.
+            .filter(([name]) => name !== this.trustDomain)
+            .map(([name, bundle]) => [name, { x509: Buffer.concat(bundle.authorities), ...jwtPart(bundle) }]),
+        );
+      }),
+    ]);
+    const others = [...this.#others].map(([name, { x509, jwks }]) => [name, ...[x509, jwks].map(textOf)]);
+    const state = JSON.stringify([this.#jwt?.keys, others]);
+    if (state !== this.#state) {
+      this.#state = state;
+      this.#changed();
+    }
+    for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
   }
+}
+
+function textOf(octets: Uint8Array): string {
+  return Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString('base64');
 }
 
 /** A plain JWK Set (SPIFFE Workload API §6.2.2): keys for other uses must not be in it. */

@@ -1,4 +1,4 @@
-/** Programs with go-spiffe, as it is, on the Workload API of `writ agent`: identities, tokens, mutual TLS, a renewal, a stop. */
+/** Programs with go-spiffe and py-spiffe, as they are, on the Workload API of `writ agent`: identities, tokens, mutual TLS, a renewal, a stop. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ import { Daemon } from '../../src/agent/daemon.ts';
 import { connect } from '../../src/sdk/connect.ts';
 import { createVerifier } from '../../src/sdk/verifier.ts';
 import { testServer } from '../server.ts';
-import { go, pathOf, skipOf } from './tools.ts';
+import { go, pathOf, pythonWithSpiffe, skipOf } from './tools.ts';
 
 const GO = go();
 const server = await testServer();
@@ -58,7 +58,11 @@ function build(...names: string[]): void {
 }
 
 function run(name: string, ...args: string[]): Program {
-  const child = spawn(join(scratch, name), args, {
+  return start(join(scratch, name), ...args);
+}
+
+function start(program: string, ...args: string[]): Program {
+  const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, SPIFFE_ENDPOINT_SOCKET: `unix://${socket}` },
   });
@@ -185,3 +189,47 @@ test('two languages: a connection goes on through renewals on both sides, and is
   assert.match((await client.line(({ error }) => error !== undefined)).error!, /ended|EOF|reset/);
   assert.ok(performance.now() - stopped < 5000);
 });
+
+const PYTHON = pythonWithSpiffe();
+
+test('py-spiffe gets identities, tokens and bundles, and sees what is renewed and redacted', {
+  skip: skipOf(PYTHON),
+}, async () => {
+  const python = pathOf(PYTHON);
+  await server.token('scribe');
+  const match = ['--match', `unix:path=${realpathSync(python)}`];
+  for (const hint of ['one', 'two'])
+    await server.json('entry', 'create', 'scribe', '--node', 'box', ...match, '--hint', hint);
+  await daemon.refresh();
+  const script = join(import.meta.dirname, 'python', 'workload.py');
+  const once = (await start(python, script).line(({ svids }) => svids !== undefined)) as unknown as PythonLine;
+  assert.equal(once.svids.length, 2);
+  assert.ok(once.svids[0]![0].startsWith(prefix('agent/scribe')));
+  assert.deepEqual([once.roots, once.keys, once.token, once.validated], [1, 1, once.svids[0]![0], once.svids[0]![0]]);
+  assert.equal(once.other, 'ValidateJwtSvidError');
+
+  const watcher = start(python, script, 'watch');
+  const lines = watcher.lines as unknown as readonly PythonLine[];
+  await watcher.line(() => lines.length > 0);
+  const [first] = lines[0]!.svids;
+  const own = [...daemon.workloads.children].find(({ spiffeId }) => spiffeId === first![0])!;
+  await own.renew();
+  await watcher.line(() => lines.length > 1);
+  assert.equal(lines[1]!.svids[0]![0], first![0]);
+  assert.notEqual(lines[1]!.svids[0]![1], first![1]);
+  await server.json('instance', 'stop', own.instance, '--yes');
+  await watcher.line(() => lines.length > 2);
+  assert.deepEqual(
+    lines[2]!.svids.map(([id]) => id),
+    [lines[0]!.svids[1]![0]],
+  );
+});
+
+interface PythonLine {
+  readonly svids: readonly (readonly [id: string, serial: string])[];
+  readonly roots: number;
+  readonly keys: number;
+  readonly token: string;
+  readonly validated: string;
+  readonly other: string;
+}
