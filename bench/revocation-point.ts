@@ -22,7 +22,7 @@ export interface PointAnswer {
 }
 
 /** Between two uses. */
-const EVERY_MS = 50;
+const EVERY_MS = 250;
 /** A point that goes on for so long refuses never. */
 const LONGEST_MS = 10_000;
 
