@@ -8,6 +8,8 @@ import { describe, it } from 'node:test';
 import { SABOTAGES } from '../torture/options.ts';
 
 const TORTURE = join(import.meta.dirname, '../torture/torture.ts');
+/** A kill may come before what is broken was used. A sound torture finds it soon, and the control is run once. */
+const TRIES = 3;
 /** One kill, after a number of answers: so many whatever the machine is doing beside. */
 const BRIEF = ['--engine', 'sqlite', '--kills', '1', '--minutes', '1'];
 
@@ -22,8 +24,11 @@ async function torture(args: readonly string[]): Promise<{ code: number | null; 
 describe('a brief torture', { concurrency: 2 }, () => {
   for (const sabotage of SABOTAGES) {
     it(`finds ${sabotage}`, async () => {
-      const { code, said, violations } = await torture(['--sabotage', sabotage]);
-      assert.ok(violations > 0, said);
+      const runs: Awaited<ReturnType<typeof torture>>[] = [];
+      do runs.push(await torture(['--sabotage', sabotage]));
+      while (runs.at(-1)!.violations === 0 && runs.length < TRIES);
+      const { code, violations } = runs.at(-1)!;
+      assert.ok(violations > 0, runs.map(({ said }) => said).join(''));
       assert.equal(code, 1);
     });
   }
