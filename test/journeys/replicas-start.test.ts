@@ -29,7 +29,7 @@ test('two machines that start at once on an empty database make one installation
     ['keyring', 1],
     ['ledger_log', 1],
     ['operator', 1],
-    ['sealed_key', 5],
+    ['sealed_key', 6],
   ] as const) {
     assert.equal(Number((await site.query(`SELECT COUNT(*) AS n FROM ${table}`))[0]!['n']), wanted, table);
   }
