@@ -9,10 +9,12 @@ import type { AttestorEvidence, Verifiers } from './attestor-kinds.ts';
 import { readAttestor, requireAttestor } from './attestor-store.ts';
 import { type ChallengeParts, deriveOf, readChallenge } from './challenge.ts';
 import type { RegistrationEntry } from './entry.ts';
-import { entriesOf, requireEntry } from './entry-store.ts';
+import type { EntryCache } from './entry-cache.ts';
+import { requireEntry } from './entry-store.ts';
 import type { EvidenceFacts, EvidenceFault, EvidenceFetch, Verified } from './evidence.ts';
 import { isUsed, useEvidence } from './evidence-store.ts';
 import { matches, orderedFacts } from './facts.ts';
+import { imageSignerOf } from './image-signature.ts';
 import { runtimeFacts, withoutAgentFacts } from './runtime-facts.ts';
 
 export interface EvidenceParts extends ChallengeParts {
@@ -20,6 +22,7 @@ export interface EvidenceParts extends ChallengeParts {
   readonly clock: Clock;
   readonly fetch: EvidenceFetch;
   readonly verifiers: Verifiers;
+  readonly entries: EntryCache;
 }
 
 /** What a bearer of evidence says besides. */
@@ -30,9 +33,6 @@ export interface Presented {
   readonly agent?: string | undefined;
   readonly runtime?: Runtime | undefined;
 }
-
-/** How many entries of one attestor are looked at. */
-const ENTRIES_MOST = 10_000;
 
 /**
  * What evidence of an attestor proves: its kind's verifier says what is true of the bearer, and of the attestor's
@@ -67,7 +67,7 @@ export async function attestEvidence(
     derive: deriveOf(name, parts),
   });
   if (!verified.accepted) return refused(verified.fault);
-  const said = factsOf(verified.facts, presented.runtime);
+  const said = factsOf(verified.facts, presented.runtime, await signerOf(presented, parts));
   if (said === undefined) return refused('malformed');
   if (verified.once !== undefined && (await isUsed(parts.reader, verified.once.digest))) return refused('spent', said);
 
@@ -76,11 +76,19 @@ export async function attestEvidence(
   return { accepted: true, attested: attestedBy(evidence, { attestor, verified, facts: said, entry }, parts) };
 }
 
+async function signerOf({ runtime }: Presented, { reader }: EvidenceParts): Promise<string | undefined> {
+  return runtime === undefined ? undefined : imageSignerOf(runtime, reader);
+}
+
 /** Undefined where there is more than can be kept. */
-function factsOf(facts: EvidenceFacts, runtime: Runtime | undefined): EvidenceFacts | undefined {
+function factsOf(
+  facts: EvidenceFacts,
+  runtime: Runtime | undefined,
+  signer: string | undefined,
+): EvidenceFacts | undefined {
   try {
     const own = withoutAgentFacts(facts);
-    return orderedFacts({ ...own, ...runtimeFacts(runtime, own) }, '/evidence');
+    return orderedFacts({ ...own, ...runtimeFacts(runtime, own, signer) }, '/evidence');
   } catch {
     return undefined;
   }
@@ -91,9 +99,9 @@ async function choose(
   attestor: string,
   agent: string | undefined,
   facts: EvidenceFacts,
-  { reader }: EvidenceParts,
+  parts: EvidenceParts,
 ): Promise<RegistrationEntry | 'no-entry' | 'ambiguous'> {
-  const entries = await entriesOf(reader, { attestor }, '', ENTRIES_MOST);
+  const { entries } = await parts.entries.read({ attestor });
   const fitting = entries
     .filter((entry) => (agent === undefined || entry.agent === agent) && matches(entry.match, facts))
     .sort((a, b) => b.match.length - a.match.length);

@@ -21,6 +21,14 @@ export function prefixesOf(source: string): readonly string[] {
   return source === 'node' ? SEEN_BY_NODES : (VOUCHED_FOR[source] ?? []);
 }
 
+/** What a node can have seen of that which it says; what others vouch for, it may not say in their place. */
+export function seenByNode(facts: EvidenceFacts): EvidenceFacts {
+  const prefixes: readonly string[] = SEEN_BY_NODES.filter((prefix) => prefix !== 'agent');
+  return Object.fromEntries(
+    Object.entries(facts).filter(([name]) => prefixes.includes(name.slice(0, name.indexOf(':')))),
+  );
+}
+
 const MATCHERS_MOST = 32;
 const MATCHER = /^([a-z0-9]+):([^\s=\p{C}]{1,128})=([^\p{C}]{1,1024})$/u;
 

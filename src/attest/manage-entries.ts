@@ -18,12 +18,16 @@ export interface ShownEntry extends RegistrationEntry {
   readonly kind: 'agent' | 'service';
 }
 
-export type EntryParts = Pick<TokenParts, 'reader' | 'authorize' | 'commit' | 'clock' | 'random' | 'registered'>;
+export interface EntryParts
+  extends Pick<TokenParts, 'reader' | 'authorize' | 'commit' | 'clock' | 'random' | 'registered'> {
+  /** Whether certificates that follow a profile may live as long. */
+  readonly lifetimeFits: (profile: string, seconds: number) => Promise<boolean>;
+}
 
 /**
  * Creates a registration entry: from then on, whoever is attested as it says is let in as an instance of the agent, so
  * this is for whoever may let instances of it in. Throws `bad_request`, `too_large`, `denied`, `needs_approval`,
- * `not_found` and `conflict`.
+ * `not_found`, `revoked` and `conflict`.
  */
 export async function createEntry(
   caller: Caller,
@@ -37,7 +41,10 @@ export async function createEntry(
   }
   const data = parseEntryInput(input, await kindOfSource(caller, input.source, parts));
   const labels = parts.registered.parseLabels(input.labels ?? {}, '/labels');
+  await requireLifetime(data, agent, parts);
   ask(caller, data, agent, parts);
+  // What is only held can be let in again, what is retired never.
+  if (agent.fault?.code === 'revoked') throw agent.fault;
   const first = await idempotency?.first();
   if (first?.kind === 'reference') {
     const before = await readEntry(parts.reader, first.reference);
@@ -129,10 +136,30 @@ export async function shownEntry(
   return { ...entry, kind: (await registered.agent(entry.agent))?.kind ?? 'agent' };
 }
 
+/** A lifetime that the profile does not allow would keep everybody out. */
+async function requireLifetime(
+  { lifetimeSeconds }: Pick<RegistrationEntry, 'lifetimeSeconds'>,
+  { resource }: RegisteredAgent,
+  { lifetimeFits }: EntryParts,
+): Promise<void> {
+  const profile = resource.facts?.['profile'] as string;
+  if (lifetimeSeconds === undefined || (await lifetimeFits(profile, lifetimeSeconds))) return;
+  throw new WritError('bad_request', 'The profile of the agent or service allows no such lifetime.', {
+    field: '/lifetime_seconds',
+    remedy: 'Give one within what the profile allows ("writ profile show"), or leave it out.',
+  });
+}
+
 /** What vouches for the facts: a kind of attestor, or `node`. Throws `not_found` where there is no such source. */
 async function kindOfSource(caller: Caller, source: EntrySource, parts: EntryParts): Promise<string> {
   if ('attestor' in source) {
     const attestor = await readAttestor(parts.reader, source.attestor);
+    if (attestor?.settings.kind === 'cosign') {
+      throw new WritError('bad_request', 'The attestor vouches for images and lets nobody in.', {
+        field: '/attestor',
+        remedy: 'Name one that newcomers bring evidence of, and match agent:image_signed_by beside it.',
+      });
+    }
     if (attestor !== undefined) return attestor.settings.kind;
     demand(parts.authorize, { caller, action: 'attestor.read', resource: INSTALLATION });
     throw noAttestor('/attestor');

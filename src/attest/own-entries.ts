@@ -1,7 +1,7 @@
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
-import { entriesOf, readRevision } from './entry-store.ts';
+import type { EntryCache } from './entry-cache.ts';
 import { type EntryParts, type ShownEntry, shownEntry } from './manage-entries.ts';
 
 /** How many entries one page holds at most. */
@@ -15,14 +15,12 @@ export interface OwnEntries {
 }
 
 /**
- * The entries by which the caller lets workloads in, one page of them. The revision is read first: an entry that is
- * created meanwhile may be in the page under the number of before, and comes again with the next. Throws
- * `not_authenticated` and `denied`.
+ * The entries by which the caller, an instance of a service, lets workloads in: one page of them. Throws `denied`.
  */
 export async function showOwnEntries(
   caller: Caller,
   { after = '' }: { readonly after?: string },
-  parts: Pick<EntryParts, 'reader' | 'authorize' | 'registered'>,
+  parts: Pick<EntryParts, 'authorize' | 'registered'> & { readonly entries: EntryCache },
 ): Promise<OwnEntries> {
   const node = caller.agent;
   const service = node === undefined ? undefined : await parts.registered.agent(node);
@@ -32,9 +30,9 @@ export async function showOwnEntries(
     });
   }
   demand(parts.authorize, { caller, action: 'entry.read', resource: service.resource, context: { own: true } });
-  const revision = await readRevision(parts.reader, { node });
-  const found = await entriesOf(parts.reader, { node }, after, OWN_ENTRIES_A_PAGE + 1);
-  const page = found.slice(0, OWN_ENTRIES_A_PAGE);
+  const { revision, entries: all } = await parts.entries.read({ node });
+  const from = after === '' ? 0 : all.findIndex(({ id }) => id > after);
+  const page = from < 0 ? [] : all.slice(from, from + OWN_ENTRIES_A_PAGE);
   const kinds = new Map<string, Promise<ShownEntry['kind']>>();
   const entries = await Promise.all(
     page.map(async (entry) => {
@@ -43,5 +41,5 @@ export async function showOwnEntries(
       return { ...entry, kind: await known };
     }),
   );
-  return { revision, entries, ...(found.length > page.length ? { next: page.at(-1)!.id } : {}) };
+  return { revision, entries, ...(from >= 0 && from + page.length < all.length ? { next: page.at(-1)!.id } : {}) };
 }

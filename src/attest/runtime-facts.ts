@@ -8,21 +8,36 @@ import { valuesOf } from './facts.ts';
  * `agent:verified=image_digest`, too.
  *
  * `other`: what was attested beside it. The digest of the image is proven where the container's own was seen by the node.
+ * `signer`: the attestor by whose key the image of that digest is signed (`imageSignerOf`).
  */
-export function runtimeFacts(runtime: Runtime | undefined, other: EvidenceFacts): EvidenceFacts {
+export function runtimeFacts(runtime: Runtime | undefined, other: EvidenceFacts, signer?: string): EvidenceFacts {
   const facts: Record<string, readonly string[]> = {};
   const verified: string[] = [];
   const claimed: string[] = [];
-  for (const [name, value] of Object.entries(runtime ?? {}) as [string, string | undefined][]) {
+  for (const name of SAID) {
+    const value = runtime?.[name];
     if (value === undefined) continue;
     facts[`agent:${name}`] = [value];
     const proven = name === 'image_digest' && valuesOf(other, 'container:image_digest').includes(value);
     (proven ? verified : claimed).push(name);
   }
+  if (signer !== undefined) {
+    facts['agent:image_signed_by'] = [signer];
+    verified.push('image_signed_by');
+  }
   if (verified.length > 0) facts['agent:verified'] = verified.sort();
   if (claimed.length > 0) facts['agent:claimed'] = claimed.sort();
   return facts;
 }
+
+const SAID = [
+  'model_provider',
+  'model_version',
+  'prompt_sha256',
+  'tools_sha256',
+  'framework',
+  'image_digest',
+] as const satisfies readonly (keyof Runtime)[];
 
 /** What was evidence of a node or of an attestor, without what only looks like what this server itself finds out. */
 export function withoutAgentFacts(facts: EvidenceFacts): EvidenceFacts {

@@ -1,19 +1,21 @@
 import { WritError } from '../base/error.ts';
+import type { Reader } from '../db/database.ts';
 import type { Runtime } from '../wire/runtime.ts';
 import { digestOf } from './attest-evidence.ts';
 import type { Attestation } from './attested.ts';
 import { orderedFacts } from './facts.ts';
+import { imageSignerOf } from './image-signature.ts';
 import { runtimeFacts } from './runtime-facts.ts';
 
 /**
  * What a join token proves, with what the runtime says besides. Throws `bad_request` where the bearer wants to be let in as
  * another than the token is for.
  */
-export function withRuntime(
+export async function withRuntime(
   attestation: Attestation,
-  runtime: Runtime | undefined,
-  agent: string | undefined,
-): Attestation {
+  { runtime, agent }: { readonly runtime?: Runtime | undefined; readonly agent?: string | undefined },
+  reader: Reader,
+): Promise<Attestation> {
   if (!attestation.accepted) return attestation;
   const { attested } = attestation;
   if (agent !== undefined && agent !== attested.agent) {
@@ -23,6 +25,6 @@ export function withRuntime(
     });
   }
   if (runtime === undefined) return attestation;
-  const facts = orderedFacts(runtimeFacts(runtime, {}), '/runtime');
+  const facts = orderedFacts(runtimeFacts(runtime, {}, await imageSignerOf(runtime, reader)), '/runtime');
   return { accepted: true, attested: { ...attested, evidence: { digest: digestOf(runtime), facts } } };
 }

@@ -21,8 +21,10 @@ import { type AttestorEvidence, parseSettings } from '../attest/attestor-kinds.t
 import { boundOctets } from '../attest/binding.ts';
 import { CHALLENGE_MS } from '../attest/challenge.ts';
 import { createChallenge } from '../attest/create-challenge.ts';
+import { EntryCache } from '../attest/entry-cache.ts';
 import type { EntryInput } from '../attest/entry-input.ts';
 import { pushUsedEvidencePurge, readInstanceEvidence } from '../attest/evidence-store.ts';
+import { parseCosign } from '../attest/image-signature.ts';
 import { KeySets } from '../attest/key-sets.ts';
 import { addAttestor, removeAttestor, showAttestor, showAttestors } from '../attest/manage-attestors.ts';
 import { createEntry, removeEntry } from '../attest/manage-entries.ts';
@@ -83,12 +85,14 @@ const oidc = (text: string, attestor = 'github'): AttestorEvidence => ({ kind: '
 function partsOf(installation: Installation) {
   const { database, clock, random, commit, policy } = installation;
   const fetch: EvidenceParts['fetch'] = async () => ({ reached: false });
-  const verifiers = { oidc: oidcVerifier(new KeySets({ clock, fetch })), x509pop: x509popVerifier };
+  const images = { parse: parseCosign, verify: async () => ({ accepted: false, fault: 'malformed' }) as const };
+  const verifiers = { oidc: oidcVerifier(new KeySets({ clock, fetch })), x509pop: x509popVerifier, cosign: images };
   const secret = new Uint8Array(32).fill(7);
   const checkSettings = (settings: AttestorSettings): void => void parseSettings(settings, verifiers);
   return {
     ...{ reader: database, clock, random, commit, authorize: policy.authorize, registered: registered(installation) },
-    ...{ fetch, verifiers, secret, checkSettings },
+    lifetimeFits: async () => true,
+    ...{ fetch, verifiers, secret, checkSettings, entries: new EntryCache(database) },
   };
 }
 
@@ -356,13 +360,48 @@ onEachEngine('what a runtime says goes with a join token, too', async ({ open })
   await scene(installation);
   const attest = async (): Promise<Attestation> => (await newToken(installation, { agent: 'planner' })).attest();
   const runtime = { tools_sha256: 'a'.repeat(64), image_digest: `sha256:${'b'.repeat(64)}` };
-  const evidence = withRuntime(await attest(), runtime, 'planner');
+  const evidence = await withRuntime(await attest(), { runtime, agent: 'planner' }, installation.database);
   const issued = await enrol(ANONYMOUS, { evidence, csr: await newKey().csr() }, installation.issuance);
   const kept = (await readInstanceEvidence(installation.database, issued.instance!))!;
   assert.deepEqual([kept.kind, kept.facts['agent:claimed']], ['join-token', ['image_digest', 'tools_sha256']]);
   assert.equal(kept.facts['agent:verified'], undefined);
   const other = await attest();
-  assert.throws(() => withRuntime(other, undefined, 'deployer'), code('bad_request', '/agent'));
+  await assert.rejects(withRuntime(other, { agent: 'deployer' }, installation.database), code('bad_request', '/agent'));
+  await installation.close();
+});
+
+onEachEngine('an image that is signed shows, and by whom', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const parts = await scene(installation);
+  const signer = generateKeyPairSync('ed25519');
+  const key = signer.publicKey.export({ type: 'spki', format: 'pem' }) as string;
+  await addAttestor(ADA, { name: 'release', settings: { kind: 'cosign', parameters: { keys: [key] } } }, parts);
+  await assert.rejects(entry(parts, { source: { attestor: 'release' } }), code('bad_request', '/attestor'));
+  await entry(parts, { match: ['oidc:sub=repo:example/app', 'agent:image_signed_by=release'] });
+
+  const hex = 'a'.repeat(64);
+  const type = 'application/vnd.in-toto+json';
+  const predicateType = 'https://sigstore.dev/cosign/sign/v1';
+  const payload = Buffer.from(JSON.stringify({ subject: [{ digest: { sha256: hex } }], predicateType }));
+  const message = Buffer.concat([Buffer.from(`DSSEv1 ${type.length} ${type} ${payload.length} `), payload]);
+  const signatures = [{ sig: sign(null, message, signer.privateKey).toString('base64') }];
+  const envelope = { payload: payload.toString('base64'), payloadType: type, signatures };
+  const image_signature = { attestor: 'release', bundle: JSON.stringify({ dsseEnvelope: envelope }) };
+  const image_digest = `sha256:${hex}`;
+  const issued = await present(installation, parts, oidc(token()), { runtime: { image_digest, image_signature } });
+  const { facts } = (await readInstanceEvidence(installation.database, issued.instance!))!;
+  assert.deepEqual(
+    [facts['agent:image_signed_by'], facts['agent:verified'], facts['agent:claimed']],
+    [['release'], ['image_signed_by'], ['image_digest']],
+  );
+  for (const runtime of [
+    { image_digest },
+    { image_digest: `sha256:${'b'.repeat(64)}`, image_signature },
+    { image_digest, image_signature: { ...image_signature, attestor: 'github' } },
+    { image_signature },
+  ]) {
+    await assert.rejects(present(installation, parts, oidc(token()), { runtime }), code('evidence_refused'));
+  }
   await installation.close();
 });
 

@@ -2,7 +2,8 @@ import type { RegistrationEntry } from '../attest/entry.ts';
 import { readEntry, requireEntry } from '../attest/entry-store.ts';
 import type { EvidenceFacts } from '../attest/evidence.ts';
 import { type InstanceEvidence, readInstanceEvidence } from '../attest/evidence-store.ts';
-import { orderedFacts, pairsOf } from '../attest/facts.ts';
+import { orderedFacts, pairsOf, seenByNode } from '../attest/facts.ts';
+import { imageSignerOf } from '../attest/image-signature.ts';
 import { driftOf, onlyAgentFacts, runtimeFacts, withoutAgentFacts } from '../attest/runtime-facts.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
@@ -44,7 +45,7 @@ export async function renewWorkload(
   const evidence = await readInstanceEvidence(parts.reader, instance);
   if (parent !== node.id || evidence?.entry === undefined) throw await notItsOwn(caller, child, parts);
   const entry = await entryOf(evidence, parts);
-  const facts = factsNow(evidence, request);
+  const facts = await factsNow(evidence, request, parts);
   const changed = [
     ...new Set([...driftOf(evidence.facts, facts), ...unmatched(entry.match, facts).map(nameOf)]),
   ].sort();
@@ -76,9 +77,14 @@ export async function renewWorkload(
 }
 
 /** What is true of it as far as the node says so now, the rest as it was attested. */
-function factsNow({ facts: before }: InstanceEvidence, { facts, runtime }: WorkloadRenewal): EvidenceFacts {
-  const seen = facts === undefined ? withoutAgentFacts(before) : withoutAgentFacts(facts);
-  const said = runtime === undefined ? onlyAgentFacts(before) : runtimeFacts(runtime, seen);
+async function factsNow(
+  { facts: before }: InstanceEvidence,
+  { facts, runtime }: WorkloadRenewal,
+  { reader }: IssuanceParts,
+): Promise<EvidenceFacts> {
+  const seen = facts === undefined ? withoutAgentFacts(before) : seenByNode(facts);
+  const said =
+    runtime === undefined ? onlyAgentFacts(before) : runtimeFacts(runtime, seen, await imageSignerOf(runtime, reader));
   return orderedFacts({ ...seen, ...said }, '/facts');
 }
 

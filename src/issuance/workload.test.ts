@@ -10,6 +10,7 @@ import {
   register,
   registered,
 } from '../../test/installation.ts';
+import { EntryCache } from '../attest/entry-cache.ts';
 import type { EntryInput } from '../attest/entry-input.ts';
 import { readInstanceEvidence } from '../attest/evidence-store.ts';
 import { createEntry, removeEntry, type ShownEntry, showEntries } from '../attest/manage-entries.ts';
@@ -33,7 +34,10 @@ const FACTS = { 'unix:uid': ['1000'], 'unix:path': ['/opt/planner'], 'unix:sha25
 function entryParts(installation: Installation) {
   const { database, policy, commit, clock, random } = installation;
   const { authorize } = policy;
-  return { reader: database, authorize, commit, clock, random, registered: registered(installation) };
+  const entries = new EntryCache(database);
+  const lifetimeFits = async (_: string, seconds: number) => seconds >= 300;
+  const parts = { reader: database, authorize, commit, clock, random, registered: registered(installation) };
+  return { ...parts, entries, lifetimeFits };
 }
 
 function entry(installation: Installation, more: Partial<EntryInput> = {}): Promise<ShownEntry> {
@@ -255,12 +259,16 @@ onEachEngine(
       });
     }
     await installation.commit(batch);
+    assert.equal((await showOwnEntries(caller, {}, parts)).entries.length, 1, 'the same revision is not read again');
+    await entry(installation, { match: ['unix:uid=7'] });
     const first = await showOwnEntries(caller, {}, parts);
     assert.equal(first.entries.length, 1000);
     const rest = await showOwnEntries(caller, { after: first.next! }, parts);
-    assert.deepEqual([rest.entries.length, rest.next], [2, undefined]);
+    assert.deepEqual([rest.entries.length, rest.next], [3, undefined]);
+    assert.deepEqual((await showOwnEntries(caller, { after: rest.entries.at(-1)!.id }, parts)).entries, []);
     await removeEntry(ADA, made.id, parts);
-    assert.equal((await showOwnEntries(caller, {}, parts)).revision, 2);
+    const after = await showOwnEntries(caller, {}, parts);
+    assert.deepEqual([after.revision, after.entries.some(({ id }) => id === made.id)], [3, false]);
     await assert.rejects(showOwnEntries(ADA, {}, parts), code('denied'));
     await installation.close();
   },
@@ -284,6 +292,7 @@ onEachEngine('no entry without leave, for nobody, or of a shape that lets everyb
     [{ scopes: ['ä'] }, 'bad_request', '/scopes/0'],
     [{ workflow: '' }, 'bad_request', '/workflow'],
     [{ lifetimeSeconds: 0 }, 'bad_request', '/lifetime_seconds'],
+    [{ lifetimeSeconds: 299 }, 'bad_request', '/lifetime_seconds'],
     [{ federatesWith: ['Partner'] }, 'bad_spiffe_id', '/federates_with/0'],
   ];
   for (const [more, want, field] of bad) await assert.rejects(entry(installation, more), code(want, field), field);

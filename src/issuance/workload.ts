@@ -3,9 +3,10 @@ import type { Attested } from '../attest/attested.ts';
 import type { RegistrationEntry } from '../attest/entry.ts';
 import { readEntry, requireEntry } from '../attest/entry-store.ts';
 import type { EvidenceFacts } from '../attest/evidence.ts';
-import { matches, orderedFacts } from '../attest/facts.ts';
+import { matches, orderedFacts, seenByNode } from '../attest/facts.ts';
 import { INSTALLATION } from '../attest/flow.ts';
-import { runtimeFacts, withoutAgentFacts } from '../attest/runtime-facts.ts';
+import { imageSignerOf } from '../attest/image-signature.ts';
+import { runtimeFacts } from '../attest/runtime-facts.ts';
 import type { Caller, Facts } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
@@ -42,7 +43,7 @@ export async function enrolWorkload(
   parts: IssuanceParts,
 ): Promise<IssuedCertificate> {
   const { csr, wish = {}, idempotency } = request;
-  const facts = seenFacts(request.facts, request.runtime);
+  const facts = await seenFacts(request.facts, request.runtime, parts);
   const node = await nodeOf(caller, parts);
   const found = await entryNamed(caller, request.entry, parts);
   return issueCertificate(
@@ -68,10 +69,15 @@ export async function enrolWorkload(
   );
 }
 
-export function seenFacts(facts: EvidenceFacts, runtime: Runtime | undefined): EvidenceFacts {
+async function seenFacts(
+  facts: EvidenceFacts,
+  runtime: Runtime | undefined,
+  { reader }: IssuanceParts,
+): Promise<EvidenceFacts> {
   // What the node says of the agent comes by `runtime`, where it is told apart what is only claimed.
-  const seen = withoutAgentFacts(facts);
-  return orderedFacts({ ...seen, ...runtimeFacts(runtime, seen) }, '/facts');
+  const seen = seenByNode(facts);
+  const signer = runtime === undefined ? undefined : await imageSignerOf(runtime, reader);
+  return orderedFacts({ ...seen, ...runtimeFacts(runtime, seen, signer) }, '/facts');
 }
 
 /** What the guard holds a node to. */

@@ -1,3 +1,4 @@
+import type { InstanceEvidence } from '../attest/evidence-store.ts';
 import type { Caller } from '../base/access.ts';
 import type { Instance } from '../registry/instance.ts';
 import { type Stop, stop } from '../wire/cause.ts';
@@ -9,7 +10,7 @@ import { given, givenTime, hexText, timeText } from './render.ts';
 
 /** What the routes under `/v1/instances` need. Each asks policy. */
 export interface Instances {
-  show(caller: Caller, id: string): Promise<Instance>;
+  show(caller: Caller, id: string): Promise<Instance & { readonly evidence?: InstanceEvidence }>;
   /** Burns the id and revokes its certificates. */
   stop(caller: Caller, target: { readonly instance: string } & Stop, options: WriteOptions): Promise<Instance>;
 }
@@ -26,7 +27,10 @@ export function instanceOperations(instances: Instances): Operation[] {
       params: byId,
       answer: instance,
       example: { answer: EXAMPLE },
-      handle: async ({ caller, params: { id } }) => instanceAnswer(await instances.show(caller, id)),
+      async handle({ caller, params: { id } }) {
+        const found = await instances.show(caller, id);
+        return { ...instanceAnswer(found), ...given('evidence', found.evidence && evidenceAnswer(found.evidence)) };
+      },
     }),
     operation({
       id: 'stopInstance',
@@ -65,6 +69,10 @@ export function instanceAnswer(found: Instance): wire.Instance {
     scopes: found.scopes,
     labels: found.labels,
   };
+}
+
+function evidenceAnswer({ attestor, entry, digest, facts }: InstanceEvidence): NonNullable<wire.Instance['evidence']> {
+  return { ...given('attestor', attestor), ...given('entry', entry), sha256: hexText(digest), facts };
 }
 
 const EXAMPLE: wire.Instance = {

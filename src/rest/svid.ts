@@ -36,7 +36,8 @@ export function svidOperations(svids: Svids): Operation[] {
       action: 'instance.enrol',
       summary: 'Lets a new instance in on evidence of any kind, and gives it its first certificate.',
       body: requestSvid,
-      bodyLimit: 512 * 1024,
+      // Chains of certificates with large keys, and the bundle of an image.
+      bodyLimit: 128 * 1024,
       keyOwner: ({ evidence }) => hashedOwner('evidence', canonicalJson(evidence as never)),
       status: 201,
       answer: issuedCertificate,

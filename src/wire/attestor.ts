@@ -171,7 +171,15 @@ const tpm = z.strictObject({
   keys: z.array(sha256).min(1).max(10_000).exactOptional(),
 });
 
-export type AttestorKind = 'oidc' | 'x509pop' | 'k8s' | 'aws' | 'gcp' | 'azure' | 'tpm';
+/** Keys that sign images of containers. They vouch for images, and let nobody in. */
+export interface CosignParameters {
+  /** PEM of public keys, as in `cosign.pub`. */
+  readonly keys: readonly string[];
+}
+
+const cosign = z.strictObject({ keys: z.array(pem).min(1).max(32) });
+
+export type AttestorKind = 'oidc' | 'x509pop' | 'k8s' | 'aws' | 'gcp' | 'azure' | 'tpm' | 'cosign';
 
 /** What an attestor is set up with, by its kind. */
 export type AttestorSettings =
@@ -181,7 +189,8 @@ export type AttestorSettings =
   | { readonly kind: 'aws'; readonly parameters: AwsParameters }
   | { readonly kind: 'gcp'; readonly parameters: GcpParameters }
   | { readonly kind: 'azure'; readonly parameters: AzureParameters }
-  | { readonly kind: 'tpm'; readonly parameters: TpmParameters };
+  | { readonly kind: 'tpm'; readonly parameters: TpmParameters }
+  | { readonly kind: 'cosign'; readonly parameters: CosignParameters };
 
 const settings = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('oidc'), parameters: oidc }),
@@ -191,6 +200,7 @@ const settings = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('gcp'), parameters: gcp }),
   z.strictObject({ kind: z.literal('azure'), parameters: azure }),
   z.strictObject({ kind: z.literal('tpm'), parameters: tpm }),
+  z.strictObject({ kind: z.literal('cosign'), parameters: cosign }),
 ]);
 
 export const attestorSettings: Schema<AttestorSettings> = schemaOf<AttestorSettings>()(settings);

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { PAGE_MEMBERS, type Page, type PageQuery, pageOf } from './page.ts';
 import { type Schema, schemaOf } from './schema.ts';
-import { id, type Labels, labels, name, scopes, serial, time } from './text.ts';
+import { id, type Labels, labels, name, scopes, serial, sha256, time } from './text.ts';
 
 /** One running copy of an agent or service. */
 export interface Instance {
@@ -23,6 +23,17 @@ export interface Instance {
   readonly workflow?: string;
   readonly scopes: readonly string[];
   readonly labels: Labels;
+  /** What was attested, where that was more than a join token; of one instance alone, not in listings. */
+  readonly evidence?: Evidence;
+}
+
+interface Evidence {
+  readonly attestor?: string;
+  /** Id of the registration entry. */
+  readonly entry?: string;
+  /** Of the evidence as it came, in lower-case hex. */
+  readonly sha256: string;
+  readonly facts: Readonly<Record<string, readonly string[]>>;
 }
 
 export const instance: Schema<Instance> = schemaOf<Instance>()(
@@ -41,6 +52,14 @@ export const instance: Schema<Instance> = schemaOf<Instance>()(
     workflow: z.string().max(255).exactOptional(),
     scopes,
     labels,
+    evidence: z
+      .strictObject({
+        attestor: name.exactOptional(),
+        entry: id.exactOptional(),
+        sha256,
+        facts: z.record(z.string().max(160), z.array(z.string().max(1024)).max(64)),
+      })
+      .exactOptional(),
   }),
 );
 

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type Schema, schemaOf } from './schema.ts';
-import { sha256 } from './text.ts';
+import { name, sha256 } from './text.ts';
 
 /**
  * What a runtime says of the agent that it runs. Recorded as claimed, unless what it says is proven by something else:
@@ -16,6 +16,15 @@ export interface Runtime {
   readonly framework?: string;
   /** Of the container image, `sha256:…`. */
   readonly image_digest?: string;
+  /** That the image of that digest is signed. */
+  readonly image_signature?: ImageSignature;
+}
+
+export interface ImageSignature {
+  /** Name of an attestor of the kind `cosign`. */
+  readonly attestor: string;
+  /** The Sigstore bundle of the image, JSON as text. */
+  readonly bundle: string;
 }
 
 const line = z
@@ -36,5 +45,6 @@ export const runtime: Schema<Runtime> = schemaOf<Runtime>()(
       .length(71)
       .regex(/^sha256:[0-9a-f]{64}$/, 'Give the digest like sha256:….')
       .exactOptional(),
+    image_signature: z.strictObject({ attestor: name, bundle: z.string().min(2).max(32_768) }).exactOptional(),
   }),
 );

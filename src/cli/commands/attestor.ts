@@ -23,7 +23,7 @@ export function attestorCommands(withApi: WithApi): readonly Command[] {
           name: 'kind',
           value: 'kind',
           summary: 'what it vouches with',
-          choices: ['oidc', 'x509pop', 'k8s', 'aws', 'gcp', 'azure', 'tpm'],
+          choices: ['oidc', 'x509pop', 'k8s', 'aws', 'gcp', 'azure', 'tpm', 'cosign'],
           required: true,
         },
         { name: 'set', value: 'name=value', summary: 'a parameter; @FILE for what is in a file', many: true },

@@ -86,6 +86,7 @@ export function entryCommands(withApi: WithApi): readonly Command[] {
         ['ON THE WORD OF', sourceOf],
         ['MATCH', (item) => texts(item, 'match').join(' ')],
         ['SCOPES', (item) => texts(item, 'scopes').join(' ')],
+        ['MADE BY', (item) => textOf(item, 'created_by')],
       ],
       empty: 'No registration entries. Make one with "writ entry create".',
     }),

@@ -85,6 +85,16 @@ export function instanceCommands(withApi: WithApi, now: () => number): readonly 
   ];
 }
 
+/** What was attested, a line for each fact. */
+function attestedLines(evidence: Item): [string, string][] {
+  const facts = Object.entries(itemOf(evidence, 'facts') as Readonly<Record<string, readonly string[]>>);
+  return [
+    ['attestor', textOf(evidence, 'attestor')],
+    ['registration entry', textOf(evidence, 'entry')],
+    ...facts.map(([name, values]): [string, string] => ['fact', values.map((value) => `${name}=${value}`).join(' ')]),
+  ];
+}
+
 function describe(instance: Item): string {
   const labels = Object.entries(itemOf(instance, 'labels')).map(([key, value]) => `${key}=${String(value)}`);
   return list([
@@ -101,5 +111,6 @@ function describe(instance: Item): string {
     ['latest certificate', textOf(instance, 'latest_serial')],
     ['evidence ends', textOf(instance, 'attested_until')],
     ['stopped', textOf(instance, 'stopped_at')],
+    ...attestedLines(itemOf(instance, 'evidence')),
   ]);
 }

@@ -2,7 +2,7 @@ import { attestEvidence, type EvidenceParts } from '../../attest/attest-evidence
 import type { Attestation } from '../../attest/attested.ts';
 import { parseSettings } from '../../attest/attestor-kinds.ts';
 import { createChallenge } from '../../attest/create-challenge.ts';
-import type { TokenParts } from '../../attest/flow.ts';
+import { EntryCache } from '../../attest/entry-cache.ts';
 import { attestJoinToken } from '../../attest/join-token.ts';
 import { addAttestor, removeAttestor, showAttestor, showAttestors } from '../../attest/manage-attestors.ts';
 import { createEntry, removeEntry, showEntries, showEntry } from '../../attest/manage-entries.ts';
@@ -10,6 +10,7 @@ import { showOwnEntries } from '../../attest/own-entries.ts';
 import { withRuntime } from '../../attest/with-runtime.ts';
 import type { Caller } from '../../base/access.ts';
 import { rootsOf } from '../../ca/authority.ts';
+import { readProfile } from '../../ca/profile-store.ts';
 import { enrol } from '../../issuance/enrol.ts';
 import { renewWorkload } from '../../issuance/renew-workload.ts';
 import { enrolWorkload } from '../../issuance/workload.ts';
@@ -38,13 +39,20 @@ export function attestationOperations(parts: ThreadParts, issuers: Issuers): Ope
   const { authorize } = policy;
   const registered = createLookup(reader);
   const verifiers = evidenceVerifiers({ clock, ...issuers });
-  const entries = { reader, authorize, commit, clock, random, registered } satisfies Partial<TokenParts>;
+  const known = new EntryCache(reader);
+  const entries = {
+    ...{ reader, authorize, commit, clock, random, registered, entries: known },
+    async lifetimeFits(name: string, seconds: number) {
+      const lifetime = (await readProfile(reader, name))?.profile.lifetime;
+      return lifetime !== undefined && seconds >= lifetime.least && seconds <= lifetime.most;
+    },
+  };
   const attestors = {
     ...{ reader, authorize, commit, clock },
     checkSettings: (settings: Parameters<typeof parseSettings>[0]) => void parseSettings(settings, verifiers),
   };
   const evidence = (): EvidenceParts => ({
-    ...{ reader, clock, random, verifiers },
+    ...{ reader, clock, random, verifiers, entries: known },
     fetch: issuers.fetch,
     // Of the keyring as it is now: it changes with the passphrase.
     secret: derivedSecret(keyring, 'attestation'),
@@ -67,7 +75,7 @@ export function attestationOperations(parts: ThreadParts, issuers: Issuers): Ope
     }
     const instances = registered;
     const attestation = await attestJoinToken(parseJoinToken(given.token), { reader, clock, instances });
-    return withRuntime(attestation, runtime, agent);
+    return withRuntime(attestation, { runtime, agent }, reader);
   };
 
   return [

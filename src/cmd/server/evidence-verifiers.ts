@@ -1,7 +1,8 @@
-import type { Verifiers } from '../../attest/attestor-kinds.ts';
+import type { AnyVerifier, Verifiers } from '../../attest/attestor-kinds.ts';
 import { awsVerifier } from '../../attest/aws.ts';
 import { azureVerifier } from '../../attest/azure.ts';
 import { gcpVerifier } from '../../attest/gcp.ts';
+import { parseCosign } from '../../attest/image-signature.ts';
 import { KeySets } from '../../attest/key-sets.ts';
 import { type KubernetesOptions, kubernetesVerifier } from '../../attest/kubernetes.ts';
 import { oidcVerifier } from '../../attest/oidc.ts';
@@ -9,6 +10,12 @@ import { tpmVerifier } from '../../attest/tpm.ts';
 import { x509popVerifier } from '../../attest/x509pop.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Outbound } from '../../http/outbound.ts';
+
+/** Signers of images let nobody in: what they vouch for goes with other evidence (`attest/image-signature.ts`). */
+const imagesOnly: AnyVerifier = {
+  parse: parseCosign,
+  verify: async () => ({ accepted: false, fault: 'malformed' }),
+};
 
 /** The kinds of evidence that this server can verify. One for each thread, since it remembers what issuers publish. */
 export function evidenceVerifiers(parts: {
@@ -25,5 +32,6 @@ export function evidenceVerifiers(parts: {
     gcp: gcpVerifier(keySets),
     azure: azureVerifier,
     tpm: tpmVerifier,
+    cosign: imagesOnly,
   };
 }

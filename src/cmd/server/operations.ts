@@ -1,4 +1,5 @@
 import { createToken } from '../../attest/create.ts';
+import { readInstanceEvidence } from '../../attest/evidence-store.ts';
 import type { TokenParts } from '../../attest/flow.ts';
 import { attestJoinToken } from '../../attest/join-token.ts';
 import { revokeToken, showToken, showTokens } from '../../attest/manage.ts';
@@ -101,7 +102,11 @@ export function registryOperations(parts: ThreadParts, server: ServerAddress): O
         showInstances(caller, { agent: name, ...(status === undefined ? {} : { status }) }, page, registry),
     }),
     ...instanceOperations({
-      show: (caller, id) => showInstance(caller, id, registry),
+      async show(caller, id) {
+        const found = await showInstance(caller, id, registry);
+        const evidence = await readInstanceEvidence(reader, found.id);
+        return evidence === undefined ? found : { ...found, evidence };
+      },
       stop: async (caller, target, options) => stopInstance(caller, target, await stopping(caller), options),
     }),
     ...ownerOperations({

@@ -7,6 +7,7 @@ import { attestEvidence, type EvidenceParts } from '../../attest/attest-evidence
 import { parseSettings } from '../../attest/attestor-kinds.ts';
 import { createChallenge } from '../../attest/create-challenge.ts';
 import { createToken } from '../../attest/create.ts';
+import { EntryCache } from '../../attest/entry-cache.ts';
 import { addAttestor, removeAttestor, showAttestor, showAttestors } from '../../attest/manage-attestors.ts';
 import { createEntry, removeEntry, showEntries, showEntry } from '../../attest/manage-entries.ts';
 import { showOwnEntries } from '../../attest/own-entries.ts';
@@ -158,12 +159,13 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
     registered: registered(installation),
     server: { address: 'localhost:8443', rootFingerprint: hash('sha256', root, 'buffer') },
   };
+  const entryParts = { ...tokenParts, lifetimeFits: async () => true };
   const attestorParts = {
     ...{ reader: database, authorize, commit, clock },
     checkSettings: (settings: AttestorSettings) => void parseSettings(settings, evidenceParts.verifiers),
   };
   const evidenceParts: EvidenceParts = {
-    ...{ reader: database, clock, random },
+    ...{ reader: database, clock, random, entries: new EntryCache(database) },
     secret: new Uint8Array(32).fill(1),
     fetch: async () => ({ reached: false }),
     verifiers: { x509pop: x509popVerifier },
@@ -215,11 +217,11 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
       remove: (caller, name, how) => removeAttestor(caller, name, attestorParts, how),
     }),
     ...entryOperations({
-      create: (caller, input, how) => createEntry(caller, input, tokenParts, how),
-      list: (caller, filter, page) => showEntries(caller, filter, page, tokenParts),
-      show: (caller, id) => showEntry(caller, id, tokenParts),
-      remove: (caller, id, how) => removeEntry(caller, id, tokenParts, how),
-      own: (caller, query) => showOwnEntries(caller, query, tokenParts),
+      create: (caller, input, how) => createEntry(caller, input, entryParts, how),
+      list: (caller, filter, page) => showEntries(caller, filter, page, entryParts),
+      show: (caller, id) => showEntry(caller, id, entryParts),
+      remove: (caller, id, how) => removeEntry(caller, id, entryParts, how),
+      own: (caller, query) => showOwnEntries(caller, query, { ...tokenParts, entries: evidenceParts.entries }),
     }),
     ...workloadOperations({
       enrol: (caller, request) => enrolWorkload(caller, request, issuance),
