@@ -33,7 +33,7 @@ export interface Attested {
   record(batch: Batch, instance: string): void;
 }
 
-export interface KeptEvidence {
+interface KeptEvidence {
   readonly attestor?: string;
   /** SHA-256 of the evidence as it came. */
   readonly digest: Uint8Array;

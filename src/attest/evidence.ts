@@ -13,44 +13,41 @@ import type { Challenge, CreateChallenge } from '../wire/attestation.ts';
 export type EvidenceFacts = Readonly<Record<string, readonly string[]>>;
 
 /** Why evidence was not believed. For the ledger alone: whoever presented it is told one wording. Never changes. */
-export const EVIDENCE_FAULTS = [
+export type EvidenceFault =
   /** There is no attestor of that name, or it is of another kind. */
-  'unknown-attestor',
+  | 'unknown-attestor'
   /** Not what such evidence looks like, or more than it may hold. */
-  'malformed',
-  'wrong-issuer',
-  'wrong-audience',
+  | 'malformed'
+  | 'wrong-issuer'
+  | 'wrong-audience'
   /** The algorithm is none that the kind allows. */
-  'wrong-algorithm',
+  | 'wrong-algorithm'
   /** Signed by a key that the issuer does not publish. */
-  'unknown-key',
-  'bad-signature',
+  | 'unknown-key'
+  | 'bad-signature'
   /** The certificates lead to none of the roots, or are not valid for this. */
-  'untrusted-chain',
+  | 'untrusted-chain'
   /** The proof was made with another key than the one that the evidence is about. */
-  'wrong-key',
-  'expired',
-  'not-yet-valid',
+  | 'wrong-key'
+  | 'expired'
+  | 'not-yet-valid'
   /** Made longer ago than the attestor takes. */
-  'too-old',
+  | 'too-old'
   /** The challenge is none of this server's, or for another attestor. */
-  'bad-challenge',
-  'challenge-expired',
+  | 'bad-challenge'
+  | 'challenge-expired'
   /** Good for one enrolment, and used. */
-  'spent',
+  | 'spent'
   /** Genuine, and not of an account, project, tenant, machine … that the attestor admits. */
-  'not-admitted',
+  | 'not-admitted'
   /** The issuer's own service says that it is not, or no more, valid. */
-  'not-authenticated',
+  | 'not-authenticated'
   /** The issuer's keys or its service could not be reached. */
-  'unreachable',
+  | 'unreachable'
   /** Believed, and no registration entry names it. */
-  'no-entry',
+  | 'no-entry'
   /** Believed, and entries of several agents or services name it, of which its bearer chose none. */
-  'ambiguous',
-] as const;
-
-export type EvidenceFault = (typeof EVIDENCE_FAULTS)[number];
+  | 'ambiguous';
 
 export type Verified =
   | {

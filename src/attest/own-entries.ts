@@ -5,7 +5,7 @@ import type { EntryCache } from './entry-cache.ts';
 import { type EntryParts, type ShownEntry, shownEntry } from './manage-entries.ts';
 
 /** How many entries one page holds at most. */
-export const OWN_ENTRIES_A_PAGE = 1000;
+const OWN_ENTRIES_A_PAGE = 1000;
 
 export interface OwnEntries {
   readonly revision: number;

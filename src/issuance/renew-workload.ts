@@ -49,7 +49,8 @@ export async function renewWorkload(
   const changed = [
     ...new Set([...driftOf(evidence.facts, facts), ...unmatched(entry.match, facts).map(nameOf)]),
   ].sort();
-  await holdChanged(instance, changed, caller, parts);
+  // Of one that is stopped or held already, that is what there is to say.
+  if (child.fault === undefined) await holdChanged(instance, changed, caller, parts);
   return issueCertificate(
     {
       caller,

@@ -207,6 +207,14 @@ onEachEngine('the parent alone renews, by the entry, and a workload that changed
     assert.deepEqual(drifts.pop(), [child.instance, names]);
   }
 
+  const gone = await lets(installation, node, made);
+  const stop = newBatch();
+  stopInstance(stop, gone.instance!, installation.clock.now());
+  await installation.commit(stop);
+  const facts = { ...FACTS, 'unix:sha256': ['cc'] };
+  await assert.rejects(renew(node, { instance: gone.instance!, facts }), code('revoked'));
+  assert.deepEqual(drifts, []);
+
   await removeEntry(ADA, made.id, entryParts(installation));
   await assert.rejects(renew(node), code('inactive'));
   assert.deepEqual(drifts, []);

@@ -24,7 +24,7 @@ const challengeText = z
   .regex(/^[A-Za-z0-9_-]+$/, 'Give the challenge as the server made it.');
 const chain = z.array(pem).min(1).max(8);
 
-export interface JoinTokenEvidence {
+interface JoinTokenEvidence {
   readonly kind: 'join-token';
   readonly token: string;
 }

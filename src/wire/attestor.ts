@@ -203,8 +203,6 @@ const settings = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('cosign'), parameters: cosign }),
 ]);
 
-export const attestorSettings: Schema<AttestorSettings> = schemaOf<AttestorSettings>()(settings);
-
 export interface AddAttestor {
   readonly name: string;
   readonly settings: AttestorSettings;

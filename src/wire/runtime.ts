@@ -20,7 +20,7 @@ export interface Runtime {
   readonly image_signature?: ImageSignature;
 }
 
-export interface ImageSignature {
+interface ImageSignature {
   /** Name of an attestor of the kind `cosign`. */
   readonly attestor: string;
   /** The Sigstore bundle of the image, JSON as text. */
