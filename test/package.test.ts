@@ -108,7 +108,7 @@ test('the client library imports Node and itself alone', () => {
   assert.deepEqual(foreign, []);
   assert.ok(seen.size > 10);
   const folders = new Set([...seen].map((file) => relative(join(installed, 'dist'), file).split('/')[0]!));
-  assert.deepEqual([...folders].sort(), ['base', 'der', 'http', 'keys', 'sdk', 'spiffe-id', 'wire', 'x509']);
+  assert.deepEqual([...folders].sort(), ['base', 'der', 'http', 'jwt', 'keys', 'sdk', 'spiffe-id', 'wire', 'x509']);
 });
 
 const USER = `

@@ -20,6 +20,7 @@ import { signalCommands } from './commands/signals.ts';
 import { stopCommands } from './commands/stop.ts';
 import { tokenCommands } from './commands/token.ts';
 import { traceCommand } from './commands/trace.ts';
+import { trustCommands } from './commands/trust.ts';
 import { asOperator, CONNECTION_FLAGS } from './connection.ts';
 
 /** Every command that works away from the server's machine, in the order of the reference. */
@@ -39,6 +40,7 @@ export function clientCommands(): readonly Command[] {
     ...feedCommands(withApi),
     ...signalCommands(withApi),
     ...federationCommands(withApi, now),
+    ...trustCommands(withApi),
     traceCommand(withApi),
     ...approvalCommands(withApi, now),
     ...breakGlassCommands(withApi, now),
@@ -54,5 +56,5 @@ export function clientCommands(): readonly Command[] {
 
 /** What changes something that policy may put behind an approval; not the approvals themselves. */
 function takesApproval({ path, changes }: Command): boolean {
-  return changes === true && !path.startsWith('approval ');
+  return changes === true && !path.startsWith('approval ') && !path.startsWith('trust ');
 }

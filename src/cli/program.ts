@@ -124,6 +124,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   feed: 'The revocation feed, served on to programs that do not reach the authority',
   signals: 'Shared Signals: which systems are told of stops',
   federation: 'Other trust domains whose SVIDs are believed',
+  trust: 'Trust in the root by this machine’s own programs',
   approval: 'Approvals: what was asked, and your answer',
   'break-glass': 'Emergency access that others grant, and its review',
   ca: 'Authorities: hierarchy, rotation, root key, CRLs',

@@ -11,6 +11,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { federationChangeCommands } from './commands/federation.ts';
 import { groupCommands } from './commands/group.ts';
 import { initCommand } from './commands/install.ts';
+import { jwtKeyCommand } from './commands/jwt-key.ts';
 import { ledgerCommands } from './commands/ledger.ts';
 import { operatorCommands } from './commands/operator.ts';
 import { passphraseCommand } from './commands/passphrase.ts';
@@ -40,6 +41,7 @@ export function commandTable(): readonly Command[] {
     ...federationChangeCommands(log, withApi),
     ...ruleCommands(log, withApi),
     ...authorityCommands(log, withApi),
+    jwtKeyCommand(log, withApi),
     ...ledgerCommands(log),
     passphraseCommand(log),
     ...backupCommands(log),

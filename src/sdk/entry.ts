@@ -6,6 +6,7 @@ export { type ConnectOptions, connect } from './connect.ts';
 export type { Credential } from './credential.ts';
 export type { Fetch } from './fetch.ts';
 export type { Identity, IdentityEvents } from './identity.ts';
+export { type JwtDecision, type JwtSvid, type JwtValidatorOptions, jwtSvidsOf, jwtValidator } from './jwt-svid.ts';
 export { type PeerRule, peerOf, spiffeIdOf } from './peer.ts';
 export type { Relay } from './relay.ts';
 export { requireStaple, type StapleOptions, stapleOcsp } from './staple.ts';

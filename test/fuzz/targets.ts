@@ -1,6 +1,7 @@
 import type { Target } from './target.ts';
 import { ber, claims, cms, tpm } from './targets/attest.ts';
 import { der, pem } from './targets/der.ts';
+import { federatedBundle, jwtSvid } from './targets/federation.ts';
 import { feedEvent, grpcFrame, grpcMessage, grpcTimeout, lastEventId } from './targets/feed.ts';
 import {
   agentInput,
@@ -63,6 +64,8 @@ export const TARGETS: readonly Target[] = [
   config,
   jws,
   jwks,
+  federatedBundle,
+  jwtSvid,
   setClaims,
   bearer,
   receiverUrl,

@@ -106,6 +106,9 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   'federation replace': () => ['partner.example', '--bundle-file', file('bundle.json', '{"keys":[]}')],
   'federation refresh': { argv: () => ['partner.example'], code: 7 },
   'federation remove': () => ['partner.example', '--yes'],
+  'ca rotate-jwt-key': () => ['--at-once'],
+  'trust install': () => ['--dry-run', '--store', 'node'],
+  'trust uninstall': () => ['--dry-run', '--store', 'node'],
   'signals list': () => [],
   'signals dead-letters': () => [],
   // There is no such stream.

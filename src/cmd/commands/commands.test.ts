@@ -47,7 +47,7 @@ test('status says what the start said, with the ports that were taken', async ()
 test('doctor finds a sound installation, and says what is not', async () => {
   const sound = await server.cli('doctor');
   assert.equal(sound.code, 0);
-  assert.match(sound.stderr, /^13 checks, 0 failed, 1 warning\.\n$/);
+  assert.match(sound.stderr, /^14 checks, 0 failed, 1 warning\.\n$/);
   const findings = await doctor();
   assert.deepEqual(findings['server'], { check: 'server', state: 'pass', found: `ready at ${server.api}` });
   assert.equal(findings['passphrase apart']!.state, 'warn');

@@ -29,6 +29,7 @@ import { PASSPHRASE_FLAGS } from '../passphrase.ts';
 import { askReadiness } from '../readiness.ts';
 import { listenOf } from '../running.ts';
 import { canaries } from './canaries.ts';
+import { federations } from './federations.ts';
 
 type State = 'pass' | 'warn' | 'fail';
 
@@ -127,6 +128,7 @@ async function examine(input: Input, log: Log): Promise<Finding[]> {
         await attempt('due', () => due(database, hierarchy));
         await attempt('reviews', () => reviews(database));
         await attempt('canaries', () => canaries(database, systemClock.now()));
+        await attempt('federation', () => federations(database, systemClock.now()));
         await attempt('server', () => reachable(config, directory, hierarchy));
       }
     } finally {
