@@ -15,6 +15,21 @@ const PACKAGES = ['cryptography==50.0.2', 'pkilint==0.13.3'];
 const WORKLOAD_PACKAGES = ['spiffe==0.3.2'];
 /** Python packages of an OpenID provider, in an environment of its own. */
 const PROVIDER_PACKAGES = ['oidc-provider-mock==0.3.4'];
+/** Python packages of our own library there, its adapters, its build and its types. */
+const SDK_PACKAGES = [
+  'cryptography==50.0.2',
+  'grpcio==1.85.1',
+  'httpx==0.28.1',
+  'requests==2.34.2',
+  'aiohttp==3.14.5',
+  'setuptools==80.9.0',
+  'wheel==0.48.0',
+  'mypy==2.4.1',
+  'types-requests==2.33.0.20261030',
+  'types-grpcio==1.85.0.20261028',
+];
+/** Frameworks of agents, beside those: they are large, and the library needs none. */
+const FRAMEWORK_PACKAGES = ['langgraph==1.2.22', 'openai-agents==0.24.0', 'mcp==2.3.0'];
 const ZLINT = 'github.com/zmap/zlint/v3/cmd/zlint@v3.6.8';
 
 /** A tool, or why there is none: a reason to skip, already noted for the end of the run. */
@@ -69,6 +84,17 @@ export function python(): Tool {
 /** The Python of a virtual environment with py-spiffe. */
 export function pythonWithSpiffe(): Tool {
   return pythonTool('python', 'Python: no spiffe package', WORKLOAD_PACKAGES);
+}
+
+/** The Python of a virtual environment with all that our own library there works with. */
+export function pythonForSdk(): Tool {
+  return pythonTool('python', 'Python: none of cryptography, grpcio, httpx, requests and aiohttp', SDK_PACKAGES);
+}
+
+/** The same with the frameworks that its examples run on. */
+export function pythonWithFrameworks(): Tool {
+  const missing = 'Python: none of langgraph, openai-agents and mcp';
+  return pythonTool('python', missing, [...SDK_PACKAGES, ...FRAMEWORK_PACKAGES]);
 }
 
 export function pkilint(): Tool {

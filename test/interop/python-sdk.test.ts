@@ -1,0 +1,142 @@
+/** The Python library against the real authority and the real daemon: its own tests, run on its built wheel. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, readdirSync, realpathSync } from 'node:fs';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join, resolve } from 'node:path';
+import { after, test } from 'node:test';
+import { Daemon } from '../../src/agent/daemon.ts';
+import { connect } from '../../src/sdk/connect.ts';
+import { testServer } from '../server.ts';
+import { pathOf, pythonForSdk, pythonWithFrameworks, skipOf } from './tools.ts';
+
+const PYTHON = pythonForSdk();
+const skip = skipOf(PYTHON);
+const CLIENT = resolve(import.meta.dirname, '../../clients/python');
+const server = await testServer();
+const scratch = realpathSync(server.scratch);
+const node = await connect({ token: await server.token('box', 'service') });
+const daemon = await Daemon.start({
+  identity: node,
+  socket: join(scratch, 'agent', 'api.sock'),
+  admin: join(scratch, 'agent-admin', 'api.sock'),
+});
+const store = join(scratch, 'stored');
+(await connect({ token: await server.token('stored'), store })).close();
+
+/** What the tests have done for them over there. */
+const acts: Readonly<Record<string, (...words: string[]) => Promise<unknown>>> = {
+  cli: (...words) => server.json(...words),
+  token: (name, kind) => server.token(name!, kind as 'agent' | 'service'),
+  'renew-workload': async (id) => {
+    const child = [...daemon.workloads.children].find(({ spiffeId }) => spiffeId === id);
+    await child!.renew();
+    return {};
+  },
+};
+
+const control = createServer((request, response) => {
+  const answer = async (): Promise<unknown> =>
+    acts[request.url!.slice(1)]!(...(JSON.parse(await textOf(request)) as string[]));
+  answer().then(
+    (said) => response.end(JSON.stringify(said)),
+    (error: Error) => {
+      response.statusCode = 500;
+      response.end(JSON.stringify(error.message));
+    },
+  );
+});
+control.listen(0, '127.0.0.1');
+await once(control, 'listening');
+after(async () => {
+  control.close();
+  await daemon.close();
+  node.close();
+});
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  return text;
+}
+
+const installed = join(scratch, 'installed');
+
+/** Builds the wheel from a copy, since building leaves its traces, and installs it. */
+function install(): void {
+  const copy = join(scratch, 'source');
+  cpSync(CLIENT, copy, { recursive: true });
+  const wheels = join(scratch, 'wheels');
+  const pip = (...args: string[]): void => {
+    const { status, stderr } = spawnSync(pathOf(PYTHON), ['-m', 'pip', '--disable-pip-version-check', ...args], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stderr);
+  };
+  pip('wheel', '--quiet', '--no-deps', '--no-build-isolation', '--wheel-dir', wheels, copy);
+  const [wheel] = readdirSync(wheels);
+  assert.match(wheel!, /^writ-.*-py3-none-any\.whl$/);
+  pip('install', '--quiet', '--no-deps', '--no-index', '--target', installed, join(wheels, wheel!));
+}
+
+function run(args: readonly string[], python = PYTHON): Promise<{ status: number | null; said: string }> {
+  const { port } = control.address() as AddressInfo;
+  const child = spawn(pathOf(python), args, {
+    cwd: join(CLIENT, 'tests'),
+    env: {
+      ...process.env,
+      PYTHONPATH: installed,
+      PYTHONDONTWRITEBYTECODE: '1',
+      WRIT_TEST_API: server.api,
+      WRIT_TEST_CONTROL: `http://127.0.0.1:${port}`,
+      WRIT_TEST_STORE: store,
+      WRIT_TEST_WORKLOAD_API: `unix://${join(scratch, 'agent', 'api.sock')}`,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let said = '';
+  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  return new Promise((done) => child.on('close', (status) => done({ status, said })));
+}
+
+test('the wheel builds, and carries its types', { skip }, () => {
+  install();
+  assert.ok(readdirSync(join(installed, 'writ')).includes('py.typed'));
+});
+
+test('types hold', { skip }, async () => {
+  const places = [join(CLIENT, 'src'), join(CLIENT, 'examples')];
+  const config = ['--config-file', join(CLIENT, 'pyproject.toml'), '--cache-dir', join(scratch, 'mypy')];
+  const { status, said } = await run(['-m', 'mypy', ...config, ...places]);
+  assert.equal(status, 0, said);
+});
+
+for (const name of ['parts', 'connect', 'tls', 'verifier', 'adapters', 'workload_api', 'examples']) {
+  test(`test_${name}.py`, { skip }, async () => {
+    if (name === 'workload_api') {
+      const match = ['--match', `unix:path=${realpathSync(pathOf(PYTHON))}`];
+      for (const [agent, hint] of [
+        ['scribe', 'first'],
+        ['editor', 'second'],
+      ] as const) {
+        await server.token(agent);
+        await server.json('entry', 'create', agent, '--node', 'box', ...match, '--hint', hint);
+      }
+      await daemon.refresh();
+    }
+    const { status, said } = await run(['-m', 'unittest', '-v', `test_${name}`]);
+    assert.equal(status, 0, said);
+  });
+}
+
+const FRAMEWORKS = pythonWithFrameworks();
+
+test('test_examples.py on LangGraph, the OpenAI Agents SDK and the MCP SDK', {
+  skip: skip === false ? skipOf(FRAMEWORKS) : skip,
+}, async () => {
+  const { status, said } = await run(['-m', 'unittest', '-v', 'test_examples'], FRAMEWORKS);
+  assert.equal(status, 0, said);
+});
