@@ -149,20 +149,36 @@ export function withdrawTokensOf(batch: Batch, operator: string, now: number): v
   });
 }
 
-/** Ids of the tokens of these agents, or made by these instances, that have uses and time left. */
-export async function usableTokens(
-  reader: Reader,
-  of: { readonly agents: readonly string[] } | { readonly parents: readonly string[] },
-  now: number,
-): Promise<string[]> {
-  const [column, names] = 'agents' in of ? (['agent', of.agents] as const) : (['parent', of.parents] as const);
-  if (names.length === 0) return [];
+/** The tokens of these agents, made by these instances, or that give a label (as it reads in labels as they are stored). */
+type TokensOf =
+  | { readonly agents: readonly string[] }
+  | { readonly parents: readonly string[] }
+  | { readonly label: string };
+
+/** Ids of those of these tokens that have uses and time left. */
+export async function usableTokens(reader: Reader, of: TokensOf, now: number): Promise<string[]> {
+  const { sql, params } = conditionOf(of);
+  if (params.length === 0) return [];
   const rows = await reader.all(
-    `SELECT id FROM join_token WHERE ${column} IN (${names.map(() => '?').join(', ')}) ` +
-      'AND used < uses AND revoked_at IS NULL AND expires_at > ? ORDER BY id',
-    [...names, now],
+    `SELECT id FROM join_token WHERE ${sql} AND used < uses AND revoked_at IS NULL AND expires_at > ? ORDER BY id`,
+    [...params, now],
   );
   return rows.map((row) => row['id'] as string);
+}
+
+/** Pushes that all tokens are withdrawn which give a label. */
+export function withdrawTokensGiving(batch: Batch, of: { readonly label: string }, now: number): void {
+  const { sql, params } = conditionOf(of);
+  batch.writes.push({
+    sql: `UPDATE join_token SET revoked_at = ? WHERE ${sql} AND revoked_at IS NULL`,
+    params: [now, ...params],
+  });
+}
+
+function conditionOf(of: TokensOf): { readonly sql: string; readonly params: readonly string[] } {
+  if ('label' in of) return { sql: "REPLACE(labels, ?, '') <> labels", params: [of.label] };
+  const [column, names] = 'agents' in of ? (['agent', of.agents] as const) : (['parent', of.parents] as const);
+  return { sql: `${column} IN (${names.map(() => '?').join(', ')})`, params: names };
 }
 
 /** How many tokens that an operator made have let somebody in. */

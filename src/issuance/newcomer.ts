@@ -7,6 +7,7 @@ import { newId } from '../base/id.ts';
 import type { Batch, JsonValue } from '../db/batch.ts';
 import { type Agent, agentFault, agentResource } from '../registry/agent.ts';
 import { readAgent } from '../registry/agent-store.ts';
+import { holdsAny, LABEL_HELD, requireLabelsFree } from '../registry/hold.ts';
 import { type Instance, insertInstance } from '../registry/instance.ts';
 import { requireActiveAgent } from '../registry/standing.ts';
 import { instanceId } from '../spiffe-id/subject.ts';
@@ -29,7 +30,9 @@ export async function newcomer(
   if (agent === undefined)
     throw new WritError('internal', 'Evidence was accepted for an agent that is not registered.');
   const id = newId(clock.now(), random);
-  const message = agentFault(agent);
+  const labels = Object.entries(attested.labels).map(([label, value]) => `${label}=${value}`);
+  const held = labels.length > 0 && (await holdsAny(reader, { labels }));
+  const message = agentFault(agent) ?? (held ? LABEL_HELD : undefined);
   return {
     kind: agent.kind,
     name: agent.name,
@@ -49,6 +52,7 @@ export async function newcomer(
     record(batch, { certificate, context, now }) {
       attested.record(batch, id);
       requireActiveAgent(batch, agent);
+      requireLabelsFree(batch, labels);
       const enrolled = instanceOf(agent, id, attested, context, { serial: certificate.serial, now });
       insertInstance(batch, enrolled);
       keepEvidence(batch, attested, enrolled);

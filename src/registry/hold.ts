@@ -99,6 +99,22 @@ export async function holdsAny(
   return row !== undefined;
 }
 
+/** The commit looks again: none of the labels (`key=value`) that a newcomer brings is held. */
+export function requireLabelsFree(batch: Batch, labels: readonly string[]): void {
+  for (const label of labels) {
+    batch.checks.push({
+      sql: "SELECT 1 FROM hold WHERE kind = 'label' AND target = ?",
+      params: [label],
+      want: 'absent',
+      refusal: 'inactive',
+      reason: LABEL_HELD,
+    });
+  }
+}
+
+/** Why nobody comes in with a label. */
+export const LABEL_HELD = 'A label that it would have is quarantined.';
+
 /** How `key=value` reads in labels as they are stored, where it can stand for nothing else: quotes in values are escaped. */
 export function labelFragment(label: string): string {
   const mark = label.indexOf('=');

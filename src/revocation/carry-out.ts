@@ -1,10 +1,11 @@
+import { withdrawTokensGiving } from '../attest/token-store.ts';
 import { type Cause, reasonCode } from '../ca/revocation-cause.ts';
 import { pushRevoked } from '../ca/revoked.ts';
 import { type Batch, type CommitBatch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { type CoveredInstance, coveredAgents, coveredInstances, unstoppedAmong } from '../registry/covered.ts';
-import { deleteHold } from '../registry/hold.ts';
+import { deleteHold, labelFragment } from '../registry/hold.ts';
 import { pushRetirement } from '../registry/retire.ts';
 import { authorityListed, coveredCertificates, unexpiredOf } from './hold-certificates.ts';
 import type { MarkingParts } from './parts.ts';
@@ -129,10 +130,13 @@ async function finish(
     batch.events.push(changedEvent('authority.stopped', stop, caller, { at: new Date(at).toISOString(), cause }));
     batch.bumpsEpoch = true;
   } else {
+    // As long as it was held they let nobody in.
+    if (stop.kind === 'label') withdrawTokensGiving(batch, { label: labelFragment(stop.target) }, clock.now());
     deleteHold(batch, stop.id);
   }
   const milliseconds = Math.max(0, clock.now() - at);
-  batch.events.push(changedEvent('stop.completed', stop, caller, { ...fallen, milliseconds }));
+  const tokens = stop.kind === 'label' ? { tokens: 'withdrawn' } : {};
+  batch.events.push(changedEvent('stop.completed', stop, caller, { ...fallen, ...tokens, milliseconds }));
   batch.anchored = true;
   const outcome = await commit(batch);
   // Somebody else was at it, too, and was quicker.

@@ -5,6 +5,7 @@ import type { CertificatePosition } from '../ca/certificate-walk.ts';
 import { formatSerial } from '../ca/serial.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { coveredAgents, coveredInstances } from '../registry/covered.ts';
+import { labelFragment } from '../registry/hold.ts';
 import { coveredCertificates } from './hold-certificates.ts';
 import { massOf } from './mass.ts';
 import type { CordParts, MarkingParts } from './parts.ts';
@@ -67,6 +68,9 @@ async function fallsOf(
     const ids = page.filter(({ stopped }) => !stopped).map(({ id }) => id);
     instances.push(...ids);
     for (const id of await usableTokens(reader, { parents: ids }, clock.now())) tokens.add(id);
+  }
+  if (hold.kind === 'label') {
+    for (const id of await usableTokens(reader, { label: labelFragment(hold.target) }, clock.now())) tokens.add(id);
   }
   if (hold.kind !== 'certificate' || certificate?.revoked === undefined) {
     for await (const rows of coveredCertificates(hold, parts)) {
