@@ -145,6 +145,9 @@ onEachEngine('nobody ends one by one what they may not end at once', async ({ op
     ['quarantine', () => quarantine(ADA, { target: { kind: 'instance', name: one!.instance! }, cause }, parts)],
     ['owner remove', () => changeOwner(ADA, { team: 'research', status: 'gone' }, { ...registry, stopsAMinute: 4 })],
   ];
+  const held = { target: { kind: 'instance', name: others[1]!.instance! }, cause } as const;
+  await quarantine(BOB, held, parts);
+  ways.push(['for ever what another holds', () => stopForEver(ADA, held, parts)]);
   const size = (await installation.events()).length;
   for (const [way, act] of ways) await assert.rejects(act(), code('rate_limited'), way);
   assert.equal((await installation.events()).length, size, 'what is refused leaves no trace');

@@ -5,6 +5,7 @@ import type { Cause } from '../ca/revocation-cause.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
+import { countStop, tooManyStops } from '../registry/stop-rate.ts';
 import { carryOut } from './carry-out.ts';
 import { holdCertificates, releaseCertificates } from './hold-certificates.ts';
 import { type Mass, massOf, requireAlone } from './mass.ts';
@@ -136,7 +137,10 @@ export async function makeForEver(
   const at = clock.now();
   const batch = newBatch();
   beginRevocation(batch, stop, { by: caller.id, at, cause, fallen: alone?.instances ?? 0 });
-  if (alone !== undefined) requireAlone(batch, alone, parts);
+  if (alone !== undefined) {
+    requireAlone(batch, alone, parts);
+    countStop(batch, caller, at, parts.stopsAMinute);
+  }
   batch.events.push(changedEvent('stop.confirmed', stop, caller.id, { cause, at: new Date(at).toISOString() }));
   batch.bumpsEpoch = true;
   batch.anchored = true;
@@ -144,6 +148,7 @@ export async function makeForEver(
   const after = (await readStop(reader, stop.id)) ?? stop;
   if (!outcome.committed && after.state === 'quarantined') {
     if (outcome.refusal === 'needs_approval') return undefined;
+    if (outcome.refusal === 'rate_limited') throw tooManyStops(outcome.reason);
     committed(outcome);
   }
   return after;
