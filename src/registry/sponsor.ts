@@ -8,7 +8,8 @@ const READ =
 
 /**
  * What policy is told of an operator who wants to stop an agent or service that names them as its sponsor: by the name of
- * the operator or of another credential of the same person, or by the person's e-mail address (case does not matter).
+ * the operator or of another credential of the same person, or by the person's e-mail address (the case of a to z does not
+ * matter; Unicode would make a Kelvin sign a k).
  * Empty for everybody else, agents and programs among them: policy never sees the sponsor itself, who is personal data.
  */
 export async function sponsorFacts(
@@ -20,6 +21,10 @@ export async function sponsorFacts(
   const row = await reader.get(READ, [sponsor, operator]);
   if (row === undefined) return {};
   const email = row['email'] as string | null;
-  const named = row['named'] !== null || email?.toLowerCase() === sponsor.toLowerCase();
+  const named = row['named'] !== null || (email !== null && folded(email) === folded(sponsor));
   return named ? { bySponsor: true } : {};
+}
+
+function folded(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

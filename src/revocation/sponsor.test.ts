@@ -159,6 +159,8 @@ onEachEngine('a sponsor is a person, by the name of any credential or by e-mail 
   const sueToo = await operator(installation, 'sue-laptop', { person: 'sue' });
   const other = await operator(installation, 'paul', { email: 'paul@example.com' });
   const program = await operator(installation, 'scraper', { program: true });
+  // A letter that is none of a to z, and looks like one: the Kelvin sign.
+  const kelvin = await operator(installation, 'mallory', { email: '\u212aim@example.com' });
   const target = { kind: 'agent', name: 'planner' } as const;
   const may = async (caller: Caller): Promise<boolean> => {
     try {
@@ -175,6 +177,7 @@ onEachEngine('a sponsor is a person, by the name of any credential or by e-mail 
     ['sue@example.com', true],
     ['Sue', false],
     ['sue@example.org', false],
+    ['\u017fue@example.com', false],
     ['Sue Example', false],
     ['%', false],
   ] as const) {
@@ -182,6 +185,8 @@ onEachEngine('a sponsor is a person, by the name of any credential or by e-mail 
     for (const caller of [sue, sueToo]) assert.equal(await may(caller), want, `${text}: ${caller.operator}`);
     for (const caller of [other, program]) assert.equal(await may(caller), false, `${text}: ${caller.operator}`);
   }
+  await sponsored('kim@example.com');
+  assert.equal(await may(kelvin), false);
   await sponsored('scraper');
   assert.equal(await may(program), false, 'a program answers for nothing');
 });
