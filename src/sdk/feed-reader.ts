@@ -186,7 +186,8 @@ export class FeedReader {
     if (!answer.ok) throw refused(answer.status);
     if (!relayed) return (await answer.json()) as FeedPage;
     const said = signatures.read((await answer.json()) as SignedStatement);
-    if (said.kind === 'page' && said.after === after) return said;
+    // Numbers of logs only grow: what an older one said does not take the place of what is known.
+    if (said.kind === 'page' && said.after === after && said.log >= this.#log) return said;
     throw new WritError('bad_certificate', 'It gives another page than the one that was asked for.');
   }
 
