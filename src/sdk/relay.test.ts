@@ -251,7 +251,22 @@ describe('whom it is taken from, and who may have it', () => {
     assert.equal(relay.followers, 0);
   });
 
-  it('so does one behind another, which hears of its own stop through that', async () => {
+  it('one that was held is read from again once it is released', async () => {
+    const gate = await identity('gateway', 'service');
+    const first = await relaying(gate);
+    const wire = await wireTo(first.at);
+    const made = verifier(follower, { feed: wire.server, relays: GATEWAYS, strictMs: 2000 });
+    await made.ready(AbortSignal.timeout(5000));
+    const hold = ['--cause', 'clone_detected', '--quarantine'];
+    const { id } = await server.json<{ id: string }>('stop', 'instance', gate.spiffeId.split('/').at(-1)!, ...hold);
+    await until(() => first.relay.followers === 0 && !made.well, 5000);
+    await server.json('release', id, '--here');
+    const again = await relaying(gate);
+    wire.mend(again.at);
+    await made.ready(AbortSignal.timeout(10_000));
+  });
+
+  it('a relay behind another hears of its own stop through that one', async () => {
     const first = await relaying(gateway);
     const doomed = await identity('gateway', 'service');
     const second = await relaying(doomed, { feed: first.at, relays: GATEWAYS });

@@ -47,10 +47,18 @@ export class Standing {
     return this.stopped.of(subjects, this.#parts.clock.wall());
   }
 
-  /** As `faultOf`, of one that has the feed: it falls with its certificate, but not because what is known is old. */
-  fallFaultOf(certificate: Uint8Array): WritError | undefined {
-    const reason = this.fallOf(certificateFacts(certificate));
-    return reason === undefined ? undefined : refused(reason, false);
+  /**
+   * As `faultOf`, of a relay, which has the feed: not because what is known is old, nor while it is held. It is told nothing
+   * then, so nothing it has is new; and when it is released, whoever reads from nobody else hears of that through it.
+   */
+  relayFaultOf(certificate: Uint8Array): WritError | undefined {
+    return this.fallOf(certificateFacts(certificate)) === 'stopped' ? refused('stopped', false) : undefined;
+  }
+
+  /** The facts of a relay that is read from. */
+  ofRelay(socket: TLSSocket): PeerFacts | undefined {
+    const facts = factsOf(socket);
+    return facts === undefined || this.fallOf(facts) === 'stopped' ? undefined : facts;
   }
 
   /** The facts of a peer that is allowed and has not fallen, as far as is known, however old that is. */

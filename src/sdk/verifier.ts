@@ -72,8 +72,8 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     this.#standing = new Standing({ identity, staleness: this.#staleness, age: () => this.age, clock });
     const reading = relayed
       ? relayIdentity(identity, {
-          fault: (certificate) => this.#standing.fallFaultOf(certificate),
-          opened: (socket) => this.#carry(socket, () => true),
+          fault: (certificate) => this.#standing.relayFaultOf(certificate),
+          opened: (socket) => this.#enforcement.carry(socket, this.#standing.ofRelay(socket)),
         })
       : identity;
     this.#feedFetch = reading.fetch({ allow });
@@ -237,7 +237,8 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     });
     const release = this.#identity.protect(server, options);
     // However old what is known here is: those who read it are told so.
-    const onConnection = (socket: TLSSocket): void => this.#carry(socket, allowed);
+    const onConnection = (socket: TLSSocket): void =>
+      this.#enforcement.carry(socket, this.#standing.of(socket, allowed));
     server.prependListener('secureConnection', onConnection);
     server.on('request', (request: IncomingMessage, response: ServerResponse) => void relay.serve(request, response));
     this.#relays.add(relay);
@@ -275,11 +276,6 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     if (facts === undefined || !allowed(facts.id) || this.#standing.against(facts) !== undefined) return false;
     this.#enforcement.live.hold(socket, facts, false);
     return true;
-  }
-
-  /** Keeps a connection that carries the feed for as long as its peer stands. */
-  #carry(socket: TLSSocket, allowed: PeerTest): void {
-    this.#enforcement.carry(socket, this.#standing.of(socket, allowed));
   }
 
   #apply(entries: readonly FeedEntry[], anew: boolean, segment: PassedOn | undefined): void {
