@@ -1,19 +1,11 @@
 import { sha256 } from '../base/sha256.ts';
 
-const PREFIX = Buffer.from('writ attestation 1\0', 'latin1');
-
-/**
- * What a key of the bearer signs so that its proof is good for one challenge and one key: `writ attestation 1` 00 challenge
- * 00 SHA-256(SubjectPublicKeyInfo of the CSR). Never changes: it is on the wire. `challenge` is its text, ASCII.
- */
-export function boundOctets(challenge: string, spki: Uint8Array): Uint8Array {
-  return Buffer.concat([PREFIX, Buffer.from(`${challenge}\0`, 'latin1'), sha256(spki)]);
-}
+const USED = Buffer.from('writ attestation 1\0', 'latin1');
 
 /** Evidence that answers a challenge is good once: the challenge is used up. */
 export function onceByChallenge({ nonce, until }: { readonly nonce: Uint8Array; readonly until: number }): {
   readonly digest: Uint8Array;
   readonly until: number;
 } {
-  return { digest: sha256(Buffer.concat([PREFIX, nonce])), until };
+  return { digest: sha256(Buffer.concat([USED, nonce])), until };
 }

@@ -4,7 +4,7 @@ import { manualClock } from '../base/clock.ts';
 import { sha256 } from '../base/sha256.ts';
 import type { TpmEvidence } from '../wire/attestation.ts';
 import type { TpmParameters } from '../wire/attestor.ts';
-import { boundOctets } from './binding.ts';
+import { boundOctets } from '../wire/bound-octets.ts';
 import type { EvidenceFault, Verified } from './evidence.ts';
 import { noSwtpm, type Swtpm, swtpm } from './testdata/swtpm.ts';
 import { CHALLENGE, verifierParts } from './testdata/verifier-parts.ts';

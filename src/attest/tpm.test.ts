@@ -7,9 +7,9 @@ import { sha256 } from '../base/sha256.ts';
 import { encodePem } from '../der/pem.ts';
 import type { TpmEvidence } from '../wire/attestation.ts';
 import type { TpmParameters } from '../wire/attestor.ts';
+import { boundOctets } from '../wire/bound-octets.ts';
 import { EXTENDED_KEY_USAGE, encodeExtendedKeyUsage } from '../x509/extensions/extended-key-usage.ts';
 import { DAY, type Entity, extension, issue, type Wish } from '../x509/path/testdata/issue.ts';
-import { boundOctets } from './binding.ts';
 import type { EvidenceFault, Verified } from './evidence.ts';
 import {
   ATTESTATION,
@@ -94,7 +94,7 @@ const faultOf = (verified: Verified): EvidenceFault | 'none' => (verified.accept
 test('evidence in which everything fits is believed, and names the key that signs from now on', async () => {
   const verified = await present();
   assert.ok(verified.accepted);
-  assert.deepEqual(verified.facts['tpm:key'], [Buffer.from(keys.key.spki).toString('base64url')]);
+  assert.deepEqual(verified.facts['tpm:key'], [octetsOf(KEY_PUBLIC).toString('base64url')]);
   assert.equal(verified.once!.until, NOW + 60_000);
 });
 
@@ -307,8 +307,10 @@ test('nothing is made out to keys that are none', () => {
       { challenge: CHALLENGE, derive: parts.derive },
     );
   assert.ok(ask(EK_PUBLIC, AK_PUBLIC));
+  // For a renewal there is a key already.
+  assert.deepEqual(ask(), {});
   for (const [ek, ak] of [
-    [undefined, undefined],
+    [undefined, AK_PUBLIC],
     [EK_PUBLIC],
     ['AAAA', AK_PUBLIC],
     [AK_PUBLIC, AK_PUBLIC],

@@ -5,12 +5,13 @@ import { sameBytes } from '../der/bytes.ts';
 import { toBase64url } from '../jwt/base64url.ts';
 import type { CreateChallenge, TpmEvidence } from '../wire/attestation.ts';
 import type { TpmParameters } from '../wire/attestor.ts';
+import { boundOctets } from '../wire/bound-octets.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { findExtension } from '../x509/extension.ts';
 import { decodeExtendedKeyUsage, EXTENDED_KEY_USAGE } from '../x509/extensions/extended-key-usage.ts';
 import { decodeSubjectAltName, SUBJECT_ALT_NAME } from '../x509/extensions/subject-alt-name.ts';
 import { formatName } from '../x509/name.ts';
-import { boundOctets, onceByChallenge } from './binding.ts';
+import { onceByChallenge } from './binding.ts';
 import type { EvidenceFacts, EvidenceFault, Verified, Verifier, VerifierParts } from './evidence.ts';
 import { parseCertificates, parseTrusted, trustedPath } from './given-chain.ts';
 import { factsOfTexts } from './readable.ts';
@@ -67,7 +68,9 @@ export const tpmVerifier: Verifier<TpmEvidence, TpmModules> = {
 function challengeTpm(
   { endorsement_key, attestation_key }: CreateChallenge,
   { challenge, derive }: { readonly challenge: string } & Pick<VerifierParts, 'derive'>,
-): { readonly credential_blob: string; readonly encrypted_secret: string } | undefined {
+): { readonly credential_blob?: string; readonly encrypted_secret?: string } | undefined {
+  // For a renewal: there is a key already that signs.
+  if (endorsement_key === undefined && attestation_key === undefined) return {};
   if (endorsement_key === undefined || attestation_key === undefined) return undefined;
   try {
     const endorsement = readTpmPublic(Buffer.from(endorsement_key, 'base64'));
@@ -122,10 +125,31 @@ function verifyTpm(evidence: TpmEvidence, modules: TpmModules, parts: VerifierPa
   if (!isTpmSigned(bound, evidence.proof, key)) return refused('bad-signature');
   return {
     accepted: true,
-    facts: { ...admitted, 'tpm:key': [toBase64url(key.spki)], 'tpm:key_sha256': [hex(sha256(key.spki))] },
+    facts: {
+      ...admitted,
+      'tpm:key': [toBase64url(Buffer.from(evidence.key, 'base64'))],
+      'tpm:key_sha256': [hex(sha256(key.spki))],
+    },
     reference: `endorsement key ${hex(sha256(endorsement.spki))}`,
     once: onceByChallenge(fresh),
   };
+}
+
+/**
+ * Whether the key of a module signed for another CSR of the same instance. `key`: the fact `tpm:key`. The challenge is this
+ * server's, and good; the SubjectPublicKeyInfo is the CSR's. Never throws.
+ */
+export function isModuleProof(
+  key: string,
+  { challenge, proof }: { readonly challenge: string; readonly proof: string },
+  spki: Uint8Array,
+): boolean {
+  try {
+    return isTpmSigned(boundOctets(challenge, spki), proof, readTpmPublic(Buffer.from(key, 'base64url')));
+  } catch (error) {
+    if (isWritError(error)) return false;
+    throw error;
+  }
 }
 
 /** What is known of the module, or why it is not admitted. */

@@ -3,6 +3,7 @@ import { constants, generateKeyPairSync, type KeyObject, sign } from 'node:crypt
 import { describe, test } from 'node:test';
 import { isWritError } from '../base/error.ts';
 import { encodePem } from '../der/pem.ts';
+import { boundOctets } from '../wire/bound-octets.ts';
 import {
   CLIENT_AUTH,
   EXTENDED_KEY_USAGE,
@@ -10,7 +11,6 @@ import {
   SERVER_AUTH,
 } from '../x509/extensions/extended-key-usage.ts';
 import { DAY, type Entity, extension, issue, type Wish } from '../x509/path/testdata/issue.ts';
-import { boundOctets } from './binding.ts';
 import type { EvidenceFault, Verified, VerifierParts } from './evidence.ts';
 import { CHALLENGE, NOW, verifierParts } from './testdata/verifier-parts.ts';
 import { x509popVerifier } from './x509pop.ts';

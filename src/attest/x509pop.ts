@@ -2,6 +2,7 @@ import { isWritError } from '../base/error.ts';
 import { sha256 } from '../base/sha256.ts';
 import type { X509popEvidence } from '../wire/attestation.ts';
 import type { X509popParameters } from '../wire/attestor.ts';
+import { boundOctets } from '../wire/bound-octets.ts';
 import { type SignatureAlgorithm, verifySignature } from '../x509/algorithm.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { findExtension } from '../x509/extension.ts';
@@ -9,7 +10,7 @@ import { decodeSubjectAltName, SUBJECT_ALT_NAME } from '../x509/extensions/subje
 import { formatName } from '../x509/name.ts';
 import { formatIpAddress } from '../x509/path/ip-address.ts';
 import { type PublicKeyAlgorithm, parsePublicKey } from '../x509/public-key.ts';
-import { boundOctets, onceByChallenge } from './binding.ts';
+import { onceByChallenge } from './binding.ts';
 import type { EvidenceFacts, EvidenceFault, Verified, Verifier, VerifierParts } from './evidence.ts';
 import { parseCertificates, parseTrusted, trustedPath } from './given-chain.ts';
 import { factsOfTexts, readable } from './readable.ts';

@@ -18,7 +18,6 @@ import {
 import { attestEvidence, type EvidenceParts, type Presented } from '../attest/attest-evidence.ts';
 import type { Attestation } from '../attest/attested.ts';
 import { type AttestorEvidence, parseSettings } from '../attest/attestor-kinds.ts';
-import { boundOctets } from '../attest/binding.ts';
 import { CHALLENGE_MS } from '../attest/challenge.ts';
 import { createChallenge } from '../attest/create-challenge.ts';
 import { EntryCache } from '../attest/entry-cache.ts';
@@ -38,6 +37,7 @@ import { encodePem } from '../der/pem.ts';
 import { idempotencyOf } from '../http/idempotency.ts';
 import { readInstance } from '../registry/instance.ts';
 import type { AttestorSettings } from '../wire/attestor.ts';
+import { boundOctets } from '../wire/bound-octets.ts';
 import { parseCsr } from '../x509/csr.ts';
 import { DAY, issue } from '../x509/path/testdata/issue.ts';
 import { enrol } from './enrol.ts';

@@ -7,6 +7,7 @@ import type { Batch } from '../db/batch.ts';
 import type { KeyHolder } from '../registry/key-in-use.ts';
 import type { Standing } from '../registry/standing.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
+import type { Module } from './module.ts';
 import type { Context } from './narrow.ts';
 
 /** Whom a certificate is for, as the registry knows it: what step 2 finds out and what step 6 looks at again. */
@@ -37,6 +38,8 @@ export interface Holder {
   readonly evidence?: string;
   /** Why nothing is issued to it, said only to whom policy would have given a certificate. */
   readonly fault?: WritError;
+  /** The module that signs for each of its certificates; absent for all that were let in without one. */
+  readonly module?: Module;
   /** True when it has certificates already, of which the newest is the one before. */
   readonly hasPrevious: boolean;
   /** Pushes what the commit looks at again, and the rows and events beside the certificate's own. */

@@ -71,6 +71,7 @@ function holderOf(
     ...(instance.attestedUntil === undefined ? {} : { until: instance.attestedUntil }),
     subjects: [`agent:${agent.name}`, `instance:${instance.id}`],
     ...(fault === undefined ? {} : { fault: new WritError(fault.code, fault.message, REMEDIES[fault.code]) }),
+    ...moduleOf(evidence),
     hasPrevious: true,
     record(batch, { context }) {
       requireActiveInstance(batch, standing);
@@ -81,6 +82,13 @@ function holderOf(
       batch.bumpsEpoch = true;
     },
   };
+}
+
+/** An instance that was let in by a trusted platform module renews by it, too. */
+function moduleOf(evidence: InstanceEvidence | undefined): Pick<Holder, 'module'> {
+  const key = evidence?.kind === 'tpm' ? evidence.facts['tpm:key']?.[0] : undefined;
+  const attestor = evidence?.attestor;
+  return key === undefined || attestor === undefined ? {} : { module: { attestor, key } };
 }
 
 /** The DNS names of an agent, where it has any of its own. */

@@ -3,6 +3,7 @@ import type { Holder } from './holder.ts';
 import { instanceHolder } from './instance-holder.ts';
 import { issueCertificate } from './issue.ts';
 import type { IssuedCertificate } from './issued.ts';
+import { moduleFault } from './module.ts';
 import { notAuthenticated } from './not-authenticated.ts';
 import { operatorHolder } from './operator.ts';
 import type { IssuanceParts } from './parts.ts';
@@ -17,17 +18,24 @@ export function renewCertificate(
   request: CertificateRequest,
   parts: IssuanceParts,
 ): Promise<IssuedCertificate> {
+  const { csr, wish = {}, idempotency, moduleProof } = request;
+  let holder: Holder | undefined;
   return issueCertificate(
     {
       caller,
       action: 'certificate.renew',
       event: 'certificate.renewed',
-      csr: request.csr,
-      wish: request.wish ?? {},
-      idempotency: request.idempotency,
-      repeatReachesCommit: true,
+      csr,
+      wish,
+      idempotency,
+      // The challenge of a repeat may be past its time, and the first answer is due all the same.
+      ...(moduleProof === undefined ? { repeatReachesCommit: true } : {}),
       previous: caller.serial,
-      holder: (fresh) => callersOwn(caller, parts, fresh),
+      async holder(fresh) {
+        holder = await callersOwn(caller, parts, fresh);
+        return holder;
+      },
+      fault: () => holder && moduleFault(holder, moduleProof),
     },
     parts,
   );

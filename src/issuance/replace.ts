@@ -5,6 +5,7 @@ import type { Holder } from './holder.ts';
 import { knownInstance } from './instance-holder.ts';
 import { issueCertificate } from './issue.ts';
 import type { IssuedCertificate } from './issued.ts';
+import { moduleFault } from './module.ts';
 import { notAuthenticated } from './not-authenticated.ts';
 import { operatorHolder } from './operator.ts';
 import type { IssuanceParts } from './parts.ts';
@@ -22,10 +23,11 @@ export function replaceCertificate(
   request: CertificateRequest & { readonly serial?: Uint8Array | undefined },
   parts: IssuanceParts,
 ): Promise<IssuedCertificate> {
-  const { csr, wish = {}, idempotency, serial = caller.serial } = request;
+  const { csr, wish = {}, idempotency, moduleProof, serial = caller.serial } = request;
   const own = serial !== undefined && caller.serial !== undefined && Buffer.compare(serial, caller.serial) === 0;
   let repeating = caller.superseded === true;
   let before: CertificateRow | undefined;
+  let holder: Holder | undefined;
   const issued = issueCertificate(
     {
       caller,
@@ -40,9 +42,15 @@ export function replaceCertificate(
         if (serial === undefined) throw notAuthenticated();
         before = await readCertificate(parts.certificates, serial);
         repeating ||= own && fresh && before?.revoked !== undefined;
-        return holderOf(caller, before, parts, fresh);
+        holder = await holderOf(caller, before, parts, fresh);
+        return holder;
       },
-      fault: () => (repeating ? revoked() : faultOf(before, parts.clock.now())),
+      fault() {
+        if (repeating) return revoked();
+        // Whoever replaces for another is let do so by policy alone.
+        const asItself = caller.instance !== undefined && holder?.instance === caller.instance;
+        return faultOf(before, parts.clock.now()) ?? (asItself ? moduleFault(holder!, moduleProof) : undefined);
+      },
       async also(batch, certificate) {
         const stop = { at: certificate.issuedAt, cause: 'superseded_by_renewal', caller: caller.id } as const;
         await revokeCertificateRow(parts.certificates, batch, before!, stop);

@@ -9,6 +9,7 @@ import {
   enrol,
   issueCertificate,
   issuedCertificate,
+  type ModuleSignature,
   renewCertificate,
   replaceCertificate,
 } from '../wire/certificate.ts';
@@ -24,8 +25,14 @@ export interface Certificates {
   /** Lets a new instance in on the evidence of a join token. Without a caller: nobody has a certificate yet. */
   enrol(request: CertificateRequest & { readonly token: string }): Promise<IssuedCertificate>;
   issue(caller: Caller, request: CertificateRequest & { readonly instance: string }): Promise<IssuedCertificate>;
-  renew(caller: Caller, request: CertificateRequest & { readonly runtime?: Runtime }): Promise<IssuedCertificate>;
-  replace(caller: Caller, request: CertificateRequest & { readonly serial?: Uint8Array }): Promise<IssuedCertificate>;
+  renew(
+    caller: Caller,
+    request: CertificateRequest & { readonly runtime?: Runtime; readonly tpm?: ModuleSignature },
+  ): Promise<IssuedCertificate>;
+  replace(
+    caller: Caller,
+    request: CertificateRequest & { readonly serial?: Uint8Array; readonly tpm?: ModuleSignature },
+  ): Promise<IssuedCertificate>;
   /** Gives the certificate as it stands then; what is revoked stays as it was revoked first. */
   revoke(
     caller: Caller,
@@ -86,7 +93,12 @@ export function certificateOperations(certificates: Certificates): Operation[] {
       example: { body: { csr: EXAMPLE_CSR }, answer: EXAMPLE_ISSUED },
       async handle({ caller, body, idempotency }) {
         const issued = await answer(
-          certificates.renew(caller, { ...requestOf(body), ...given('runtime', body.runtime), idempotency }),
+          certificates.renew(caller, {
+            ...requestOf(body),
+            ...given('runtime', body.runtime),
+            ...given('tpm', body.tpm),
+            idempotency,
+          }),
         );
         // Also where there is one: it may be what is left of several.
         return { ...issued, bundle: certificates.roots().map(pemOf) };
@@ -106,7 +118,8 @@ export function certificateOperations(certificates: Certificates): Operation[] {
       example: { body: { csr: EXAMPLE_CSR, serial: EXAMPLE_ISSUED.serial }, answer: EXAMPLE_ISSUED },
       async handle({ caller, body, idempotency }) {
         const serial = body.serial === undefined ? undefined : parseSerial(body.serial, '/serial');
-        return answer(certificates.replace(caller, { ...requestOf(body), ...given('serial', serial), idempotency }));
+        const more = { ...given('serial', serial), ...given('tpm', body.tpm), idempotency };
+        return answer(certificates.replace(caller, { ...requestOf(body), ...more }));
       },
     }),
     operation({

@@ -64,8 +64,11 @@ export async function enrol(
   }
 }
 
+/** What a request to renew with this key says besides. */
+export type RenewalProof = (key: KeyObject, client: Client) => Promise<object>;
+
 /** The authority of an enrolled instance with that SPIFFE ID, spoken to with the instance's own certificate. */
-export function openAuthority(home: Home, spiffeId: string): Authority {
+export function openAuthority(home: Home, spiffeId: string, proof?: RenewalProof): Authority {
   const client = new Client({ ...home, checkServer: checkWritServer(parseSpiffeId(spiffeId).trustDomain) });
   return {
     async renew(current) {
@@ -74,7 +77,7 @@ export function openAuthority(home: Home, spiffeId: string): Authority {
       const answer = await client.json<CertificateAnswer>({
         method: 'POST',
         path: '/v1/certificates/renew',
-        body: { csr: await csrFor(key) },
+        body: { csr: await csrFor(key), ...(await proof?.(key, client)) },
       });
       const next = toCredential(answer, key, rootsAfter(current.roots, answer));
       if (next.spiffeId !== current.spiffeId) throw broken('for somebody else');

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
 import { enrol, isRefused, openAuthority } from './authority.ts';
+import { enrolWithEvidence, proofOf, type WithEvidence } from './evidence.ts';
 import { Identity } from './identity.ts';
 import { type Kept, loadIdentity, saveIdentity } from './store.ts';
 
@@ -15,6 +16,8 @@ export interface ConnectOptions {
    * its instance. For one running program at a time. Absent: memory only, and a restart enrols a new instance.
    */
   readonly store?: string | undefined;
+  /** Evidence that an attestor of the server vouches for, in place of a token; and the server, which no token names then. */
+  readonly evidence?: WithEvidence | undefined;
   readonly clock?: Clock | undefined;
 }
 
@@ -23,13 +26,13 @@ export interface ConnectOptions {
  * on. Throws as `enrol` does, and `bad_token` when neither a token nor a living stored identity is there.
  */
 export async function connect(options: ConnectOptions): Promise<Identity> {
-  const { store, clock = systemClock } = options;
+  const { store, evidence, clock = systemClock } = options;
   const kept = store === undefined ? undefined : await loadIdentity(store);
   const living = kept !== undefined && (await isAlive(kept, clock)) ? kept : undefined;
-  const found = living ?? (await enrol(await tokenOf(options)));
+  const found = living ?? (await letIn(options));
   if (store !== undefined && living === undefined) await saveIdentity(store, found);
   const { credential, home } = found;
-  const identity = new Identity(credential, openAuthority(home, credential.spiffeId), { clock });
+  const identity = new Identity(credential, openAuthority(home, credential.spiffeId, proofOf(evidence)), { clock });
   if (store !== undefined) {
     identity.on('renewed', (next) => {
       saveIdentity(store, { home: { ...home, roots: next.roots }, credential: next }).catch((error: Error) =>
@@ -38,6 +41,11 @@ export async function connect(options: ConnectOptions): Promise<Identity> {
     });
   }
   return identity;
+}
+
+async function letIn(options: ConnectOptions): Promise<Kept> {
+  const { evidence } = options;
+  return evidence === undefined ? enrol(await tokenOf(options)) : enrolWithEvidence(evidence);
 }
 
 async function isAlive({ credential, home }: Kept, clock: Clock): Promise<boolean> {

@@ -54,23 +54,42 @@ export const issueCertificate: Schema<IssueCertificate> = schemaOf<IssueCertific
   z.strictObject({ instance: id, ...wanted }),
 );
 
+/** From an instance that was let in by a trusted platform module: that the module is still there. */
+export interface ModuleSignature {
+  /** Of `POST /v1/attestation/challenges`, for the attestor that let it in. */
+  readonly challenge: string;
+  /** Base64 of a TPMT_SIGNATURE by the module's key over the octets that `X509popEvidence` signs. */
+  readonly proof: string;
+}
+
+const moduleSignature = z.strictObject({
+  challenge: z.string().min(1).max(256),
+  proof: z
+    .string()
+    .min(1)
+    .max(4096)
+    .regex(/^[A-Za-z0-9+/]+={0,2}$/, 'Give base64 without line breaks.'),
+});
+
 /** For the instance whose certificate is presented. */
 export interface RenewCertificate extends Wanted {
+  readonly tpm?: ModuleSignature;
   /** What the runtime says now; where it is not what was attested, the instance is quarantined. */
   readonly runtime?: Runtime;
 }
 
 export const renewCertificate: Schema<RenewCertificate> = schemaOf<RenewCertificate>()(
-  z.strictObject({ ...wanted, runtime: runtime.exactOptional() }),
+  z.strictObject({ ...wanted, runtime: runtime.exactOptional(), tpm: moduleSignature.exactOptional() }),
 );
 
 /** As a renewal, and the certificate before is revoked. `serial`: another than the one presented. */
 export interface ReplaceCertificate extends Wanted {
   readonly serial?: string;
+  readonly tpm?: ModuleSignature;
 }
 
 export const replaceCertificate: Schema<ReplaceCertificate> = schemaOf<ReplaceCertificate>()(
-  z.strictObject({ serial: pastedSerial.exactOptional(), ...wanted }),
+  z.strictObject({ serial: pastedSerial.exactOptional(), tpm: moduleSignature.exactOptional(), ...wanted }),
 );
 
 type SubjectKind = 'agent' | 'service' | 'operator' | 'server' | 'responder';

@@ -27,6 +27,8 @@ export interface Swtpm extends AsyncDisposable {
   /** PEM of the manufacturer's root, and of the authority below it. */
   readonly root: string;
   readonly issuing: string;
+  /** Where it listens. */
+  readonly socket: string;
   /** Runs a command of tpm2-tools, e.g. `createak`, in a directory of its own. Gives what it wrote. */
   run(command: string, ...args: string[]): string;
   /** A file that a command wrote, or writes. */
@@ -92,6 +94,7 @@ export async function swtpm(): Promise<Swtpm> {
   return {
     root: readFileSync(join(ca, 'swtpm-localca-rootca-cert.pem'), 'utf8'),
     issuing: readFileSync(join(ca, 'issuing.pem'), 'utf8'),
+    socket,
     run,
     read,
     write,

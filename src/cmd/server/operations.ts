@@ -53,6 +53,7 @@ import { forCaller } from './for-caller.ts';
 import { issuingLearned } from './issuing-learned.ts';
 import { publishedBundle } from './jwt-operations.ts';
 import { PolicyChecker } from './policy-checker.ts';
+import { signedByModule } from './signed-by-module.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 /** Where join tokens tell their bearers to go, and how to know the server there. */
@@ -143,11 +144,16 @@ export function issuanceOperations(parts: ThreadParts): Operation[] {
       return enrol({ kind: 'anonymous', id: 'anonymous' }, { ...request, evidence }, issuance);
     },
     issue: async (caller, request) => issueForInstance(caller, request, await issuing(caller)),
-    async renew(caller, { runtime, ...request }) {
+    async renew(caller, { runtime, tpm, ...request }) {
       await requireSteady(caller, runtime, { reader, ...drift });
-      return renewCertificate(caller, request, await issuing(caller));
+      return renewCertificate(
+        caller,
+        { ...request, ...signedByModule(request.csr, tpm, parts) },
+        await issuing(caller),
+      );
     },
-    replace: async (caller, request) => replaceCertificate(caller, request, await issuing(caller)),
+    replace: async (caller, { tpm, ...request }) =>
+      replaceCertificate(caller, { ...request, ...signedByModule(request.csr, tpm, parts) }, await issuing(caller)),
     revoke: async (caller, target, options) => revokeCertificate(caller, target, await stopping(caller), options),
     roots: () => rootsOf(authority.authorities()).map(({ certificate }) => certificate.raw),
     trustDomain: hierarchy.trustDomain,
