@@ -2,10 +2,11 @@ import type { Clock } from '../base/clock.ts';
 import { sha256 } from '../base/sha256.ts';
 import type { Reader } from '../db/database.ts';
 import { canonicalJson } from '../merkle/canonical-json.ts';
+import type { AttestorEvidence } from '../wire/attestation.ts';
 import type { Runtime } from '../wire/runtime.ts';
 import type { Attestation, Attested } from './attested.ts';
 import type { ShownAttestor } from './attestor.ts';
-import type { AttestorEvidence, Verifiers } from './attestor-kinds.ts';
+import type { Verifiers } from './attestor-kinds.ts';
 import { readAttestor, requireAttestor } from './attestor-store.ts';
 import { type ChallengeParts, deriveOf, readChallenge } from './challenge.ts';
 import type { RegistrationEntry } from './entry.ts';
@@ -44,20 +45,48 @@ export async function attestEvidence(
   presented: Presented,
   parts: EvidenceParts,
 ): Promise<Attestation> {
+  const judged = await judgeEvidence(evidence, presented, parts);
   const { kind } = evidence;
-  const attestor = await readAttestor(parts.reader, evidence.attestor);
-  const verifier = parts.verifiers[kind];
-  if (attestor === undefined || attestor.settings.kind !== kind || verifier === undefined) {
-    return { accepted: false, kind, fault: 'unknown-attestor' };
-  }
-  const { name } = attestor;
+  const name = judged.known ? evidence.attestor : undefined;
   const refused = (fault: EvidenceFault, facts?: EvidenceFacts): Attestation => ({
     accepted: false,
     kind,
     fault,
-    attestor: name,
+    ...(name === undefined ? {} : { attestor: name }),
     ...(facts === undefined ? {} : { facts }),
   });
+  if ('fault' in judged) return refused(judged.fault);
+  const { attestor, verified, facts, spent } = judged;
+  if (spent) return refused('spent', facts);
+  const entry = await choose(attestor.name, presented.agent, facts, parts);
+  if (typeof entry === 'string') return refused(entry, facts);
+  return { accepted: true, attested: attestedBy(evidence, { attestor, verified, facts, entry }, parts) };
+}
+
+/** What is true of a bearer of evidence, before any entry is looked at. */
+export type JudgedEvidence =
+  | {
+      readonly known: true;
+      readonly attestor: ShownAttestor;
+      readonly verified: Extract<Verified, { accepted: true }>;
+      readonly facts: EvidenceFacts;
+      /** It lets in once, and has done so. */
+      readonly spent: boolean;
+    }
+  /** `known`: there is an attestor of that name and kind. */
+  | { readonly known: boolean; readonly attestor: ShownAttestor | undefined; readonly fault: EvidenceFault };
+
+export async function judgeEvidence(
+  evidence: AttestorEvidence,
+  presented: Pick<Presented, 'spki' | 'runtime'>,
+  parts: EvidenceParts,
+): Promise<JudgedEvidence> {
+  const attestor = await readAttestor(parts.reader, evidence.attestor);
+  const verifier = parts.verifiers[evidence.kind];
+  if (attestor?.settings.kind !== evidence.kind || verifier === undefined) {
+    return { known: false, attestor, fault: 'unknown-attestor' };
+  }
+  const { name } = attestor;
   const verified: Verified = await verifier.verify(evidence, verifier.parse(attestor.settings.parameters as never), {
     clock: parts.clock,
     fetch: parts.fetch,
@@ -66,17 +95,17 @@ export async function attestEvidence(
     challenge: (text) => readChallenge(text, name, parts),
     derive: deriveOf(name, parts),
   });
-  if (!verified.accepted) return refused(verified.fault);
-  const said = factsOf(verified.facts, presented.runtime, await signerOf(presented, parts));
-  if (said === undefined) return refused('malformed');
-  if (verified.once !== undefined && (await isUsed(parts.reader, verified.once.digest))) return refused('spent', said);
-
-  const entry = await choose(name, presented.agent, said, parts);
-  if (typeof entry === 'string') return refused(entry, said);
-  return { accepted: true, attested: attestedBy(evidence, { attestor, verified, facts: said, entry }, parts) };
+  if (!verified.accepted) return { known: true, attestor, fault: verified.fault };
+  const facts = factsOf(verified.facts, presented.runtime, await signerOf(presented, parts));
+  if (facts === undefined) return { known: true, attestor, fault: 'malformed' };
+  const spent = verified.once !== undefined && (await isUsed(parts.reader, verified.once.digest));
+  return { known: true, attestor, verified, facts, spent };
 }
 
-async function signerOf({ runtime }: Presented, { reader }: EvidenceParts): Promise<string | undefined> {
+async function signerOf(
+  { runtime }: Pick<Presented, 'runtime'>,
+  { reader }: EvidenceParts,
+): Promise<string | undefined> {
   return runtime === undefined ? undefined : imageSignerOf(runtime, reader);
 }
 

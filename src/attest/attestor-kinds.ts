@@ -1,10 +1,6 @@
 import { WritError } from '../base/error.ts';
-import type { Evidence } from '../wire/attestation.ts';
 import type { AttestorKind, AttestorSettings } from '../wire/attestor.ts';
 import type { Verifier } from './evidence.ts';
-
-/** Evidence that an attestor vouches for. */
-export type AttestorEvidence = Exclude<Evidence, { readonly kind: 'join-token' }>;
 
 // biome-ignore lint/suspicious/noExplicitAny: each kind has types of its own, bound in its file.
 export type AnyVerifier = Verifier<any, any>;

@@ -17,8 +17,9 @@ import {
 } from '../../test/installation.ts';
 import { attestEvidence, type EvidenceParts, type Presented } from '../attest/attest-evidence.ts';
 import type { Attestation } from '../attest/attested.ts';
-import { type AttestorEvidence, parseSettings } from '../attest/attestor-kinds.ts';
+import { parseSettings } from '../attest/attestor-kinds.ts';
 import { CHALLENGE_MS } from '../attest/challenge.ts';
+import { checkEvidence } from '../attest/check-evidence.ts';
 import { createChallenge } from '../attest/create-challenge.ts';
 import { EntryCache } from '../attest/entry-cache.ts';
 import type { EntryInput } from '../attest/entry-input.ts';
@@ -36,6 +37,7 @@ import { newBatch } from '../db/batch.ts';
 import { encodePem } from '../der/pem.ts';
 import { idempotencyOf } from '../http/idempotency.ts';
 import { readInstance } from '../registry/instance.ts';
+import type { AttestorEvidence } from '../wire/attestation.ts';
 import type { AttestorSettings } from '../wire/attestor.ts';
 import { boundOctets } from '../wire/bound-octets.ts';
 import { parseCsr } from '../x509/csr.ts';
@@ -367,6 +369,40 @@ onEachEngine('what a runtime says goes with a join token, too', async ({ open })
   assert.equal(kept.facts['agent:verified'], undefined);
   const other = await attest();
   await assert.rejects(withRuntime(other, { agent: 'deployer' }, installation.database), code('bad_request', '/agent'));
+  await installation.close();
+});
+
+onEachEngine('evidence can be looked at, also later, and lets nobody in by that', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const parts = await scene(installation);
+  const far = await entry(parts, { match: ['oidc:sub=x', 'oidc:claim/ref=y'] });
+  const near = await entry(parts, { match: ['oidc:sub=repo:example/*', 'oidc:claim/ref=dev'] });
+  const evidence = oidc(token({ ref: 'main' }));
+  const check = (given: AttestorEvidence, name = 'github') => checkEvidence(ADA, { name, evidence: given }, parts);
+  const before = (await installation.events()).length;
+  const checked = await check(evidence);
+  assert.deepEqual([checked.fault, checked.spent, checked.facts['oidc:claim/ref']], [undefined, false, ['main']]);
+  assert.deepEqual(
+    checked.tried.map(({ entry: { id }, missing }) => [id, missing]),
+    [
+      [near.id, ['oidc:claim/ref=dev']],
+      [far.id, ['oidc:claim/ref=y', 'oidc:sub=x']],
+    ],
+  );
+  assert.equal((await check(oidc(token({ aud: 'x' })))).fault, 'wrong-audience');
+  await assert.rejects(check(evidence, 'nobody'), code('not_found', '{name}'));
+  await assert.rejects(check(evidence, 'factory'), code('bad_request', '/evidence/kind'));
+  const planner = callerOf(await letIn(installation, { agent: 'planner' }));
+  await assert.rejects(checkEvidence(planner, { name: 'github', evidence }, parts), code('denied'));
+  const types = (await installation.events()).slice(before).map(({ type }) => type);
+  assert.equal(types.filter((type) => type.startsWith('evidence.')).length, 0);
+
+  await entry(parts);
+  const issued = await present(installation, parts, evidence);
+  const { digest } = (await readInstanceEvidence(installation.database, issued.instance!))!;
+  const later = await check(evidence);
+  assert.deepEqual([later.spent, later.tried[0]?.missing], [true, []]);
+  assert.deepEqual(Buffer.from(later.digest), Buffer.from(digest), 'it is what the ledger speaks of');
   await installation.close();
 });
 

@@ -1,12 +1,13 @@
 import type { ShownAttestor } from '../attest/attestor.ts';
+import type { CheckedEvidence } from '../attest/check-evidence.ts';
 import type { Caller } from '../base/access.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';
 import type * as wire from '../wire/attestor.ts';
-import { addAttestor, attestor, attestorPage } from '../wire/attestor.ts';
+import { addAttestor, attestor, attestorPage, checkEvidence, checkedEvidence } from '../wire/attestor.ts';
 import { pageQuery } from '../wire/page.ts';
 import { byName } from '../wire/path.ts';
 import { type Operation, operation, type WriteOptions } from './operation.ts';
-import { pageAnswer, timeText } from './render.ts';
+import { given, hexText, pageAnswer, timeText } from './render.ts';
 
 /** What the routes under `/v1/attestors` need. Each asks policy. */
 export interface Attestors {
@@ -14,6 +15,7 @@ export interface Attestors {
   list(caller: Caller, page: PageRequest): Promise<Page<ShownAttestor>>;
   show(caller: Caller, name: string): Promise<ShownAttestor>;
   remove(caller: Caller, name: string, options: WriteOptions): Promise<ShownAttestor>;
+  check(caller: Caller, given: wire.CheckEvidence & { readonly name: string }): Promise<CheckedEvidence>;
 }
 
 export function attestorOperations(attestors: Attestors): Operation[] {
@@ -58,6 +60,26 @@ export function attestorOperations(attestors: Attestors): Operation[] {
       handle: async ({ caller, params: { name } }) => attestorAnswer(await attestors.show(caller, name)),
     }),
     operation({
+      id: 'checkEvidence',
+      method: 'POST',
+      path: '/v1/attestors/{name}/check',
+      access: 'caller',
+      action: 'attestor.read',
+      summary:
+        'What evidence would come to: whether it is believed, what it says, and what each entry lacks. Lets nobody in.',
+      params: byName,
+      body: checkEvidence,
+      bodyLimit: 128 * 1024,
+      holdsSecret: () => true,
+      answer: checkedEvidence,
+      example: {
+        body: { evidence: { kind: 'oidc', attestor: 'github', token: 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln' } },
+        answer: EXAMPLE_CHECKED,
+      },
+      handle: async ({ caller, params: { name }, body }) =>
+        checkedAnswer(await attestors.check(caller, { ...body, name })),
+    }),
+    operation({
       id: 'removeAttestor',
       method: 'DELETE',
       path: '/v1/attestors/{name}',
@@ -76,6 +98,25 @@ export function attestorOperations(attestors: Attestors): Operation[] {
 function attestorAnswer({ name, settings, entries, createdBy, createdAt }: ShownAttestor): wire.Attestor {
   return { name, settings, entries, created_by: createdBy, created_at: timeText(createdAt) };
 }
+
+function checkedAnswer({ digest, fault, spent, facts, tried }: CheckedEvidence): wire.CheckedEvidence {
+  return {
+    sha256: hexText(digest),
+    believed: fault === undefined,
+    ...given('fault', fault),
+    spent,
+    facts,
+    entries: tried.map(({ entry: { id, agent }, missing }) => ({ id, name: agent, missing })),
+  };
+}
+
+const EXAMPLE_CHECKED: wire.CheckedEvidence = {
+  sha256: '5f2c1d7e8a90b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c',
+  believed: true,
+  spent: false,
+  facts: { 'oidc:sub': ['repo:example/app:ref:refs/heads/main'] },
+  entries: [{ id: '01kaj8wzzzzzzzzzzzzzzzzzzz', name: 'deployer', missing: [] }],
+};
 
 const EXAMPLE: wire.Attestor = {
   name: 'github',

@@ -144,8 +144,8 @@ const tpm = z.strictObject({
   proof: base64(4096),
 });
 
-export type Evidence =
-  | JoinTokenEvidence
+/** Evidence that an attestor vouches for. */
+export type AttestorEvidence =
   | OidcEvidence
   | X509popEvidence
   | KubernetesEvidence
@@ -154,7 +154,14 @@ export type Evidence =
   | AzureEvidence
   | TpmEvidence;
 
-const evidence = z.discriminatedUnion('kind', [joinToken, oidc, x509pop, k8s, aws, gcp, azure, tpm]);
+export type Evidence = JoinTokenEvidence | AttestorEvidence;
+
+const vouchedFor = [oidc, x509pop, k8s, aws, gcp, azure, tpm] as const;
+const evidence = z.discriminatedUnion('kind', [joinToken, ...vouchedFor]);
+
+export const attestorEvidence: Schema<AttestorEvidence> = schemaOf<AttestorEvidence>()(
+  z.discriminatedUnion('kind', vouchedFor),
+);
 
 /** Asks for an identity on evidence of any kind. */
 export interface RequestSvid {

@@ -1,7 +1,9 @@
 import * as z from 'zod';
+import { type AttestorEvidence, attestorEvidence } from './attestation.ts';
 import { type Page, pageOf } from './page.ts';
+import { type Runtime, runtime } from './runtime.ts';
 import { type Schema, schemaOf } from './schema.ts';
-import { name, pem, sha256, time } from './text.ts';
+import { id, name, pem, sha256, time } from './text.ts';
 
 /*
  * Attestors: configured sources of evidence. Their parameters are public facts about the issuer; no secret is among them.
@@ -229,3 +231,46 @@ export const attestor: Schema<Attestor> = schemaOf<Attestor>()(
 );
 
 export const attestorPage: Schema<Page<Attestor>> = pageOf(attestor);
+
+/** Asks what evidence would come to, and lets nobody in. */
+export interface CheckEvidence {
+  readonly evidence: AttestorEvidence;
+  readonly runtime?: Runtime;
+}
+
+export const checkEvidence: Schema<CheckEvidence> = schemaOf<CheckEvidence>()(
+  z.strictObject({ evidence: attestorEvidence, runtime: runtime.exactOptional() }),
+);
+
+/** What evidence would come to now. */
+export interface CheckedEvidence {
+  /** Of the evidence as RFC 8785 writes it: what `instance.enrolled` has as `evidence_sha256`. */
+  readonly sha256: string;
+  readonly believed: boolean;
+  /** Why it is not believed. */
+  readonly fault?: string;
+  /** It lets in once, and has done so. */
+  readonly spent: boolean;
+  readonly facts: Readonly<Record<string, readonly string[]>>;
+  /** Entries of the attestor, the nearest first; at most a hundred. */
+  readonly entries: readonly TriedEntry[];
+}
+
+interface TriedEntry {
+  readonly id: string;
+  /** Of the agent or service. */
+  readonly name: string;
+  /** What of that which it asks for does not hold; empty where it lets in. */
+  readonly missing: readonly string[];
+}
+
+export const checkedEvidence: Schema<CheckedEvidence> = schemaOf<CheckedEvidence>()(
+  z.strictObject({
+    sha256,
+    believed: z.boolean(),
+    fault: z.string().max(64).exactOptional(),
+    spent: z.boolean(),
+    facts: z.record(z.string().max(160), z.array(z.string().max(1024)).max(64)),
+    entries: z.array(z.strictObject({ id, name, missing: z.array(z.string().max(1280)).max(32) })).max(100),
+  }),
+);

@@ -2,7 +2,7 @@ import { accessMetadata, accessSubmission, accessTask, cancelAccessTask, decideA
 import { agent, agentPage, changeAgent, registerAgent } from './agent.ts';
 import { approval, approvalPage, webhookDelivery, webhookDeliveryPage } from './approval.ts';
 import { challenge, createChallenge, requestSvid } from './attestation.ts';
-import { addAttestor, attestor, attestorPage } from './attestor.ts';
+import { addAttestor, attestor, attestorPage, checkEvidence, checkedEvidence } from './attestor.ts';
 import { authority, authorityList, rotateAuthority } from './authority.ts';
 import { canary, canaryPage, canaryReport } from './canary.ts';
 import { stop } from './cause.ts';
@@ -77,7 +77,9 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   Challenge: challenge,
   ChangeAgent: changeAgent,
   ChangeSignalStream: changeSignalStream,
+  CheckEvidence: checkEvidence,
   CheckPolicies: checkPolicies,
+  CheckedEvidence: checkedEvidence,
   CreateChallenge: createChallenge,
   CreateEntry: createEntry,
   CreateJwtSvid: createJwtSvid,

@@ -71,6 +71,7 @@ const EXAMPLES: Readonly<Record<string, Example['argv'] | Example>> = {
   'entry list': () => ['--attestor', 'github'],
   'entry show': () => [of('entry create', 'id')],
   'entry remove': () => [of('entry create', 'id')],
+  'attestor check': () => ['github', file('token.jwt', 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln')],
   'attestor remove': () => ['github'],
   enrol: () => ['--agent', 'planner', '--out', at('enrolled')],
   'instance list': () => ['planner'],

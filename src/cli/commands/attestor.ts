@@ -1,8 +1,10 @@
+import { parseJsonObject } from '../../wire/json.ts';
 import { type Item, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input } from '../command.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { list } from '../table.ts';
+import { readInput } from '../values.ts';
 import { parametersOf } from './attestor-settings.ts';
 
 const NAME = { name: 'name', summary: 'name of the attestor, see "writ attestor list"', required: true } as const;
@@ -80,6 +82,34 @@ export function attestorCommands(withApi: WithApi): readonly Command[] {
       },
     },
     {
+      path: 'attestor check',
+      summary: 'Say what evidence would come to, and what each entry lacks of it',
+      details:
+        'Lets nobody in and uses nothing up. Of evidence that was kept it gives the digest that the ledger has as ' +
+        'evidence_sha256.',
+      parameters: [
+        NAME,
+        {
+          name: 'file',
+          summary: 'the token or document, or the evidence as JSON; - for standard input',
+          required: true,
+        },
+      ],
+      examples: [{ line: 'writ attestor check github token.jwt', does: 'says why a token lets nobody in' }],
+      run: (input, terminal) =>
+        withApi(input, async (api) => {
+          const { settings } = await api.get(at(input));
+          const evidence = evidenceIn(
+            readInput(needed(input, 'file'), 'file'),
+            needed(input, 'name'),
+            settings as Item,
+          );
+          const checked = await api.post(`${at(input)}/check`, { evidence });
+          terminal.result(checked, checkedText(checked));
+          return EXIT.ok;
+        }),
+    },
+    {
       path: 'attestor remove',
       summary: 'Believe a source of evidence no more',
       details: 'Refused while registration entries name it. Instances that it let in stay; stop them with "writ stop".',
@@ -101,6 +131,31 @@ export function attestorCommands(withApi: WithApi): readonly Command[] {
         }),
     },
   ];
+}
+
+/** A file that is no JSON is the token or document that the kind has. */
+function evidenceIn(text: string, attestor: string, { kind }: Item): Item {
+  const trimmed = text.trim();
+  if (trimmed.startsWith('{')) return parseJsonObject(Buffer.from(trimmed, 'utf8'));
+  const member = kind === 'aws' || kind === 'azure' ? 'document' : 'token';
+  return { kind, attestor, [member]: member === 'token' ? trimmed : trimmed.replaceAll(/\s/g, '') };
+}
+
+function checkedText(checked: Item): string {
+  const fault = textOf(checked, 'fault');
+  const facts = Object.entries((checked['facts'] ?? {}) as Readonly<Record<string, readonly string[]>>);
+  const entries = (checked['entries'] ?? []) as readonly Item[];
+  return list([
+    ['believed', fault === '' ? 'yes' : `no: ${fault}`],
+    ['used', checked['spent'] === true ? 'yes, it lets nobody in any more' : ''],
+    ['sha256', textOf(checked, 'sha256')],
+    ...facts.flatMap(([name, values]) => values.map((value): [string, string] => ['fact', `${name}=${value}`])),
+    ...entries.map((entry): [string, string] => {
+      const missing = (entry['missing'] ?? []) as readonly string[];
+      const said = missing.length === 0 ? 'lets in' : `lacks ${missing.join(' ')}`;
+      return ['entry', `${textOf(entry, 'id')} ${textOf(entry, 'name')}: ${said}`];
+    }),
+  ]);
 }
 
 function settingsOf(attestor: Item): Item {

@@ -1,6 +1,7 @@
 import { attestEvidence, type EvidenceParts } from '../../attest/attest-evidence.ts';
 import type { Attestation } from '../../attest/attested.ts';
 import { parseSettings } from '../../attest/attestor-kinds.ts';
+import { checkEvidence } from '../../attest/check-evidence.ts';
 import { createChallenge } from '../../attest/create-challenge.ts';
 import { EntryCache } from '../../attest/entry-cache.ts';
 import { attestJoinToken } from '../../attest/join-token.ts';
@@ -84,6 +85,7 @@ export function attestationOperations(parts: ThreadParts, issuers: Issuers): Ope
       list: (caller, page) => showAttestors(caller, page, attestors),
       show: (caller, name) => showAttestor(caller, name, attestors),
       remove: async (caller, name, options) => removeAttestor(caller, name, await changingAttestors(caller), options),
+      check: (caller, given) => checkEvidence(caller, given, { ...evidence(), authorize }),
     }),
     ...entryOperations({
       create: async (caller, input, options) => createEntry(caller, input, await changingEntries(caller), options),

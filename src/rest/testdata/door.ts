@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInstallation, type Installation, newKey, registered } from '../../../test/installation.ts';
 import { attestEvidence, type EvidenceParts } from '../../attest/attest-evidence.ts';
 import { parseSettings } from '../../attest/attestor-kinds.ts';
+import { checkEvidence } from '../../attest/check-evidence.ts';
 import { createChallenge } from '../../attest/create-challenge.ts';
 import { createToken } from '../../attest/create.ts';
 import { EntryCache } from '../../attest/entry-cache.ts';
@@ -215,6 +216,7 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
       list: (caller, page) => showAttestors(caller, page, attestorParts),
       show: (caller, name) => showAttestor(caller, name, attestorParts),
       remove: (caller, name, how) => removeAttestor(caller, name, attestorParts, how),
+      check: (caller, given) => checkEvidence(caller, given, { ...evidenceParts, authorize }),
     }),
     ...entryOperations({
       create: (caller, input, how) => createEntry(caller, input, entryParts, how),
