@@ -4,11 +4,11 @@ import { decodePem } from '../der/pem.ts';
 import { BACKDATED_MS, type Credential } from '../sdk/credential.ts';
 import { certificateFacts } from '../sdk/peer-facts.ts';
 import { pauseAfter } from '../sdk/renewal.ts';
+import type { X509Svid } from '../sdk/workload-messages.ts';
 import type { Entry } from '../wire/entry.ts';
 import type { WorkloadFacts } from '../wire/workload.ts';
 import type { Rotation } from './rotation.ts';
 import { instanceOf, type NodeServer } from './server.ts';
-import type { X509Svid } from './workload-messages.ts';
 
 /** Why an instance has no identity any more, or none for now. */
 export type ChildEnd = 'stopped' | 'expired' | 'gone' | 'closed';

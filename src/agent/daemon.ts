@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Identity } from '../sdk/identity.ts';
 import { createVerifier, type Verifier } from '../sdk/verifier.ts';
+import { WORKLOAD_FILE } from '../sdk/workload-messages.ts';
 import { AdminEndpoint } from './admin.ts';
 import type { Collector } from './collect/collector.ts';
 import { containerCollector } from './collect/container.ts';
@@ -20,7 +21,6 @@ import { Tokens } from './tokens.ts';
 import { Trust } from './trust.ts';
 import { type Why, whyOf } from './why.ts';
 import { workloadMethods } from './workload-api.ts';
-import { WORKLOAD_FILE } from './workload-messages.ts';
 import { Workloads } from './workloads.ts';
 
 export interface DaemonOptions {

@@ -6,12 +6,12 @@ import { encodeFrame } from '../grpc/frame.ts';
 import { methodPath } from '../grpc/proto.ts';
 import { type Answers, type CallContext, type ServerMethod, serverStream, unary } from '../grpc/server-method.ts';
 import { validateJwtSvid } from '../jwt/jwt-svid.ts';
+import * as messages from '../sdk/workload-messages.ts';
 import type { Child } from './child.ts';
 import type { CallerProcess } from './process-table.ts';
 import { serveChanges, type Updates } from './stream.ts';
 import type { Tokens } from './tokens.ts';
 import type { Trust } from './trust.ts';
-import * as messages from './workload-messages.ts';
 import { failureOf, type Workloads } from './workloads.ts';
 
 export interface ApiParts {

@@ -1,13 +1,13 @@
 /** The client library: an identity for a running program, mutual TLS with it, and nothing else to install. */
 export { type ErrorCode, isWritError, WritError } from '../base/error.ts';
 export type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
+export type { AnyIdentity, IdentityEvents } from './any-identity.ts';
 export { type CanaryEvents, type CanaryOptions, type CanaryPoint, CanaryRunner } from './canary.ts';
 export { type ConnectOptions, connect } from './connect.ts';
 export type { Credential } from './credential.ts';
 export { certificateEvidence, type EvidenceSource, tokenEvidence, type WithEvidence } from './evidence.ts';
 export type { Fetch } from './fetch.ts';
-export type { Identity, IdentityEvents } from './identity.ts';
-export { type JwtDecision, type JwtSvid, type JwtValidatorOptions, jwtSvidsOf, jwtValidator } from './jwt-svid.ts';
+export type { Identity } from './identity.ts';
 export { type PeerRule, peerOf, spiffeIdOf } from './peer.ts';
 export type { Relay } from './relay.ts';
 export { requireStaple, type StapleOptions, stapleOcsp } from './staple.ts';

@@ -5,14 +5,13 @@ import { type FeedStatement, type SignedStatement, signedOctets } from '../wire/
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { RFC5280 } from '../x509/path/policy.ts';
 import { validatePath } from '../x509/path/validate.ts';
-import type { Credential } from './credential.ts';
 import type { MachineClock } from './machine-clock.ts';
 import { compileRule } from './peer.ts';
 import { certificateFacts, issuerOf } from './peer-facts.ts';
 
 export interface SignatureParts {
   /** Whose roots the signer's chain must lead to, and whose trust domain it must be of. */
-  readonly identity: { readonly credential: Credential; readonly trustDomain: string };
+  readonly identity: { readonly roots: readonly string[]; readonly trustDomain: string };
   readonly clock: MachineClock;
   /** Whether any of these has fallen, as far as is known. */
   readonly fallen: (subjects: readonly string[]) => boolean;
@@ -63,7 +62,7 @@ export class FeedSignatures {
   }
 
   #signerOf(chain: readonly string[]): Signer {
-    const { roots } = this.#parts.identity.credential;
+    const { roots } = this.#parts.identity;
     if (roots !== this.#roots) this.#signers.clear();
     this.#roots = roots;
     const name = chain.join();

@@ -1,12 +1,7 @@
-import { constants } from 'node:crypto';
-import { EventEmitter } from 'node:events';
-import type { ConnectionOptions, SecureContextOptions, Server, TLSSocket, TlsOptions } from 'node:tls';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { isWritError, WritError } from '../base/error.ts';
-import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
-import { BACKDATED_MS, type Credential, pemOf } from './credential.ts';
-import { type Fetch, identityFetch } from './fetch.ts';
-import { checkPeer, compileRule, type PeerRule, peerOf, ruleContexts } from './peer.ts';
+import { AnyIdentity } from './any-identity.ts';
+import { BACKDATED_MS, type Credential } from './credential.ts';
 import { firstTry, pauseAfter } from './renewal.ts';
 
 /** Where certificates come from. Implemented over HTTPS in `authority.ts`. */
@@ -18,15 +13,6 @@ export interface Authority {
   close(): void;
   /** `https://host:port`, where there is one. */
   readonly server?: string;
-}
-
-export interface IdentityEvents {
-  /** A new certificate is in use. */
-  renewed: [Credential];
-  /** A renewal failed; it is tried again until the certificate expires. */
-  failed: [Error];
-  /** The certificate has expired or was revoked; nothing renews it any more. Enrol anew. */
-  ended: [Error];
 }
 
 export interface IdentityOptions {
@@ -44,15 +30,10 @@ const LONGEST_WAIT_MS = 30_000;
  * The key is in memory. Timers do not keep the process alive. Close it when done; a closed identity renews no more and
  * its connections live on.
  */
-export class Identity extends EventEmitter<IdentityEvents> {
-  readonly spiffeId: string;
-  readonly trustDomain: string;
+export class Identity extends AnyIdentity {
   readonly #authority: Authority;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #contextOf = ruleContexts();
-  readonly #servers = new Set<Server>();
-  #credential: Credential;
   /** How far this clock is ahead of the authority's, in ms, as a fresh certificate shows it. */
   #ahead = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -61,24 +42,16 @@ export class Identity extends EventEmitter<IdentityEvents> {
   #over: Error | undefined;
 
   constructor(credential: Credential, authority: Authority, options: IdentityOptions = {}) {
-    super();
-    this.#credential = credential;
+    super(credential);
     this.#authority = authority;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
-    this.spiffeId = credential.spiffeId;
-    this.trustDomain = parseSpiffeId(credential.spiffeId).trustDomain;
     this.#schedule(firstTry(credential, this.#random));
   }
 
   /** Where its authority is, `https://host:port`; undefined where that is no server. */
-  get server(): string | undefined {
+  override get server(): string | undefined {
     return this.#authority.server;
-  }
-
-  /** What is in use now. */
-  get credential(): Credential {
-    return this.#credential;
   }
 
   /** Renews now; calls that overlap share one renewal. Rejects when it fails, and the identity goes on as before. */
@@ -90,103 +63,37 @@ export class Identity extends EventEmitter<IdentityEvents> {
   }
 
   /**
-   * Options for a client (`tls.connect`, `https.request`, `http2.connect`). With `allow` the peer is accepted by its
-   * SPIFFE ID, whatever its host name; without, by host name as usual. Either way its chain must lead to our roots.
-   * Make them anew for each connection or agent, so that each uses the newest certificate.
-   */
-  clientOptions(options: { readonly allow?: PeerRule } = {}): ConnectionOptions {
-    const { allow } = options;
-    return {
-      ...this.#context(),
-      rejectUnauthorized: true,
-      ...(allow !== undefined && {
-        checkServerIdentity: checkPeer(compileRule(allow, this.trustDomain)),
-        sessionIdContext: this.#contextOf(allow),
-      }),
-    };
-  }
-
-  /** Options for a server (`tls`, `https`, `http2`) that demands a client certificate of the same authority. */
-  serverOptions(): TlsOptions {
-    return { ...this.#context(), requestCert: true, rejectUnauthorized: true };
-  }
-
-  /**
-   * Keeps a server on the newest certificate and cuts off every client that `allow` does not name, before anything that
-   * it sent is read. Gives a function that lets go of the server.
-   */
-  protect(server: Server, options: { readonly allow: PeerRule }): () => void {
-    const allowed = compileRule(options.allow, this.trustDomain);
-    const onConnection = (socket: TLSSocket): void => {
-      const peer = peerOf(socket);
-      if (peer === undefined || !allowed(peer)) socket.destroy();
-    };
-    server.prependListener('secureConnection', onConnection);
-    // A renewal may have come after the options that the server was made with.
-    server.setSecureContext(this.#context());
-    this.#servers.add(server);
-    return () => {
-      server.off('secureConnection', onConnection);
-      this.#servers.delete(server);
-    };
-  }
-
-  /** A `fetch` that shows this identity; see `identityFetch`. Make one for each rule, and keep it. */
-  fetch(options: { readonly allow?: PeerRule } = {}): Fetch {
-    return identityFetch(this, options);
-  }
-
-  /**
    * Stops this instance for good: its id is burnt and its certificates are revoked. For when its work is done or its key
    * may be in other hands (`key_theft`); the causes are those of the REST interface. Then closes. Rejects, and stays open,
    * when the authority did not take it.
    */
   async stop(cause = 'task_completed'): Promise<void> {
-    await this.#authority.stop(this.#credential, cause);
+    await this.#authority.stop(this.credential, cause);
     this.close();
   }
 
   close(): void {
     this.#over ??= new WritError('unavailable', 'The identity is closed.', { remedy: 'Connect again.' });
     clearTimeout(this.#timer);
-    this.#servers.clear();
+    this.release();
     this.#authority.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  #context(): SecureContextOptions {
-    const { key, chain } = pemOf(this.#credential);
-    return {
-      key,
-      cert: chain,
-      ca: [...this.#credential.roots],
-      minVersion: 'TLSv1.3',
-      // A resumed session would skip the check of the certificate. Given again in every context, or tickets come back.
-      secureOptions: constants.SSL_OP_NO_TICKET,
-    };
   }
 
   async #renewOnce(): Promise<Credential> {
     if (this.#over !== undefined) throw this.#over;
     let next: Credential;
     try {
-      next = await this.#authority.renew(this.#credential);
+      next = await this.#authority.renew(this.credential);
     } catch (error) {
       if (isWritError(error, 'revoked')) this.#end(error);
       throw error;
     }
     // Closed or ended while the answer was under way.
     if (this.#over !== undefined) throw this.#over;
-    this.#credential = next;
     this.#failures = 0;
     this.#ahead = this.#clock.now() - (next.notBefore + BACKDATED_MS);
-    for (const server of this.#servers) server.setSecureContext(this.#context());
+    this.use(next);
     this.#schedule(firstTry(next, this.#random));
-    // Not here: what a listener throws is no failure of the renewal.
-    queueMicrotask(() => this.emit('renewed', next));
     return next;
   }
 
@@ -211,7 +118,7 @@ export class Identity extends EventEmitter<IdentityEvents> {
 
   #afterFailure(error: Error): void {
     if (this.#over !== undefined) return;
-    const left = this.#credential.notAfter - this.#now();
+    const left = this.credential.notAfter - this.#now();
     if (left <= 0) {
       this.#end(error);
       return;

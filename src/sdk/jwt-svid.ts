@@ -6,9 +6,9 @@ import { type ParsedBundle, parseSpiffeBundle } from '../jwt/spiffe-bundle.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
 import type { FederatedBundles } from '../wire/federation.ts';
 import type { JwtSvid as JwtSvidAnswer } from '../wire/jwt-svid.ts';
+import type { AnyIdentity } from './any-identity.ts';
 import { SERVER_RULE } from './feed-signatures.ts';
 import type { Fetch } from './fetch.ts';
-import type { Identity } from './identity.ts';
 import type { Verifier } from './verifier.ts';
 
 /** A JWT-SVID of one's own. */
@@ -30,7 +30,7 @@ const MOST_KEPT = 256;
  * the same that overlap share one request. Rejects as the server answers, and with `unavailable` where it does not.
  */
 export function jwtSvidsOf(
-  identity: Identity,
+  identity: AnyIdentity,
   options: { readonly server?: string } = {},
 ): (audience: string | readonly string[]) => Promise<JwtSvid> {
   const ask = asking(identity, options.server);
@@ -70,7 +70,7 @@ function lifeOf(token: string): number {
 }
 
 export interface JwtValidatorOptions {
-  readonly identity: Identity;
+  readonly identity: AnyIdentity;
   /** The name that this receiver goes by: one of a token's audiences is exactly this. */
   readonly audience: string;
   /**
@@ -151,7 +151,7 @@ function subjectsOf({ segments }: SpiffeId): string[] {
 
 /** The keys of every trust domain that is believed. */
 class Bundles {
-  readonly #identity: Identity;
+  readonly #identity: AnyIdentity;
   readonly #ask: Ask;
   #keys: ReadonlyMap<string, readonly VerificationKey[]> | undefined;
   #fetchedAt = Number.NEGATIVE_INFINITY;
@@ -159,7 +159,7 @@ class Bundles {
   #age = LEAST_AGE;
   #fetching: Promise<void> | undefined;
 
-  constructor(identity: Identity, ask: Ask) {
+  constructor(identity: AnyIdentity, ask: Ask) {
     this.#identity = identity;
     this.#ask = ask;
   }
@@ -203,7 +203,7 @@ function parsed(bundle: object, domain: string): ParsedBundle {
 type Ask = <T>(path: string, body?: object) => Promise<T>;
 
 /** Requests to the authority as the identity. Throws `bad_config` where nobody says where it is. */
-function asking(identity: Identity, given: string | undefined): Ask {
+function asking(identity: AnyIdentity, given: string | undefined): Ask {
   const server = given ?? identity.server;
   if (server === undefined) {
     throw new WritError('bad_config', 'The identity does not say where its server is.', {

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
@@ -58,6 +58,29 @@ const LONGEST_CHAIN = 8;
 /** Of whoever has this certificate (DER or PEM). Throws `bad_spiffe_id` when it names nobody. */
 export function certificateFacts(der: Uint8Array): PeerFacts {
   return factsOfCertificate(new X509Certificate(der));
+}
+
+/** Certificates that are remembered by a verifier. */
+const REMEMBERED = 1024;
+
+/** The facts of certificates that come again and again. */
+export class CertificateMemo {
+  readonly #known = new Map<string, PeerFacts>();
+
+  /** Undefined when it names nobody, or is none. */
+  of(der: Uint8Array): PeerFacts | undefined {
+    const key = createHash('sha256').update(der).digest('base64');
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    try {
+      const facts = certificateFacts(der);
+      if (this.#known.size >= REMEMBERED) this.#known.clear();
+      this.#known.set(key, facts);
+      return facts;
+    } catch {
+      return undefined;
+    }
+  }
 }
 
 function factsOfCertificate(certificate: X509Certificate): PeerFacts {

@@ -1,14 +1,14 @@
 import type { PeerCertificate, TLSSocket } from 'node:tls';
+import type { AnyIdentity } from './any-identity.ts';
 import type { FeedIdentity } from './feed-stream.ts';
 import { identityFetch } from './fetch.ts';
-import type { Identity } from './identity.ts';
 
 /**
  * An identity as it reads the feed from relays, who can be stopped like anybody: `fault` says why whoever has this
  * certificate may not be trusted, `opened` is told of each connection once its peer has been accepted.
  */
 export function relayIdentity(
-  identity: Identity,
+  identity: AnyIdentity,
   {
     fault,
     opened,

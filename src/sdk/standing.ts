@@ -1,6 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import { WritError } from '../base/error.ts';
-import type { Identity } from './identity.ts';
+import type { AnyIdentity } from './any-identity.ts';
 import type { MachineClock } from './machine-clock.ts';
 import type { PeerTest } from './peer.ts';
 import { certificateFacts, factsOf, type PeerFacts } from './peer-facts.ts';
@@ -9,7 +9,7 @@ import { type Fallen, Stopped } from './stopped.ts';
 import type { Refusal } from './verifier-options.ts';
 
 export interface StandingParts {
-  readonly identity: Identity;
+  readonly identity: AnyIdentity;
   readonly staleness: Staleness;
   /** How old, at most, what is known may be: milliseconds. */
   readonly age: () => number;
@@ -70,11 +70,21 @@ export class Standing {
 
   /** Why this program itself may not act any more. */
   ownFall(): Fallen | undefined {
-    const { certificate } = this.#parts.identity.credential;
+    const certificate = this.#ownCertificate();
+    // The Workload API has taken it back.
+    if (certificate === undefined) return 'stopped';
     if (this.#own?.of !== certificate) {
       this.#own = { of: certificate, subjects: certificateFacts(Buffer.from(certificate)).subjects };
     }
     return this.fallOf(this.#own);
+  }
+
+  #ownCertificate(): string | undefined {
+    try {
+      return this.#parts.identity.credential.certificate;
+    } catch {
+      return undefined;
+    }
   }
 }
 

@@ -1,13 +1,13 @@
 import { WritError } from '../base/error.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
 import type { FeedEntry } from '../wire/feed.ts';
+import type { AnyIdentity } from './any-identity.ts';
 import { SERVER_RULE } from './feed-signatures.ts';
-import type { Identity } from './identity.ts';
 import type { PeerRule } from './peer.ts';
 
 export interface VerifierOptions {
   /** Shows who reads the feed, and whose roots peers are checked by. */
-  readonly identity: Identity;
+  readonly identity: AnyIdentity;
   /** `https://host:port` of the API. Default: where the identity enrolled. */
   readonly server?: string | undefined;
   /**

@@ -4,14 +4,14 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { ConnectionOptions, Server, TLSSocket, TlsOptions } from 'node:tls';
 import type { FeedEntry } from '../wire/feed.ts';
 import { Acknowledger } from './acknowledger.ts';
+import type { AnyIdentity } from './any-identity.ts';
 import { Enforcement } from './enforcement.ts';
 import { FeedReader, type PassedOn } from './feed-reader.ts';
 import { FeedSignatures } from './feed-signatures.ts';
 import { type Fetch, identityFetch } from './fetch.ts';
-import type { Identity } from './identity.ts';
 import { type MachineClock, machineClock } from './machine-clock.ts';
 import { compileRule, type PeerRule, type PeerTest } from './peer.ts';
-import { factsOf } from './peer-facts.ts';
+import { CertificateMemo, factsOf, type PeerFacts } from './peer-facts.ts';
 import { Relay } from './relay.ts';
 import { relayIdentity } from './relay-identity.ts';
 import { type Staleness, stalenessOf } from './staleness.ts';
@@ -43,7 +43,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
  * it follows. Closes live connections of what falls, and tells the server when it refuses. Close it when done.
  */
 export class Verifier extends EventEmitter<VerifierEvents> {
-  readonly #identity: Identity;
+  readonly #identity: AnyIdentity;
   readonly #mode: 'strict' | 'available';
   readonly #staleness: Staleness;
   readonly #reader: FeedReader;
@@ -51,6 +51,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
   readonly #standing: Standing;
   readonly #enforcement: Enforcement;
   readonly #rules = new Map<PeerRule, PeerTest>();
+  readonly #certificates = new CertificateMemo();
   readonly #relays = new Set<Relay>();
   readonly #feedFetch: Fetch;
   readonly #point: string;
@@ -136,9 +137,19 @@ export class Verifier extends EventEmitter<VerifierEvents> {
 
   /** Whether this peer may be answered now. To be asked for each request; takes microseconds and waits for nothing. */
   authorize(peer: Peer, options: { readonly allow?: PeerRule } = {}): Decision {
-    const facts = factsOf(socketOf(peer));
+    return this.#judge(factsOf(socketOf(peer)), options);
+  }
+
+  /**
+   * The same of whoever has shown this certificate (DER), where a library that speaks TLS itself hands over nothing else. It
+   * has to have verified the chain. What is asked about this way is not cut when it falls: ask again.
+   */
+  authorizeCertificate(certificate: Uint8Array, options: { readonly allow?: PeerRule } = {}): Decision {
+    return this.#judge(this.#certificates.of(certificate), options);
+  }
+
+  #judge(facts: PeerFacts | undefined, { allow }: { readonly allow?: PeerRule }): Decision {
     if (facts === undefined) return refuse('no_identity');
-    const { allow } = options;
     if (allow !== undefined && !this.#test(allow)(facts.id)) return refuse('not_allowed');
     const reason = this.#standing.against(facts);
     if (reason !== undefined) return refuse(reason);
@@ -157,10 +168,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
         handler(request, response);
         return;
       }
-      const { reason } = decision;
-      response.writeHead(reason === 'stale' ? 503 : 403, { 'content-type': 'application/json' });
-      response.end(JSON.stringify({ refused: reason }));
-      if (reason !== 'stale') response.once('finish', () => request.socket.destroySoon());
+      refuseRequest(decision.reason, response);
     };
   }
 
@@ -315,4 +323,20 @@ function socketOf(peer: Peer): TLSSocket {
 
 function refuse(reason: Refusal): Decision {
   return { allowed: false, reason };
+}
+
+/** Says so, and lets go of the connection unless that may pass. */
+export function refuseRequest(reason: Refusal, response: ServerResponse): void {
+  response.writeHead(statusOf(reason), { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ refused: reason }));
+  if (reason === 'stale') return;
+  const { socket } = response;
+  const session = (response as { readonly stream?: { readonly session?: { close(): void } } }).stream?.session;
+  // Of HTTP/2 what else is under way comes to its end.
+  response.once('finish', () => (session === undefined ? socket?.destroySoon() : session.close()));
+}
+
+/** Of HTTP: what is too old now may be well soon. */
+export function statusOf(reason: Refusal): 403 | 503 {
+  return reason === 'stale' ? 503 : 403;
 }

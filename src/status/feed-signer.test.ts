@@ -4,7 +4,6 @@ import { createPublicKey, type KeyObject, sign, X509Certificate } from 'node:cry
 import { test } from 'node:test';
 import { isWritError } from '../base/error.ts';
 import { type KeyKind, type TestAuthority, testAuthority } from '../http/testdata/authority.ts';
-import type { Credential } from '../sdk/credential.ts';
 import { FeedSignatures } from '../sdk/feed-signatures.ts';
 import type { FeedStatement, SignedStatement } from '../wire/feed-statement.ts';
 import { CLIENT_AUTH } from '../x509/extensions/extended-key-usage.ts';
@@ -34,13 +33,13 @@ interface Reading {
   readonly signatures: FeedSignatures;
   readonly fallen: Set<string>;
   readonly at: { wall: number };
-  readonly identity: { credential: Credential; trustDomain: string };
+  readonly identity: { roots: readonly string[]; trustDomain: string };
 }
 
 function reading(roots: readonly string[] = [root.pem]): Reading {
   const fallen = new Set<string>();
   const at = { wall: Date.now() };
-  const identity = { credential: { roots } as Credential, trustDomain: DOMAIN };
+  const identity = { roots, trustDomain: DOMAIN };
   const signatures = new FeedSignatures({
     identity,
     clock: { steady: () => 0, wall: () => at.wall },
@@ -151,6 +150,6 @@ test('a server that was stopped, or whose certificate or root has ended, is beli
   reader.at.wall += 61_000;
   refuses(reader, signed, /expired/);
   reader.at.wall -= 61_000;
-  reader.identity.credential = { roots: [testAuthority().pem] } as unknown as Credential;
+  reader.identity.roots = [testAuthority().pem];
   refuses(reader, signed, /not accepted/);
 });
