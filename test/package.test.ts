@@ -100,7 +100,8 @@ function closureOf(entry: string): { readonly folders: readonly string[]; readon
   const visit = (file: string): void => {
     if (seen.has(file)) return;
     seen.add(file);
-    for (const [, from] of readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g)) {
+    // Not `Buffer.from('…')`.
+    for (const [, from] of readFileSync(file, 'utf8').matchAll(/(?<!\.)\b(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g)) {
       if (from!.startsWith('.')) visit(resolve(dirname(file), from!));
       else if (!from!.startsWith('node:')) foreign.add(from!);
     }
