@@ -10,7 +10,7 @@ import { type Credential, csrFor, newKey } from './credential.ts';
 import { checkUnknownWritServer } from './writ-server.ts';
 
 /** Asks the server for something fresh to sign. */
-export type AskChallenge = (request: CreateChallenge) => Promise<Challenge>;
+type AskChallenge = (request: CreateChallenge) => Promise<Challenge>;
 
 /** Where evidence comes from: what a program has that an attestor of the server vouches for. */
 export interface EvidenceSource {

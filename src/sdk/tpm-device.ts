@@ -52,7 +52,7 @@ async function throughSocket(path: string, command: Uint8Array): Promise<Buffer>
   return answer;
 }
 
-export const ENDORSEMENT_HIERARCHY = 0x4000_000b;
+const ENDORSEMENT_HIERARCHY = 0x4000_000b;
 const NULL_HANDLE = 0x4000_0007;
 const NO_SESSIONS = 0x8001;
 const SESSIONS = 0x8002;
