@@ -67,7 +67,8 @@ const installed = join(scratch, 'installed');
 /** Builds the wheel from a copy, since building leaves its traces, and installs it. */
 function install(): void {
   const copy = join(scratch, 'source');
-  cpSync(CLIENT, copy, { recursive: true });
+  for (const name of ['pyproject.toml', 'README.md', 'src/writ'])
+    cpSync(join(CLIENT, name), join(copy, name), { recursive: true });
   const wheels = join(scratch, 'wheels');
   const pip = (...args: string[]): void => {
     const { status, stderr } = spawnSync(pathOf(PYTHON), ['-m', 'pip', '--disable-pip-version-check', ...args], {
@@ -114,7 +115,7 @@ test('types hold', { skip }, async () => {
   assert.equal(status, 0, said);
 });
 
-for (const name of ['parts', 'connect', 'tls', 'verifier', 'adapters', 'workload_api', 'examples']) {
+for (const name of ['parts', 'connect', 'evidence', 'tls', 'verifier', 'adapters', 'workload_api', 'examples']) {
   test(`test_${name}.py`, { skip }, async () => {
     if (name === 'workload_api') {
       const match = ['--match', `unix:path=${realpathSync(pathOf(PYTHON))}`];

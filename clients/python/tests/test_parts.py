@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import random
 import stat
 import tempfile
 import unittest
@@ -15,11 +16,12 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from writ import WritError
 from writ.authority import Home
-from writ.certificate import certificate_of, pem_of
+from writ.certificate import certificate_of, facts_of_chain, pem_of
 from writ.credential import Credential, new_key
 from writ.feed_events import ALSO_MS, Behind, FeedEntry, Heartbeat, parse_event
 from writ.join_token import parse_join_token
@@ -188,6 +190,15 @@ class Feed(unittest.TestCase):
                 parse_event(block)
 
 
+class Chains(unittest.TestCase):
+    def test_an_authority_is_nobody(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        der = certificate_of(authority("a", key, "a", key)).public_bytes(Encoding.DER)
+        with self.assertRaises(WritError) as refused:
+            facts_of_chain([der])
+        self.assertIn("authority", refused.exception.message)
+
+
 class Messages(unittest.TestCase):
     def test_fields_come_back(self) -> None:
         message = write_field(1, b"a") + b"\x10\x96\x01" + write_field(3, b"b" * 300)
@@ -200,6 +211,18 @@ class Messages(unittest.TestCase):
         for end in range(1, len(message)):
             with self.subTest(end), self.assertRaises(ValueError):
                 list(read_fields(message[:end]))
+
+    def test_whatever_comes_is_read_or_refused_and_nothing_else(self) -> None:
+        numbers = random.Random(7)
+        good = write_field(1, write_field(1, b"spiffe://a/b") + write_field(2, b"0" * 40) + write_field(5, b"hint"))
+        for _ in range(5000):
+            message = bytearray(good)
+            for _ in range(numbers.randrange(1, 6)):
+                message[numbers.randrange(len(message))] = numbers.randrange(256)
+            try:
+                parse_x509_svids(bytes(message))
+            except ValueError:
+                pass
 
 
 class Roots(unittest.TestCase):
@@ -320,6 +343,8 @@ def authority(
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(x509.KeyUsage(**usage), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .sign(issuer_key, SHA256())
     )
     return pem_of(built)

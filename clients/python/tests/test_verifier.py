@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import socket
 import ssl
+import tempfile
 import time
 import unittest
 from typing import Any
@@ -187,6 +189,30 @@ class Silence(unittest.TestCase):
         verifier.ready(20)
         self.assertEqual(ask(kept)[0], 200)
 
+    def test_available_lets_go_of_those_of_whom_only_the_feed_tells(self) -> None:
+        verifier = self.verifier("available")
+        brief = writ.connect(token=ephemeral_token("brief"))
+        self.addCleanup(brief.close)
+        rule = ["agent/planner/*", "agent/brief/*"]
+        port = serve(self, verifier.protect, Echo, allow=rule)
+        kept = [
+            http.client.HTTPSConnection(
+                "127.0.0.1", port, context=made.client_context(allow="service/bookings/*"), timeout=20
+            )
+            for made in (brief, self.planner)
+        ]
+        for connection in kept:
+            self.addCleanup(connection.close)
+            self.assertEqual(ask(connection)[0], 200)
+        self.wire.hold()
+        self.assertEqual(kept[0].sock.recv(1), b"")
+        with self.assertRaises((OSError, http.client.HTTPException)):
+            get(port, brief.client_context(allow="service/bookings/*"))
+        self.assertEqual(ask(kept[1])[0], 200)
+        self.wire.release()
+        verifier.ready(20)
+        get(port, brief.client_context(allow="service/bookings/*"))
+
     def test_before_the_feed_was_read_nobody_is_answered(self) -> None:
         self.wire.hold()
         for mode in ("strict", "available"):
@@ -234,6 +260,21 @@ class Streams(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await asyncio.wait_for(ended, 5), b"")
         writer.close()
         server.close()
+
+
+def ephemeral_token(name: str) -> str:
+    """A join token of an agent whose certificates live five minutes and are on no list."""
+    profile = control("cli", "profile", "show", "agent")
+    kept = {key: value for key, value in profile.items() if key not in ("version", "updated_at")}
+    lifetime = {"default": 300, "least": 60, "most": 300}
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({**kept, "name": "short", "lifetime": lifetime, "revocation": "ephemeral"}, file)
+        file.flush()
+        control("cli", "profile", "publish", file.name)
+    owner = ("--team", "tests", "--sponsor", "ada@example.com", "--purpose", "tests")
+    control("cli", "agent", "register", name, *owner, "--profile", "short")
+    text: str = control("cli", "token", "create", name)["token"]
+    return text
 
 
 def ask(connection: http.client.HTTPSConnection) -> tuple[int, str]:

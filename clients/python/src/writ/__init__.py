@@ -3,6 +3,7 @@
 from .connecting import connect
 from .credential import Credential
 from .error import WritError
+from .evidence import Evidence, EvidenceSource, Runtime, certificate_evidence, runtime_claims, token_evidence
 from .identity import Identity
 from .peer_rule import PeerRule
 from .spiffe_id import SpiffeId
@@ -14,17 +15,23 @@ from .workload_api import JwtSvid, fetch_jwt_svid, from_workload_api
 __all__ = [
     "Credential",
     "Decision",
+    "Evidence",
+    "EvidenceSource",
     "Identity",
     "JwtSvid",
     "Mode",
     "PeerRefused",
     "PeerRule",
     "Refusal",
+    "Runtime",
     "SpiffeId",
     "Verifier",
     "WritError",
+    "certificate_evidence",
     "connect",
     "create_verifier",
     "fetch_jwt_svid",
     "from_workload_api",
+    "runtime_claims",
+    "token_evidence",
 ]

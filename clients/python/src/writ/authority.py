@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from .certificate import certificate_of, spiffe_id_of
 from .credential import Credential, csr_for, new_key
 from .error import WritError
+from .evidence import Evidence, Runtime
 from .http_client import HttpsClient
 from .join_token import parse_join_token
 from .pinned_root import fetch_pinned_root
@@ -35,8 +36,8 @@ class Home:
     roots: tuple[str, ...]
 
 
-def enrol(token_text: str) -> tuple[Credential, Home]:
-    """Enrols a new instance: fetches the root and compares it with the fingerprint in the token before anything secret is sent,
+def enrol(token_text: str, runtime: Runtime | None = None) -> tuple[Credential, Home]:
+    """Enrols a new instance by a join token: fetches the root and compares it with the fingerprint in the token before anything secret is sent,
     makes a key, then sends token and request.
 
     Raises ``bad_token``, ``token_refused``, ``bad_certificate`` (the server is not the one that the token names) or
@@ -47,9 +48,45 @@ def enrol(token_text: str) -> tuple[Credential, Home]:
     root = fetch_pinned_root(token)
     key = new_key(certificate_of(root))
     client = HttpsClient(server, unknown_server_context(root))
-    answer = client.json("POST", "/v1/enrol", {"token": token_text.strip(), "csr": csr_for(key)})
+    if runtime is None:
+        answer = client.json("POST", "/v1/enrol", {"token": token_text.strip(), "csr": csr_for(key)})
+    else:
+        evidence = {"kind": "join-token", "token": token_text.strip()}
+        body = {"csr": csr_for(key), "evidence": evidence, "runtime": dict(claims_of(runtime))}
+        answer = client.json("POST", "/v1/svid", body)
+    return _let_in(answer, key, server, root)
+
+
+def enrol_with_evidence(given: Evidence, runtime: Runtime | None = None) -> tuple[Credential, Home]:
+    """Enrols a new instance by evidence, which goes to a server of the given root and to nobody else.
+
+    Raises ``evidence_refused``, ``bad_certificate`` (another server), ``bad_config`` or ``unavailable``.
+    """
+    key = new_key(certificate_of(given.root))
+    client = HttpsClient(given.server, unknown_server_context(given.root))
+
+    def ask(attestor: str) -> str:
+        challenge: str = client.json("POST", "/v1/attestation/challenges", {"attestor": attestor})["challenge"]
+        return challenge
+
+    body: dict[str, Any] = {"csr": csr_for(key), "evidence": dict(given.source.present(_octets(key.public_key()), ask))}
+    if given.agent is not None:
+        body["agent"] = given.agent
+    if runtime is not None:
+        body["runtime"] = dict(claims_of(runtime))
+    return _let_in(client.json("POST", "/v1/svid", body), key, given.server, given.root)
+
+
+def claims_of(runtime: Runtime) -> Mapping[str, str]:
+    """What a runtime says now."""
+    return runtime() if callable(runtime) else runtime
+
+
+def _let_in(
+    answer: Mapping[str, Any], key: ec.EllipticCurvePrivateKey, server: str, root: str
+) -> tuple[Credential, Home]:
     credential = to_credential(answer, key, (root,))
-    # The one that the token pins stays, whatever the answer says.
+    # The one that it was known by stays, whatever the answer says.
     if root not in credential.roots:
         credential = replace(credential, roots=(root, *credential.roots))
     return credential, Home(server, credential.roots)
@@ -58,14 +95,18 @@ def enrol(token_text: str) -> tuple[Credential, Home]:
 class Authority:
     """The authority of one instance, spoken to with the instance's own certificate. For one thread at a time."""
 
-    def __init__(self, home: Home, spiffe_id: str) -> None:
+    def __init__(self, home: Home, spiffe_id: str, runtime: Runtime | None = None) -> None:
         self.server = home.server
+        self._runtime = runtime
         self._spiffe_id = parse_spiffe_id(spiffe_id)
 
     def renew(self, current: Credential) -> Credential:
-        """A new certificate for the holder of ``current``, for a new key."""
+        """A new certificate for the holder of ``current``, for a new key; with what the runtime says now, where it says something."""
         key = new_key(certificate_of(current.roots[0]))
-        answer = self._client(current).json("POST", "/v1/certificates/renew", {"csr": csr_for(key)})
+        body: dict[str, Any] = {"csr": csr_for(key)}
+        if self._runtime is not None:
+            body["runtime"] = dict(claims_of(self._runtime))
+        answer = self._client(current).json("POST", "/v1/certificates/renew", body)
         renewed = to_credential(answer, key, current.roots)
         if renewed.spiffe_id != current.spiffe_id:
             raise _broken("for somebody else")

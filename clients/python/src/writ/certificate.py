@@ -51,6 +51,8 @@ def facts_of_chain(chain: Sequence[bytes]) -> PeerFacts:
     """Facts of a verified chain (DER, the peer's own first). Raises ``bad_spiffe_id`` where it names nobody."""
     certificates = [x509.load_der_x509_certificate(der) for der in chain[:_LONGEST_CHAIN]]
     leaf = certificates[0]
+    if _is_authority(leaf):
+        raise WritError("bad_spiffe_id", "The certificate is that of an authority, which nobody may act by.")
     peer = spiffe_id_of(leaf)
     subjects = [f"serial:{serial_of(leaf)}"]
     match peer.segments:
@@ -84,6 +86,17 @@ def pem_of(certificate: x509.Certificate) -> str:
 def split_pem(text: str) -> list[str]:
     """Each certificate of a text that has several."""
     return [f"{pem}\n" for pem in _PEM.findall(text)]
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    """X.509-SVID §5.2 has those refused as a peer's own."""
+    for extension in certificate.extensions:
+        match extension.value:
+            case x509.BasicConstraints(ca=True):
+                return True
+            case x509.KeyUsage() as usage if usage.key_cert_sign or usage.crl_sign:
+                return True
+    return False
 
 
 def _issuer_of(certificate: x509.Certificate) -> list[str]:

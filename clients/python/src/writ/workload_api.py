@@ -158,7 +158,7 @@ class _Stream:
             self._take(message)
         except WritError as error:
             self._failed(error)
-        except ValueError:
+        except Exception:  # whatever is wrong with it, a thread that ended would let the identity expire
             self._failed(_not_understood())
 
     def _take(self, message: bytes) -> None:
