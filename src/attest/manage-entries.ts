@@ -27,7 +27,7 @@ export interface EntryParts
 /**
  * Creates a registration entry: from then on, whoever is attested as it says is let in as an instance of the agent, so
  * this is for whoever may let instances of it in. Throws `bad_request`, `too_large`, `denied`, `needs_approval`,
- * `not_found`, `revoked` and `conflict`.
+ * `not_found`, `inactive`, `revoked` and `conflict`.
  */
 export async function createEntry(
   caller: Caller,
@@ -43,8 +43,12 @@ export async function createEntry(
   const labels = parts.registered.parseLabels(input.labels ?? {}, '/labels');
   await requireLifetime(data, agent, parts);
   ask(caller, data, agent, parts);
-  // What is only held can be let in again, what is retired never.
-  if (agent.fault?.code === 'revoked') throw agent.fault;
+  if (agent.fault !== undefined) throw agent.fault;
+  // Whoever may not make the least of join tokens for it lets nobody in by an entry either, whatever rules say of entries.
+  const least = { uses: 1, lifetimeSeconds: 60, scopes: data.scopes };
+  const workflow = data.workflow === undefined ? {} : { workflow: data.workflow };
+  const context = { ...least, ...workflow };
+  demand(parts.authorize, { caller, action: 'token.create', resource: agent.resource, context });
   const first = await idempotency?.first();
   if (first?.kind === 'reference') {
     const before = await readEntry(parts.reader, first.reference);

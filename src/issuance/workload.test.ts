@@ -15,6 +15,7 @@ import type { EntryInput } from '../attest/entry-input.ts';
 import { readInstanceEvidence } from '../attest/evidence-store.ts';
 import { createEntry, removeEntry, type ShownEntry, showEntries } from '../attest/manage-entries.ts';
 import { showOwnEntries } from '../attest/own-entries.ts';
+import type { Authorize } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
 import { newBatch } from '../db/batch.ts';
 import { idempotencyOf } from '../http/idempotency.ts';
@@ -306,6 +307,11 @@ onEachEngine('no entry without leave, for nobody, or of a shape that lets everyb
   for (const [more, want, field] of bad) await assert.rejects(entry(installation, more), code(want, field), field);
   const input = { agent: 'planner', source: { node: 'host' }, match: ['unix:uid=1000'] };
   await assert.rejects(createEntry(caller, input, parts), code('denied'));
+  const noTokens: Authorize = (request) =>
+    request.action === 'token.create'
+      ? { allowed: false, rules: ['no-tokens'], reasons: [], policyVersion: 1 }
+      : parts.authorize(request);
+  await assert.rejects(createEntry(ADA, input, { ...parts, authorize: noTokens }), code('denied'));
   await assert.rejects(showEntries(caller, {}, {}, parts), code('denied'));
   assert.equal((await installation.database.all('SELECT 1 FROM registration_entry')).length, 0);
   await installation.close();
