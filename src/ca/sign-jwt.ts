@@ -21,7 +21,7 @@ export interface SecurityEventToken {
 }
 
 /** SPIFFE JWT-SVID §2 and §3. Its header has no member but `alg`, `kid` and `typ`. */
-export interface JwtSvidToken {
+interface JwtSvidToken {
   readonly typ: 'JWT';
   readonly claims: {
     readonly iss: string;

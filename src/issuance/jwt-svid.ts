@@ -18,7 +18,7 @@ import { identityOf } from './refusals.ts';
 import { refused } from './wanted.ts';
 
 /** Seconds that a JWT-SVID lives unless it is asked to live otherwise. */
-export const JWT_SVID_SECONDS = 300;
+const JWT_SVID_SECONDS = 300;
 
 export interface JwtSvidRequest {
   /** Whom the token is for: one or more names that its receivers go by. */

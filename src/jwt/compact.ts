@@ -3,7 +3,7 @@ import { parseJsonObject } from '../wire/json.ts';
 import { fromBase64url } from './base64url.ts';
 
 /** Characters of the longest token that is looked at. */
-export const LONGEST_TOKEN = 65_536;
+const LONGEST_TOKEN = 65_536;
 const LONGEST_HEADER = 4096;
 
 /** The parts of a token in compact form (RFC 7515 §7.1), nothing of it believed. */

@@ -65,7 +65,7 @@ function isAuthority(certificate: Certificate | undefined): boolean {
 }
 
 /** The certificate of an X.509 authority in a bundle; undefined where Writ does not understand it. */
-export function certificateIn(key: Readonly<Record<string, unknown>>): Certificate | undefined {
+function certificateIn(key: Readonly<Record<string, unknown>>): Certificate | undefined {
   const [first] = key['x5c'] as readonly string[];
   try {
     return parseCertificate(new Uint8Array(Buffer.from(first!, 'base64')));

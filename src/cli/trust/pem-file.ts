@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import type { Root } from './place.ts';
 
 /** A file of many certificates into which blocks of ours are put, each between two lines that name it. */
-export function readBlocks(file: string): string {
+function readBlocks(file: string): string {
   return existsSync(file) ? readFileSync(file, 'latin1') : '';
 }
 
