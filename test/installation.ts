@@ -52,6 +52,7 @@ import { readGroupsOfOperators } from '../src/registry/group.ts';
 import { createLookup } from '../src/registry/lookup.ts';
 import { registerAgent } from '../src/registry/register.ts';
 import { actingFor } from '../src/revocation/acting.ts';
+import { areOperatorsCutOff } from '../src/revocation/cut-off.ts';
 import { parseTrustDomain } from '../src/spiffe-id/trust-domain.ts';
 import { parseJoinToken } from '../src/wire/join-token.ts';
 import { encodeCsr } from '../src/x509/csr.ts';
@@ -120,6 +121,7 @@ export async function createInstallation(database: Database, options: Installati
   await commit(batch);
 
   const guard = createGuard({ trustDomain, dnsSubtrees: ['localhost'], ipRanges: ['127.0.0.0/8', '::1/128'] });
+  const certificates = new PartitionMap(database, CERTIFICATES.name);
   const policy = new Policy({
     reader: database,
     epoch,
@@ -127,7 +129,10 @@ export async function createInstallation(database: Database, options: Installati
     guard,
     log: silentLog,
     groups: () => groupsOf(database),
-    people: () => readActingPeople(database, clock.now()),
+    people: async () => ({
+      ...(await readActingPeople(database, clock.now())),
+      cutOff: await areOperatorsCutOff({ reader: database, certificates, clock }),
+    }),
     emergencies: () => readEmergencyAccess(database, clock.now()),
   });
   const authority = new CurrentAuthority({
@@ -145,7 +150,7 @@ export async function createInstallation(database: Database, options: Installati
   const issuance: IssuanceParts = {
     trustDomain,
     reader: database,
-    certificates: new PartitionMap(database, CERTIFICATES.name),
+    certificates,
     authority,
     shards: new OpenShards('http://status.agents.example.com', random),
     authorize,

@@ -187,7 +187,8 @@ async function heldIssuer(database: Database, { authorities }: Hierarchy): Promi
   if (hold === undefined) return undefined;
   const { state, id: stop } = (await readStop(database, hold.stop))!;
   const found = `the issuing authority ${id} is ${state}: nothing is issued, and whom it certified is refused`;
-  const successor = '"writ ca rotate --here", then "writ operator add NAME --replace --here"';
+  const successor =
+    '"writ ca rotate --here", then "writ operator add NAME --replace --here" (of several people with --request-approval WHY --recover)';
   return {
     state: 'fail',
     found,

@@ -16,11 +16,13 @@ import type { IssuanceParts } from '../../issuance/parts.ts';
 import { identityOf, RefusalLog } from '../../issuance/refusals.ts';
 import type { Keyring } from '../../keys/keyring.ts';
 import type { EpochCell } from '../../ledger/epoch.ts';
+import type { People } from '../../policy/administrator.ts';
 import { createGuard } from '../../policy/guard.ts';
 import { Policy } from '../../policy/policy.ts';
 import { readActingPeople } from '../../registry/acting-people.ts';
 import { readEmergencyAccess } from '../../registry/emergency.ts';
 import { readGroupsOfOperators } from '../../registry/group.ts';
+import { areOperatorsCutOff } from '../../revocation/cut-off.ts';
 import { guardLimits } from './installation-limits.ts';
 
 /** What one thread (or an administrator's command) is given to work with. */
@@ -64,11 +66,16 @@ export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
   const { trustDomain } = hierarchy;
   const guard = createGuard(guardLimits(hierarchy, names));
   const refusals = new RefusalLog(commit, clock, log);
+  const certificates = new PartitionMap(reader, CERTIFICATES.name);
+  const people = async (): Promise<People> => ({
+    ...(await readActingPeople(reader, clock.now())),
+    cutOff: await areOperatorsCutOff({ reader, certificates, clock }),
+  });
   const policy = new Policy({
     ...{ reader, epoch, clock, guard, log },
     refused: recordRefused(refusals),
     groups: () => readGroupsOfOperators(reader),
-    ...(means.administrator === true ? { people: () => readActingPeople(reader, clock.now()) } : {}),
+    ...(means.administrator === true ? { people } : {}),
     emergencies: () => readEmergencyAccess(reader, clock.now()),
   });
   const open = (authority: Authority) =>
@@ -76,7 +83,6 @@ export async function threadParts(means: ThreadMeans): Promise<ThreadParts> {
       throw isWritError(error, 'conflict') ? behindPassphrase(error) : error;
     });
   const authority = new CurrentAuthority({ reader, epoch, open });
-  const certificates = new PartitionMap(reader, CERTIFICATES.name);
   const refresh = async (): Promise<void> => {
     await policy.fresh();
     await authority.refresh();
