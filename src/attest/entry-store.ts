@@ -61,6 +61,15 @@ export async function readRevision(reader: Reader, source: EntrySource): Promise
   return row === undefined ? 0 : (row['revision'] as number);
 }
 
+/** How many entries stand that an operator made. */
+export async function countEntriesOf(reader: Reader, operator: string): Promise<number> {
+  const row = await reader.get('SELECT COUNT(*) AS n FROM registration_entry WHERE created_by LIKE ?', [
+    // There is one trust domain, and the name of an operator has no sign of a pattern in it.
+    `spiffe://%/operator/${operator}`,
+  ]);
+  return Number(row?.['n']);
+}
+
 function keyOf(source: EntrySource): string {
   return 'node' in source ? `node:${source.node}` : `attestor:${source.attestor}`;
 }

@@ -83,9 +83,23 @@ test('a second operator comes, is told apart, loses the credential, goes', async
   await server.token('planner');
   const his = await server.json<{ token: string }>('token', 'create', 'planner', '--operator', out, '--uses', '2');
   (await connect({ token: his.token })).close();
+  await server.json(
+    'service',
+    'register',
+    'host',
+    '--team',
+    'tests',
+    '--sponsor',
+    'ada@example.com',
+    '--purpose',
+    'tests',
+  );
+  const entry = ['planner', '--node', 'host', '--match', 'unix:uid=0', '--operator', out];
+  await server.json('entry', 'create', ...entry);
   const replaced = await server.cli('operator', 'add', 'ada', '--replace', '--out', anew);
   assert.equal(replaced.code, 0, replaced.stderr);
   assert.match(replaced.stderr, /^1 join tokens of ada have let instances in, which go on\./m);
+  assert.match(replaced.stderr, /^1 registration entries of ada stand and let instances in\./m);
   await assert.rejects(connect({ token: his.token }), (error) => isWritError(error, 'token_refused'));
   assert.match((await who(anew)).stdout, /^name +ada$/m);
   // A server learns from another process what that revoked within its poll.

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { countEntriesOf } from '../../attest/entry-store.ts';
 import { countUsedTokensOf } from '../../attest/token-store.ts';
 import { demand } from '../../base/demand.ts';
 import { WritError } from '../../base/error.ts';
@@ -65,23 +66,32 @@ export function operatorAddCommand(log: () => Log, withApi: WithApi): Command {
         terminal.result({ would: 'add', operator: name, out }, `Would add operator ${name} and write ${out}.`);
         return EXIT.ok;
       }
-      const used = goesToServer(input)
+      const left = goesToServer(input)
         ? await addOverNetwork(input, { name, out }, withApi)
         : await administer(input, log(), (opened) => addHere(input, { name, out }, opened));
       terminal.result({ operator: name, credential: out }, `Operator ${name}: ${out}`);
-      if (used > 0) terminal.say(mayHaveLetIn(name, used));
+      if (left.tokens > 0) terminal.say(mayHaveLetIn(name, left.tokens));
+      if (left.entries > 0) terminal.say(stillLetsIn(name, left.entries));
       terminal.say('Hand the file over safely; it is a private key. Use it with --operator or WRIT_OPERATOR.');
       return EXIT.ok;
     },
   };
 }
 
-/** Gives how many join tokens of a replaced operator have let somebody in. */
+/** What a replaced operator had made: join tokens that have let somebody in, and registration entries that stand. */
+interface Left {
+  readonly tokens: number;
+  readonly entries: number;
+}
+
+const NOTHING: Left = { tokens: 0, entries: 0 };
+
+/** Gives what is to be looked at where an operator was replaced. */
 async function addHere(
   input: Input,
   { name, out }: { readonly name: Name; readonly out: string },
   { directory, config, parts }: Administration,
-): Promise<number> {
+): Promise<Left> {
   const existing = input.has('replace');
   const before = await readOperator(parts.reader, name, parts.clock.now());
   if (before !== undefined && !existing) throw taken(before);
@@ -119,10 +129,11 @@ async function addHere(
     },
   );
   writeCredential(out, credential, false);
-  if (!existing) return 0;
+  if (!existing) return NOTHING;
   // Whoever finds what was lost is to find it worthless.
   await voidOperatorBefore(ADMINISTRATOR, { operator: name, keep: serial }, revocationOf(parts));
-  return countUsedTokensOf(parts.reader, name);
+  const { reader } = parts;
+  return { tokens: await countUsedTokensOf(reader, name), entries: await countEntriesOf(reader, name) };
 }
 
 export function revocationOf({ reader, commit, clock, certificates, policy }: ThreadParts): RevocationParts {
@@ -144,7 +155,7 @@ async function addOverNetwork(
   input: Input,
   { name, out }: { readonly name: Name; readonly out: string },
   withApi: WithApi,
-): Promise<number> {
+): Promise<Left> {
   const local = ['replace', 'program'].find((flag) => input.has(flag));
   if (local !== undefined || input.flags('group').length > 0) {
     throw new WritError('bad_request', 'That is done on the server’s machine', {
@@ -163,7 +174,7 @@ async function addOverNetwork(
     writeCredential(out, { version: 1, name, server: api.server, roots, chain: own, key }, false);
   });
   rmSync(waiting);
-  return 0;
+  return NOTHING;
 }
 
 interface Waiting {
@@ -198,6 +209,14 @@ function mayHaveLetIn(name: string, tokens: number): string {
   return (
     `${tokens} join tokens of ${name} have let instances in, which go on. Look for those that ${name} did not make ` +
     '("writ token list", "writ ledger list --subject token:ID") and stop what they let in ("writ instance stop").'
+  );
+}
+
+/** Entries stay, too: what runs rests on them. */
+function stillLetsIn(name: string, entries: number): string {
+  return (
+    `${entries} registration entries of ${name} stand and let instances in. Look for those that ${name} did not make ` +
+    '("writ entry list") and remove them ("writ entry remove").'
   );
 }
 
