@@ -5,7 +5,14 @@ export type { AnyIdentity, IdentityEvents } from './any-identity.ts';
 export { type CanaryEvents, type CanaryOptions, type CanaryPoint, CanaryRunner } from './canary.ts';
 export { type ConnectOptions, connect } from './connect.ts';
 export type { Credential } from './credential.ts';
-export { certificateEvidence, type EvidenceSource, tokenEvidence, type WithEvidence } from './evidence.ts';
+export {
+  type CertificateEvidenceOptions,
+  certificateEvidence,
+  type EvidenceSource,
+  type TokenEvidenceOptions,
+  tokenEvidence,
+  type WithEvidence,
+} from './evidence.ts';
 export type { Fetch } from './fetch.ts';
 export type { Identity } from './identity.ts';
 export { type PeerRule, peerOf, spiffeIdOf } from './peer.ts';
