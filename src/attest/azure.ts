@@ -1,8 +1,7 @@
 import { isWritError } from '../base/error.ts';
-import { sha256 } from '../base/sha256.ts';
 import type { AzureEvidence } from '../wire/attestation.ts';
 import type { AzureParameters } from '../wire/attestor.ts';
-import { boundOctets } from '../wire/bound-octets.ts';
+import { azureNonce } from '../wire/bound-octets.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { findExtension } from '../x509/extension.ts';
 import { decodeSubjectAltName, SUBJECT_ALT_NAME } from '../x509/extensions/subject-alt-name.ts';
@@ -41,16 +40,8 @@ export const azureVerifier: Verifier<AzureEvidence, AzureSubscriptions> = {
   },
 };
 
-const NONCE_DIGITS = 32;
 /** By how much clocks may differ. Milliseconds. */
 const SKEW = 60_000;
-
-/** The nonce that the metadata service is asked with. Never changes: clients make the same. */
-export function azureNonce(challenge: string, spki: Uint8Array): string {
-  return Buffer.from(sha256(boundOctets(challenge, spki)))
-    .toString('hex')
-    .slice(0, NONCE_DIGITS);
-}
 
 /** Throws the errors of parsing. */
 function verifyAzure(

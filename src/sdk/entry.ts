@@ -15,6 +15,7 @@ export {
 } from './evidence.ts';
 export type { Fetch } from './fetch.ts';
 export type { Identity } from './identity.ts';
+export { awsEvidence, azureEvidence, gcpEvidence } from './metadata-evidence.ts';
 export { type PeerRule, peerOf, spiffeIdOf } from './peer.ts';
 export type { Relay } from './relay.ts';
 export { requireStaple, type StapleOptions, stapleOcsp } from './staple.ts';

@@ -9,3 +9,12 @@ const PREFIX = Buffer.from('writ attestation 1\0', 'latin1');
 export function boundOctets(challenge: string, spki: Uint8Array): Uint8Array {
   return Buffer.concat([PREFIX, Buffer.from(`${challenge}\0`, 'latin1'), sha256(spki)]);
 }
+
+const NONCE_DIGITS = 32;
+
+/** The nonce that Azure's metadata service is asked with: the first hexadecimal digits of SHA-256 over the same octets. */
+export function azureNonce(challenge: string, spki: Uint8Array): string {
+  return Buffer.from(sha256(boundOctets(challenge, spki)))
+    .toString('hex')
+    .slice(0, NONCE_DIGITS);
+}
