@@ -25,6 +25,15 @@ export interface People {
   readonly cutOff?: boolean;
 }
 
+/** The set in force, and who could agree to anything under it. */
+export interface RulesInForce {
+  readonly version: number;
+  readonly people?: People | undefined;
+  /** No request is decided under it, not even that somebody agrees to something. */
+  readonly unreadable?: boolean;
+  decide(request: AccessRequest): Verdict;
+}
+
 const OFFICERS = 'ca-officers';
 const EVERYBODY = 'all-operators';
 
@@ -42,19 +51,15 @@ export function isAdministrators({ caller, action }: AccessRequest): boolean {
  * administrator, so that one which locks everybody out can be replaced: then it takes two officers. Where the group that
  * should agree has too few who could, it takes two of all operators. Where all of them are cut off with the authority that
  * certified them, nobody could agree: that authority is let go, or followed by another, on nobody's word but the administrator's,
- * who has its key anyway. Whatever else loosens waits until somebody is let in again.
+ * who has its key anyway; so does a set follow one that cannot be read, under which nobody is heard. Whatever else loosens waits until somebody is let in again.
  */
-export function administratorVerdict(
-  request: AccessRequest,
-  rules: { readonly version: number; decide(request: AccessRequest): Verdict },
-  people: People | undefined,
-): Verdict {
-  const policyVersion = rules.version;
+export function administratorVerdict(request: AccessRequest, rules: RulesInForce): Verdict {
+  const { version: policyVersion, people } = rules;
   if (people === undefined) {
     const reasons = ['It is not known how many people run this installation, so it is refused.'];
     return { allowed: false, rules: ['administrator'], reasons, policyVersion };
   }
-  if (people.all < TWO || (people.cutOff === true && bringsBack(request)))
+  if (people.all < TWO || bringsBack(request, rules))
     return { allowed: true, rules: ['administrator.alone'], policyVersion };
   const asOperator = { kind: 'operator', id: request.caller.id, operator: '', groups: [] } as const;
   const said = rules.decide({ ...request, caller: asOperator });
@@ -75,6 +80,9 @@ export function administratorVerdict(
   };
 }
 
-function bringsBack({ action, context }: AccessRequest): boolean {
-  return action === 'authority.rotate' || (action === 'stop.release' && context?.['kind'] === 'authority');
+/** Whether nobody could agree to anything, and this is what ends that. */
+function bringsBack({ action, context }: AccessRequest, { people, unreadable }: RulesInForce): boolean {
+  if (unreadable === true && action === 'policy.publish') return true;
+  const ends = action === 'authority.rotate' || (action === 'stop.release' && context?.['kind'] === 'authority');
+  return ends && people?.cutOff === true;
 }

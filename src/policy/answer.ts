@@ -1,5 +1,5 @@
 import type { AccessRequest, Verdict } from '../base/access.ts';
-import { administratorVerdict, isAdministrators, type People } from './administrator.ts';
+import { administratorVerdict, isAdministrators, type RulesInForce } from './administrator.ts';
 import type { Guard } from './guard.ts';
 
 /**
@@ -7,17 +7,13 @@ import type { Guard } from './guard.ts';
  * administrator on its machine (`system`) are bound by the guard alone, so that a set which locks everybody out can be
  * replaced; what the administrator loosens takes others as well once there are any (`administrator.ts`).
  */
-export function answer(
-  request: AccessRequest,
-  guard: Guard,
-  rules: { readonly version: number; readonly people?: People | undefined; decide(request: AccessRequest): Verdict },
-): Verdict {
+export function answer(request: AccessRequest, guard: Guard, rules: RulesInForce): Verdict {
   const policyVersion = rules.version;
   const against = guard(request);
   if (against !== undefined) {
     return { allowed: false, rules: [against.rule], reasons: [against.sentence], policyVersion };
   }
-  if (isAdministrators(request)) return administratorVerdict(request, rules, rules.people);
+  if (isAdministrators(request)) return administratorVerdict(request, rules);
   if (request.caller.kind === 'system') return { allowed: true, rules: ['system'], policyVersion };
   const verdict = rules.decide(request);
   return request.action === 'emergency.begin' ? atLeastTwo(verdict) : verdict;
