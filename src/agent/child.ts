@@ -26,6 +26,9 @@ export interface ChildParts {
   readonly changed: (child: Child) => void;
 }
 
+/** One that is held is renewed in vain, until somebody releases it: not often, however little it has left. */
+const HELD_MS = 120_000;
+
 /**
  * One workload that this node has let in: its key and certificate, in memory alone, renewed until it is stopped, its process
  * has gone or the server has been silent past its expiry.
@@ -108,7 +111,16 @@ export class Child {
     else if (this.#held !== (fallen === 'held')) {
       this.#held = fallen === 'held';
       this.#parts.changed(this);
+      if (!this.#held && this.expired) void this.renew();
     }
+  }
+
+  /**
+   * Ends it when its certificate has. One that is held does not end by waiting, since its process would get a new identity
+   * then: it stays what it is until it is released or stopped.
+   */
+  expire(): void {
+    if (this.expired && !this.#held && this.#renewing === undefined) this.finish('expired');
   }
 
   /** Renews now; calls that overlap share one renewal. Never rejects. */
@@ -148,10 +160,11 @@ export class Child {
       if (this.#end !== undefined) return;
       this.#lastError = error as Error;
       if (isWritError(error, 'revoked')) this.finish('stopped');
-      else if (this.expired) this.finish('expired');
-      else {
+      else this.expire();
+      if (this.#end === undefined) {
         this.#failures += 1;
-        const left = this.#credential.notAfter - this.#credential.notBefore - this.#passed();
+        const whole = this.#credential.notAfter - this.#credential.notBefore - this.#passed();
+        const left = this.#held ? HELD_MS : Math.max(0, whole);
         this.#takeBack = rotation.at(clock.now() + pauseAfter(this.#failures, left, random), () => void this.renew());
       }
     }

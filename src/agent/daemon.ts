@@ -1,6 +1,10 @@
 import { EventEmitter } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Clock, systemClock } from '../base/clock.ts';
+import { isWritError } from '../base/error.ts';
+import type { Credential } from '../sdk/credential.ts';
 import type { Identity } from '../sdk/identity.ts';
+import { certificateFacts } from '../sdk/peer-facts.ts';
 import { createVerifier, type Verifier } from '../sdk/verifier.ts';
 import { WORKLOAD_FILE } from '../sdk/workload-messages.ts';
 import { AdminEndpoint } from './admin.ts';
@@ -14,6 +18,8 @@ import { Lists } from './lists.ts';
 import { openNative } from './native.ts';
 import { ProcessTable } from './process-table.ts';
 import { Rotation } from './rotation.ts';
+import { sdsMethods } from './sds.ts';
+import { SDS_FILE } from './sds-messages.ts';
 import { type NodeServer, openNodeServer } from './server.ts';
 import { ListeningSocket } from './socket.ts';
 import { Updates } from './stream.ts';
@@ -43,8 +49,13 @@ export interface DaemonOptions {
 export interface DaemonEvents {
   /** Something worth a line: what went wrong, or is well again. */
   said: [string];
+  /** The machine itself was stopped, and with it all that it let in. */
+  stopped: [];
 }
 
+/** How long callers wait for the first answer of the server before the socket is there. */
+const FIRST_MS = 2000;
+const SILENT_MS = 1500;
 const SWEEP_MS = 250;
 /** Of so many sweeps, each looks at the programs of its part of the processes. */
 const PROGRAM_TURNS = 20;
@@ -62,6 +73,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
   readonly workloads: Workloads;
   readonly #processes: ProcessTable;
   readonly #collectors: readonly Collector[];
+  readonly #identity: Identity;
   readonly #server: NodeServer;
   readonly #rotation: Rotation;
   readonly #trust: Trust;
@@ -77,6 +89,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
   private constructor(options: DaemonOptions) {
     super();
     const { identity, clock = systemClock, random = Math.random } = options;
+    this.#identity = identity;
     const native = openNative();
     native.forbidDumps();
     this.#processes = new ProcessTable(native);
@@ -106,16 +119,23 @@ export class Daemon extends EventEmitter<DaemonEvents> {
       },
       fallen: (subjects) => this.verifier.fallen(subjects),
       unmatched: () => this.#askSoon(),
-      renewed: ({ credential }) => this.#lists.learn(credential),
+      renewed: ({ credential }) => this.#learn(credential),
     });
     const tokens = new Tokens(this.#server);
     this.#endpoint = new Endpoint({
       processes: this.#processes,
-      methods: workloadMethods({
-        ...{ workloads: this.workloads, trust: this.#trust, tokens, clock, updates },
-        lists: () => this.#lists.current,
-      }),
+      methods: [
+        ...workloadMethods({
+          ...{ workloads: this.workloads, trust: this.#trust, tokens, clock, updates },
+          lists: () => this.#lists.current,
+        }),
+        ...sdsMethods({
+          ...{ workloads: this.workloads, trust: this.#trust, updates },
+          refused: (why) => this.emit('said', `a proxy did not take its secrets: ${why.slice(0, 500)}`),
+        }),
+      ],
       files: [WORKLOAD_FILE],
+      services: [SDS_FILE],
       failed: (error) => this.emit('said', `a call failed: ${(error as Error).stack ?? String(error)}`),
     });
     this.#admin = new AdminEndpoint({
@@ -174,10 +194,11 @@ export class Daemon extends EventEmitter<DaemonEvents> {
 
   async #open(options: DaemonOptions): Promise<void> {
     const { identity, socket, socketMode = 0o777, admin } = options;
-    this.#lists.learn(identity.credential);
-    identity.on('renewed', (next) => this.#lists.learn(next));
+    this.#learn(identity.credential);
+    identity.on('renewed', (next) => this.#learn(next));
     this.verifier.on('entry', ({ subjects, also = [] }) => {
       this.workloads.judge([...subjects, ...also]);
+      this.#judgeSelf();
       this.#later(() => void this.#lists.refresh(), LISTS_SOON_MS);
     });
     // Refused rather than served late: another daemon may be there.
@@ -187,7 +208,8 @@ export class Daemon extends EventEmitter<DaemonEvents> {
         accept: (one) => this.#admin.accept(one),
       }),
     );
-    await this.refresh();
+    // A server that is silent keeps nobody from being told so.
+    await Promise.race([this.refresh(), pause(FIRST_MS, undefined, { ref: false })]);
     this.#sockets.push(
       await ListeningSocket.listen({
         ...{ path: socket, mode: socketMode, directoryMode: 0o755, field: '--socket' },
@@ -199,11 +221,43 @@ export class Daemon extends EventEmitter<DaemonEvents> {
       this.workloads.sweep();
       this.workloads.checkPrograms(this.#turn++, PROGRAM_TURNS);
       // What the feed holds may have been taken over anew, of which no entry tells.
-      if (this.#turn % 4 === 0) this.workloads.judge();
+      if (this.#turn % 4 === 0) this.#judgeAll();
+      // The feed says something each second: where it does not, the server says whether this machine may still read it.
+      if (Number.isFinite(this.verifier.age) && this.verifier.age > SILENT_MS) void this.#askSoon();
     });
     this.#every(ENTRIES_MS, () => void this.#askEntries());
     this.#every(TRUST_MS, () => void this.#askTrust());
     this.#every(LISTS_MS, () => void this.#lists.refresh());
+  }
+
+  #judgeAll(): void {
+    this.workloads.judge();
+    this.#judgeSelf();
+  }
+
+  #own: { readonly of: string; readonly subjects: readonly string[] } | undefined;
+  #fell = false;
+
+  /** What a machine let in falls with it, also before each is named. */
+  #judgeSelf(): void {
+    const { certificate } = this.#identity.credential;
+    if (this.#own?.of !== certificate) {
+      this.#own = { of: certificate, subjects: certificateFacts(Buffer.from(certificate)).subjects };
+    }
+    if (this.verifier.fallen(this.#own.subjects) === 'stopped') this.#fall();
+  }
+
+  #fall(): void {
+    if (this.#fell) return;
+    this.#fell = true;
+    for (const child of this.workloads.children) child.finish('stopped');
+    this.emit('stopped');
+  }
+
+  /** What a new certificate tells of the authorities above it. */
+  #learn(credential: Credential): void {
+    this.#lists.learn(credential);
+    this.#trust.learn(credential.roots);
   }
 
   #asking: Promise<void> | undefined;
@@ -241,6 +295,8 @@ export class Daemon extends EventEmitter<DaemonEvents> {
 
   /** Says once when the server falls silent, and once when it is there again. */
   #heard(error: Error | undefined): void {
+    // Whoever is stopped may be cut off before it hears why.
+    if (isWritError(error, 'revoked')) this.#fall();
     const silent = error !== undefined;
     if (silent === this.#silent || this.#over) return;
     this.#silent = silent;

@@ -14,6 +14,8 @@ export interface EndpointParts {
   readonly methods: readonly ServerMethod<CallerProcess>[];
   /** What tools may ask about. */
   readonly files: readonly ProtoFile[];
+  /** What is served beside, as far as it is used: tools hear the names alone. */
+  readonly services: readonly ProtoFile[];
   /** Told of what is no fault of a caller. */
   readonly failed: (error: unknown) => void;
 }
@@ -41,7 +43,7 @@ export class Endpoint {
   constructor(parts: EndpointParts) {
     this.#parts = parts;
     this.#grpc = new GrpcServer<CallerProcess>({
-      methods: [...parts.methods, ...reflectionMethods<CallerProcess>(parts.files)],
+      methods: [...parts.methods, ...reflectionMethods<CallerProcess>(parts.files, parts.services)],
       limits: LIMITS,
       failure: (error) => {
         if (!isWritError(error) || statusOf(error).code === 'internal') parts.failed(error);

@@ -3,13 +3,16 @@ import { readFileSync, statSync } from 'node:fs';
 /** Ticks a second: what Linux shows to programs on every machine that Node runs on. */
 const TICKS = 100;
 
-/** Which file a process runs now, as a text that another file does not have; empty where that cannot be seen. */
-export function programState(pid: number): string {
+/**
+ * Which file a process runs now, as a text that another file does not have; empty where that may not be seen. Undefined for
+ * one that runs nothing any more: it ends, which takes a moment where it has much to give back.
+ */
+export function programState(pid: number): string | undefined {
   try {
     const { dev, ino } = statSync(`/proc/${pid}/exe`, { bigint: true });
     return `${dev}.${ino}`;
-  } catch {
-    return '';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : '';
   }
 }
 

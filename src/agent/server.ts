@@ -23,8 +23,8 @@ export interface NodeServer {
   renew(current: Credential, facts: WorkloadFacts | undefined): Promise<Credential>;
   /** Stops an instance of this node. */
   stop(instance: string, cause: string): Promise<void>;
-  /** A JWT-SVID for an instance of this node. */
-  token(instance: string, audience: readonly string[]): Promise<IssuedToken>;
+  /** A JWT-SVID for an instance of this node, as it is handed out. */
+  token(instance: string, audience: readonly string[]): Promise<string>;
   /** By what tokens and certificates of the node's own trust domain are judged. */
   bundle(): Promise<ParsedBundle>;
   /** The same of others that its entries name, by trust domain. */
@@ -32,14 +32,9 @@ export interface NodeServer {
   close(): void;
 }
 
-export interface IssuedToken {
-  readonly token: string;
-  /** Milliseconds by the server's clock. */
-  readonly expiresAt: number;
-}
-
-/** Requests of an idle daemon end soon; those of workloads wait for them. */
-const TIMEOUT_MS = 10_000;
+/** Workloads wait for the answer, and try again themselves. */
+const TIMEOUT_MS = 5000;
+const ATTEMPTS = 2;
 
 /** The server at which a node is enrolled, spoken to as that node, with whatever certificate it has by then. */
 export function openNodeServer(identity: Identity): NodeServer {
@@ -53,6 +48,7 @@ export function openNodeServer(identity: Identity): NodeServer {
     credential: pemOf(identity.credential),
     checkServer: checkWritServer(trustDomain as TrustDomain),
     timeout: TIMEOUT_MS,
+    attempts: ATTEMPTS,
   });
   const onRenewed = (next: Credential): void => client.setCredential(pemOf(next), next.roots);
   identity.on('renewed', onRenewed);
@@ -87,10 +83,9 @@ export function openNodeServer(identity: Identity): NodeServer {
       await client.json({ method: 'POST', path: `/v1/instances/${instance}/stop`, body: { cause } });
     },
     async token(instance, audience) {
-      const answer = await client.json<{ readonly token: string; readonly expires_at: string }>({
-        ...{ method: 'POST', path: '/v1/jwt-svids', body: { audience, instance } },
-      });
-      return { token: answer.token, expiresAt: Date.parse(answer.expires_at) };
+      const body = { audience, instance };
+      const { token } = await client.json<{ readonly token: string }>({ method: 'POST', path: '/v1/jwt-svids', body });
+      return token;
     },
     async bundle() {
       const { body } = await client.send({ path: '/v1/trust/bundle.json' });

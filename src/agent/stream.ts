@@ -1,4 +1,5 @@
-import type { Answers } from '../grpc/server-method.ts';
+import type { Answers, CallContext } from '../grpc/server-method.ts';
+import type { Status } from '../grpc/status.ts';
 import type { Child } from './child.ts';
 import { statusOf } from './failure.ts';
 import type { CallerProcess } from './process-table.ts';
@@ -16,10 +17,18 @@ export class Updates {
   notify(): void {
     for (const listener of this.#listeners) listener();
   }
+}
 
-  get size(): number {
-    return this.#listeners.size;
-  }
+export interface FollowParts {
+  readonly workloads: Workloads;
+  readonly updates: Updates;
+}
+
+/** A call that lasts. */
+interface Call extends CallContext<CallerProcess> {
+  /** Octets that the reader has not taken yet. */
+  waiting(): number;
+  end(status?: Status): void;
 }
 
 /** How long changes are gathered before they are told: several come together when entries or bundles change. */
@@ -28,65 +37,76 @@ const GATHER_MS = 50;
 const SLOW_MS = 50;
 
 /**
- * Serves a stream whose every message is the whole state (SPIFFE Workload API §4.3): one at once, and another whenever it
- * differs from what was sent last. A slow reader skips what has been overtaken. Ends with `PermissionDenied` when nothing is
- * left, and when the process at the other end has gone.
+ * Hands the identities of a caller to `take`: at once, and again whenever they, or what `updates` tells of, may be others,
+ * until the call ends. A reader that is slow skips what has been overtaken. The call is ended with `PermissionDenied` when
+ * nothing is left, or the process at the other end has gone. Resolves after the first time, with what asks for another.
  */
-export async function serveChanges(
-  answers: Answers<CallerProcess, unknown>,
-  { workloads, updates }: { readonly workloads: Workloads; readonly updates: Updates },
-  make: (children: readonly Child[]) => Uint8Array,
-): Promise<void> {
-  const { connection: process, signal } = answers;
-  let sent: Uint8Array | undefined;
+export async function follow(
+  call: Call,
+  { workloads, updates }: FollowParts,
+  take: (children: readonly Child[]) => void,
+): Promise<() => void> {
+  const { connection: process, signal } = call;
   let dirty = false;
   let timer: NodeJS.Timeout | undefined;
-  let running = false;
-  const send = async (anew: boolean): Promise<void> => {
-    const found = await workloads.identities(process, anew);
-    if (signal.aborted) return;
-    if (!found.ok) {
-      // What was there is not taken back because the server is silent: it runs out by itself.
-      answers.end(statusOf(failureOf(found.why)));
-      return;
-    }
-    const frame = make(found.children);
-    if (sent !== undefined && Buffer.compare(sent, frame) === 0) return;
-    sent = frame;
-    answers.sendFrame(frame);
-  };
-  const run = async (): Promise<void> => {
-    timer = undefined;
-    if (running || signal.aborted) return;
-    if (answers.waiting() > 0) {
-      timer = setTimeout(() => void run(), SLOW_MS);
-      return;
-    }
+  let running = true;
+  const once = async (anew: boolean): Promise<void> => {
     running = true;
-    dirty = false;
     try {
-      await send(false);
+      const found = await workloads.identities(process, anew);
+      if (signal.aborted) return;
+      if (found.ok) take(found.children);
+      else call.end(statusOf(failureOf(found.why)));
     } catch (error) {
-      answers.end(statusOf(error));
+      call.end(statusOf(error));
     } finally {
       running = false;
       if (dirty) later();
     }
   };
+  const run = (): void => {
+    timer = undefined;
+    if (running || signal.aborted) return;
+    if (call.waiting() > 0) {
+      timer = setTimeout(run, SLOW_MS);
+      return;
+    }
+    dirty = false;
+    void once(false);
+  };
   const later = (): void => {
     dirty = true;
-    if (timer === undefined && !running && !signal.aborted) timer = setTimeout(() => void run(), GATHER_MS);
+    if (timer === undefined && !running && !signal.aborted) timer = setTimeout(run, GATHER_MS);
   };
   const leave = [workloads.watch(process, later), updates.watch(later)];
   signal.addEventListener('abort', () => {
     clearTimeout(timer);
     for (const one of leave) one();
   });
-  running = true;
-  try {
-    await send(true);
-  } finally {
-    running = false;
-    if (dirty) later();
-  }
+  await once(true);
+  return later;
+}
+
+/**
+ * Serves a stream whose every message is the whole state (SPIFFE Workload API §4.3): one at once, and another whenever it
+ * differs from what was sent last.
+ */
+export async function serveChanges(
+  answers: Answers<CallerProcess, unknown>,
+  parts: FollowParts,
+  make: (children: readonly Child[]) => Uint8Array,
+): Promise<void> {
+  let sent: Uint8Array | undefined;
+  const call: Call = {
+    connection: answers.connection,
+    signal: answers.signal,
+    waiting: () => answers.waiting(),
+    end: (status) => answers.end(status),
+  };
+  await follow(call, parts, (children) => {
+    const frame = make(children);
+    if (sent !== undefined && Buffer.compare(sent, frame) === 0) return;
+    sent = frame;
+    answers.sendFrame(frame);
+  });
 }

@@ -54,7 +54,7 @@ export class Tokens {
   }
 
   async #fetch(child: Child, audience: readonly string[]): Promise<{ readonly token: string; readonly life: number }> {
-    const { token } = await this.#server.token(child.instance, audience);
+    const token = await this.#server.token(child.instance, audience);
     const parsed = parseCompact(token);
     const claims = typeof parsed === 'string' ? undefined : parsed.claims();
     const [issued, expires] = [Number(claims?.['iat']), Number(claims?.['exp'])];

@@ -22,7 +22,8 @@ export class Trust {
   readonly #server: NodeServer;
   readonly #changed: () => void;
   #jwt: Pick<ParsedBundle, 'jwtKeys' | 'keys'> | undefined;
-  #own: { readonly text: string; readonly bundle: TrustBundle } | undefined;
+  #roots: readonly string[];
+  #own: { readonly roots: readonly string[]; readonly bundle: TrustBundle } | undefined;
   #others: ReadonlyMap<string, TrustBundle> = new Map();
   #state = '';
 
@@ -31,6 +32,7 @@ export class Trust {
     this.#identity = identity;
     this.#server = server;
     this.#changed = changed;
+    this.#roots = identity.credential.roots;
   }
 
   get trustDomain(): string {
@@ -40,11 +42,9 @@ export class Trust {
   /** Of the own trust domain; undefined before the server was heard once. Roots are those that a trusted one vouched for. */
   get own(): TrustBundle | undefined {
     if (this.#jwt === undefined) return undefined;
-    const { roots } = this.#identity.credential;
-    const text = roots.join('');
-    if (this.#own?.text !== text) {
-      const x509 = Buffer.concat(roots.map((pem) => decodePem(pem, 'CERTIFICATE')));
-      this.#own = { text, bundle: { x509, ...jwtPart(this.#jwt) } };
+    if (this.#own?.roots !== this.#roots) {
+      const x509 = Buffer.concat(this.#roots.map((pem) => decodePem(pem, 'CERTIFICATE')));
+      this.#own = { roots: this.#roots, bundle: { x509, ...jwtPart(this.#jwt) } };
     }
     return this.#own.bundle;
   }
@@ -52,6 +52,13 @@ export class Trust {
   /** Of one trust domain, the own included; undefined for one that is not known. */
   of(trustDomain: string): TrustBundle | undefined {
     return trustDomain === this.trustDomain ? this.own : this.#others.get(trustDomain);
+  }
+
+  /** Takes over the roots (PEM) that came with the latest certificate: each new one is vouched for by one of before. */
+  learn(roots: readonly string[]): void {
+    if (roots.join('') === this.#roots.join('')) return;
+    this.#roots = roots;
+    this.#changed();
   }
 
   /** Asks the server. Rejects where it does not answer; what is known stays. One answer does not wait for the other. */

@@ -20,7 +20,7 @@ export interface Why {
   readonly more: number;
 }
 
-export interface WhyEntry {
+interface WhyEntry {
   readonly id: string;
   readonly as: string;
   readonly match: readonly string[];

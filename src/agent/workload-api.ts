@@ -45,7 +45,8 @@ export function workloadMethods(parts: ApiParts): readonly ServerMethod<CallerPr
     });
   return [
     stream('FetchX509SVID', codecs.of(messages.x509SvidRequest), codecs.of(messages.x509SvidResponse), (children) => ({
-      svids: withUniqueHints(children.map(({ svid }) => svid)),
+      // All with the newest roots, whichever came with their own certificates.
+      svids: withUniqueHints(children.map(({ svid }) => ({ ...svid, bundle: parts.trust.own?.x509 ?? svid.bundle }))),
       crl: parts.lists(),
       federated_bundles: bundlesOf(parts, children, 'x509', false),
     })),

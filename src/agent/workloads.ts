@@ -1,10 +1,9 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { isWritError, WritError } from '../base/error.ts';
 import type { Entry } from '../wire/entry.ts';
 import type { WorkloadFacts } from '../wire/workload.ts';
 import { Child, type ChildParts } from './child.ts';
-import { collectFacts } from './collect/collect.ts';
+import { collectFacts, type Whole } from './collect/collect.ts';
 import type { Collector, Seen } from './collect/collector.ts';
 import { EntryIndex } from './entry-index.ts';
 import { createGate } from './gate.ts';
@@ -36,8 +35,8 @@ export type Identities =
 /** What is known of a process that has called. */
 interface Known {
   readonly process: CallerProcess;
-  seen: Seen | undefined;
-  collecting: Promise<Seen> | undefined;
+  seen: Whole | undefined;
+  collecting: Promise<Whole | undefined> | undefined;
   /** By entry. */
   readonly children: Map<string, Child>;
   /** By entry: why there is none; `until` in milliseconds of this machine's steady clock, absent for ever. */
@@ -52,7 +51,7 @@ const WIDTH = 16;
 /** How long an entry that the server refused, or could not be asked for, is not tried again. */
 const REFUSED_MS = 5000;
 const UNREACHED_MS = 1000;
-const ENDING_MS = 200;
+const STOP_AGAIN_MS = 2500;
 /** How long what a shared identity is for may be without any process. */
 const GRACE_MS = 60_000;
 
@@ -71,7 +70,8 @@ export class Workloads {
   >();
   readonly #making = new Map<string, Promise<Child>>();
   readonly #children = new Set<Child>();
-  readonly #stops = new Map<string, { readonly cause: string; tries: number }>();
+  /** Instances that the server has to be told of; `at`: when it is tried next, by the steady clock. */
+  readonly #stops = new Map<string, { readonly cause: string; at: number }>();
   #index: EntryIndex | undefined;
   #over = false;
 
@@ -163,7 +163,7 @@ export class Workloads {
   /** To be called every now and then: finds processes that have ended, and identities that have. */
   sweep(): void {
     for (const process of this.#parts.processes.sweep()) this.#gone(process.key);
-    for (const child of this.#children) if (child.expired) child.finish('expired');
+    for (const child of this.#children) child.expire();
     const now = performance.now();
     for (const [entry, shared] of this.#shared) {
       if (shared.users.size > 0) shared.idleSince = now;
@@ -175,7 +175,7 @@ export class Workloads {
         );
       }
     }
-    void this.#sendStops();
+    this.#sendStops();
   }
 
   /** Looks at the programs of some of the processes: one that runs another now is another workload. */
@@ -184,7 +184,7 @@ export class Workloads {
     for (const known of this.#known.values()) {
       if (at++ % turns !== turn % turns || known.children.size === 0 || known.seen === undefined) continue;
       const now = programState(known.process.pid);
-      if (now === known.program || now === '') continue;
+      if (now === undefined || now === known.program) continue;
       void this.see(known.process).then(async (seen) => {
         if (seen === undefined) return;
         // The server is told what runs now: it quarantines what is not what was let in.
@@ -214,14 +214,14 @@ export class Workloads {
     return known;
   }
 
-  async #collect(known: Known): Promise<Seen> {
-    let program = programState(known.process.pid);
-    if (program === '' && known.program !== '') {
-      // A process that ends has no program any more a moment before it has ended: that is no other program.
-      await pause(ENDING_MS);
-      program = programState(known.process.pid);
-    }
-    const seen = await collectFacts(known.process, this.#parts.collectors);
+  /** Undefined for a process that ends. */
+  async #collect(known: Known): Promise<Whole | undefined> {
+    const { pid } = known.process;
+    const program = programState(pid);
+    if (program === undefined) return undefined;
+    const seen = await collectFacts(known.process, this.#parts.collectors, known.seen);
+    // What was read while it ended is half of it.
+    if (programState(pid) === undefined) return undefined;
     known.program = program;
     known.seen = seen;
     return seen;
@@ -363,22 +363,23 @@ export class Workloads {
 
   /** Ends an instance here at once, and at the server as soon as it can be reached. */
   #stop(child: Child, cause: string): void {
-    if (child.end === undefined) this.#stops.set(child.instance, { cause, tries: 0 });
+    if (child.end === undefined) this.#stops.set(child.instance, { cause, at: 0 });
     child.finish('gone');
   }
 
-  async #sendStops(): Promise<void> {
-    for (const [instance, stop] of [...this.#stops]) {
-      // Tried at once, then at every tenth sweep: a silent server is not asked for each of thousands each second.
-      if (stop.tries++ % 10 !== 0) continue;
-      try {
-        await this.#turn(() => this.#parts.server.stop(instance, stop.cause));
-        this.#stops.delete(instance);
-      } catch (error) {
-        if (isWritError(error) && !isWritError(error, 'unavailable') && !isWritError(error, 'rate_limited')) {
-          this.#stops.delete(instance);
-        }
-      }
+  #sendStops(): void {
+    const now = performance.now();
+    for (const [instance, stop] of this.#stops) {
+      if (stop.at > now) continue;
+      stop.at = Number.POSITIVE_INFINITY;
+      this.#turn(() => this.#parts.server.stop(instance, stop.cause)).then(
+        () => this.#stops.delete(instance),
+        (error: unknown) => {
+          const later = !isWritError(error) || isWritError(error, 'unavailable') || isWritError(error, 'rate_limited');
+          if (later) stop.at = performance.now() + STOP_AGAIN_MS;
+          else this.#stops.delete(instance);
+        },
+      );
     }
   }
 

@@ -75,13 +75,16 @@ const response: MessageType<ReflectionResponse> = message<ReflectionResponse>('S
 /** Both names of the service: tools ask under the old one, too. */
 const PACKAGES = ['grpc.reflection.v1', 'grpc.reflection.v1alpha'] as const;
 
-/** The methods by which tools learn what a server serves: the services of `files`. */
-export function reflectionMethods<C>(files: readonly ProtoFile[]): readonly ServerMethod<C>[] {
+/** The methods by which tools learn what a server serves: the services of `files`, and of `named` by their names alone. */
+export function reflectionMethods<C>(
+  files: readonly ProtoFile[],
+  named: readonly ProtoFile[] = [],
+): readonly ServerMethod<C>[] {
   const known = new Map(files.map((file) => [file.path, toBinary(FileDescriptorProtoSchema, fileDescriptor(file))]));
   const struct = file_google_protobuf_struct.proto;
   known.set(`${struct.name}`, toBinary(FileDescriptorProtoSchema, struct));
   const names = [
-    ...files.map((file) => fullName(file, file.service.name)),
+    ...[...files, ...named].map((file) => fullName(file, file.service.name)),
     ...PACKAGES.map((name) => `${name}.${SERVICE}`),
   ];
   const bySymbol = new Map(files.flatMap((file) => symbolsOf(file).map((symbol) => [symbol, file.path] as const)));

@@ -233,3 +233,56 @@ interface PythonLine {
   readonly validated: string;
   readonly other: string;
 }
+
+test('a proxy gets its secrets by Envoy’s own messages, again when they are renewed, and is told of no others', {
+  skip,
+}, async () => {
+  const program = join(scratch, 'proxy');
+  const folder = join(import.meta.dirname, 'go-sds');
+  execFileSync(pathOf(GO), ['build', '-o', program, '.'], { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] });
+  await entry('front', 'proxy', '--hint', 'edge');
+  await daemon.refresh();
+  const mine = prefix('agent/front').slice(0, -1);
+  const proxy = start(
+    program,
+    socket,
+    'default',
+    'edge',
+    mine,
+    'ROOTCA',
+    'ALL',
+    prefix('agent/books').slice(0, -1),
+    '!more',
+    `!spiffe://${node.trustDomain}`,
+  );
+  const lines = proxy.lines as unknown as readonly {
+    readonly version: string;
+    readonly secrets: Record<string, string>;
+  }[];
+  await proxy.line(() => lines.length > 1);
+  const own = [...daemon.workloads.children].find(({ spiffeId }) => spiffeId.startsWith(prefix('agent/front')))!;
+  const certificate = `${own.spiffeId} ${own.credential.serial.replace(/^0+/, '')}`;
+  const both = { ROOTCA: 'roots 1', ALL: `envoy.tls.cert_validator.spiffe ${node.trustDomain}:1` };
+  const wanted = { default: certificate, edge: certificate, [mine]: certificate, ...both };
+  assert.deepEqual(lines[0], { version: '1', secrets: wanted });
+  assert.deepEqual(lines[1], { version: '2', secrets: { ...wanted, [`spiffe://${node.trustDomain}`]: 'roots 1' } });
+  await own.renew();
+  await proxy.line(() => lines.length > 2);
+  assert.equal(lines[2]!.secrets['default'], `${own.spiffeId} ${own.credential.serial.replace(/^0+/, '')}`);
+  assert.notEqual(lines[2]!.secrets['default'], certificate);
+
+  // One that refuses an answer does not get it again and again, but the next.
+  const picky = start(program, socket, '-', 'default');
+  const said = picky.lines as unknown as typeof lines;
+  await picky.line(() => said.length > 0);
+  await new Promise((then) => setTimeout(then, 500));
+  assert.equal(said.length, 1);
+  const other = [...daemon.workloads.children].find(
+    (child) => child !== own && child.spiffeId.startsWith(prefix('agent/front')),
+  )!;
+  await other.renew();
+  await picky.line(() => said.length > 1);
+  assert.equal(said[1]!.version, '2');
+  await server.json('instance', 'stop', own.instance, '--yes');
+  assert.match((await proxy.line(({ error }) => error !== undefined)).error!, /PermissionDenied/);
+});

@@ -1,12 +1,14 @@
 /** `writ agent run` as a process of its own, from an empty server to programs that have identities, and what goes wrong. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { header, readStream, type WorkloadStub, workloadStub } from '../../src/agent/testdata/client.ts';
+import { connect, createVerifier } from '../../src/sdk/entry.ts';
+import { missingProgram } from '../gaps.ts';
 import { cli, testServer } from '../server.ts';
 
 const server = await testServer();
@@ -209,6 +211,37 @@ test('what an entry that is removed let in is stopped', async () => {
   await until(async () => (await server.json<{ status: string }>('instance', 'show', instance)).status === 'stopped');
 });
 
+test('a machine that is stopped ends, with all that it let in; until then it relays the feed', async () => {
+  const at = join(server.scratch, 'other', 'api.sock');
+  const token = join(server.scratch, 'token-2');
+  writeFileSync(token, await server.token('crate', 'service'), { mode: 0o600 });
+  const match = ['--match', `unix:uid=${process.geteuid!()}`];
+  await server.json('entry', 'create', 'planner', '--node', 'crate', ...match);
+  const flags = ['--socket', at, '--store', `${store}-3`, '--token-file', token, '--feed-listen', '127.0.0.1:0'];
+  const { first, ended } = launch(...flags);
+  const line = await Promise.race([first, ended]);
+  assert.ok(typeof line === 'string', JSON.stringify(line));
+  const { spiffe_id: machine, feed } = JSON.parse(line) as { spiffe_id: string; feed: string };
+  const client = workloadStub(at);
+  closing.push(() => client.close());
+  const stream = readStream(client.FetchX509SVID({}, header()));
+  const { svids } = (await stream.count(1))[0]!;
+
+  const reader = await connect({ token: await server.token('reader') });
+  closing.push(() => reader.close());
+  const verifier = createVerifier({ identity: reader, mode: 'strict', feed, relays: 'service/crate/*' });
+  closing.push(() => verifier.close());
+  await verifier.ready(AbortSignal.timeout(10_000));
+
+  await server.json('instance', 'stop', instanceOf(machine), '--yes');
+  assert.equal((await stream.ended).code, 7);
+  const { code, said } = await ended;
+  assert.notEqual(code, 0);
+  assert.match(said, /This machine has no identity any more/);
+  const { status } = await server.json<{ status: string }>('instance', 'show', instanceOf(svids[0]!.spiffe_id));
+  assert.equal(status, 'stopped');
+});
+
 test('a killed daemon comes back on what it left; the server may be away meanwhile', async () => {
   running.child.kill('SIGKILL');
   await once(running.child, 'exit');
@@ -226,4 +259,16 @@ test('a killed daemon comes back on what it left; the server may be away meanwhi
   const [code] = (await once(running.child, 'exit')) as [number];
   assert.equal(code, 0, running.said());
   assert.equal(existsSync(socket), false);
+});
+
+test('the unit is one that systemd takes', (context) => {
+  if (missingProgram('systemd-analyze', ['--version'], 'systemd') !== undefined) {
+    context.diagnostic('no systemd here');
+    return;
+  }
+  const unit = readFileSync(join(ROOT, 'deploy/writ-agent.service'), 'utf8').replaceAll('/opt/writ/', `${ROOT}/`);
+  const place = join(server.scratch, 'writ-agent.service');
+  writeFileSync(place, unit);
+  const { status, stderr } = spawnSync('systemd-analyze', ['verify', place], { encoding: 'utf8' });
+  assert.deepEqual([status, stderr.split('\n').filter((line) => line.includes('writ-agent.service'))], [0, []]);
 });

@@ -6,6 +6,8 @@ export interface Seen {
   readonly facts: WorkloadFacts;
   /** What could not be seen, and why; for `writ agent why`. No secret. */
   readonly notes: readonly string[];
+  /** The source did not answer: what it said before holds on. */
+  readonly silent?: true;
 }
 
 export const NOTHING: Seen = { facts: {}, notes: [] };

@@ -30,7 +30,8 @@ export function containerCollector(docker: { readonly socketPath: string } | und
         known.set(`${id} ${path}`, { at: performance.now(), seen });
         return seen;
       } catch (error) {
-        return { ...own, notes: [...own.notes, `container:image: Docker did not say (${(error as Error).message})`] };
+        const notes = [...own.notes, `container:image: Docker did not say (${(error as Error).message})`];
+        return { ...own, notes, silent: true };
       }
     },
   };
@@ -71,7 +72,7 @@ async function isSameGroup(pid: number, path: string): Promise<boolean> {
 }
 
 /** The part of the tree that users' own managers rule. */
-export function isUsers(path: string): boolean {
+function isUsers(path: string): boolean {
   return path.split('/').some((part) => part === 'user.slice' || /^user@\d+\.service$/.test(part));
 }
 

@@ -41,9 +41,9 @@ export function kubernetesCollector(kubelet: KubeletOptions): Collector {
           if (seen !== undefined) return seen;
           if (turn < TRIES) await pause(PAUSE_MS);
         }
-        return { facts: {}, notes: ['k8s: the kubelet knows no such container'] };
+        return { facts: {}, notes: ['k8s: the kubelet knows no such container'], silent: true };
       } catch (error) {
-        return { facts: {}, notes: [`k8s: the kubelet did not say (${(error as Error).message})`] };
+        return { facts: {}, notes: [`k8s: the kubelet did not say (${(error as Error).message})`], silent: true };
       }
     },
   };

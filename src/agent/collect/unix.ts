@@ -83,7 +83,7 @@ function isThere(path: string, { dev, ino }: BigIntStats): boolean {
 
 async function groupsOf(pid: number): Promise<readonly string[]> {
   try {
-    const [, list = ''] = /^Groups:\s*(.*)$/m.exec(await readFile(`/proc/${pid}/status`, 'latin1')) ?? [];
+    const [, list = ''] = /^Groups:[ \t]*(.*)$/m.exec(await readFile(`/proc/${pid}/status`, 'latin1')) ?? [];
     return list
       .split(' ')
       .filter((gid) => gid !== '')

@@ -54,7 +54,7 @@ export function header(given: Readonly<Record<string, string>> = { 'workload.spi
 export interface Stream<A> {
   readonly messages: readonly A[];
   /** Resolves when there are so many. */
-  count(n: number): Promise<readonly A[]>;
+  count(n: number, ms?: number): Promise<readonly A[]>;
   readonly ended: Promise<{ readonly code: number; readonly details: string }>;
   cancel(): void;
 }
@@ -83,8 +83,8 @@ export function readStream<A>(call: grpc.ClientReadableStream<A>): Stream<A> {
   return {
     messages,
     ended,
-    async count(n) {
-      const late = performance.now() + 15_000;
+    async count(n, ms = 15_000) {
+      const late = performance.now() + ms;
       while (messages.length < n) {
         if (over || performance.now() > late) {
           throw new Error(`${messages.length} messages in place of ${n}; ${over ? JSON.stringify(await ended) : 'waited long'}`);

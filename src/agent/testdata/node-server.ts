@@ -91,7 +91,7 @@ export function testNodeServer(server: TestServer, lifetimeSeconds?: number): Te
       const claims = { sub: ids.get(instance), aud: audience, iat: now, exp: now + 300, jti: String(self.tokens.count) };
       const input = signingInput({ alg: 'ES256', typ: 'JWT', kid: 'test' }, claims);
       const signature = sign('sha256', Buffer.from(input), { key: key.privateKey, dsaEncoding: 'ieee-p1363' });
-      return { token: assembleJws(input, signature), expiresAt: (now + 300) * 1000 };
+      return assembleJws(input, signature);
     },
     async bundle() {
       answering();

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { WritError } from '../../base/error.ts';
@@ -6,6 +5,7 @@ import type { Identity } from '../../sdk/identity.ts';
 import { createVerifier, type Verifier } from '../../sdk/verifier.ts';
 import type { WithApi } from '../api.ts';
 import { type Command, EXIT } from '../command.ts';
+import { closeServer, listenAt, parseListenAddress } from '../listen.ts';
 import { keptIdentity, SOURCE } from './run.ts';
 
 /** `writ feed …`: the revocation feed, beside programs that do not reach the authority. */
@@ -46,7 +46,7 @@ function relayCommand(withApi: WithApi): Command {
       },
     ],
     async run(input, terminal) {
-      const at = addressOf(input.flag('listen')!);
+      const at = parseListenAddress(input.flag('listen')!, '--listen');
       const { identity, stay } = await keptIdentity(input, withApi);
       const closing: (() => unknown)[] = [() => (stay ? identity.close() : end(identity))];
       try {
@@ -64,8 +64,8 @@ function relayCommand(withApi: WithApi): Command {
         });
         const server = createServer(verifier.serverOptions());
         const ended = untilEnd(verifier, identity, { server, allow: input.flags('allow') });
-        await listen(server, at);
-        closing.unshift(() => closed(server));
+        await listenAt(server, at);
+        closing.unshift(() => closeServer(server));
         const { address, port } = server.address() as AddressInfo;
         const url = `https://${address.includes(':') ? `[${address}]` : address}:${port}`;
         terminal.line({ url, spiffe_id: identity.spiffeId }, `Relaying on ${url} as ${identity.spiffeId}`);
@@ -101,32 +101,6 @@ function untilEnd(
   return ended;
 }
 
-async function listen(server: Server, at: { readonly host: string; readonly port: number }): Promise<void> {
-  server.listen(at);
-  await once(server, 'listening').catch((cause: unknown) => {
-    throw new WritError('bad_config', 'The relay cannot listen at this address', {
-      field: '--listen',
-      remedy: 'Give an address of this machine with a free port.',
-      cause,
-    });
-  });
-}
-
-async function closed(server: Server): Promise<void> {
-  const done = new Promise((resolve) => server.close(resolve));
-  server.closeAllConnections();
-  await done;
-}
-
 async function end(identity: { stop(cause: string): Promise<void>; close(): void }): Promise<void> {
   await identity.stop('task_completed').catch(() => identity.close());
-}
-
-function addressOf(text: string): { readonly host: string; readonly port: number } {
-  const [, host, port] = /^(\[[0-9A-Fa-f:]+\]|[^:[\]\s]+):(\d{1,5})$/.exec(text) ?? [];
-  if (host !== undefined && Number(port) < 65_536) return { host: host.replaceAll(/[[\]]/g, ''), port: Number(port) };
-  throw new WritError('bad_request', 'That is no address to listen at', {
-    field: '--listen',
-    remedy: 'Give host and port, like 0.0.0.0:9443 or [::]:9443.',
-  });
 }

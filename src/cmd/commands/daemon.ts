@@ -1,12 +1,18 @@
 import { request } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
+import type { Daemon } from '../../agent/daemon.ts';
 import type { Why } from '../../agent/why.ts';
 import { WritError } from '../../base/error.ts';
 import type { WithApi } from '../../cli/api.ts';
 import { type Command, EXIT, type Flag, type Input } from '../../cli/command.ts';
 import { keptIdentity, SOURCE } from '../../cli/commands/run.ts';
 import { CONNECTION_FLAGS } from '../../cli/connection.ts';
+import { closeServer, listenAt, parseListenAddress } from '../../cli/listen.ts';
 import { table } from '../../cli/table.ts';
+import type { Identity } from '../../sdk/identity.ts';
+import type { Verifier } from '../../sdk/verifier.ts';
 
 const SOCKET: Flag = {
   name: 'socket',
@@ -42,6 +48,18 @@ function runCommand(withApi: WithApi): Command {
       SOCKET,
       { name: 'socket-mode', value: 'octal', summary: 'who may connect', default: '0777' },
       ADMIN,
+      {
+        name: 'feed-listen',
+        value: 'address',
+        summary: 'relay the feed of stops to programs of this machine, over TLS',
+      },
+      {
+        name: 'feed-allow',
+        value: 'rule',
+        summary:
+          'with --feed-listen: who may read it there, like agent/planner/*; default everybody of the trust domain',
+        many: true,
+      },
       { name: 'docker-socket', value: 'path', summary: 'ask Docker which image a container runs' },
       { name: 'kubelet', value: 'https://…', summary: 'ask the kubelet which pod a container is of' },
       { name: 'kubelet-token-file', value: 'file', summary: 'with --kubelet: token of a service account' },
@@ -60,10 +78,10 @@ function runCommand(withApi: WithApi): Command {
         () => (stay ? identity.close() : identity.stop('task_completed').catch(() => identity.close())),
       ];
       try {
-        const { Daemon } = await import('../../agent/daemon.ts');
+        const { Daemon: Serving } = await import('../../agent/daemon.ts');
         const socket = socketOf(input);
         const [kubelet, docker] = [input.flag('kubelet'), input.flag('docker-socket')];
-        const daemon = await Daemon.start({
+        const daemon = await Serving.start({
           ...{ identity, socket, admin: adminOf(input), socketMode: modeOf(input.flag('socket-mode')!) },
           ...(docker === undefined ? {} : { docker }),
           ...(kubelet === undefined
@@ -77,13 +95,19 @@ function runCommand(withApi: WithApi): Command {
               }),
         });
         closing.unshift(() => daemon.close());
+        const feed = await relayFeed(daemon.verifier, input);
+        if (feed !== undefined) closing.unshift(() => closeServer(feed.server));
         daemon.on('said', (text) => terminal.say(text));
         identity.on('failed', (error) => terminal.say(`renewal failed, will be tried again: ${error.message}`));
         terminal.line(
-          { socket: `unix://${socket}`, spiffe_id: identity.spiffeId },
-          `Serving unix://${socket} as ${identity.spiffeId}`,
+          {
+            socket: `unix://${socket}`,
+            spiffe_id: identity.spiffeId,
+            ...(feed === undefined ? {} : { feed: feed.url }),
+          },
+          `Serving unix://${socket} as ${identity.spiffeId}${feed === undefined ? '' : `, and the feed at ${feed.url}`}`,
         );
-        await untilEnd(identity);
+        await untilEnd(identity, daemon);
         return EXIT.ok;
       } finally {
         for (const close of closing) await close();
@@ -92,17 +116,34 @@ function runCommand(withApi: WithApi): Command {
   };
 }
 
+/** The feed for programs that do not reach the authority, as `writ feed relay` serves it. */
+async function relayFeed(
+  verifier: Verifier,
+  input: Input,
+): Promise<{ readonly server: Server; readonly url: string } | undefined> {
+  const [at, allow] = [input.flag('feed-listen'), input.flags('feed-allow')];
+  if (at === undefined) return undefined;
+  const address = parseListenAddress(at, '--feed-listen');
+  const server = createServer(verifier.serverOptions());
+  // What was stopped is no secret among those who have a certificate.
+  verifier.relay(server, { allow: allow.length === 0 ? () => true : allow });
+  await listenAt(server, address);
+  const { address: host, port } = server.address() as AddressInfo;
+  return { server, url: `https://${host.includes(':') ? `[${host}]` : host}:${port}` };
+}
+
 /** Resolves when the program is to end; rejects when this machine was stopped. */
-function untilEnd(identity: { on(event: 'ended', listener: (error: Error) => void): unknown }): Promise<void> {
+function untilEnd(identity: Identity, daemon: Daemon): Promise<void> {
   return new Promise((resolve, reject) => {
-    identity.on('ended', (cause) =>
+    const stopped = (cause?: Error): void =>
       reject(
         new WritError('revoked', 'This machine has no identity any more, so its workloads have none', {
           remedy: 'See why with "writ trace", and let it in again as a new instance.',
           cause,
         }),
-      ),
-    );
+      );
+    identity.on('ended', stopped);
+    daemon.on('stopped', stopped);
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });
 }
@@ -178,6 +219,7 @@ function ask<T>(socketPath: string, path: string): Promise<T> {
         }
       });
     });
+    sent.on('timeout', () => sent.destroy());
     sent.on('error', unreachable);
     sent.end();
   });

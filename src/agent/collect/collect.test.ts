@@ -1,0 +1,378 @@
+/** What is seen of processes: real ones where the machine has them, strict fakes of Docker and the kubelet elsewhere. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { openNative } from '../native.ts';
+import { type CallerProcess, ProcessTable } from '../process-table.ts';
+import { collectFacts } from './collect.ts';
+import { type Collector, parseCgroups, type Subject } from './collector.ts';
+import { containerCollector, containerOf, podOf } from './container.ts';
+import { kubernetesCollector } from './kubernetes.ts';
+import { parseUnit, systemdCollector } from './systemd.ts';
+import { unixCollector } from './unix.ts';
+
+const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'writ-collect-')));
+const closing: (() => unknown)[] = [() => rmSync(scratch, { recursive: true, force: true })];
+after(async () => {
+  for (const close of closing.reverse()) await close();
+});
+
+const ID = 'c0ffee'.padEnd(64, '0');
+const OTHER = 'beef'.padEnd(64, '1');
+const POD = '2c48913c-b29f-11e7-9350-020968147796';
+
+test('the unit is the first group that is no slice, and a user’s own units are none of the system’s', () => {
+  for (const [path, wanted] of [
+    ['/system.slice/planner.service', { slice: 'system.slice', unit: 'planner.service' }],
+    ['/a.slice/a-b.slice/x@1.service', { slice: 'a-b.slice', unit: 'x@1.service' }],
+    ['/planner.service', { slice: undefined, unit: 'planner.service' }],
+    // What a unit makes below itself is its own affair, whatever it calls it.
+    ['/system.slice/evil.service/planner.service', { slice: 'system.slice', unit: 'evil.service' }],
+    [
+      '/user.slice/user-1000.slice/user@1000.service/app.slice/planner.service',
+      { slice: 'user-1000.slice', unit: 'user@1000.service', userUnit: 'planner.service' },
+    ],
+    ['/user.slice/user-1000.slice/session-3.scope', { slice: 'user-1000.slice', unit: 'session-3.scope' }],
+    ['/system.slice/_cpu.service', { slice: 'system.slice', unit: 'cpu.service' }],
+    ['/', {}],
+    ['/system.slice', {}],
+    ['/docker/planner.service', {}],
+    ['/../planner.service', {}],
+    ['/planner.service\n', {}],
+  ] as const) {
+    const found = Object.fromEntries(Object.entries(parseUnit(path)).filter(([, value]) => value !== undefined));
+    assert.deepEqual(
+      found,
+      Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)),
+      path,
+    );
+  }
+});
+
+test('a container’s id is read off the paths of all runtimes, and off nothing else', () => {
+  for (const path of [
+    `/docker/${ID}`,
+    `/system.slice/docker-${ID}.scope`,
+    `/system.slice/docker-${ID}.scope/init`,
+    `/machine.slice/libpod-${ID}.scope`,
+    `/kubepods/burstable/pod${POD}/${ID}`,
+    `/kubepods.slice/kubepods-pod${POD.replaceAll('-', '_')}.slice/cri-containerd-${ID}.scope`,
+    `/kubepods.slice/kubepods-pod${POD.replaceAll('-', '_')}.slice/crio-${ID}.scope`,
+    `/docker/${OTHER}/kubepods/pod${POD}/${ID}`,
+  ]) {
+    assert.equal(containerOf(path), ID, path);
+  }
+  for (const path of [
+    '/',
+    `/${ID.slice(1)}`,
+    `/${ID}0`,
+    `/docker-${ID.toUpperCase()}.scope`,
+    `/x${ID}`,
+    `/docker-${ID}.service`,
+  ]) {
+    assert.equal(containerOf(path), undefined, path);
+  }
+});
+
+function subjectOf(path: string, process: Partial<CallerProcess> = {}): Subject {
+  return { ...{ key: 'x', pid: 1, uid: 0, gid: 0, started: 1 }, ...process, cgroups: new Map([['', path]]) };
+}
+
+test('a pod is read off both kinds of paths, and never off what a user made', () => {
+  const under = POD.replaceAll('-', '_');
+  for (const path of [
+    `/kubepods/burstable/pod${POD}/${ID}`,
+    `/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${under}.slice/cri-containerd-${ID}.scope`,
+  ]) {
+    assert.deepEqual(podOf(subjectOf(path)), { uid: POD, container: ID }, path);
+  }
+  assert.equal(podOf(subjectOf(`/user.slice/user-1000.slice/user@1000.service/kubepods/pod${POD}/${ID}`)), undefined);
+  assert.equal(podOf(subjectOf(`/kubepods/pod${POD}`)), undefined);
+});
+
+/** A process of this machine as the daemon would hold it. */
+function held(child: ChildProcess | number): CallerProcess {
+  const table = new ProcessTable(openNative());
+  const found = table.open(typeof child === 'number' ? child : child.pid!)!;
+  closing.push(() => table.release(found));
+  return found;
+}
+
+const see = (process: CallerProcess, ...collectors: Collector[]) => collectFacts(process, collectors);
+
+test('a source that falls silent takes nothing back, unless the process is somewhere else by then', async () => {
+  const own = held(process.pid);
+  let silent = false;
+  const source: Collector = {
+    name: 'source',
+    collect: async () =>
+      silent
+        ? { facts: { 'container:id': ['x'] }, notes: ['no answer'], silent: true }
+        : { facts: { 'container:id': ['x'], 'container:image': ['y'] }, notes: [] },
+  };
+  const first = await collectFacts(own, [source]);
+  silent = true;
+  const second = await collectFacts(own, [source], first);
+  assert.deepEqual([second.facts, second.notes], [first.facts, ['no answer']]);
+  assert.deepEqual((await collectFacts(own, [source], second)).facts, first.facts);
+  const elsewhere = await collectFacts(own, [source], { ...first, groups: 'others' });
+  assert.deepEqual(elsewhere.facts, { 'container:id': ['x'] });
+});
+
+async function program(path: string, ...args: string[]): Promise<ChildProcess> {
+  const child = spawn(path, args, { stdio: 'ignore' });
+  closing.push(() => child.kill('SIGKILL'));
+  await once(child, 'spawn');
+  return child;
+}
+
+test('user, groups, path and content of a real program, also after it was replaced on disk', async () => {
+  const path = join(scratch, 'sleeper');
+  copyFileSync('/bin/sleep', path);
+  const content = readFileSync(path);
+  const process = held(await program(path, '60'));
+  const collector = unixCollector();
+  const { facts, notes } = await see(process, collector);
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  assert.deepEqual(facts['unix:path'], [path]);
+  assert.deepEqual(facts['unix:sha256'], [sha256]);
+  assert.deepEqual([facts['unix:uid'], facts['unix:gid']], [[String(process.uid)], [String(process.gid)]]);
+  if (process.uid === 0) assert.deepEqual([facts['unix:user'], facts['unix:group']], [['root'], ['root']]);
+  assert.deepEqual(notes, []);
+  // As a package manager does it. What runs is what it was.
+  rmSync(path);
+  writeFileSync(path, 'something else', { mode: 0o755 });
+  const later = await see(process, collector);
+  assert.deepEqual([later.facts['unix:path'], later.facts['unix:sha256']], [[path], [sha256]]);
+  // Whoever looks for the first time now sees no such path on this machine.
+  const stranger = await see(process, unixCollector());
+  assert.deepEqual([stranger.facts['unix:path'], stranger.facts['unix:sha256']], [undefined, [sha256]]);
+  assert.match(stranger.notes.join(), /unix:path: this machine has another file/);
+});
+
+test('a file with another content has another digest, though nobody asks for its name', async () => {
+  const path = join(scratch, 'changing');
+  const collector = unixCollector();
+  const digestOf = async (from: string, ...args: string[]): Promise<string> => {
+    copyFileSync(from, path);
+    const child = await program(path, ...args);
+    const { facts } = await see(held(child), collector);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    return facts['unix:sha256']![0]!;
+  };
+  const first = await digestOf('/bin/sleep', '60');
+  // In place: the same inode, perhaps the same size.
+  const second = await digestOf('/usr/bin/tail', '-f', '/dev/null');
+  assert.notEqual(first, second);
+  assert.equal(second, createHash('sha256').update(readFileSync('/usr/bin/tail')).digest('hex'));
+});
+
+const unshare = spawnSync('unshare', ['--mount', '--map-root-user', 'true']).status === 0;
+
+test('a mount namespace of somebody’s own gives no program the path of another', {
+  skip: unshare ? false : 'no mount namespaces here',
+}, async () => {
+  const [trusted, own] = [join(scratch, 'trusted'), join(scratch, 'own')];
+  copyFileSync('/usr/bin/tail', trusted);
+  copyFileSync('/bin/sleep', own);
+  const child = await program(
+    ...([
+      'unshare',
+      '--mount',
+      '--map-root-user',
+      'sh',
+      '-c',
+      `mount --bind ${own} ${trusted} && exec ${trusted} 60`,
+    ] as const),
+  );
+  for (let n = 0; n < 500 && readFileSync(`/proc/${child.pid}/comm`, 'utf8') !== 'trusted\n'; n++) {
+    await new Promise((then) => setTimeout(then, 10));
+  }
+  const { facts } = await see(held(child), unixCollector());
+  assert.deepEqual(facts['unix:path'], undefined);
+  assert.deepEqual(facts['unix:sha256'], [createHash('sha256').update(readFileSync('/bin/sleep')).digest('hex')]);
+});
+
+test('the control groups are those that the kernel says', async () => {
+  const { facts } = await see(held(process.pid), unixCollector(), systemdCollector());
+  const paths = [...parseCgroups(readFileSync('/proc/self/cgroup', 'utf8')).values()];
+  assert.deepEqual(new Set(facts['unix:cgroup']), new Set(paths));
+  assert.deepEqual(
+    [...parseCgroups('0::/a:b/c\n12:cpu,cpuacct:/x\n1:name=systemd:/y\nnonsense\n')],
+    [
+      ['', '/a:b/c'],
+      ['cpu,cpuacct', '/x'],
+      ['name=systemd', '/y'],
+    ],
+  );
+});
+
+/** Serves what these routes say, as strictly as the real one: other paths and methods do not exist. */
+async function serve(routes: Readonly<Record<string, object>>, asked: IncomingMessage[] = []): Promise<string> {
+  const path = join(scratch, `docker-${closing.length}.sock`);
+  const server = createServer(listenerOf(routes, asked)).listen(path);
+  await once(server, 'listening');
+  closing.push(() => server.close());
+  return path;
+}
+
+function listenerOf(routes: Readonly<Record<string, object>>, asked: IncomingMessage[]): RequestListener {
+  return (request, response) => {
+    asked.push(request);
+    const body = request.method === 'GET' ? routes[request.url ?? ''] : undefined;
+    response.writeHead(body === undefined ? 404 : 200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(body ?? { message: 'no such thing' }));
+  };
+}
+
+const IMAGE = `sha256:${'1'.repeat(64)}`;
+const MANIFEST = `sha256:${'2'.repeat(64)}`;
+
+/** A container as Docker describes it, whose first process is this one. */
+function dockerRoutes(pid: number): Readonly<Record<string, object>> {
+  return {
+    [`/containers/${ID}/json`]: {
+      Id: ID,
+      Image: IMAGE,
+      State: { Pid: pid, Running: true },
+      Config: {
+        Image: 'registry.example/planner:1',
+        Labels: { tier: 'gold', 'a b': 'x', 'com.example/team': 'tests' },
+      },
+    },
+    [`/images/${IMAGE}/json`]: { Id: IMAGE, RepoDigests: [`registry.example/planner@${MANIFEST}`] },
+  };
+}
+
+test('what Docker says of a container counts where its first process is in the same control group', async () => {
+  const own = parseCgroups(readFileSync('/proc/self/cgroup', 'utf8'));
+  const path = own.get('name=systemd') ?? own.get('') ?? [...own.values()][0]!;
+  const inside = path === '/' ? undefined : subjectOf(`${path}/docker-${ID}.scope`);
+  const socketPath = await serve(dockerRoutes(process.pid));
+  const collector = containerCollector({ socketPath });
+  if (inside !== undefined) {
+    const { facts, notes } = await collector.collect(inside);
+    assert.deepEqual(facts, {
+      'container:id': [ID],
+      'container:image': ['registry.example/planner:1'],
+      'container:image_id': [IMAGE],
+      'container:image_digest': [MANIFEST],
+      'container:label/tier': ['gold'],
+      'container:label/com.example/team': ['tests'],
+    });
+    assert.deepEqual(notes, []);
+  }
+  // A user’s own group that is called like somebody else’s container.
+  const forged = await containerCollector({ socketPath }).collect(
+    subjectOf(`/user.slice/user-1000.slice/user@1000.service/docker-${ID}.scope`),
+  );
+  assert.deepEqual(forged.facts, {});
+  assert.match(forged.notes.join(), /not that of the container/);
+  const stranger = await containerCollector({ socketPath }).collect(subjectOf(`/docker/${OTHER}`));
+  assert.deepEqual(stranger.facts, { 'container:id': [OTHER] });
+  assert.match(stranger.notes.join(), /status 404/);
+  const silent = await containerCollector({ socketPath: join(scratch, 'nobody') }).collect(subjectOf(`/docker/${ID}`));
+  assert.deepEqual(silent.facts, { 'container:id': [ID] });
+  assert.match(silent.notes.join(), /ENOENT/);
+  assert.deepEqual((await collector.collect(subjectOf('/system.slice/x.service'))).facts, {});
+});
+
+const PODS = {
+  kind: 'PodList',
+  apiVersion: 'v1',
+  items: [
+    {
+      metadata: { name: 'planner-0', namespace: 'agents', uid: POD, labels: { app: 'planner', 'bad key': 'x' } },
+      spec: { nodeName: 'node-1', serviceAccountName: 'planner' },
+      status: {
+        containerStatuses: [
+          { name: 'sidecar', containerID: `containerd://${OTHER}`, image: 'side', imageID: 'side' },
+          {
+            name: 'planner',
+            containerID: `containerd://${ID}`,
+            image: 'registry.example/planner:1',
+            imageID: `registry.example/planner@${MANIFEST}`,
+          },
+        ],
+      },
+    },
+  ],
+};
+
+test('what the kubelet says of a pod, to whom it knows and over TLS alone', async () => {
+  const [key, ca] = [join(scratch, 'kubelet.key'), join(scratch, 'kubelet.crt')];
+  const made = spawnSync('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', ca],
+    ...['-subj', '/CN=node-1', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '1'],
+  ]);
+  assert.equal(made.status, 0, String(made.stderr));
+  const asked: IncomingMessage[] = [];
+  const routes: Record<string, object> = { '/pods': { items: [] } };
+  const listener = listenerOf(routes, asked);
+  const server = createTlsServer({ key: readFileSync(key), cert: readFileSync(ca) }, (request, response) => {
+    if (request.headers.authorization === 'Bearer secret-token') listener(request, response);
+    else response.writeHead(401).end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  closing.push(() => server.close());
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const tokenFile = join(scratch, 'token');
+  writeFileSync(tokenFile, 'secret-token\n');
+  const subject = subjectOf(`/kubepods/burstable/pod${POD}/${ID}`);
+
+  // The kubelet hears of a container a moment after it has started.
+  setTimeout(() => {
+    routes['/pods'] = PODS;
+  }, 700);
+  const { facts, notes } = await kubernetesCollector({ url, tokenFile, caFile: ca }).collect(subject);
+  assert.deepEqual(facts, {
+    'k8s:namespace': ['agents'],
+    'k8s:service_account': ['planner'],
+    'k8s:pod': ['planner-0'],
+    'k8s:pod_uid': [POD],
+    'k8s:node': ['node-1'],
+    'k8s:container': ['planner'],
+    'k8s:label/app': ['planner'],
+    'container:image': ['registry.example/planner:1'],
+    'container:image_digest': [MANIFEST],
+  });
+  assert.deepEqual(notes, []);
+  assert.ok(asked.length > 1);
+
+  const said = async (options: Parameters<typeof kubernetesCollector>[0]) =>
+    (await kubernetesCollector(options).collect(subject)).notes.join();
+  assert.match(await said({ url, tokenFile }), /SELF_SIGNED|self-signed|UNABLE/i);
+  assert.match(await said({ url, caFile: ca }), /status 401/);
+  assert.match(await said({ url: 'https://127.0.0.1:1', tokenFile, caFile: ca }), /ECONNREFUSED/);
+  assert.deepEqual((await kubernetesCollector({ url, tokenFile, caFile: ca }).collect(subjectOf('/'))).facts, {});
+});
+
+test('values that no fact can have are left out and named; the whole stays within what the server takes', async () => {
+  const odd: Collector = {
+    name: 'odd',
+    collect: async () => ({
+      facts: {
+        'unix:path': ['/opt/pl\nanner'],
+        'unix:cgroup': ['fine', '\ud800'],
+        ...Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`container:label/${n}`, ['x'.repeat(1000)]])),
+      },
+      notes: [],
+    }),
+  };
+  const { facts, notes } = await see(held(process.pid), odd);
+  assert.equal(facts['unix:path'], undefined);
+  assert.deepEqual(facts['unix:cgroup'], ['fine']);
+  assert.ok(JSON.stringify(facts).length < 24 * 1024);
+  assert.ok(notes.some((note) => note.startsWith('unix:path: ')));
+  assert.ok(notes.some((note) => /more was seen/.test(note)));
+  assert.ok(existsSync(`/proc/${process.pid}`));
+});
