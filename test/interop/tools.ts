@@ -30,6 +30,8 @@ const SDK_PACKAGES = [
 ];
 /** Frameworks of agents, beside those: they are large, and the library needs none. */
 const FRAMEWORK_PACKAGES = ['langgraph==1.2.22', 'openai-agents==0.24.0', 'mcp==2.3.0'];
+/** Web frameworks and the MCP SDK, with what they bring along. */
+const FRAMEWORKS = ['@modelcontextprotocol/sdk@1.32.2', 'express@5.3.0', 'fastify@5.12.8'];
 const ZLINT = 'github.com/zmap/zlint/v3/cmd/zlint@v3.6.8';
 
 /** A tool, or why there is none: a reason to skip, already noted for the end of the run. */
@@ -114,6 +116,19 @@ export function zlint(): Tool {
   mkdirSync(CACHE, { recursive: true });
   const built = spawnSync(found.path, ['install', ZLINT], { env: { ...process.env, GOBIN: join(CACHE, 'bin') } });
   return built.status === 0 ? { path } : gap('zlint: "go install" failed');
+}
+
+/** A folder below which programs can import them. */
+export function frameworks(): Tool {
+  const path = join(CACHE, `js-${FRAMEWORKS.join('-').replaceAll(/[^a-z0-9.-]/g, '')}`);
+  if (!existsSync(join(path, 'complete'))) {
+    mkdirSync(path, { recursive: true });
+    const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--silent'];
+    const installed = spawnSync('npm', ['install', '--prefix', path, ...quiet, ...FRAMEWORKS]);
+    if (installed.status !== 0) return gap('Express, Fastify and the MCP SDK: npm install failed');
+    execFileSync('touch', [join(path, 'complete')]);
+  }
+  return { path };
 }
 
 function pythonTool(name: string, missing: string, packages: readonly string[] = PACKAGES): Tool {
