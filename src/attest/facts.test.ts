@@ -115,6 +115,7 @@ test('what makes it another agent has drifted, what comes and goes has not', () 
     'unix:sha256',
   ]);
   assert.deepEqual(driftOf({}, before), []);
+  assert.deepEqual(driftOf({ 'container:image_id': ['a'] }, { 'container:image_id': ['b'] }), ['container:image_id']);
 });
 
 test('a challenge is this server’s, for one attestor, and in time', () => {
