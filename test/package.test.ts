@@ -217,6 +217,20 @@ test('its declarations compile for outsiders, under both ways of resolution', ()
   }
 });
 
+test(`every entry loads on Node ${OLD === undefined ? 26 : 20}`, () => {
+  const names = ['writ', 'writ/grpc', 'writ/jwt', 'writ/middleware', 'writ/undici', 'writ/workload-api'];
+  const text = `${names.map((name) => `await import('${name}');`).join('\n')}
+const { fromWorkloadApi } = await import('writ/workload-api');
+const code = await fromWorkloadApi({ socket: '/nowhere/api.sock', timeout: 100 }).catch((error) => error.code);
+process.stdout.write(code);`;
+  const { stdout, stderr } = spawnSync(NODE, ['--input-type=module', '-e', text], {
+    cwd: app,
+    encoding: 'utf8',
+    env: environment,
+  });
+  assert.equal(stdout, 'unavailable', stderr);
+});
+
 const PROGRAM = `
 import { once } from 'node:events';
 import { createServer } from 'node:https';

@@ -9,8 +9,8 @@ import { refuseRequest, statusOf, type Verifier } from './verifier.ts';
  * on who it is: ask `peerIn`. The frameworks are described here by what is used of them.
  */
 
-/** Whom to let through. */
 export interface MiddlewareOptions {
+  /** Whom to let through; absent: everybody of the trust domain who may be answered. */
   readonly allow?: PeerRule;
 }
 

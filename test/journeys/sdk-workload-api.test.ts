@@ -1,17 +1,19 @@
 /** Programs that take their identity from the real daemon: rotation, holds, a daemon that is started again, a stop. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { Agent, request } from 'undici';
 import { Daemon } from '../../src/agent/daemon.ts';
 import { isWritError } from '../../src/base/error.ts';
 import { connect } from '../../src/sdk/connect.ts';
 import { jwtValidator } from '../../src/sdk/jwt-svid.ts';
 import { peerOf } from '../../src/sdk/peer.ts';
+import { undiciDispatcher } from '../../src/sdk/undici.ts';
 import { createVerifier } from '../../src/sdk/verifier.ts';
 import { fromWorkloadApi } from '../../src/sdk/workload-identity.ts';
 import { until } from '../feed.ts';
@@ -114,6 +116,58 @@ test('through a rotation nobody is interrupted; held it shows nothing, released 
   await again;
   await until(() => verifier.fallen([`instance:${instanceOf(identity.spiffeId)}`]) === undefined);
   assert.equal((await call(url)).status, 200);
+});
+
+test('a verifier may rest on such an identity: it judges others, and itself no more than its own hold lasts', async () => {
+  const identity = await fromWorkloadApi();
+  closing.push(() => identity.close());
+  assert.throws(
+    () => createVerifier({ identity, mode: 'strict' }),
+    (error) => isWritError(error, 'bad_config'),
+  );
+  const own = createVerifier({ identity, mode: 'strict', server: server.api, strictMs: 2000 });
+  closing.push(() => own.close());
+  await own.ready(AbortSignal.timeout(10_000));
+  const site = createServer(
+    own.serverOptions(),
+    own.guard((_, response) => response.end('yes'), { allow: 'service/db/*' }),
+  );
+  own.protect(site, { allow: 'service/db/*' });
+  await once(site.listen(0, '127.0.0.1'), 'listening');
+  closing.push(() => {
+    site.close();
+    site.closeAllConnections();
+  });
+  const address = `https://127.0.0.1:${(site.address() as AddressInfo).port}`;
+  const call = db.fetch({ allow: 'agent/planner/*' });
+  assert.equal(await (await call(address)).text(), 'yes');
+  const hold = ['--cause', 'clone_detected', '--quarantine', '--yes'];
+  const { id } = await server.json<{ id: string }>('stop', 'instance', instanceOf(identity.spiffeId), ...hold);
+  await until(() => !own.well, 20_000);
+  await assert.rejects(db.fetch({ allow: 'agent/planner/*' })(address));
+  await server.json('release', id, '--here');
+  await own.ready(AbortSignal.timeout(20_000));
+  assert.equal(await (await db.fetch({ allow: 'agent/planner/*' })(address)).text(), 'yes');
+});
+
+test('a dispatcher of undici with a verifier lets go of a server that falls', async () => {
+  const bank = await connect({ token: await server.token('bank', 'service') });
+  const site = createServer(bank.serverOptions(), (_, response) => response.end('yes'));
+  bank.protect(site, { allow: () => true });
+  await once(site.listen(0, '127.0.0.1'), 'listening');
+  closing.push(() => {
+    bank.close();
+    site.close();
+    site.closeAllConnections();
+  });
+  const address = `https://127.0.0.1:${(site.address() as AddressInfo).port}`;
+  const dispatcher = undiciDispatcher(db, { Agent, allow: 'service/bank/*', verifier });
+  closing.push(() => dispatcher.destroy());
+  const held = once(site, 'secureConnection').then(([socket]) => once(socket as EventEmitter, 'close'));
+  assert.equal(await (await request(address, { dispatcher })).body.text(), 'yes');
+  await server.json('instance', 'stop', instanceOf(bank.spiffeId), '--cause', 'key_theft', '--yes');
+  await held;
+  await assert.rejects(request(address, { dispatcher }), (error) => isWritError(error, 'revoked'));
 });
 
 test('a daemon that is started again lets its callers in anew; until then what they have goes on', async () => {
