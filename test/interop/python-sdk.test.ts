@@ -24,7 +24,8 @@ const daemon = await Daemon.start({
   admin: join(scratch, 'agent-admin', 'api.sock'),
 });
 const store = join(scratch, 'stored');
-(await connect({ token: await server.token('stored'), store })).close();
+const stored = await connect({ token: await server.token('stored'), store });
+stored.close();
 
 /** What the tests have done for them over there. */
 const acts: Readonly<Record<string, (...words: string[]) => Promise<unknown>>> = {
@@ -130,7 +131,17 @@ for (const name of ['parts', 'connect', 'evidence', 'tls', 'verifier', 'adapters
     }
     const { status, said } = await run(['-m', 'unittest', '-v', `test_${name}`]);
     assert.equal(status, 0, said);
+    if (name === 'connect') await goesOn();
   });
+}
+
+/** What that library has stored, this one goes on with. */
+async function goesOn(): Promise<void> {
+  const again = await connect({ store });
+  assert.equal(again.spiffeId, stored.spiffeId);
+  assert.notEqual(again.credential.serial, stored.credential.serial);
+  await again.renew();
+  again.close();
 }
 
 const FRAMEWORKS = pythonWithFrameworks();

@@ -214,6 +214,7 @@ class Restarts(unittest.TestCase):
         directory = os.environ["WRIT_TEST_STORE"]
         with writ.connect(store=directory) as made:
             self.assertIn("/agent/stored/", made.spiffe_id)
+            made.renew()
 
 
 @unittest.skipUnless(hasattr(os, "fork"), "there is no fork here")
@@ -221,6 +222,14 @@ class Forks(unittest.TestCase):
     def test_a_forked_process_does_not_go_on_with_the_identity(self) -> None:
         made = identity(self, "planner")
         context = made.client_context(allow="writ/server")
+        verifier = writ.create_verifier(made, mode="available")
+        self.addCleanup(verifier.close)
+        verifier.ready(20)
+        child = os.fork()
+        if child == 0:
+            # Nobody reads the feed there.
+            os._exit(0 if verifier.age == float("inf") else 1)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
         child = os.fork()
         if child == 0:
             try:

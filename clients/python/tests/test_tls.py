@@ -140,6 +140,17 @@ class MutualTls(unittest.TestCase):
                 use(connection)
             connection.close()
 
+    def test_no_session_can_be_resumed(self) -> None:
+        port = serve(self, self.service.protect, allow="agent/planner/*")
+        context = self.planner.client_context(allow="service/bookings/*")
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
+        self.addCleanup(connection.close)
+        for _ in range(2):
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        session = connection.sock.session
+        self.assertFalse(session is not None and session.has_ticket)
+
     def test_nobody_weakens_a_context(self) -> None:
         context = self.planner.client_context(allow="service/bookings/*")
         for change in (

@@ -156,6 +156,7 @@ class Silence(unittest.TestCase):
         port = serve(self, verifier.protect, judged(verifier), allow="agent/planner/*")
         context = self.planner.client_context(allow="service/bookings/*")
         kept = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=20)
+        self.addCleanup(kept.close)
         self.assertEqual(ask(kept)[0], 200)
         self.wire.hold()
         self.assertEqual(kept.sock.recv(1), b"")
@@ -165,6 +166,8 @@ class Silence(unittest.TestCase):
             get(port, context)
         missed = identity(self, "planner")
         stop(missed)
+        # Whoever is well knows what was stopped longer ago than that.
+        time.sleep(2.6)
         self.wire.release()
         verifier.ready(20)
         self.assertEqual(verifier.fallen([f"instance:{instance_of(missed)}"]), "stopped")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import random
 import socket
 import ssl
@@ -52,6 +53,7 @@ class FeedReader:
         self._on_entries = on_entries
         self._on_fresh = on_fresh
         self._on_lost = on_lost
+        self._process = os.getpid()
         self._closed = threading.Event()
         self._socket: socket.socket | None = None
         self._log = 0
@@ -76,7 +78,8 @@ class FeedReader:
     def age(self) -> float:
         """How old, at most, what is known may be: milliseconds, by no other clock than this machine's, since the server answered
         after it was asked. Infinite before everything was known once."""
-        if self._beat is None:
+        if self._beat is None or self._process != os.getpid():
+            # In a forked process nobody reads it.
             return float("inf")
         steady, wall, age = self._beat
         return age + max(0.0, self._clock.steady() - steady, self._clock.wall() - wall)
@@ -142,14 +145,14 @@ class FeedReader:
                 f"/v1/feed?point={quote(self._point, safe='')}",
                 headers={"Accept": "text/event-stream", "Last-Event-ID": f"{self._log}.{self._position}"},
             )
-            response = connection.getresponse()
-            if response.status != 200:
-                raise WritError(
-                    "unavailable",
-                    f"The server refused the feed with status {response.status}.",
-                    remedy="Check that the identity of this program is good.",
-                )
-            self._read_events(response, asked)
+            with connection.getresponse() as response:
+                if response.status != 200:
+                    raise WritError(
+                        "unavailable",
+                        f"The server refused the feed with status {response.status}.",
+                        remedy="Check that the identity of this program is good.",
+                    )
+                self._read_events(response, asked)
         except (OSError, http.client.HTTPException) as cause:
             raise connection_error(f"{host}:{port}", cause) from cause
         finally:

@@ -101,12 +101,12 @@ class HttpsClient:
         keep = False
         try:
             connection.request(method, path, body=payload, headers=dict(headers))
-            response = connection.getresponse()
-            body = response.read(_LARGEST_ANSWER + 1)
-            if len(body) > _LARGEST_ANSWER:
-                raise WritError("too_large", "The answer of the server is too large.")
-            keep = self._keeps and not response.will_close
-            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+            with connection.getresponse() as response:
+                body = response.read(_LARGEST_ANSWER + 1)
+                if len(body) > _LARGEST_ANSWER:
+                    raise WritError("too_large", "The answer of the server is too large.")
+                keep = self._keeps and not response.will_close
+                return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
         except (OSError, http.client.HTTPException) as cause:
             raise connection_error(f"{self._host}:{self._port}", cause) from cause
         finally:

@@ -41,7 +41,8 @@ def _fetch(address: str) -> bytes:
     connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT, context=context)
     try:
         connection.request("GET", "/v1/trust/root.pem")
-        return connection.getresponse().read(_LARGEST)
+        with connection.getresponse() as response:
+            return response.read(_LARGEST)
     except (OSError, http.client.HTTPException) as cause:
         raise connection_error(address, cause) from cause
     finally:
