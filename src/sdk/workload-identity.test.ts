@@ -149,19 +149,30 @@ test('what does not belong together is no identity, and the one that is there st
   assert.equal(credentialOf(svidOf(foreign)).spiffeId, spiffeId);
 });
 
-test('an identity that nobody renews ends with its certificate', async () => {
+test('an identity that nobody renews ends with its certificate, by both clocks of the machine', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
   const from = await daemon();
-  const credential = made.credential('agent/planner/1');
-  from.say({ svids: [svidOf(credential)] });
-  let now = Date.now();
-  const identity = await identityOf(from, { clock: { now: () => now } });
-  assert.equal(identity.credential.certificate, credential.certificate);
-  now += 7_200_000;
-  const ended = once(identity, 'ended');
-  // A set that is another, of the same lifetime: it is looked at again.
-  from.say({ svids: [svidOf(made.credential('agent/planner/1'))] });
-  assert.ok(code('expired')((await ended)[0]));
-  assert.throws(() => identity.credential, code('expired'));
+  const hour = 3_600_000;
+  for (const [name, ahead] of [
+    ['a clock that is right', 0],
+    ['one that is two hours ahead', 2 * hour],
+  ] as const) {
+    const credential = made.credential('agent/planner/1');
+    from.say({ svids: [svidOf(credential)] });
+    const now = { wall: Date.now() + ahead, steady: 1000 };
+    const clock = { wall: () => now.wall, steady: () => now.steady };
+    const identity = await identityOf(from, { clock });
+    const ended = once(identity, 'ended');
+    // The clock was set, or the time went by where the other clock stood still.
+    now.wall += 48 * hour;
+    context.mock.timers.tick(60_000);
+    assert.doesNotThrow(() => identity.credential, name);
+    now.steady += 48 * hour;
+    context.mock.timers.tick(60_000);
+    assert.ok(code('expired')((await ended)[0]), name);
+    assert.throws(() => identity.credential, code('expired'));
+    identity.close();
+  }
 });
 
 test('no daemon, no identity, no address: each is told apart', async () => {

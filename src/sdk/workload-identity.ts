@@ -1,9 +1,9 @@
-import { type Clock, systemClock } from '../base/clock.ts';
 import { isWritError, WritError } from '../base/error.ts';
 import { parseSpiffeId, type SpiffeId } from '../spiffe-id/spiffe-id.ts';
 import { AnyIdentity } from './any-identity.ts';
 import type { Credential } from './credential.ts';
 import type { JwtSvid } from './jwt-svid.ts';
+import { type MachineClock, machineClock } from './machine-clock.ts';
 import { pauseAfter } from './renewal.ts';
 import { WorkloadClient } from './workload-client.ts';
 import { parseWorkloadEndpoint, type WorkloadEndpoint } from './workload-endpoint.ts';
@@ -17,7 +17,8 @@ export interface WorkloadApiOptions {
   readonly hint?: string | undefined;
   /** How long to wait for the first identity, in ms; meanwhile it is asked for again. Default 30 000. */
   readonly timeout?: number | undefined;
-  readonly clock?: Clock | undefined;
+  /** This machine's, but in tests. */
+  readonly clock?: MachineClock | undefined;
   /** Numbers from 0 to below 1. Default: `Math.random`; jitter is no secret. */
   readonly random?: (() => number) | undefined;
 }
@@ -54,7 +55,7 @@ export async function fromWorkloadApi(options: WorkloadApiOptions = {}): Promise
 /** Follows the stream, and connects again when it was lost. */
 class WorkloadSource {
   readonly client: WorkloadClient;
-  readonly clock: Clock;
+  readonly clock: MachineClock;
   readonly #hint: string | undefined;
   readonly #random: () => number;
   /** Told of each identity, and of each failure. */
@@ -64,7 +65,7 @@ class WorkloadSource {
   #wake: () => void = () => {};
   #closed = false;
 
-  constructor(endpoint: WorkloadEndpoint, { hint, clock = systemClock, random = Math.random }: WorkloadApiOptions) {
+  constructor(endpoint: WorkloadEndpoint, { hint, clock = machineClock, random = Math.random }: WorkloadApiOptions) {
     this.client = new WorkloadClient(endpoint);
     this.clock = clock;
     this.#hint = hint;
@@ -173,7 +174,7 @@ export class WorkloadIdentity extends AnyIdentity {
     this.#federated = federated;
     source.onChange = (next, bundles) => this.#change(next, bundles);
     source.onLost = (error) => this.#lost(error);
-    this.#watchExpiry(credential.notAfter);
+    this.#watchExpiry(credential);
   }
 
   /** PEM of the roots of other trust domains that this identity is to know, by trust domain. TLS here trusts our own alone. */
@@ -220,7 +221,7 @@ export class WorkloadIdentity extends AnyIdentity {
     this.#federated = federated;
     if (this.shows(next)) return;
     this.use(next);
-    this.#watchExpiry(next.notAfter);
+    this.#watchExpiry(next);
   }
 
   #lost(error: Error): void {
@@ -232,15 +233,23 @@ export class WorkloadIdentity extends AnyIdentity {
     if (!this.#closed && this.withdraw(why)) this.emit('ended', why);
   }
 
-  #watchExpiry(notAfter: number): void {
+  /**
+   * Ends it with its certificate, once both clocks of this machine say so: one that is set, or wrong, tells nothing. The
+   * daemon gives nothing that has expired, so where the clock says that, the clock is wrong.
+   */
+  #watchExpiry({ notBefore, notAfter }: Credential): void {
+    const { clock } = this.#source;
+    const [wall, steady] = [clock.wall(), clock.steady()];
+    const life = notAfter > wall ? notAfter - wall : notAfter - notBefore;
+    const look = (): void => {
+      const left = life - Math.min(clock.wall() - wall, clock.steady() - steady);
+      if (left > 0) {
+        this.#expiry = setTimeout(look, Math.min(left, LONGEST_WAIT_MS));
+        this.#expiry.unref();
+      } else this.#end(new WritError('expired', 'The identity has expired, and the Workload API has not renewed it.'));
+    };
     clearTimeout(this.#expiry);
-    const left = notAfter - this.#source.clock.now();
-    if (left <= 0) {
-      this.#end(new WritError('expired', 'The identity has expired, and the Workload API has not renewed it.'));
-      return;
-    }
-    this.#expiry = setTimeout(() => this.#watchExpiry(notAfter), Math.min(left, LONGEST_WAIT_MS));
-    this.#expiry.unref();
+    look();
   }
 }
 
