@@ -1,14 +1,18 @@
 /** The Python library against the real authority and the real daemon: its own tests, run on its built wheel. */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, readdirSync, realpathSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 import { after, test } from 'node:test';
+import { createServer as createTlsServer } from 'node:tls';
 import { Daemon } from '../../src/agent/daemon.ts';
 import { connect } from '../../src/sdk/connect.ts';
+import { createVerifier } from '../../src/sdk/verifier.ts';
 import { testServer } from '../server.ts';
 import { pathOf, pythonForSdk, pythonWithFrameworks, skipOf } from './tools.ts';
 
@@ -143,6 +147,93 @@ async function goesOn(): Promise<void> {
   await again.renew();
   again.close();
 }
+
+/** Lines of JSON that a program of Python has said so far. */
+interface Program {
+  readonly child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly lines: readonly Readonly<Record<string, unknown>>[];
+  line(what: (line: Readonly<Record<string, unknown>>) => boolean): Promise<Readonly<Record<string, unknown>>>;
+}
+
+function start(token: string, ...args: string[]): Program {
+  const child = spawn(pathOf(PYTHON), args, {
+    env: { ...process.env, PYTHONPATH: installed, PYTHONDONTWRITEBYTECODE: '1', WRIT_TOKEN: token },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  after(() => child.kill('SIGKILL'));
+  const lines: Record<string, unknown>[] = [];
+  createInterface({ input: child.stdout }).on('line', (line) =>
+    lines.push(line.startsWith('{') ? (JSON.parse(line) as Record<string, unknown>) : { line }),
+  );
+  return {
+    child,
+    lines,
+    async line(what) {
+      const late = performance.now() + 30_000;
+      for (;;) {
+        const found = lines.find(what);
+        if (found !== undefined) return found;
+        assert.ok(performance.now() < late, `not within 30 s: ${what}; said ${JSON.stringify(lines)}`);
+        await new Promise((then) => setTimeout(then, 10));
+      }
+    },
+  };
+}
+
+test('a client in Python and a server in TypeScript: through renewals of both, until the client is stopped in mid-stream', {
+  skip,
+}, async () => {
+  const verifier = createVerifier({ identity: node, mode: 'strict' });
+  after(() => verifier.close());
+  await verifier.ready(AbortSignal.timeout(10_000));
+  const listener = createTlsServer(verifier.serverOptions(), (peer) => peer.pipe(peer).on('error', () => undefined));
+  verifier.protect(listener, { allow: 'agent/planner/*' });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  after(() => listener.close());
+  const address = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
+
+  const script = join(import.meta.dirname, 'python/mutual-tls.py');
+  const client = start(await server.token('planner'), script, address, 'service/box/*');
+  const { id } = (await client.line((line) => 'id' in line)) as { id: string };
+  await client.line(({ count }) => count === 3);
+  const { serial } = await node.renew();
+  client.child.stdin.write('renew\n');
+  const renewed = await client.line((line) => 'renewed' in line);
+  assert.equal(renewed['answered'], 'hello\n');
+  assert.equal(node.credential.serial, serial);
+  const { length } = client.lines;
+  await client.line(({ count }) => count === length + 10);
+
+  await server.json('instance', 'stop', id.split('/').at(-1)!, '--yes');
+  const stopped = performance.now();
+  await client.line((line) => 'ended' in line);
+  assert.ok(performance.now() - stopped < 5000);
+});
+
+test('a server in Python and a client in TypeScript: through a renewal, until the client is stopped', {
+  skip,
+}, async () => {
+  const service = start(await server.token('bookings', 'service'), join(CLIENT, 'examples/booking_service.py'));
+  const url = (await service.line((line) => 'line' in line))['line'] as string;
+  const planner = await connect({ token: await server.token('planner') });
+  after(() => planner.close());
+  const call = planner.fetch({ allow: 'service/bookings/*' });
+  const book = async (): Promise<unknown> =>
+    (await call(url, { method: 'POST', body: JSON.stringify({ city: 'Lisbon' }) })).json();
+  const booked = { table: 'for two in Lisbon', booked_for: planner.spiffeId };
+  assert.deepEqual(await book(), booked);
+  await planner.renew();
+  assert.deepEqual(await book(), booked);
+  await assert.rejects(planner.fetch({ allow: 'service/payments/*' })(url), /not allowed here/);
+  await server.json('instance', 'stop', planner.spiffeId.split('/').at(-1)!, '--yes');
+  const late = performance.now() + 5000;
+  for (;;) {
+    const said = await book().catch(() => undefined);
+    if (said === undefined || !('booked_for' in (said as object))) break;
+    assert.ok(performance.now() < late);
+  }
+});
 
 const FRAMEWORKS = pythonWithFrameworks();
 
