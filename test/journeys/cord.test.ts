@@ -114,6 +114,12 @@ test('on the server’s machine a stop needs no operator', async () => {
   const { leaf, client } = await newcomer('kept');
   const child = await newcomer('kept');
   const how = ['--cause', 'session_replay', '--data', server.data, '--here', '--yes'];
+  // Of a server that is away, too, as an installation may be that lets nobody in.
+  const planned = await server.json<{ falls: { instances: string[] } }>(
+    ...['stop', 'instance', leaf.instance, ...how, '--dry-run', '--server', 'https://127.0.0.1:9'],
+  );
+  assert.deepEqual(planned.falls.instances, [leaf.instance]);
+  await whoami(client);
   const held = await server.json<Stop>('stop', 'instance', leaf.instance, ...how, '--quarantine');
   assert.equal(held.state, 'quarantined');
   assert.equal(await refused(client), 'inactive');
