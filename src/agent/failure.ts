@@ -1,4 +1,4 @@
-import { isWritError } from '../base/error.ts';
+import { isWritError, WritError } from '../base/error.ts';
 import type { Status } from '../grpc/status.ts';
 
 /** What a caller is told of an error: SPIFFE Workload Endpoint §6 has four codes, and a caller that retries goes by them. */
@@ -24,4 +24,16 @@ export function statusOf(error: unknown): Status {
     default:
       return { code: 'internal', message };
   }
+}
+
+/** What a caller without identities is told. It says nothing of why: "writ agent why" does, to who may know. */
+export function failureOf(why: 'refused' | 'unavailable' | 'gone'): WritError {
+  if (why === 'unavailable') {
+    return new WritError('unavailable', 'The identities of this process cannot be found out now.', {
+      remedy: 'Try again in a moment.',
+    });
+  }
+  return new WritError('denied', 'no identity issued', {
+    remedy: 'Whoever runs this machine sees why with "writ agent why PID".',
+  });
 }

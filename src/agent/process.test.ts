@@ -70,7 +70,12 @@ function caller(...args: string[]): Caller {
   });
   closing.push(() => child.kill('SIGKILL'));
   const lines: Line[] = [];
-  createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line) as Line));
+  createInterface({ input: child.stdout }).on('line', (text) => {
+    const line = JSON.parse(text) as Line;
+    lines.push(line);
+    const { child: other } = line;
+    if (other !== undefined) closing.push(() => isGone(other) || process.kill(other, 'SIGKILL'));
+  });
   return {
     child,
     lines,
@@ -150,7 +155,7 @@ test('a process that took over a connection speaks for the one that connected, a
 });
 
 test('a caller that has ended gets nothing, whatever its connection outlives', async () => {
-  const { own, socket } = await started();
+  const { own, socket, daemon } = await started();
   const go = join(scratch, `go-${count}`);
   const first = caller(socket, 'hand-over', go);
   const { pid } = await first.line((line) => line.child !== undefined);
@@ -160,6 +165,8 @@ test('a caller that has ended gets nothing, whatever its connection outlives', a
   writeFileSync(go, '');
   assert.equal((await first.line(({ status }) => status !== undefined)).status, 'permission_denied');
   assert.deepEqual(own.enrolled, []);
+  // Its connection has closed by then, and nothing of it is kept.
+  await until(() => (daemon.status() as { processes: number }).processes === 0);
 });
 
 const LAST_PID = '/proc/sys/kernel/ns_last_pid';

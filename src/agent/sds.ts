@@ -4,6 +4,7 @@ import { openCodecs } from '../grpc/codec.ts';
 import { methodPath } from '../grpc/proto.ts';
 import { type Answers, bidirectional, type ServerMethod, unary } from '../grpc/server-method.ts';
 import type { Child } from './child.ts';
+import { failureOf } from './failure.ts';
 import type { CallerProcess } from './process-table.ts';
 import {
   type DiscoveryRequest,
@@ -17,7 +18,6 @@ import {
 } from './sds-messages.ts';
 import { type FollowParts, follow } from './stream.ts';
 import type { Trust } from './trust.ts';
-import { failureOf } from './workloads.ts';
 
 export interface SdsParts extends FollowParts {
   readonly trust: Trust;

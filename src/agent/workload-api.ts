@@ -8,11 +8,12 @@ import { type Answers, type CallContext, type ServerMethod, serverStream, unary 
 import { validateJwtSvid } from '../jwt/jwt-svid.ts';
 import * as messages from '../sdk/workload-messages.ts';
 import type { Child } from './child.ts';
+import { failureOf } from './failure.ts';
 import type { CallerProcess } from './process-table.ts';
 import { serveChanges, type Updates } from './stream.ts';
 import type { Tokens } from './tokens.ts';
 import type { Trust } from './trust.ts';
-import { failureOf, type Workloads } from './workloads.ts';
+import type { Workloads } from './workloads.ts';
 
 export interface ApiParts {
   readonly workloads: Workloads;

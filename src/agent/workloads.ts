@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import { isWritError, WritError } from '../base/error.ts';
+import { isWritError } from '../base/error.ts';
 import type { Entry } from '../wire/entry.ts';
 import type { WorkloadFacts } from '../wire/workload.ts';
 import { Child, type ChildParts } from './child.ts';
@@ -11,6 +11,7 @@ import type { CallerProcess, ProcessTable } from './process-table.ts';
 import { describeProcess, programState } from './process-view.ts';
 import type { Rotation } from './rotation.ts';
 import type { NodeServer } from './server.ts';
+import { Stops } from './stops.ts';
 
 export interface WorkloadParts {
   readonly server: NodeServer;
@@ -51,7 +52,6 @@ const WIDTH = 16;
 /** How long an entry that the server refused, or could not be asked for, is not tried again. */
 const REFUSED_MS = 5000;
 const UNREACHED_MS = 1000;
-const STOP_AGAIN_MS = 2500;
 /** How long what a shared identity is for may be without any process. */
 const GRACE_MS = 60_000;
 
@@ -70,14 +70,14 @@ export class Workloads {
   >();
   readonly #making = new Map<string, Promise<Child>>();
   readonly #children = new Set<Child>();
-  /** Instances that the server has to be told of; `at`: when it is tried next, by the steady clock. */
-  readonly #stops = new Map<string, { readonly cause: string; at: number }>();
+  readonly #stops: Stops;
   #index: EntryIndex | undefined;
   #over = false;
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
     this.#turn = createGate(WIDTH);
+    this.#stops = new Stops(parts.server, this.#turn);
   }
 
   /** Instances that this node has now. */
@@ -104,6 +104,8 @@ export class Workloads {
 
   /** Facts of a process, collected now. Undefined when it ended meanwhile: what was read may be of another. */
   async see(process: CallerProcess): Promise<Seen | undefined> {
+    // Of a process that has ended nothing is kept: nobody would take it away again.
+    if (!this.#parts.processes.alive(process)) return undefined;
     const known = this.#of(process);
     known.collecting ??= this.#collect(known).finally(() => {
       known.collecting = undefined;
@@ -117,6 +119,7 @@ export class Workloads {
    * collected again first.
    */
   async identities(process: CallerProcess, anew: boolean): Promise<Identities> {
+    if (!this.#parts.processes.alive(process)) return { ok: false, why: 'gone' };
     const known = this.#of(process);
     const seen = anew || known.seen === undefined ? await this.see(process) : known.seen;
     if (seen === undefined || !this.#parts.processes.alive(process)) return { ok: false, why: 'gone' };
@@ -135,6 +138,7 @@ export class Workloads {
 
   /** Calls the listener whenever the identities of a process may be others. Gives what ends that. */
   watch(process: CallerProcess, listener: () => void): () => void {
+    if (!this.#parts.processes.alive(process)) return () => undefined;
     const known = this.#of(process);
     known.listeners.add(listener);
     return () => known.listeners.delete(listener);
@@ -175,7 +179,7 @@ export class Workloads {
         );
       }
     }
-    this.#sendStops();
+    this.#stops.send();
   }
 
   /** Looks at the programs of some of the processes: one that runs another now is another workload. */
@@ -363,24 +367,8 @@ export class Workloads {
 
   /** Ends an instance here at once, and at the server as soon as it can be reached. */
   #stop(child: Child, cause: string): void {
-    if (child.end === undefined) this.#stops.set(child.instance, { cause, at: 0 });
+    if (child.end === undefined) this.#stops.add(child.instance, cause);
     child.finish('gone');
-  }
-
-  #sendStops(): void {
-    const now = performance.now();
-    for (const [instance, stop] of this.#stops) {
-      if (stop.at > now) continue;
-      stop.at = Number.POSITIVE_INFINITY;
-      this.#turn(() => this.#parts.server.stop(instance, stop.cause)).then(
-        () => this.#stops.delete(instance),
-        (error: unknown) => {
-          const later = !isWritError(error) || isWritError(error, 'unavailable') || isWritError(error, 'rate_limited');
-          if (later) stop.at = performance.now() + STOP_AGAIN_MS;
-          else this.#stops.delete(instance);
-        },
-      );
-    }
   }
 
   #notify(known: Known): void {
@@ -389,15 +377,3 @@ export class Workloads {
 }
 
 const UNREACHED = 'the server could not be asked';
-
-/** What a caller without identities is told. It says nothing of why: "writ agent why" does, to who may know. */
-export function failureOf(why: Extract<Identities, { ok: false }>['why']): WritError {
-  if (why === 'unavailable') {
-    return new WritError('unavailable', 'The identities of this process cannot be found out now.', {
-      remedy: 'Try again in a moment.',
-    });
-  }
-  return new WritError('denied', 'no identity issued', {
-    remedy: 'Whoever runs this machine sees why with "writ agent why PID".',
-  });
-}

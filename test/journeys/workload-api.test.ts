@@ -1,8 +1,9 @@
 /** `writ agent run` as a process of its own, from an empty server to programs that have identities, and what goes wrong. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, lstatSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
@@ -126,6 +127,22 @@ test('from an empty server to a program with an identity', async () => {
   );
   assert.equal(parent, instanceOf(running.id));
   assert.equal(attestation, 'node');
+
+  // The key of a workload lies nowhere: not with the daemon, not on its streams, not at the server.
+  const secret = createPrivateKey({ key: svid!.x509_svid_key, format: 'der', type: 'pkcs8' }).export({ format: 'jwk' })
+    .d!;
+  const forms = [
+    Buffer.from(secret, 'base64url').toString('latin1'),
+    secret,
+    svid!.x509_svid_key.toString('base64').slice(0, 60),
+  ];
+  for (const file of globSync(`${server.scratch}/**/*`).filter((path) => lstatSync(path).isFile())) {
+    const text = readFileSync(file, 'latin1');
+    for (const form of forms) assert.ok(!text.includes(form), file);
+  }
+  for (const form of forms) assert.ok(!running.said().includes(form));
+  // Nobody else of its user can read it out of memory, either.
+  assert.equal(statSync(`/proc/${running.child.pid}/environ`).uid, 0);
 
   const { code, stdout } = await why(process.pid);
   assert.equal(code, 0);
