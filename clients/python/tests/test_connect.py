@@ -11,22 +11,26 @@ import tempfile
 import threading
 import time
 import unittest
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from authority import API, identity, instance_of, stop, token, until
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
 from test_parts import authority as a_certificate
 
 import writ
 from writ.authority import Authority, Home
-from writ.certificate import certificate_of, spiffe_id_of
+from writ.certificate import certificate_of, pem_of, spiffe_id_of
 from writ.credential import Credential
 from writ.http_client import HttpsClient
 from writ.identity import Identity
 from writ.renewal import Renewer
 from writ.tls import Material
-from writ.writ_server import server_context
+from writ.writ_server import server_context, unknown_server_context
 
 
 class Enrolment(unittest.TestCase):
@@ -103,6 +107,32 @@ class Impostors(unittest.TestCase):
             Authority(home, made.spiffe_id).renew(made.credential)
         self.assertEqual(refused.exception.code, "bad_certificate")
         self.assertEqual(impostor.asked, [])
+
+
+class ForeignRoots(unittest.TestCase):
+    """Below a root that does not say its trust domain: it may vouch for others beside, so the host name has to be right, too."""
+
+    def test_id_and_host_name_have_to_be_right(self) -> None:
+        root_key = ec.generate_private_key(ec.SECP256R1())
+        root = a_certificate("corporate", root_key, "corporate", root_key)
+        for uri, name, accepted in (
+            ("spiffe://agents.example.com/writ/server", "localhost", True),
+            ("spiffe://agents.example.com/writ/server", "other.example.com", False),
+            ("spiffe://agents.example.com/service/writ/server", "localhost", False),
+            ("spiffe://agents.example.com/writ/ocsp", "localhost", False),
+        ):
+            key = ec.generate_private_key(ec.SECP256R1())
+            server = Impostor("yes", plain_context(server_certificate(root_key, key, uri, name), key))
+            self.addCleanup(server.close)
+            address = server.address.replace("127.0.0.1", "localhost")
+            client = HttpsClient(f"https://{address}", unknown_server_context(root))
+            with self.subTest(uri=uri, name=name):
+                if accepted:
+                    self.assertEqual(client.send("GET", "/").body, b"yes")
+                    continue
+                with self.assertRaises(writ.WritError) as refused:
+                    client.send("GET", "/")
+                self.assertEqual((refused.exception.code, server.asked), ("bad_certificate", []))
 
 
 class Renewal(unittest.TestCase):
@@ -279,6 +309,26 @@ def plain_context(chain: str, key: Any) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     load_credential(context, Credential(key, "", "", chain, (), (), 0, 0, 0))
     return context
+
+
+def server_certificate(
+    root_key: ec.EllipticCurvePrivateKey, key: ec.EllipticCurvePrivateKey, uri: str, name: str
+) -> str:
+    now = datetime.now(timezone.utc)
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri), x509.DNSName(name)])
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "corporate")]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(names, critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
+        .sign(root_key, SHA256())
+    )
+    return pem_of(built)
 
 
 def readdressed(text: str, address: str) -> str:
