@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { WritError } from '../base/error.ts';
 import { type Batch, type CommitBatch, newBatch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
+import type { Certificate } from '../x509/certificate.ts';
 import { importPublicKey, parsePublicKey } from '../x509/public-key.ts';
 import { type Authority, rootsOf } from './authority.ts';
 import { readAuthorities } from './hierarchy.ts';
@@ -56,7 +57,7 @@ export function pushBundle(
   holds: { readonly roots: readonly Authority[]; readonly tokenKeys: readonly TokenKey[] },
   { now, caller }: { readonly now: number; readonly caller: string },
 ): void {
-  const keys = [...holds.roots.map(anchorKey), ...holds.tokenKeys.map(tokenKey)];
+  const keys = [...holds.roots.map(({ certificate }) => x509BundleKey(certificate)), ...holds.tokenKeys.map(tokenKey)];
   const text = JSON.stringify(keys);
   if (before !== undefined && JSON.stringify(before.keys) === text) return;
   // Milliseconds, so that it stays ahead of what was published before this table was there.
@@ -112,7 +113,7 @@ export async function bundleHolds(
 }
 
 /** With `use` and `x5c` and without `kid` (X.509-SVID §6.1). */
-function anchorKey({ certificate }: Authority): Key {
+export function x509BundleKey(certificate: Certificate): Key {
   return {
     ...importPublicKey(parsePublicKey(certificate.spki)).export({ format: 'jwk' }),
     use: 'x509-svid',

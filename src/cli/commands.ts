@@ -8,6 +8,7 @@ import { breakGlassCommands } from './commands/break-glass.ts';
 import { canaryCommands } from './commands/canary.ts';
 import { certCommands } from './commands/cert.ts';
 import { checkReceiptCommand } from './commands/check-receipt.ts';
+import { domainCommands } from './commands/domain.ts';
 import { entryCommands } from './commands/entry.ts';
 import { federationCommands } from './commands/federation.ts';
 import { feedCommands } from './commands/feed.ts';
@@ -40,6 +41,7 @@ export function clientCommands(): readonly Command[] {
     ...feedCommands(withApi),
     ...signalCommands(withApi),
     ...federationCommands(withApi, now),
+    ...domainCommands(withApi, now),
     ...trustCommands(withApi),
     traceCommand(withApi),
     ...approvalCommands(withApi, now),

@@ -125,6 +125,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   signals: 'Shared Signals: which systems are told of stops',
   federation: 'Other trust domains whose SVIDs are believed',
   trust: 'Trust in the root by this machine’s own programs',
+  domain: 'Further trust domains whose roots lie here',
   approval: 'Approvals: what was asked, and your answer',
   'break-glass': 'Emergency access that others grant, and its review',
   ca: 'Authorities: hierarchy, rotation, root key, CRLs',

@@ -84,6 +84,9 @@ const EVENT_TYPES = {
   'federation.removed': 'They are believed no more.',
   'federation.bundle_changed': 'Another bundle of that trust domain was fetched or put in by hand.',
   'federation.refused': 'What was fetched of that trust domain was not believed, and why.',
+  'domain.created': 'A further trust domain was made here. Holds its root, its signing authority and its profile.',
+  'domain.signed': 'A subordinate authority of a further trust domain was signed. Holds its certificate.',
+  'domain.closed': 'Nothing is signed in a further trust domain any more; its keys were deleted.',
   // Shared Signals
   'signal.key_created': 'A key that signs security event tokens was made.',
   'signal.key_retired': 'A key that signed security event tokens was deleted.',

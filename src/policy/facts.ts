@@ -155,6 +155,11 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
   'federation.read': plain(ALL),
   // change: 'add', 'replace', 'refresh' or 'remove'.
   'federation.manage': { resources: ALL, context: { trustDomain: 'text', change: 'text' }, guardOnly: {} },
+  'domain.read': plain(ALL),
+  // lifetimeSeconds: of a subordinate authority, the most that one has or that of this one.
+  'domain.create': { resources: ALL, context: { trustDomain: 'text', lifetimeSeconds: 'number' }, guardOnly: {} },
+  'domain.sign': { resources: ALL, context: { trustDomain: 'text', lifetimeSeconds: 'number' }, guardOnly: {} },
+  'domain.close': { resources: ALL, context: { trustDomain: 'text' }, guardOnly: {} },
   'signal.read': plain(ALL),
   'signal.manage': plain(ALL),
   // What was measured: point is the name of the enforcement point.

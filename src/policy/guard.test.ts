@@ -64,6 +64,11 @@ test('guard.operators-only: an agent never registers, publishes or runs the auth
     'approval.decide',
     'operator.read',
     'authority.rotate',
+    'federation.manage',
+    'domain.create',
+    'domain.sign',
+    'domain.close',
+    'domain.read',
   ];
   for (const action of never) {
     assert.equal(ask(action, { caller: INSTANCE }), 'guard.operators-only', action);

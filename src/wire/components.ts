@@ -16,6 +16,7 @@ import {
   renewCertificate,
   replaceCertificate,
 } from './certificate.ts';
+import { createDomain, domain, domainList, signDomain, signedDomainAuthority } from './domain.ts';
 import { beginEmergency, emergency, emergencyPage, reviewEmergency } from './emergency.ts';
 import { createEntry, entry, entryPage, ownEntries } from './entry.ts';
 import { addFederation, federatedBundles, federation, federationList, replaceBundle } from './federation.ts';
@@ -81,6 +82,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   CheckPolicies: checkPolicies,
   CheckedEvidence: checkedEvidence,
   CreateChallenge: createChallenge,
+  CreateDomain: createDomain,
   CreateEntry: createEntry,
   CreateJwtSvid: createJwtSvid,
   CreateSignalStream: createSignalStream,
@@ -89,6 +91,8 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   CreatedToken: createdToken,
   DeadSignals: deadSignals,
   DecideAccessTask: decideAccessTask,
+  Domain: domain,
+  DomainList: domainList,
   Emergency: emergency,
   EmergencyPage: emergencyPage,
   Enrol: enrol,
@@ -142,9 +146,11 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   RotateSignalKey: rotateSignalKey,
   RotatedJwtKey: rotatedJwtKey,
   RotatedSignalKey: rotatedSignalKey,
+  SignDomain: signDomain,
   SignalStatus: signalStatus,
   SignalStream: signalStream,
   SignalStreams: signalStreams,
+  SignedDomainAuthority: signedDomainAuthority,
   Stop: stop,
   StopPage: stopPage,
   StopRecord: stopRecord,

@@ -34,6 +34,7 @@ import { VERSION } from '../version.ts';
 import { askApproval, offerAccess } from './approval-operations.ts';
 import { attestationOperations } from './attestation-operations.ts';
 import { canaryOperations } from './canary-operations.ts';
+import { domainOperations } from './domain-operations.ts';
 import { federationOperations } from './federation-operations.ts';
 import { openFeed } from './feed.ts';
 import { FollowedKeyring } from './followed-keyring.ts';
@@ -152,6 +153,7 @@ async function serve(): Promise<void> {
         issuer: () => issuerOf(config.signals, config.names[0]!, `api:${apiPort}`),
       }),
       ...federationOperations(built, endpointRules(config.federation).allowed),
+      ...domainOperations(built),
       ...jwtSvidOperations(built, () => jwtIssuerOf(config, `public:${publicPort}`)),
       ...canaryOperations(built),
       ...ledgerOperations(built),

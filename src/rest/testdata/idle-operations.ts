@@ -6,6 +6,7 @@ import { authorityOperations } from '../authorities.ts';
 import { canaryOperations } from '../canaries.ts';
 import { certificateReportOperations } from '../certificate-reports.ts';
 import { certificateOperations } from '../certificates.ts';
+import { domainOperations } from '../domains.ts';
 import { entryOperations } from '../entries.ts';
 import { emergencyOperations } from '../emergencies.ts';
 import { federationOperations } from '../federations.ts';
@@ -39,6 +40,7 @@ export function idleOperations(): Operation[] {
     ...trustOperations(nothing),
     ...jwtSvidOperations(nothing),
     ...federationOperations(nothing),
+    ...domainOperations(nothing),
     ...certificateOperations(nothing),
     ...certificateReportOperations(nothing),
     ...agentOperations(nothing),

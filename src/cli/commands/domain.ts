@@ -1,0 +1,132 @@
+import { writeFileSync } from 'node:fs';
+import { type Item, itemsOf, textOf, type WithApi } from '../api.ts';
+import { type Command, EXIT, type Input } from '../command.ts';
+import { confirmed, YES_FLAG } from '../confirm.ts';
+import { needed } from '../input.ts';
+import { listCommand } from '../listing.ts';
+import { list, relative } from '../table.ts';
+import { parseDuration, readInput } from '../values.ts';
+
+const DOMAIN = { name: 'domain', summary: 'the further trust domain, e.g. partners.example', required: true } as const;
+
+/** `writ domain …`, as far as one person may: further trust domains whose roots lie here. */
+export function domainCommands(withApi: WithApi, now: () => number): readonly Command[] {
+  return [
+    listCommand(withApi, {
+      path: 'domain list',
+      summary: 'List further trust domains whose roots lie here',
+      request: () => ({ path: '/v1/domains' }),
+      whole: true,
+      columns: [
+        ['TRUST DOMAIN', (item) => textOf(item, 'trust_domain')],
+        ['STATE', (item) => textOf(item, 'state')],
+        ['SUBORDINATES', (item) => `${subordinatesOf(item).length}`],
+        ['MADE BY', (item) => textOf(item, 'created_by')],
+      ],
+      empty: 'None. Make one with "writ domain create".',
+    }),
+    {
+      path: 'domain show',
+      summary: 'Show a further trust domain, its profile and its authorities',
+      parameters: [DOMAIN],
+      async run(input, terminal) {
+        const found = await withApi(input, (api) => api.get(pathOf(input)));
+        terminal.result(found, describeDomain(found, now()));
+        return EXIT.ok;
+      },
+    },
+    {
+      path: 'domain sign',
+      summary: 'Sign a subordinate authority of a further trust domain',
+      details:
+        'For the key in the request, with path length 0, within the profile that was agreed to with the trust domain.',
+      parameters: [DOMAIN],
+      flags: [
+        { name: 'csr', value: 'file', summary: 'request in PEM; - for standard input', required: true },
+        { name: 'lifetime', value: 'duration', summary: 'how long it lives; default: as long as the profile allows' },
+        { name: 'out', value: 'file', summary: 'where certificate and chain go; else to standard output' },
+      ],
+      changes: true,
+      async run(input, terminal) {
+        const lifetime = input.flag('lifetime');
+        const body = {
+          csr: readInput(input.flag('csr')!, '--csr'),
+          ...(lifetime === undefined ? {} : { lifetime_seconds: parseDuration(lifetime, 'lifetime') }),
+        };
+        if (input.dryRun) {
+          const found = await withApi(input, (api) => api.get(pathOf(input)));
+          terminal.result({ would: 'sign', domain: found }, `Would sign an authority of ${needed(input, 'domain')}.`);
+          return EXIT.ok;
+        }
+        const signed = await withApi(input, (api) => api.post(`${pathOf(input)}/authorities`, body));
+        const chain = [
+          textOf(signed, 'certificate'),
+          ...((signed['chain'] as readonly string[] | undefined) ?? []),
+        ].join('');
+        const out = input.flag('out');
+        if (out !== undefined) writeFileSync(out, chain);
+        terminal.result(
+          signed,
+          out === undefined ? chain.trimEnd() : `Signed until ${textOf(signed, 'not_after')}: ${out}`,
+        );
+        return EXIT.ok;
+      },
+    },
+    {
+      path: 'domain close',
+      summary: 'Delete the keys of a further trust domain: nothing is signed in it any more',
+      parameters: [DOMAIN],
+      flags: [YES_FLAG],
+      changes: true,
+      run: (input, terminal) =>
+        withApi(input, async (api) => {
+          const name = needed(input, 'domain');
+          if (input.dryRun) {
+            terminal.result(
+              { would: 'close', domain: await api.get(pathOf(input)) },
+              `Would delete the keys of ${name}.`,
+            );
+            return EXIT.ok;
+          }
+          const what = `Nothing of ${name} can be signed or renewed after that.`;
+          if (!(await confirmed(input, terminal, { what, name }))) return EXIT.failed;
+          terminal.result(
+            await api.post(`${pathOf(input)}/close`, {}),
+            `${name} is closed; what was signed lives on until it expires.`,
+          );
+          return EXIT.ok;
+        }),
+    },
+  ];
+}
+
+function pathOf(input: Input): string {
+  return `/v1/domains/${encodeURIComponent(needed(input, 'domain'))}`;
+}
+
+function subordinatesOf(item: Item): readonly Item[] {
+  return itemsOf(item, 'authorities').filter(({ kind }) => kind === 'subordinate');
+}
+
+export function describeDomain(item: Item, now: number): string {
+  const profile = item['profile'] as {
+    readonly most_seconds: number;
+    readonly keys: readonly string[];
+    readonly most: number;
+  };
+  return list([
+    ['trust domain', textOf(item, 'trust_domain')],
+    ['state', textOf(item, 'state')],
+    ['subordinates live', `${profile.most_seconds} s at most`],
+    ['their keys', profile.keys.join(', ')],
+    ['at a time', `${profile.most}`],
+    ['made', `${textOf(item, 'created_at')} by ${textOf(item, 'created_by')}`],
+    ...itemsOf(item, 'authorities').map(
+      (one) =>
+        [
+          textOf(one, 'kind'),
+          `${textOf(one, 'id')}, expires ${relative(Date.parse(textOf(one, 'not_after')), now)}`,
+        ] as const,
+    ),
+  ]);
+}
