@@ -56,7 +56,7 @@ export function clientCommands(): readonly Command[] {
   return [...connected, checkReceiptCommand()];
 }
 
-/** What changes something that policy may put behind an approval; not the approvals themselves. */
+/** What changes something that policy may put behind an approval; not the approvals themselves, nor this very machine. */
 function takesApproval({ path, changes }: Command): boolean {
   return changes === true && !path.startsWith('approval ') && !path.startsWith('trust ');
 }
