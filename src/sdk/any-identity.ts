@@ -1,6 +1,14 @@
 import { constants } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { ConnectionOptions, SecureContextOptions, Server, TLSSocket, TlsOptions } from 'node:tls';
+import type {
+  ConnectionOptions,
+  DetailedPeerCertificate,
+  PeerCertificate,
+  SecureContextOptions,
+  Server,
+  TLSSocket,
+  TlsOptions,
+} from 'node:tls';
 import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import { type Credential, pemOf } from './credential.ts';
@@ -17,6 +25,14 @@ export interface IdentityEvents {
    * Workload API comes back, with `renewed`, where it is given again.
    */
   ended: [Error];
+}
+
+/** Others than our own trust domain whose peers may come, where that was asked for. */
+export interface Federation {
+  /** PEM of their roots. */
+  readonly roots: readonly string[];
+  /** Why whoever has shown this chain (DER, leaf first) is not who it names; undefined when it is. */
+  fault(chain: readonly Uint8Array[], purpose: 'client' | 'server'): Error | undefined;
 }
 
 /**
@@ -66,13 +82,14 @@ export abstract class AnyIdentity extends EventEmitter<IdentityEvents> {
    */
   clientOptions(options: { readonly allow?: PeerRule } = {}): ConnectionOptions {
     const { allow } = options;
+    if (allow === undefined) return { ...contextOf(this.credential), rejectUnauthorized: true };
+    const check = checkPeer(compileRule(allow, this.trustDomain));
+    const federation = this.federation();
     return {
-      ...contextOf(this.credential),
+      ...contextOf(this.credential, federation),
       rejectUnauthorized: true,
-      ...(allow !== undefined && {
-        checkServerIdentity: checkPeer(compileRule(allow, this.trustDomain)),
-        sessionIdContext: this.#contextOf(allow),
-      }),
+      checkServerIdentity: (host, peer) => check(host, peer) ?? federation?.fault(chainOf(peer), 'server'),
+      sessionIdContext: this.#contextOf(allow),
     };
   }
 
@@ -89,11 +106,13 @@ export abstract class AnyIdentity extends EventEmitter<IdentityEvents> {
     const allowed = compileRule(options.allow, this.trustDomain);
     const onConnection = (socket: TLSSocket): void => {
       const peer = peerOf(socket);
-      if (this.#withdrawn !== undefined || peer === undefined || !allowed(peer)) socket.destroy();
+      const foreign = (): boolean =>
+        this.federation()?.fault(chainOf(socket.getPeerCertificate(true)), 'client') !== undefined;
+      if (this.#withdrawn !== undefined || peer === undefined || !allowed(peer) || foreign()) socket.destroy();
     };
     server.prependListener('secureConnection', onConnection);
     // A renewal may have come after the options that the server was made with.
-    server.setSecureContext(contextOf(this.credential));
+    server.setSecureContext(contextOf(this.credential, this.federation()));
     this.#servers.add(server);
     return () => {
       server.off('secureConnection', onConnection);
@@ -110,6 +129,11 @@ export abstract class AnyIdentity extends EventEmitter<IdentityEvents> {
     this.close();
   }
 
+  /** Undefined where our own trust domain alone is believed. */
+  protected federation(): Federation | undefined {
+    return undefined;
+  }
+
   /** Whether exactly this is in use. */
   protected shows({ certificate, roots }: Credential): boolean {
     const { certificate: own, roots: ownRoots } = this.#credential;
@@ -120,7 +144,7 @@ export abstract class AnyIdentity extends EventEmitter<IdentityEvents> {
   protected use(next: Credential): void {
     this.#credential = next;
     this.#withdrawn = undefined;
-    for (const server of this.#servers) server.setSecureContext(contextOf(next));
+    for (const server of this.#servers) server.setSecureContext(contextOf(next, this.federation()));
     // Not here: what a listener throws is no failure of the renewal.
     queueMicrotask(() => this.emit('renewed', next));
   }
@@ -140,12 +164,26 @@ export abstract class AnyIdentity extends EventEmitter<IdentityEvents> {
   }
 }
 
-function contextOf(credential: Credential): SecureContextOptions {
+const LONGEST_CHAIN = 8;
+
+/** What a peer has shown, leaf first, and what TLS found above it. */
+function chainOf(peer: PeerCertificate | DetailedPeerCertificate): readonly Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  let next: PeerCertificate | DetailedPeerCertificate | undefined = peer;
+  while (next?.raw !== undefined && chain.length < LONGEST_CHAIN) {
+    chain.push(next.raw);
+    const above: DetailedPeerCertificate | undefined = 'issuerCertificate' in next ? next.issuerCertificate : undefined;
+    next = above === next ? undefined : above;
+  }
+  return chain;
+}
+
+function contextOf(credential: Credential, federation?: Federation): SecureContextOptions {
   const { key, chain } = pemOf(credential);
   return {
     key,
     cert: chain,
-    ca: [...credential.roots],
+    ca: [...credential.roots, ...(federation?.roots ?? [])],
     minVersion: 'TLSv1.3',
     // A resumed session would skip the check of the certificate. Given again in every context, or tickets come back.
     secureOptions: constants.SSL_OP_NO_TICKET,

@@ -1,7 +1,8 @@
 import { isWritError, WritError } from '../base/error.ts';
 import { parseSpiffeId, type SpiffeId } from '../spiffe-id/spiffe-id.ts';
-import { AnyIdentity } from './any-identity.ts';
+import { AnyIdentity, type Federation } from './any-identity.ts';
 import type { Credential } from './credential.ts';
+import { federationOf } from './federated.ts';
 import type { JwtSvid } from './jwt-svid.ts';
 import { type MachineClock, machineClock } from './machine-clock.ts';
 import { pauseAfter } from './renewal.ts';
@@ -15,6 +16,11 @@ export interface WorkloadApiOptions {
   readonly socket?: string | undefined;
   /** Which of several identities, by its hint. Default: the first that is given. */
   readonly hint?: string | undefined;
+  /**
+   * Believes peers of federated trust domains, too, each by the roots of its own: at clients with `allow`, and at servers that
+   * were given to `protect`. Default: our own trust domain alone.
+   */
+  readonly federation?: boolean | undefined;
   /** How long to wait for the first identity, in ms; meanwhile it is asked for again. Default 30 000. */
   readonly timeout?: number | undefined;
   /** This machine's, but in tests. */
@@ -56,6 +62,7 @@ export async function fromWorkloadApi(options: WorkloadApiOptions = {}): Promise
 class WorkloadSource {
   readonly client: WorkloadClient;
   readonly clock: MachineClock;
+  readonly federation: boolean;
   readonly #hint: string | undefined;
   readonly #random: () => number;
   /** Told of each identity, and of each failure. */
@@ -65,9 +72,13 @@ class WorkloadSource {
   #wake: () => void = () => {};
   #closed = false;
 
-  constructor(endpoint: WorkloadEndpoint, { hint, clock = machineClock, random = Math.random }: WorkloadApiOptions) {
+  constructor(
+    endpoint: WorkloadEndpoint,
+    { hint, federation = false, clock = machineClock, random = Math.random }: WorkloadApiOptions,
+  ) {
     this.client = new WorkloadClient(endpoint);
     this.clock = clock;
+    this.federation = federation;
     this.#hint = hint;
     this.#random = random;
   }
@@ -165,6 +176,7 @@ type Federated = ReadonlyMap<string, readonly string[]>;
 export class WorkloadIdentity extends AnyIdentity {
   readonly #source: WorkloadSource;
   #federated: Federated;
+  #federation: Federation | undefined;
   #expiry: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -177,7 +189,7 @@ export class WorkloadIdentity extends AnyIdentity {
     this.#watchExpiry(credential);
   }
 
-  /** PEM of the roots of other trust domains that this identity is to know, by trust domain. TLS here trusts our own alone. */
+  /** PEM of the roots of other trust domains that this identity is to know, by trust domain. */
   get federated(): Federated {
     return this.#federated;
   }
@@ -218,10 +230,19 @@ export class WorkloadIdentity extends AnyIdentity {
         `The Workload API gave an identity of another trust domain: ${trustDomain}.`,
       );
     }
+    const known = JSON.stringify([...this.#federated]) === JSON.stringify([...federated]);
+    if (known && this.shows(next)) return;
     this.#federated = federated;
-    if (this.shows(next)) return;
+    this.#federation = undefined;
     this.use(next);
     this.#watchExpiry(next);
+  }
+
+  protected override federation(): Federation | undefined {
+    if (!this.#source.federation || this.#federated.size === 0) return undefined;
+    // Nobody else says who belongs to us.
+    this.#federation ??= federationOf(new Map([...this.#federated, [this.trustDomain, this.roots]]));
+    return this.#federation;
   }
 
   #lost(error: Error): void {
