@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: measures what the product promises (docs/BENCH.md), each as a ratio taken in one run. `--quick` takes
- * less than 150 s, `--json` prints one flat object, `--only core,durable,growth,start,revocation` measures a part. The
- * last is measured by itself with `revocation`, too, and not in a quick run of the others.
+ * less than 150 s, `--json` prints one flat object, `--only core,durable,growth,start,revocation,spiffe` measures a part. The
+ * last two are measured by themselves with `revocation` and `spiffe`, too, and not in a quick run of the others.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
@@ -11,18 +11,20 @@ import { measureDurable } from './durable.ts';
 import { measureGrowth } from './growth.ts';
 import { LIMITS, LOWER_LIMITS } from './limits.ts';
 import { measureRevocation } from './revocation.ts';
+import { measureSpiffe } from './spiffe.ts';
 import { makeStage } from './stage.ts';
 import { measureStart } from './start.ts';
 
 const AGENTS = 1000;
 
+/** Parts that a quick run of all leaves out. */
+const BY_NAME = ['revocation', 'spiffe'];
+
 const quick = process.argv.includes('--quick');
 const json = process.argv.includes('--json');
 const only = process.argv.includes('--only')
   ? process.argv[process.argv.indexOf('--only') + 1]?.split(',')
-  : process.argv.includes('revocation')
-    ? ['revocation']
-    : undefined;
+  : BY_NAME.find((part) => process.argv.includes(part))?.split(',');
 const wanted = (part: string): boolean => only === undefined || only.includes(part);
 const progress = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -67,6 +69,11 @@ async function measure(): Promise<void> {
     const place = join(directory, 'revocation');
     mkdirSync(place);
     Object.assign(figures, await measureRevocation(place, { quick, progress }));
+  }
+  if (wanted('spiffe') && (only !== undefined || !quick)) {
+    const place = join(directory, 'spiffe');
+    mkdirSync(place);
+    Object.assign(figures, await measureSpiffe(place, { quick, progress }));
   }
 }
 

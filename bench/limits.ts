@@ -11,6 +11,9 @@ export const LIMITS: Readonly<Record<string, number>> = {
   cascade_1000_ms: 1000,
   revoke_growth_ratio: 1.2,
   crl_shard_ms: 50,
+  first_svid_ms_p99: 25,
+  rotation_peak_ratio: 2,
+  jwt_svid_ratio: 2,
 };
 
 /** What each figure must be at least. */

@@ -1,14 +1,14 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { OperatorCredential } from '../src/cli/credential.ts';
-import { Client } from '../src/http/client.ts';
+import type { Client } from '../src/http/client.ts';
 import { connect } from '../src/sdk/connect.ts';
 import type { Credential } from '../src/sdk/credential.ts';
 import { postgresMissing, startPostgres } from '../test/postgres.ts';
 import { startServer } from '../test/program.ts';
+import { Child } from './child.ts';
 import { inFlight } from './in-flight.ts';
+import { newToken, openOperator, register } from './operator.ts';
 import { residentMemory } from './process.ts';
 import type { CrowdAnswer, CrowdCommand } from './revocation-crowd.ts';
 import type { PointAnswer, PointCommand } from './revocation-point.ts';
@@ -28,7 +28,6 @@ const POINTS = 100;
 const STARTING = 8;
 /** Streams of one caller, below what a server allows one. */
 const STREAMS = 60;
-const OWNER = { team: 'bench', sponsor: 'sponsor@example.com' };
 
 /**
  * From the acknowledged revocation to the last accepted use: 100 enforcement points in processes of their own over real
@@ -117,7 +116,7 @@ async function measurePoints(
     }
     return times;
   } finally {
-    for (const child of children) child.stop();
+    await Promise.all(children.map((child) => child.stop()));
     for (const one of operators) one.close();
   }
 }
@@ -158,65 +157,13 @@ async function measureCrowd(
       feed_last_told_ms: percentile(times, 0.5),
     };
   } finally {
-    child.stop();
+    await child.stop();
     operator.close();
   }
 }
 
 function named(name: string, times: readonly number[]): Record<string, number> {
   return { [`${name}_ms_p50`]: percentile(times, 0.5), [`${name}_ms_p99`]: percentile(times, 0.99) };
-}
-
-/** A script of this benchmark's that is talked to; what it has to say comes in order. */
-class Child<C, A extends { readonly kind: string }> {
-  readonly #process: ChildProcess;
-  readonly #ended: Promise<never>;
-  constructor(script: string) {
-    this.#process = fork(join(import.meta.dirname, script), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-    this.#ended = new Promise((_, reject) => {
-      this.#process.once('exit', () => reject(new Error(`${script} ended`)));
-    });
-    this.#ended.catch(() => undefined);
-  }
-
-  /** The next message of a kind. */
-  hear(kind: A['kind']): Promise<A> {
-    const heard = new Promise<A>((resolve) => {
-      const listen = (message: A): void => {
-        if (message.kind !== kind) return;
-        this.#process.off('message', listen);
-        resolve(message);
-      };
-      this.#process.on('message', listen);
-    });
-    return Promise.race([heard, this.#ended]);
-  }
-
-  async ask(command: C & object, kind: A['kind']): Promise<A> {
-    const answer = this.hear(kind);
-    this.#process.send(command);
-    return answer;
-  }
-
-  stop(): void {
-    this.#process.kill('SIGKILL');
-  }
-}
-
-function openOperator(server: string, data: string): Client {
-  const { roots, key, chain } = JSON.parse(
-    readFileSync(join(`${data}-operator`, 'operator.json'), 'utf8'),
-  ) as OperatorCredential;
-  return new Client({ server, roots, credential: { key, chain: chain.join('') } });
-}
-
-async function register(operator: Client, name: string): Promise<void> {
-  await operator.json({ method: 'POST', path: '/v1/agents', body: { name, owner: OWNER, purpose: 'is measured' } });
-}
-
-async function newToken(operator: Client, agent: string): Promise<string> {
-  const made = await operator.json<{ token: string }>({ method: 'POST', path: '/v1/tokens', body: { agent } });
-  return made.token;
 }
 
 /** An instance's credential that nobody renews. */
