@@ -33,6 +33,8 @@ async function started(options: Partial<DaemonOptions> = {}) {
     ...{ identity: node, socket, admin: join(`${directory}-admin`, 'api.sock'), server: own, ...options },
   });
   closing.push(() => daemon.close());
+  // Lists of a server that has just begun come a moment later, and would be a message of their own.
+  await daemon.refresh();
   const stub = (): WorkloadStub => {
     const made = workloadStub(socket);
     closing.push(() => made.close());
@@ -58,8 +60,8 @@ test('a caller gets its X.509-SVID, key and bundle, and again when it is renewed
   assert.match(own.enrolled[0]!.process, new RegExp(`^pid ${process.pid}, started 20`));
 
   await [...daemon.workloads.children][0]!.renew();
-  const [, second] = await stream.count(2);
-  assert.equal(second!.svids[0]!.spiffe_id, svid!.spiffe_id);
+  const second = await stream.find(({ svids }) => !svids[0]!.x509_svid.equals(svid!.x509_svid));
+  assert.equal(second.svids[0]!.spiffe_id, svid!.spiffe_id);
   assert.notDeepEqual(second!.svids[0]!.x509_svid, svid!.x509_svid);
   assert.notDeepEqual(second!.svids[0]!.x509_svid_key, svid!.x509_svid_key);
   assert.deepEqual(own.renewed[0]!.facts?.['unix:uid'], [String(process.geteuid!())]);
@@ -105,9 +107,9 @@ test('a stopped instance is redacted at once, and does not come back by asking a
   await daemon.verifier.ready(AbortSignal.timeout(5000));
   const [planner, reader] = [...daemon.workloads.children];
   await server.json('instance', 'stop', planner!.instance, '--yes');
-  const [, second] = await stream.count(2);
+  const second = await stream.find(({ svids }) => svids.length === 1);
   assert.deepEqual(
-    second!.svids.map(({ spiffe_id }) => spiffe_id),
+    second.svids.map(({ spiffe_id }) => spiffe_id),
     [reader!.spiffeId],
   );
   const again = readStream(stub().FetchX509SVID({}, header()));
@@ -157,7 +159,7 @@ test('JWT-SVIDs: for one or all identities, kept, and validated by the daemon', 
 test('while the server is silent nothing changes for who runs, and newcomers are told to try again', async () => {
   const { daemon, own, stub } = await started();
   const stream = readStream(stub().FetchX509SVID({}, header()));
-  await stream.count(1);
+  const before = (await stream.count(1))[0]!.svids[0]!.spiffe_id;
   own.fail = new WritError('unavailable', 'gone');
   await [...daemon.workloads.children][0]!.renew();
   const again = readStream(stub().FetchX509SVID({}, header()));
@@ -165,7 +167,7 @@ test('while the server is silent nothing changes for who runs, and newcomers are
   own.fail = undefined;
   own.set([{ id: '01jd0000000000000000000009', match: me }]);
   await daemon.refresh();
-  await stream.count(2);
+  await stream.find(({ svids }) => svids[0]!.spiffe_id !== before);
   own.fail = new WritError('unavailable', 'gone');
   assert.equal([...daemon.workloads.children].length, 1);
   const { own: silent, stub: other } = await started();
@@ -198,8 +200,7 @@ test('bundles of other trust domains go to whom an entry names them', async () =
   );
   own.others = new Map();
   await daemon.refresh();
-  const [, second] = await stream.count(2);
-  assert.deepEqual(Object.keys(second!.federated_bundles), []);
+  await stream.find(({ federated_bundles }) => Object.keys(federated_bundles).length === 0);
   stream.cancel();
   bundles.cancel();
 });

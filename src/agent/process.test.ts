@@ -47,6 +47,8 @@ async function started() {
     ...{ identity: node, socket, admin: join(`${directory}-admin`, 'api.sock'), server: own },
   });
   closing.push(() => daemon.close());
+  // Lists of a server that has just begun come a moment later, and would be a message of their own.
+  await daemon.refresh();
   return { daemon, own, socket };
 }
 

@@ -26,6 +26,7 @@ after(async () => {
 const socket = join(scratch, 'agent', 'api.sock');
 const daemon = await Daemon.start({ identity: node, socket, admin: join(scratch, 'agent-admin', 'api.sock') });
 closing.push(() => daemon.close());
+await daemon.refresh();
 
 interface Line {
   readonly error?: string;
@@ -211,18 +212,12 @@ test('py-spiffe gets identities, tokens and bundles, and sees what is renewed an
   const watcher = start(python, script, 'watch');
   const lines = watcher.lines as unknown as readonly PythonLine[];
   await watcher.line(() => lines.length > 0);
-  const [first] = lines[0]!.svids;
-  const own = [...daemon.workloads.children].find(({ spiffeId }) => spiffeId === first![0])!;
+  const [first, other] = lines[0]!.svids as readonly [readonly string[], readonly string[]];
+  const own = [...daemon.workloads.children].find(({ spiffeId }) => spiffeId === first[0])!;
   await own.renew();
-  await watcher.line(() => lines.length > 1);
-  assert.equal(lines[1]!.svids[0]![0], first![0]);
-  assert.notEqual(lines[1]!.svids[0]![1], first![1]);
+  await watcher.line(() => lines.some(({ svids }) => svids[0]![0] === first[0] && svids[0]![1] !== first[1]));
   await server.json('instance', 'stop', own.instance, '--yes');
-  await watcher.line(() => lines.length > 2);
-  assert.deepEqual(
-    lines[2]!.svids.map(([id]) => id),
-    [lines[0]!.svids[1]![0]],
-  );
+  await watcher.line(() => lines.some(({ svids }) => svids.length === 1 && svids[0]![0] === other[0]));
 });
 
 interface PythonLine {

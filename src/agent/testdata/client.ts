@@ -55,6 +55,8 @@ export interface Stream<A> {
   readonly messages: readonly A[];
   /** Resolves when there are so many. */
   count(n: number, ms?: number): Promise<readonly A[]>;
+  /** The first one that is so: others may come before, since lists and bundles change by themselves. */
+  find(what: (message: A) => boolean, ms?: number): Promise<A>;
   readonly ended: Promise<{ readonly code: number; readonly details: string }>;
   cancel(): void;
 }
@@ -80,21 +82,28 @@ export function readStream<A>(call: grpc.ClientReadableStream<A>): Stream<A> {
       rouse();
     });
   });
+  const reached = async (what: () => boolean, ms = 15_000): Promise<void> => {
+    const late = performance.now() + ms;
+    while (!what()) {
+      if (over || performance.now() > late) {
+        throw new Error(`${messages.length} messages came; ${over ? JSON.stringify(await ended) : 'waited long'}`);
+      }
+      await new Promise<void>((then) => {
+        wake.push(then);
+        setTimeout(then, 200);
+      });
+    }
+  };
   return {
     messages,
     ended,
-    async count(n, ms = 15_000) {
-      const late = performance.now() + ms;
-      while (messages.length < n) {
-        if (over || performance.now() > late) {
-          throw new Error(`${messages.length} messages in place of ${n}; ${over ? JSON.stringify(await ended) : 'waited long'}`);
-        }
-        await new Promise<void>((then) => {
-          wake.push(then);
-          setTimeout(then, 200);
-        });
-      }
+    count: async (n, ms) => {
+      await reached(() => messages.length >= n, ms);
       return messages;
+    },
+    find: async (what, ms) => {
+      await reached(() => messages.some(what), ms);
+      return messages.find(what)!;
     },
     cancel: () => call.cancel(),
   };
