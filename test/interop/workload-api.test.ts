@@ -212,7 +212,7 @@ test('py-spiffe gets identities, tokens and bundles, and sees what is renewed an
   const watcher = start(python, script, 'watch');
   const lines = watcher.lines as unknown as readonly PythonLine[];
   await watcher.line(() => lines.length > 0);
-  const [first, other] = lines[0]!.svids as readonly [readonly string[], readonly string[]];
+  const [first, other] = [lines[0]!.svids[0]!, lines[0]!.svids[1]!];
   const own = [...daemon.workloads.children].find(({ spiffeId }) => spiffeId === first[0])!;
   await own.renew();
   await watcher.line(() => lines.some(({ svids }) => svids[0]![0] === first[0] && svids[0]![1] !== first[1]));
