@@ -15,7 +15,9 @@ export function containerCollector(docker: { readonly socketPath: string } | und
   return {
     name: 'container',
     async collect(subject) {
-      const path = mainCgroup(subject) ?? [...subject.cgroups.values()][0];
+      const path = [mainCgroup(subject), ...subject.cgroups.values()].find(
+        (one) => one !== undefined && containerOf(one) !== undefined,
+      );
       const id = path === undefined ? undefined : containerOf(path);
       if (path === undefined || id === undefined) return NOTHING;
       const own: Seen = isUsers(path)
@@ -64,8 +66,7 @@ async function ask(docker: { readonly socketPath: string }, id: string, path: st
 async function isSameGroup(pid: number, path: string): Promise<boolean> {
   try {
     const groups = parseCgroups(await readFile(`/proc/${pid}/cgroup`, 'latin1'));
-    const of = groups.get('name=systemd') ?? groups.get('') ?? [...groups.values()][0];
-    return of !== undefined && of !== '/' && (path === of || path.startsWith(`${of}/`));
+    return [...groups.values()].some((of) => of !== '/' && (path === of || path.startsWith(`${of}/`)));
   } catch {
     return false;
   }
