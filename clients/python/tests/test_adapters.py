@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import unittest
 
 import aiohttp
@@ -16,6 +17,7 @@ import writ
 from writ.adapters import aiohttp as writ_aiohttp
 from writ.adapters import httpx as writ_httpx
 from writ.adapters import requests as writ_requests
+from writ.certificate import certificate_of, serial_of
 
 BOOKINGS = "service/bookings/*"
 
@@ -103,7 +105,9 @@ class Aiohttp(unittest.IsolatedAsyncioTestCase):
         application = web.Application(middlewares=[writ_aiohttp.middleware(self.verifier, allow="agent/planner/*")])
 
         async def who(request: web.Request) -> web.Response:
-            return web.json_response({"who": writ_aiohttp.peer_of(request).uri})
+            der = request.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            serial = serial_of(certificate_of(ssl.DER_cert_to_PEM_cert(der)))
+            return web.json_response({"who": writ_aiohttp.peer_of(request).uri, "serial": serial})
 
         async def wait(request: web.Request) -> web.StreamResponse:
             answer = web.StreamResponse()
@@ -137,7 +141,8 @@ class Aiohttp(unittest.IsolatedAsyncioTestCase):
             for _ in range(2):
                 for _ in range(2):
                     async with session.get(self.url) as answer:
-                        self.assertEqual(await answer.json(), {"who": self.planner.spiffe_id})
+                        expected = {"who": self.planner.spiffe_id, "serial": self.planner.credential.serial}
+                        self.assertEqual(await answer.json(), expected)
                 await asyncio.to_thread(self.planner.renew)
 
     async def test_who_is_not_expected_is_refused_on_both_sides(self) -> None:

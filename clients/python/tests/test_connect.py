@@ -82,9 +82,13 @@ class Impostors(unittest.TestCase):
         writ.connect(token=text).close()
 
     def test_another_root(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        own = a_certificate("evil", key, "evil", key)
-        self.enrol_at(Impostor(own, plain_context(own, key)))
+        # All is well with it, but that the token names another.
+        root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        root = a_certificate("corporate", root_key, "corporate", root_key)
+        leaf = server_certificate(root_key, key, "spiffe://agents.example.com/writ/server", "localhost")
+        impostor = Impostor(root, plain_context(leaf, key))
+        impostor.address = impostor.address.replace("127.0.0.1", "localhost")
+        self.enrol_at(impostor)
 
     def test_our_root_over_a_certificate_of_somebody_elses(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
