@@ -56,6 +56,8 @@ function usable({ keys }: ParsedBundle): StoredBundle['keys'] {
 function isAuthority(certificate: Certificate | undefined): boolean {
   if (certificate === undefined) return false;
   try {
+    // Whose names cannot be read may be anybody, also one who names us.
+    uriNames(certificate);
     const constraints = findExtension(certificate.extensions, BASIC_CONSTRAINTS);
     return constraints !== undefined && decodeBasicConstraints(constraints.value).ca;
   } catch (error) {
@@ -97,7 +99,7 @@ function names(certificate: Certificate, trustDomain: TrustDomain): boolean {
   try {
     return uriNames(certificate).some((uri) => isOf(uri, trustDomain));
   } catch (error) {
-    // An extension that cannot be read is one that nobody judges by.
+    // Such an authority is left out.
     if (isWritError(error)) return false;
     throw error;
   }
