@@ -30,6 +30,8 @@ const PR_SET_DUMPABLE = 4;
 const POLLIN = 1;
 /** `struct pollfd`: descriptor, asked, told. */
 const POLLFD = 8;
+/** A signal to this process in the very moment makes the kernel give up (EINTR) and says nothing of whom it was asked about. */
+const POLL_TRIES = 64;
 
 /** Opens the C library that Node itself runs on. Throws `bad_config` elsewhere than on Linux. */
 export function openNative(): Native {
@@ -69,9 +71,12 @@ export function openNative(): Native {
         asked.writeInt32LE(descriptor, at * POLLFD);
         asked.writeInt16LE(POLLIN, at * POLLFD + 4);
       });
-      // Whatever was told of one counts, also that it is no descriptor: nothing is believed of it then.
-      if (functions.poll(asked, BigInt(processes.length), 0) < 0) return undefined;
-      return processes.map((_descriptor, at) => asked.readInt16LE(at * POLLFD + 6) !== 0);
+      for (let tries = 0; tries < POLL_TRIES; tries++) {
+        if (functions.poll(asked, BigInt(processes.length), 0) < 0) continue;
+        // Whatever was told of one counts, also that it is no descriptor: nothing is believed of it then.
+        return processes.map((_descriptor, at) => asked.readInt16LE(at * POLLFD + 6) !== 0);
+      }
+      return undefined;
     },
     forbidDumps() {
       functions.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n);

@@ -60,7 +60,9 @@ export class Rotation {
       if (load < least) [best, least] = [at, load];
       if (load === 0) break;
     }
-    return this.at(best, run);
+    // Where in its second does not matter, but what stood behind its last tick would run, and count, in the next.
+    const second = secondOf(best) * 1000;
+    return this.at(second + (best - second) * (1 - TICK_MS / 1000), run);
   }
 
   /** Plans something for a moment, milliseconds of this machine's clock. Gives what takes it back. */
