@@ -128,14 +128,17 @@ export class PostgresSite implements Site {
     }
   }
 
+  /** The first place last: its anchor is verified, and one of them follows what the others commit only while its server runs. */
   async stop(): Promise<readonly (number | null)[]> {
-    const codes = this.#replicas.map(async (replica) => {
+    const codes: (number | null)[] = [];
+    for (const replica of this.#replicas.toReversed()) {
       const { door } = replica;
+      if (door === undefined) continue;
       replica.door = undefined;
-      door?.close();
-      return door === undefined ? undefined : (await door.server.stop()).code;
-    });
-    return (await Promise.all(codes)).filter((code) => code !== undefined);
+      door.close();
+      codes.push((await door.server.stop()).code);
+    }
+    return codes;
   }
 
   async end(): Promise<void> {
