@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { createToken } from '../src/attest/create.ts';
-import { attestJoinToken } from '../src/attest/join-token.ts';
+import { createToken } from '../src/attest/token/create.ts';
+import { attestJoinToken } from '../src/attest/token/join-token.ts';
 import type { Caller } from '../src/base/access.ts';
 import { enrol } from '../src/issuance/enrol.ts';
 import type { IssuedCertificate } from '../src/issuance/issued.ts';

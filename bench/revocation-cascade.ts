@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { createToken } from '../src/attest/create.ts';
-import { attestJoinToken } from '../src/attest/join-token.ts';
+import { createToken } from '../src/attest/token/create.ts';
+import { attestJoinToken } from '../src/attest/token/join-token.ts';
 import type { Caller } from '../src/base/access.ts';
 import { systemClock } from '../src/base/clock.ts';
 import { systemRandom } from '../src/base/random.ts';

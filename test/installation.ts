@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { Attestation } from '../src/attest/attested.ts';
-import { createToken } from '../src/attest/create.ts';
 import type { Registered } from '../src/attest/flow.ts';
-import { attestJoinToken } from '../src/attest/join-token.ts';
-import type { TokenInput } from '../src/attest/token-input.ts';
+import { createToken } from '../src/attest/token/create.ts';
+import type { TokenInput } from '../src/attest/token/input.ts';
+import { attestJoinToken } from '../src/attest/token/join-token.ts';
 import type { Caller } from '../src/base/access.ts';
 import { type ManualClock, manualClock } from '../src/base/clock.ts';
 import { silentLog } from '../src/base/log.ts';

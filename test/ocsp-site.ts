@@ -23,7 +23,7 @@ import type { KeyAlgorithm } from '../src/keys/generate.ts';
 import { problemReplies } from '../src/rest/problems.ts';
 import { revokeCertificate } from '../src/revocation/revoke.ts';
 import { parseSpiffeId } from '../src/spiffe-id/spiffe-id.ts';
-import { ocspRoutes } from '../src/status/ocsp-routes.ts';
+import { ocspRoutes } from '../src/status/ocsp/routes.ts';
 import { parseCertificate } from '../src/x509/certificate.ts';
 import { parseCsr } from '../src/x509/csr.ts';
 import { ADA, createInstallation, type Installation, letIn, newKey, register } from './installation.ts';

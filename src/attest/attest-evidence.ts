@@ -5,18 +5,18 @@ import { canonicalJson } from '../merkle/canonical-json.ts';
 import type { AttestorEvidence } from '../wire/attestation.ts';
 import type { Runtime } from '../wire/runtime.ts';
 import type { Attestation, Attested } from './attested.ts';
-import type { ShownAttestor } from './attestor.ts';
-import type { Verifiers } from './attestor-kinds.ts';
-import { readAttestor, requireAttestor } from './attestor-store.ts';
+import type { ShownAttestor } from './attestor/attestor.ts';
+import type { Verifiers } from './attestor/kinds.ts';
+import { readAttestor, requireAttestor } from './attestor/store.ts';
 import { type ChallengeParts, deriveOf, readChallenge } from './challenge.ts';
-import type { RegistrationEntry } from './entry.ts';
-import type { EntryCache } from './entry-cache.ts';
-import { requireEntry } from './entry-store.ts';
+import type { EntryCache } from './entry/cache.ts';
+import type { RegistrationEntry } from './entry/entry.ts';
+import { requireEntry } from './entry/store.ts';
 import type { EvidenceFacts, EvidenceFault, EvidenceFetch, Verified } from './evidence.ts';
 import { isUsed, useEvidence } from './evidence-store.ts';
 import { matches, orderedFacts } from './facts.ts';
-import { imageSignerOf } from './image-signature.ts';
 import { runtimeFacts, withoutAgentFacts } from './runtime-facts.ts';
+import { imageSignerOf } from './verifier/image-signature.ts';
 
 export interface EvidenceParts extends ChallengeParts {
   readonly reader: Reader;

@@ -14,12 +14,12 @@ import { changeOwner } from '../registry/owners.ts';
 import { registerAgent } from '../registry/register.ts';
 import { formatJoinToken, parseJoinToken } from '../wire/join-token.ts';
 import type { Attestation, Attested } from './attested.ts';
-import { createToken } from './create.ts';
 import type { TokenParts } from './flow.ts';
-import { attestJoinToken } from './join-token.ts';
-import { revokeToken, showToken, showTokens } from './manage.ts';
-import type { TokenInput } from './token-input.ts';
-import { pushTokenPurge, withdrawAllTokens } from './token-store.ts';
+import { createToken } from './token/create.ts';
+import type { TokenInput } from './token/input.ts';
+import { attestJoinToken } from './token/join-token.ts';
+import { revokeToken, showToken, showTokens } from './token/manage.ts';
+import { pushTokenPurge, withdrawAllTokens } from './token/store.ts';
 
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;

@@ -5,10 +5,10 @@ import type { AttestorEvidence } from '../wire/attestation.ts';
 import { unmatched } from '../wire/match-facts.ts';
 import type { Runtime } from '../wire/runtime.ts';
 import { digestOf, type EvidenceParts, judgeEvidence } from './attest-evidence.ts';
-import type { RegistrationEntry } from './entry.ts';
+import { noAttestor } from './attestor/manage.ts';
+import type { RegistrationEntry } from './entry/entry.ts';
 import type { EvidenceFacts, EvidenceFault } from './evidence.ts';
 import { INSTALLATION } from './flow.ts';
-import { noAttestor } from './manage-attestors.ts';
 
 /** What evidence would come to now. */
 export interface CheckedEvidence {

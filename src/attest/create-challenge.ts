@@ -1,8 +1,8 @@
 import { WritError } from '../base/error.ts';
 import type { Challenge, CreateChallenge } from '../wire/attestation.ts';
 import type { EvidenceParts } from './attest-evidence.ts';
-import { parseSettings } from './attestor-kinds.ts';
-import { readAttestor } from './attestor-store.ts';
+import { parseSettings } from './attestor/kinds.ts';
+import { readAttestor } from './attestor/store.ts';
 import { deriveOf, makeChallenge } from './challenge.ts';
 
 /**

@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Challenge, CreateChallenge } from '../wire/attestation.ts';
 
 /**
- * What a verifier of evidence is. Each kind is one file of this folder that exports a `Verifier`; `attestor-kinds.ts` names
+ * What a verifier of evidence is. Each kind is one file of `verifier/` that exports a `Verifier`; `attestor/kinds.ts` names
  * them all, and whoever asks for an identity learns nothing of which it was that refused.
  */
 

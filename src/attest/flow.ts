@@ -4,7 +4,7 @@ import type { WritError } from '../base/error.ts';
 import type { Random } from '../base/random.ts';
 import type { Batch, CommitBatch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
-import type { Labels } from './token-store.ts';
+import type { Labels } from './token/store.ts';
 
 /** What this folder asks of `registry/`. */
 export interface Registered {

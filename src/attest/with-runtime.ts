@@ -4,8 +4,8 @@ import type { Runtime } from '../wire/runtime.ts';
 import { digestOf } from './attest-evidence.ts';
 import type { Attestation } from './attested.ts';
 import { orderedFacts } from './facts.ts';
-import { imageSignerOf } from './image-signature.ts';
 import { runtimeFacts } from './runtime-facts.ts';
+import { imageSignerOf } from './verifier/image-signature.ts';
 
 /**
  * What a join token proves, with what the runtime says besides. Throws `bad_request` where the bearer wants to be let in as

@@ -1,5 +1,5 @@
 import { replayEnds, voidOpen } from '../approval/replay.ts';
-import { withdrawAllTokens } from '../attest/token-store.ts';
+import { withdrawAllTokens } from '../attest/token/store.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';

@@ -3,8 +3,8 @@ import { WritError } from '../base/error.ts';
 import type { TokenAlgorithm } from '../ca/jwt-key.ts';
 import { LARGEST_JWKS, parseJwks } from '../jwt/jwk.ts';
 import { readSecretFile } from '../keys/secret-file.ts';
-import type { PushOptions } from '../status/ssf-push.ts';
-import { hashBearer, type TrustedTransmitter } from '../status/ssf-trusted.ts';
+import type { PushOptions } from '../status/ssf/push.ts';
+import { hashBearer, type TrustedTransmitter } from '../status/ssf/trusted.ts';
 
 /** Shared Signals, as `config.json` has it (docs/SHARED-SIGNALS.md). */
 export interface SignalsConfig {

@@ -13,9 +13,9 @@ import {
   START,
 } from '../../test/installation.ts';
 import type { Attestation } from '../attest/attested.ts';
+import { addAttestor, removeAttestor, showAttestor, showAttestors } from '../attest/attestor/manage.ts';
 import { checkEvidence } from '../attest/check-evidence.ts';
 import { pushUsedEvidencePurge, readInstanceEvidence } from '../attest/evidence-store.ts';
-import { addAttestor, removeAttestor, showAttestor, showAttestors } from '../attest/manage-attestors.ts';
 import { withRuntime } from '../attest/with-runtime.ts';
 import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';

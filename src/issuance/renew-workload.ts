@@ -1,10 +1,10 @@
-import type { RegistrationEntry } from '../attest/entry.ts';
-import { readEntry, requireEntry } from '../attest/entry-store.ts';
+import type { RegistrationEntry } from '../attest/entry/entry.ts';
+import { readEntry, requireEntry } from '../attest/entry/store.ts';
 import type { EvidenceFacts } from '../attest/evidence.ts';
 import { type InstanceEvidence, readInstanceEvidence } from '../attest/evidence-store.ts';
 import { orderedFacts, pairsOf, seenByNode } from '../attest/facts.ts';
-import { imageSignerOf } from '../attest/image-signature.ts';
 import { driftOf, onlyAgentFacts, runtimeFacts, withoutAgentFacts } from '../attest/runtime-facts.ts';
+import { imageSignerOf } from '../attest/verifier/image-signature.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import { readInstance } from '../registry/instance.ts';

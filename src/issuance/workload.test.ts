@@ -10,11 +10,11 @@ import {
   register,
   registered,
 } from '../../test/installation.ts';
-import { EntryCache } from '../attest/entry-cache.ts';
-import type { EntryInput } from '../attest/entry-input.ts';
+import { EntryCache } from '../attest/entry/cache.ts';
+import type { EntryInput } from '../attest/entry/input.ts';
+import { createEntry, removeEntry, type ShownEntry, showEntries } from '../attest/entry/manage.ts';
+import { showOwnEntries } from '../attest/entry/own.ts';
 import { readInstanceEvidence } from '../attest/evidence-store.ts';
-import { createEntry, removeEntry, type ShownEntry, showEntries } from '../attest/manage-entries.ts';
-import { showOwnEntries } from '../attest/own-entries.ts';
 import type { Authorize } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
 import { newBatch } from '../db/batch.ts';

@@ -1,12 +1,12 @@
 import { digestOf } from '../attest/attest-evidence.ts';
 import type { Attested } from '../attest/attested.ts';
-import type { RegistrationEntry } from '../attest/entry.ts';
-import { readEntry, requireEntry } from '../attest/entry-store.ts';
+import type { RegistrationEntry } from '../attest/entry/entry.ts';
+import { readEntry, requireEntry } from '../attest/entry/store.ts';
 import type { EvidenceFacts } from '../attest/evidence.ts';
 import { matches, orderedFacts, seenByNode } from '../attest/facts.ts';
 import { INSTALLATION } from '../attest/flow.ts';
-import { imageSignerOf } from '../attest/image-signature.ts';
 import { runtimeFacts } from '../attest/runtime-facts.ts';
+import { imageSignerOf } from '../attest/verifier/image-signature.ts';
 import type { Caller, Facts } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { onSqlite } from '../../test/stores.ts';
-import { createToken } from '../attest/create.ts';
-import { attestJoinToken } from '../attest/join-token.ts';
-import { revokeToken, showToken, showTokens } from '../attest/manage.ts';
+import { createToken } from '../attest/token/create.ts';
+import { attestJoinToken } from '../attest/token/join-token.ts';
+import { revokeToken, showToken, showTokens } from '../attest/token/manage.ts';
 import type { Caller } from '../base/access.ts';
 import { manualClock } from '../base/clock.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';

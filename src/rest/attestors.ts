@@ -1,4 +1,4 @@
-import type { ShownAttestor } from '../attest/attestor.ts';
+import type { ShownAttestor } from '../attest/attestor/attestor.ts';
 import type { CheckedEvidence } from '../attest/check-evidence.ts';
 import type { Caller } from '../base/access.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';

@@ -1,7 +1,7 @@
-import type { EntryInput } from '../attest/entry-input.ts';
-import type { EntryFilter } from '../attest/entry-store.ts';
-import type { ShownEntry } from '../attest/manage-entries.ts';
-import type { OwnEntries } from '../attest/own-entries.ts';
+import type { EntryInput } from '../attest/entry/input.ts';
+import type { ShownEntry } from '../attest/entry/manage.ts';
+import type { OwnEntries } from '../attest/entry/own.ts';
+import type { EntryFilter } from '../attest/entry/store.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';

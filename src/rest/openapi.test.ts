@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Feed } from '../status/feed.ts';
-import { feedRoutes } from '../status/feed-routes.ts';
-import type { FeedSigner } from '../status/feed-signer.ts';
+import type { Feed } from '../status/feed/feed.ts';
+import { feedRoutes } from '../status/feed/routes.ts';
+import type { FeedSigner } from '../status/feed/signer.ts';
 import { COMPONENTS } from '../wire/components.ts';
 import { parse, type Schema } from '../wire/schema.ts';
 import { FEED_ROUTES } from './feed.ts';

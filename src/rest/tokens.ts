@@ -1,7 +1,7 @@
-import type { CreatedToken } from '../attest/create.ts';
-import { tokenStatus } from '../attest/join-token.ts';
-import type { ShownToken } from '../attest/manage.ts';
-import type { TokenInput } from '../attest/token-input.ts';
+import type { CreatedToken } from '../attest/token/create.ts';
+import type { TokenInput } from '../attest/token/input.ts';
+import { tokenStatus } from '../attest/token/join-token.ts';
+import type { ShownToken } from '../attest/token/manage.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';

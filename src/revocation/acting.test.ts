@@ -11,8 +11,8 @@ import {
   registered,
   SYSTEM,
 } from '../../test/installation.ts';
-import { createToken } from '../attest/create.ts';
-import { listTokens } from '../attest/token-store.ts';
+import { createToken } from '../attest/token/create.ts';
+import { listTokens } from '../attest/token/store.ts';
 import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
 import { rotateIssuing } from '../ca/maintain.ts';

@@ -1,4 +1,4 @@
-import { withdrawTokensGiving } from '../attest/token-store.ts';
+import { withdrawTokensGiving } from '../attest/token/store.ts';
 import { type Cause, reasonCode } from '../ca/revocation-cause.ts';
 import { pushRevoked } from '../ca/revoked.ts';
 import { type Batch, type CommitBatch, newBatch } from '../db/batch.ts';

@@ -1,4 +1,4 @@
-import { withdrawTokensOf } from '../attest/token-store.ts';
+import { withdrawTokensOf } from '../attest/token/store.ts';
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { CAUSES, parseCause } from '../ca/revocation-cause.ts';

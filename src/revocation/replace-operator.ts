@@ -1,4 +1,4 @@
-import { withdrawTokensOf } from '../attest/token-store.ts';
+import { withdrawTokensOf } from '../attest/token/store.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import { type CertificateRow, readCertificate } from '../ca/certificates.ts';

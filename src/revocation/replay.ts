@@ -1,4 +1,4 @@
-import { withdrawTokensOf } from '../attest/token-store.ts';
+import { withdrawTokensOf } from '../attest/token/store.ts';
 import { CERTIFICATES, type CertificateRow, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
 import { readTokenKeys, SVID_KEYS } from '../ca/jwt-key.ts';
 import { blocksKey, type Cause, reasonCode } from '../ca/revocation-cause.ts';

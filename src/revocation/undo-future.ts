@@ -1,4 +1,4 @@
-import { withdrawTokensMadeAfter } from '../attest/token-store.ts';
+import { withdrawTokensMadeAfter } from '../attest/token/store.ts';
 import type { Caller } from '../base/access.ts';
 import { listCertificates } from '../ca/certificate-pages.ts';
 import type { Cause } from '../ca/revocation-cause.ts';

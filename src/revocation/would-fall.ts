@@ -1,4 +1,4 @@
-import { usableTokens } from '../attest/token-store.ts';
+import { usableTokens } from '../attest/token/store.ts';
 import type { Caller } from '../base/access.ts';
 import { listCertificates } from '../ca/certificate-pages.ts';
 import type { CertificatePosition } from '../ca/certificate-walk.ts';

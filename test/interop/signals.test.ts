@@ -8,7 +8,7 @@ import { parseJwks, publicJwk } from '../../src/jwt/jwk.ts';
 import { verifyJws } from '../../src/jwt/jws.ts';
 import { generateKey, generateRsaKey } from '../../src/keys/generate.ts';
 import { localSigner } from '../../src/keys/local.ts';
-import { contentOf } from '../../src/status/ssf-events.ts';
+import { contentOf } from '../../src/status/ssf/events.ts';
 import { pathOf, python, skipOf } from './tools.ts';
 
 const PYTHON = python();

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { countEntriesOf } from '../../attest/entry-store.ts';
-import { countUsedTokensOf } from '../../attest/token-store.ts';
+import { countEntriesOf } from '../../attest/entry/store.ts';
+import { countUsedTokensOf } from '../../attest/token/store.ts';
 import { demand } from '../../base/demand.ts';
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';

@@ -1,13 +1,13 @@
-import type { AnyVerifier, Verifiers } from '../../attest/attestor-kinds.ts';
-import { awsVerifier } from '../../attest/aws.ts';
-import { azureVerifier } from '../../attest/azure.ts';
-import { gcpVerifier } from '../../attest/gcp.ts';
-import { parseCosign } from '../../attest/image-signature.ts';
-import { KeySets } from '../../attest/key-sets.ts';
-import { type KubernetesOptions, kubernetesVerifier } from '../../attest/kubernetes.ts';
-import { oidcVerifier } from '../../attest/oidc.ts';
-import { tpmVerifier } from '../../attest/tpm.ts';
-import { x509popVerifier } from '../../attest/x509pop.ts';
+import type { AnyVerifier, Verifiers } from '../../attest/attestor/kinds.ts';
+import { awsVerifier } from '../../attest/verifier/aws.ts';
+import { azureVerifier } from '../../attest/verifier/azure.ts';
+import { gcpVerifier } from '../../attest/verifier/gcp.ts';
+import { parseCosign } from '../../attest/verifier/image-signature.ts';
+import { KeySets } from '../../attest/verifier/key-sets.ts';
+import { type KubernetesOptions, kubernetesVerifier } from '../../attest/verifier/kubernetes.ts';
+import { oidcVerifier } from '../../attest/verifier/oidc.ts';
+import { tpmVerifier } from '../../attest/verifier/tpm.ts';
+import { x509popVerifier } from '../../attest/verifier/x509pop.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Outbound } from '../../http/outbound.ts';
 

@@ -1,9 +1,9 @@
 import { DEFAULT_GRPC_LIMITS } from '../../grpc/limits.ts';
 import { GrpcServer } from '../../grpc/server.ts';
 import type { Door } from '../../http/door.ts';
-import type { Feed } from '../../status/feed.ts';
-import { feedMethods } from '../../status/feed-grpc.ts';
-import type { FeedSigner } from '../../status/feed-signer.ts';
+import type { Feed } from '../../status/feed/feed.ts';
+import { feedMethods } from '../../status/feed/grpc.ts';
+import type { FeedSigner } from '../../status/feed/signer.ts';
 import { grpcFailure } from '../../status/grpc-failure.ts';
 
 /** The feed of a request thread as gRPC. */

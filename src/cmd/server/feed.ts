@@ -3,12 +3,12 @@ import type { OtherProtocol } from '../../http/door.ts';
 import type { Route } from '../../http/route.ts';
 import type { TlsIdentity } from '../../http/tls.ts';
 import { areCanaries } from '../../report/canary-store.ts';
-import { Feed } from '../../status/feed.ts';
-import { type EffectMessage, FeedEffects } from '../../status/feed-effects.ts';
-import { FeedHub } from '../../status/feed-hub.ts';
-import { feedRoutes } from '../../status/feed-routes.ts';
-import { FeedSigner } from '../../status/feed-signer.ts';
-import { FeedTail } from '../../status/feed-tail.ts';
+import { type EffectMessage, FeedEffects } from '../../status/feed/effects.ts';
+import { Feed } from '../../status/feed/feed.ts';
+import { FeedHub } from '../../status/feed/hub.ts';
+import { feedRoutes } from '../../status/feed/routes.ts';
+import { FeedSigner } from '../../status/feed/signer.ts';
+import { FeedTail } from '../../status/feed/tail.ts';
 import { onceAskedFor } from './once-asked-for.ts';
 import type { ThreadParts } from './thread-parts.ts';
 

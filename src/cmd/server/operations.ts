@@ -1,8 +1,8 @@
-import { createToken } from '../../attest/create.ts';
 import { readInstanceEvidence } from '../../attest/evidence-store.ts';
 import type { TokenParts } from '../../attest/flow.ts';
-import { attestJoinToken } from '../../attest/join-token.ts';
-import { revokeToken, showToken, showTokens } from '../../attest/manage.ts';
+import { createToken } from '../../attest/token/create.ts';
+import { attestJoinToken } from '../../attest/token/join-token.ts';
+import { revokeToken, showToken, showTokens } from '../../attest/token/manage.ts';
 import { demand } from '../../base/demand.ts';
 import { rootsOf } from '../../ca/authority.ts';
 import { rotateIssuing } from '../../ca/maintain.ts';

@@ -21,7 +21,7 @@ import { identifyClients } from '../../rest/identify.ts';
 import { plainRoutes } from '../../rest/plain.ts';
 import { problemReplies } from '../../rest/problems.ts';
 import { routeTables } from '../../rest/tables.ts';
-import { ocspRoutes } from '../../status/ocsp-routes.ts';
+import { ocspRoutes } from '../../status/ocsp/routes.ts';
 import { issuerOptions, reviewerOf } from '../attestation-config.ts';
 import { type Config, splitAddress } from '../config.ts';
 import { openEngine } from '../engine.ts';

@@ -3,9 +3,9 @@ import { signJwt } from '../../ca/sign-jwt.ts';
 import type { Operation } from '../../rest/operation.ts';
 import { signalOperations as routes } from '../../rest/signals.ts';
 import { quarantine } from '../../revocation/quarantine.ts';
-import { EVENTS_SUPPORTED } from '../../status/ssf-events.ts';
-import { eventsDelivered } from '../../status/ssf-fan-out.ts';
-import { ensureSignalKeys, openSecretBox, rotateSignalKey, type SignalKeyParts } from '../../status/ssf-keys.ts';
+import { EVENTS_SUPPORTED } from '../../status/ssf/events.ts';
+import { eventsDelivered } from '../../status/ssf/fan-out.ts';
+import { ensureSignalKeys, openSecretBox, rotateSignalKey, type SignalKeyParts } from '../../status/ssf/keys.ts';
 import {
   changeStream,
   createStream,
@@ -19,12 +19,12 @@ import {
   showStreams,
   VERIFICATION_INTERVAL,
   verifyStream,
-} from '../../status/ssf-manage.ts';
-import { poller } from '../../status/ssf-poll.ts';
-import { countSets, type QueuedSet } from '../../status/ssf-queue.ts';
-import { type ReceiveParts, receiveSet } from '../../status/ssf-receive.ts';
-import type { Stream } from '../../status/ssf-stream.ts';
-import type { TrustedTransmitter } from '../../status/ssf-trusted.ts';
+} from '../../status/ssf/manage.ts';
+import { poller } from '../../status/ssf/poll.ts';
+import { countSets, type QueuedSet } from '../../status/ssf/queue.ts';
+import { type ReceiveParts, receiveSet } from '../../status/ssf/receive.ts';
+import type { Stream } from '../../status/ssf/stream.ts';
+import type { TrustedTransmitter } from '../../status/ssf/trusted.ts';
 import type {
   ChangeSignalStream,
   CreateSignalStream,

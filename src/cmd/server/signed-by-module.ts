@@ -1,5 +1,5 @@
 import { readChallenge } from '../../attest/challenge.ts';
-import { isModuleProof } from '../../attest/tpm.ts';
+import { isModuleProof } from '../../attest/verifier/tpm.ts';
 import type { ModuleProof } from '../../issuance/module.ts';
 import { derivedSecret } from '../../keys/derived-secret.ts';
 import type { ModuleSignature } from '../../wire/certificate.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { pushApprovalPurge } from '../../approval/store.ts';
 import { pushUsedEvidencePurge } from '../../attest/evidence-store.ts';
-import { pushTokenPurge } from '../../attest/token-store.ts';
+import { pushTokenPurge } from '../../attest/token/store.ts';
 import type { Clock } from '../../base/clock.ts';
 import { newId } from '../../base/id.ts';
 import { pushRevokedPurge } from '../../ca/revoked.ts';

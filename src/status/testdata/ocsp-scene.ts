@@ -14,7 +14,7 @@ import { type CertIdHash, encodeCertId } from '../../x509/ocsp-cert-id.ts';
 import { encodeOcspRequest } from '../../x509/ocsp-request.ts';
 import { parseOcspResponse } from '../../x509/ocsp-response.ts';
 import { judgeOcspResponse } from '../../x509/ocsp-verify.ts';
-import type { OcspAnswers } from '../ocsp-answers.ts';
+import type { OcspAnswers } from '../ocsp/answers.ts';
 
 export interface Scene {
   /** A certificate of an instance. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { messageSigner, rsaSigner, signedMessage } from '../../../src/attest/testdata/signed-message.ts';
+import { messageSigner, rsaSigner, signedMessage } from '../../../src/attest/verifier/testdata/signed-message.ts';
 import {
   ATTESTATION,
   attestation,
@@ -8,8 +8,8 @@ import {
   publicArea,
   softKey,
   softSignature,
-} from '../../../src/attest/testdata/tpm-objects.ts';
-import { readTpmPublic } from '../../../src/attest/tpm-structures.ts';
+} from '../../../src/attest/verifier/testdata/tpm-objects.ts';
+import { readTpmPublic } from '../../../src/attest/verifier/tpm-structures.ts';
 import type { Files } from './files.ts';
 
 /** What machines and clouds send as evidence. */

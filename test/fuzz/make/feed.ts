@@ -1,6 +1,6 @@
 import { openCodecs } from '../../../src/grpc/codec.ts';
 import { encodeFrame } from '../../../src/grpc/frame.ts';
-import * as messages from '../../../src/status/feed-messages.ts';
+import * as messages from '../../../src/status/feed/messages.ts';
 import type { FeedEntry, FeedState } from '../../../src/wire/feed.ts';
 import { BEHIND_TEXT, entriesText, stateText } from '../../../src/wire/feed-events.ts';
 import { NOW } from '../../../src/x509/path/testdata/issue.ts';

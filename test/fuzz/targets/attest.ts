@@ -1,11 +1,11 @@
 import { orderedFacts } from '../../../src/attest/facts.ts';
-import { factsOfClaims } from '../../../src/attest/oidc-facts.ts';
+import { factsOfClaims } from '../../../src/attest/verifier/oidc-facts.ts';
 import {
   readTpmCertified,
   readTpmPublic,
   readTpmSignature,
   type TpmPublic,
-} from '../../../src/attest/tpm-structures.ts';
+} from '../../../src/attest/verifier/tpm-structures.ts';
 import { isWritError, WritError } from '../../../src/base/error.ts';
 import { derOfBer } from '../../../src/der/ber.ts';
 import { sameBytes } from '../../../src/der/bytes.ts';

@@ -2,7 +2,7 @@ import { isWritError, WritError } from '../../../src/base/error.ts';
 import { openCodecs } from '../../../src/grpc/codec.ts';
 import { encodeFrame, FrameReader } from '../../../src/grpc/frame.ts';
 import { parseTimeout } from '../../../src/grpc/timeout.ts';
-import * as messages from '../../../src/status/feed-messages.ts';
+import * as messages from '../../../src/status/feed/messages.ts';
 import { parseEventId, parseFeedEvent } from '../../../src/wire/feed-events.ts';
 import { demand, type Target } from '../target.ts';
 

@@ -1,6 +1,6 @@
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseTokenInput } from '../../../src/attest/token-input.ts';
+import { parseTokenInput } from '../../../src/attest/token/input.ts';
 import { isWritError } from '../../../src/base/error.ts';
 import { parseProfile } from '../../../src/ca/profile.ts';
 import { parseConfig } from '../../../src/cmd/config.ts';

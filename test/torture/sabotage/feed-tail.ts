@@ -1,5 +1,5 @@
-/** Stands in for `FeedTail` of `src/status/feed-tail.ts`: with `drop-entry` subscribers are not told of every third entry. */
-import { FeedTail as Honest, type TailParts } from '../../../src/status/feed-tail.ts';
+/** Stands in for `FeedTail` of `src/status/feed/tail.ts`: with `drop-entry` subscribers are not told of every third entry. */
+import { FeedTail as Honest, type TailParts } from '../../../src/status/feed/tail.ts';
 import type { FeedEntry } from '../../../src/wire/feed.ts';
 
 export const FeedTail: Pick<typeof Honest, 'open'> = {

@@ -1,0 +1,45 @@
+import type { Caller } from '../../base/access.ts';
+import { demand } from '../../base/demand.ts';
+import { WritError } from '../../base/error.ts';
+import type { EntryCache } from './cache.ts';
+import { type EntryParts, type ShownEntry, shownEntry } from './manage.ts';
+
+/** How many entries one page holds at most. */
+const OWN_ENTRIES_A_PAGE = 1000;
+
+export interface OwnEntries {
+  readonly revision: number;
+  readonly entries: readonly ShownEntry[];
+  /** Where the next page begins. */
+  readonly next?: string;
+}
+
+/**
+ * The entries by which the caller, an instance of a service, lets workloads in: one page of them. Throws `denied`.
+ */
+export async function showOwnEntries(
+  caller: Caller,
+  { after = '' }: { readonly after?: string },
+  parts: Pick<EntryParts, 'authorize' | 'registered'> & { readonly entries: EntryCache },
+): Promise<OwnEntries> {
+  const node = caller.agent;
+  const service = node === undefined ? undefined : await parts.registered.agent(node);
+  if (node === undefined || service?.kind !== 'service') {
+    throw new WritError('denied', 'Entries of one’s own are those of a service; others list them all.', {
+      remedy: 'Ask with the certificate of an instance of the service, or use "writ entry list".',
+    });
+  }
+  demand(parts.authorize, { caller, action: 'entry.read', resource: service.resource, context: { own: true } });
+  const { revision, entries: all } = await parts.entries.read({ node });
+  const from = after === '' ? 0 : all.findIndex(({ id }) => id > after);
+  const page = from < 0 ? [] : all.slice(from, from + OWN_ENTRIES_A_PAGE);
+  const kinds = new Map<string, Promise<ShownEntry['kind']>>();
+  const entries = await Promise.all(
+    page.map(async (entry) => {
+      const known = kinds.get(entry.agent) ?? shownEntry(entry, parts).then(({ kind }) => kind);
+      kinds.set(entry.agent, known);
+      return { ...entry, kind: await known };
+    }),
+  );
+  return { revision, entries, ...(from >= 0 && from + page.length < all.length ? { next: page.at(-1)!.id } : {}) };
+}

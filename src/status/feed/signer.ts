@@ -1,0 +1,32 @@
+import { createPrivateKey, type KeyObject, sign, X509Certificate } from 'node:crypto';
+import type { TlsIdentity } from '../../http/tls.ts';
+import { type FeedStatement, type SignedStatement, signedOctets } from '../../wire/feed-statement.ts';
+
+/**
+ * Signs what the feed says with the key of the server's own certificate, for whoever follows through a relay: it is believed
+ * as far as the server itself would be over TLS, by the root that the follower has, and no further.
+ */
+export class FeedSigner {
+  readonly #trustDomain: string;
+  #key!: KeyObject;
+  #chain!: readonly string[];
+
+  constructor(trustDomain: string, identity: Pick<TlsIdentity, 'key' | 'chain'>) {
+    this.#trustDomain = trustDomain;
+    this.setIdentity(identity);
+  }
+
+  /** Signs with another key from now on. */
+  setIdentity({ key, chain }: Pick<TlsIdentity, 'key' | 'chain'>): void {
+    this.#key = createPrivateKey(key);
+    const certificates = chain.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+    this.#chain = certificates.map((pem) => new X509Certificate(pem).raw.toString('base64'));
+  }
+
+  sign(said: FeedStatement): SignedStatement {
+    const statement = JSON.stringify({ trust_domain: this.#trustDomain, ...said });
+    const hash = this.#key.asymmetricKeyType === 'ec' ? 'sha256' : null;
+    const signature = sign(hash, signedOctets(statement), this.#key).toString('base64');
+    return { chain: this.#chain, statement, signature };
+  }
+}
