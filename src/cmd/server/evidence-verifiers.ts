@@ -11,7 +11,7 @@ import { x509popVerifier } from '../../attest/verifier/x509pop.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Outbound } from '../../http/outbound.ts';
 
-/** Signers of images let nobody in: what they vouch for goes with other evidence (`attest/image-signature.ts`). */
+/** Signers of images let nobody in: what they vouch for goes with other evidence (`attest/verifier/image-signature.ts`). */
 const imagesOnly: AnyVerifier = {
   parse: parseCosign,
   verify: async () => ({ accepted: false, fault: 'malformed' }),

@@ -9,7 +9,7 @@ import { registerHooks } from 'node:module';
 const IMPOSTORS: readonly (readonly [product: URL, impostor: URL, name: string])[] = [
   [product('cmd/recorder.ts'), new URL('./recorder.ts', import.meta.url), 'openRecorder'],
   [product('registry/covered.ts'), new URL('./covered.ts', import.meta.url), 'coveredInstances'],
-  [product('status/feed-tail.ts'), new URL('./feed-tail.ts', import.meta.url), 'FeedTail'],
+  [product('status/feed/tail.ts'), new URL('./feed-tail.ts', import.meta.url), 'FeedTail'],
   [product('sdk/feed-reader.ts'), new URL('./feed-reader.ts', import.meta.url), 'FeedReader'],
 ];
 
