@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { WritError } from '../base/error.ts';
 import type { TokenAlgorithm } from '../ca/jwt-key.ts';
+import type { OutboundOptions } from '../http/outbound.ts';
 import { LARGEST_JWKS, parseJwks } from '../jwt/jwk.ts';
 import { readSecretFile } from '../keys/secret-file.ts';
-import type { PushOptions } from '../status/ssf/push.ts';
 import { hashBearer, type TrustedTransmitter } from '../status/ssf/trusted.ts';
 
 /** Shared Signals, as `config.json` has it (docs/SHARED-SIGNALS.md). */
@@ -66,7 +66,7 @@ export async function openTrusted({ trusted }: SignalsConfig): Promise<TrustedTr
 }
 
 /** How SETs are pushed under a configuration. */
-export function pushOptions({ receivers }: SignalsConfig): PushOptions {
+export function pushOptions({ receivers }: SignalsConfig): OutboundOptions {
   const { caFile, ...rules } = receivers;
   if (caFile === undefined) return rules;
   return { ...rules, roots: [readFile(caFile, 'signals.receivers.caFile').toString('latin1')] };

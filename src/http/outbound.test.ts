@@ -52,14 +52,18 @@ test('a redirect is an answer, and nobody is asked in its place', async () => {
 });
 
 test('an answer that is too large, slow or broken off is none', async () => {
-  assert.deepEqual(await ask((_, response) => response.end('x'.repeat(1001))), { reached: false, fault: 'large' });
+  assert.deepEqual(await ask((_, response) => response.end('x'.repeat(1001))), {
+    reached: false,
+    fault: 'large',
+    status: 200,
+  });
   assert.deepEqual(await ask(() => {}), { reached: false, fault: 'silent' });
   assert.deepEqual(
     await ask((_, response) => {
       response.writeHead(200, { 'Content-Length': 10 }).write('12345');
       setTimeout(() => response.destroy(), 20);
     }),
-    { reached: false, fault: 'broken' },
+    { reached: false, fault: 'broken', code: 'ECONNRESET' },
   );
   const trickle = await ask((_, response) => {
     response.writeHead(200);
@@ -78,7 +82,7 @@ test('no request goes to an address that is not allowed, by number or by name', 
   const strict = { ...LOOPBACK, allowNetworks: [] };
   assert.deepEqual(await ask(count, strict), { reached: false, fault: 'url' });
   assert.deepEqual(await ask(count, { ...LOOPBACK, allowHttp: false }), { reached: false, fault: 'url' });
-  assert.deepEqual(await ask(count, strict, 'localhost'), { reached: false, fault: 'broken' });
+  assert.deepEqual(await ask(count, strict, 'localhost'), { reached: false, fault: 'broken', code: 'EACCES' });
   const resolve: LookupFunction = (_, options, callback) =>
     options.all === true
       ? callback(null, [
@@ -86,7 +90,11 @@ test('no request goes to an address that is not allowed, by number or by name', 
           { address: '127.0.0.1', family: 4 },
         ])
       : callback(null, '127.0.0.1', 4);
-  assert.deepEqual(await ask(count, { ...strict, resolve }, 'issuer.example.com'), { reached: false, fault: 'broken' });
+  assert.deepEqual(await ask(count, { ...strict, resolve }, 'issuer.example.com'), {
+    reached: false,
+    fault: 'broken',
+    code: 'EACCES',
+  });
   assert.equal(asked, 0);
 });
 

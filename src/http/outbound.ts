@@ -13,6 +13,8 @@ interface OutboundRequest {
   readonly body?: string;
   /** PEM of roots that the server's chain must lead to, in place of those that everybody trusts. */
   readonly ca?: readonly string[];
+  /** Ends the request, which is then as broken. */
+  readonly signal?: AbortSignal;
 }
 
 export type OutboundAnswer =
@@ -27,6 +29,10 @@ export type OutboundAnswer =
       readonly reached: false;
       /** `url`: no request may go there; `silent`: no answer in time; `large`: more than is read; `broken`: all else. */
       readonly fault: 'url' | 'silent' | 'large' | 'broken';
+      /** Where an answer had begun. */
+      readonly status?: number;
+      /** The system's or TLS's word for what broke, e.g. `ECONNREFUSED`. */
+      readonly code?: string;
     };
 
 /** One request to somebody else's server, with everything about it bounded. Never rejects. */
@@ -60,7 +66,7 @@ export function outbound(options: OutboundOptions, field: string): Outbound {
       const url = parseOutboundUrl(text, options, allowed);
       if (typeof url === 'string') return settle({ reached: false, fault: 'url' });
       const host = hostOf(url);
-      const signal = AbortSignal.timeout(options.timeout ?? TIMEOUT_MS);
+      const deadline = AbortSignal.timeout(options.timeout ?? TIMEOUT_MS);
       const ca = asked.ca ?? usual;
       const common: RequestOptions = {
         method: asked.method ?? 'GET',
@@ -69,7 +75,7 @@ export function outbound(options: OutboundOptions, field: string): Outbound {
         path: `${url.pathname}${url.search}`,
         lookup: resolve,
         agent: false,
-        signal,
+        signal: asked.signal === undefined ? deadline : AbortSignal.any([deadline, asked.signal]),
         headers: {
           Host: url.host,
           Accept: 'application/json',
@@ -77,7 +83,10 @@ export function outbound(options: OutboundOptions, field: string): Outbound {
           ...asked.headers,
         },
       };
-      const fail = (): void => settle({ reached: false, fault: signal.aborted ? 'silent' : 'broken' });
+      const fail = (error?: NodeJS.ErrnoException): void => {
+        const code = error?.code === undefined ? {} : { code: error.code };
+        settle({ reached: false, ...(deadline.aborted ? { fault: 'silent' } : { fault: 'broken', ...code }) });
+      };
       let sent: ClientRequest;
       try {
         sent =
@@ -89,8 +98,8 @@ export function outbound(options: OutboundOptions, field: string): Outbound {
                 ...(isIP(host) === 0 ? { servername: host } : {}),
                 ...(ca === undefined ? {} : { ca: [...ca] }),
               });
-      } catch {
-        return fail();
+      } catch (error) {
+        return fail(error as NodeJS.ErrnoException);
       }
       sent.on('error', fail);
       sent.on('response', (answer) => {
@@ -102,7 +111,7 @@ export function outbound(options: OutboundOptions, field: string): Outbound {
           length += chunk.length;
           chunks.push(chunk);
           if (length <= largest) return;
-          settle({ reached: false, fault: 'large' });
+          settle({ reached: false, fault: 'large', status: answer.statusCode! });
           answer.destroy();
         });
         answer.on('end', () => {
@@ -111,7 +120,7 @@ export function outbound(options: OutboundOptions, field: string): Outbound {
           settle({ reached: true, status: answer.statusCode!, body: Buffer.concat(chunks, length), ...kept });
         });
         // An answer that breaks off has no end.
-        answer.on('close', fail);
+        answer.on('close', () => fail());
       });
       sent.end(asked.body);
     });

@@ -8,12 +8,13 @@ import { type Batch, type CommitBatch, newBatch } from '../../db/batch.ts';
 import { committed } from '../../db/committed.ts';
 import type { Reader } from '../../db/database.ts';
 import type { Idempotency, Json } from '../../http/idempotency.ts';
+import type { OutboundRules } from '../../http/outbound-address.ts';
 import type { SecretBox } from '../../keys/secret-box.ts';
 import { readHead } from '../../ledger/head.ts';
 import { EVENTS_SUPPORTED, STREAM_UPDATED, VERIFICATION } from './events.ts';
 import { eventsDelivered } from './fan-out.ts';
 import { deadSets, pushRevived, pushSet, type QueuedSet } from './queue.ts';
-import { parseReceiverUrl, type ReceiverRules, receiverAddressRule } from './receiver-url.ts';
+import { parseReceiverUrl, receiverAddressRule } from './receiver-url.ts';
 import { deleteStream, insertStream, listStreams, readStream, type Stream, updateStream } from './stream.ts';
 
 export interface ManageParts {
@@ -27,7 +28,7 @@ export interface ManageParts {
   /** Makes the keys that a first stream needs, where they are missing. */
   readonly prepare: () => Promise<void>;
   readonly box: () => Promise<SecretBox>;
-  readonly receivers: ReceiverRules;
+  readonly receivers: OutboundRules;
 }
 
 export interface ManageOptions {

@@ -97,13 +97,25 @@ test('a name that leads to this machine is not connected to, though it looked ha
   assert.equal(there.tokens.length, 0);
 });
 
+test('what a receiver took counts as taken however much it says to it', async () => {
+  const { createServer } = await import('node:http');
+  const server = createServer((_, response) => void response.writeHead(202).end('x'.repeat(100_000)));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  const push = pusher({ allowHttp: true, allowNetworks: ['127.0.0.0/8'] });
+  assert.deepEqual(await push({ endpoint: `http://127.0.0.1:${port}/`, token: 'x' }), { outcome: 'delivered' });
+  server.close();
+});
+
 test('a receiver that never answers is given up', async () => {
   const { createServer } = await import('node:net');
   const server = createServer(() => undefined).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as { port: number };
   const push = pusher({ allowHttp: true, allowNetworks: ['127.0.0.0/8'], timeout: 100 });
-  const pushed = await push({ endpoint: `http://127.0.0.1:${port}/`, token: 'x' });
-  assert.deepEqual(pushed, { outcome: 'again', fault: 'No answer in time.' });
+  const endpoint = `http://127.0.0.1:${port}/`;
+  assert.deepEqual(await push({ endpoint, token: 'x' }), { outcome: 'again', fault: 'No answer in time.' });
+  const ended = await push({ endpoint, token: 'x', signal: AbortSignal.abort() });
+  assert.deepEqual(ended, { outcome: 'again', fault: 'No connection (ABORT_ERR).' });
   server.close();
 });

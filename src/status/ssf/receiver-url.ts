@@ -1,12 +1,12 @@
 import { WritError } from '../../base/error.ts';
 import { type AddressRule, addressRule, type OutboundRules, parseOutboundUrl } from '../../http/outbound-address.ts';
 
-/** Whom Writ may be told to push signals to. */
-export type ReceiverRules = OutboundRules;
+/** Where the networks stand in which receivers may be. */
+export const RECEIVER_NETWORKS = 'signals.receivers.allowNetworks';
 
 /** Throws `bad_config` for a network that is none. */
-export function receiverAddressRule(rules: ReceiverRules): AddressRule {
-  return addressRule(rules, 'signals.receivers.allowNetworks');
+export function receiverAddressRule(rules: OutboundRules): AddressRule {
+  return addressRule(rules, RECEIVER_NETWORKS);
 }
 
 /**
@@ -14,7 +14,7 @@ export function receiverAddressRule(rules: ReceiverRules): AddressRule {
  * that is allowed) without credentials or fragment, and for an address that no receiver may have; a name is looked at
  * each time it is resolved.
  */
-export function parseReceiverUrl(text: string, rules: ReceiverRules, allowed: AddressRule): URL {
+export function parseReceiverUrl(text: string, rules: OutboundRules, allowed: AddressRule): URL {
   const field = '/delivery/endpoint_url';
   const url = parseOutboundUrl(text, rules, allowed);
   if (url === 'form') {

@@ -17,7 +17,7 @@ import type { Stop } from '../ssf/events.ts';
 import type { ManageParts } from '../ssf/manage.ts';
 import type { PollParts } from '../ssf/poll.ts';
 import { pusher } from '../ssf/push.ts';
-import type { ReceiverRules } from '../ssf/receiver-url.ts';
+import type { OutboundRules } from '../../http/outbound-address.ts';
 import type { SetClaims } from '../ssf/queue.ts';
 import { Transmitter, type TransmitterParts } from '../ssf/transmitter.ts';
 
@@ -46,7 +46,7 @@ export interface World {
   claimsOf(token: string): Readonly<Record<string, unknown>>;
 }
 
-export const RULES: ReceiverRules = { allowHttp: true, allowNetworks: ['127.0.0.0/8'] };
+export const RULES: OutboundRules = { allowHttp: true, allowNetworks: ['127.0.0.0/8'] };
 const allow: Authorize = () => ({ allowed: true, rules: [], policyVersion: 1 });
 
 export async function world({ database, commit }: StoreParts): Promise<World> {
