@@ -10,18 +10,20 @@ import { cordParts } from '../src/cmd/server/cord-operations.ts';
 import { newBatch } from '../src/db/batch.ts';
 import { enrol } from '../src/issuance/enrol.ts';
 import { createLookup } from '../src/registry/lookup.ts';
+import type { CordParts } from '../src/revocation/parts.ts';
 import { revokeCertificate } from '../src/revocation/revoke.ts';
 import { stopForEver } from '../src/revocation/stop.ts';
 import { parseJoinToken } from '../src/wire/join-token.ts';
 import { ADMINISTRATOR, callerOf, type Member, makeFleet, newRequest } from './fleet.ts';
 import { type Installation, makeInstallation, openInstallation } from './installation.ts';
+import { copyInstallation } from './stage.ts';
 import { median } from './statistics.ts';
 
 const INSTANCES = 1000;
-/** Revocations that are timed at either end, and before them those that bring the compiler to rest. */
-const TIMED = 100;
+/** Revocations that are timed in each store, and before them those that bring the compiler to rest. */
+const TIMED = 200;
 const WARM = 100;
-/** Revocations in between. */
+/** Revocations that one of the stores has had before. */
 const REVOKED = 100_000;
 const NEWCOMER: Caller = { kind: 'anonymous', id: 'anonymous' };
 
@@ -29,7 +31,8 @@ const NEWCOMER: Caller = { kind: 'anonymous', id: 'anonymous' };
  * `cascade_1000_ms`: from the call that stops an instance with all below it, 1 000 in all on three levels, to its answer:
  * every instance stopped, every certificate revoked and on the lists, all of it durable. `cascade_1000_effect_ms`: to the
  * commit from which on none of them is accepted any more. `revoke_growth_ratio`: the processor time of a revocation with
- * 100 000 revoked before it, over that of the first hundred: the disk is as busy as others make it.
+ * 100 000 revoked before it, over that of one of the first, in turn in two stores that have nothing else different: the
+ * disk is as busy as others make it, and the compiler gets better.
  */
 export async function measureCascade(
   directory: string,
@@ -37,21 +40,32 @@ export async function measureCascade(
 ): Promise<Record<string, number>> {
   const data = join(directory, 'cascade', 'writ-data');
   await makeInstallation(data, systemClock);
-  const installation = await openInstallation(data, systemClock);
-  try {
-    progress('letting in a family of a thousand');
-    const [top, ...others] = await makeFleet(installation, 1, 1 + WARM + 2 * TIMED);
-    await haveChildren(installation, top!);
-    const cascade = await timeCascade(installation, top!);
-    progress(`revoking ${REVOKED}`);
-    await timeRevocations(installation, others.slice(0, WARM));
-    const first = await timeRevocations(installation, others.slice(WARM, WARM + TIMED));
-    await fill(installation);
-    const last = await timeRevocations(installation, others.slice(WARM + TIMED));
-    return { ...cascade, revoke_ms: first.median, revoke_growth_ratio: last.processor / first.processor };
-  } finally {
-    await installation.close();
+  const young = await openInstallation(data, systemClock);
+  progress('letting in a family of a thousand');
+  const [top, ...others] = await makeFleet(young, 1, 1 + WARM + TIMED);
+  await haveChildren(young, top!);
+  const cascade = await timeCascade(young, top!);
+  await young.close();
+
+  await using stores = new AsyncDisposableStack();
+  const copy = copyInstallation(data, join(directory, 'revoked'));
+  const [small, large] = [await openInstallation(data, systemClock), await openInstallation(copy, systemClock)];
+  for (const store of [small, large]) stores.defer(() => store.close());
+  progress(`revoking ${REVOKED}`);
+  await fill(large);
+  const samples = { small: [] as Sample[], large: [] as Sample[] };
+  const cords = { small: cordParts(small.parts), large: cordParts(large.parts) };
+  for (const member of others) {
+    samples.small.push(await timeRevocation(cords.small, member));
+    samples.large.push(await timeRevocation(cords.large, member));
   }
+  const timed = (of: readonly Sample[], what: keyof Sample): number =>
+    median(of.slice(WARM).map((sample) => sample[what]));
+  return {
+    ...cascade,
+    revoke_ms: timed(samples.small, 'ms'),
+    revoke_growth_ratio: timed(samples.large, 'processor') / timed(samples.small, 'processor'),
+  };
 }
 
 /** Ten children, and below each of them what is left of the thousand: half of it its children, half one level deeper. */
@@ -107,20 +121,17 @@ async function timeCascade({ parts }: Installation, top: Member): Promise<Record
   return { cascade_1000_ms: took, cascade_1000_effect_ms: effect! };
 }
 
-async function timeRevocations(
-  { parts }: Installation,
-  members: readonly Member[],
-): Promise<{ readonly median: number; readonly processor: number }> {
-  const cord = cordParts(parts);
-  const times: number[] = [];
-  const before = process.cpuUsage();
-  for (const { issued } of members) {
-    const begun = performance.now();
-    await revokeCertificate(ADMINISTRATOR, { serial: issued.serial, cause: 'key_theft' }, cord);
-    times.push(performance.now() - begun);
-  }
+interface Sample {
+  readonly ms: number;
+  /** Microseconds. */
+  readonly processor: number;
+}
+
+async function timeRevocation(cord: CordParts, { issued }: Member): Promise<Sample> {
+  const [begun, before] = [performance.now(), process.cpuUsage()];
+  await revokeCertificate(ADMINISTRATOR, { serial: issued.serial, cause: 'key_theft' }, cord);
   const { user, system } = process.cpuUsage(before);
-  return { median: median(times), processor: (user + system) / members.length };
+  return { ms: performance.now() - begun, processor: user + system };
 }
 
 /** Revocations of certificates that are not here, as the commit of a revocation enters them. */
