@@ -1,31 +1,18 @@
-import type { Clock } from '../base/clock.ts';
 import { isWritError } from '../base/error.ts';
 import type { Entry } from '../wire/entry.ts';
-import type { WorkloadFacts } from '../wire/workload.ts';
-import { Child, type ChildParts } from './child.ts';
+import type { Child } from './child.ts';
+import { Children, type ChildrenParts, type Holder } from './children.ts';
 import { collectFacts, type Whole } from './collect/collect.ts';
 import type { Collector, Seen } from './collect/collector.ts';
 import { EntryIndex } from './entry-index.ts';
-import { createGate } from './gate.ts';
 import type { CallerProcess, ProcessTable } from './process-table.ts';
 import { describeProcess, programState } from './process-view.ts';
-import type { Rotation } from './rotation.ts';
-import type { NodeServer } from './server.ts';
-import { Stops } from './stops.ts';
 
-export interface WorkloadParts {
-  readonly server: NodeServer;
+export interface WorkloadParts extends Omit<ChildrenParts, 'changed'> {
   readonly processes: ProcessTable;
   readonly collectors: readonly Collector[];
-  readonly rotation: Rotation;
-  readonly clock: Clock;
-  readonly random: () => number;
-  /** Why something with these subjects may not act, as the feed says. */
-  readonly fallen: (subjects: readonly string[]) => 'stopped' | 'held' | undefined;
   /** Called for a caller whom no entry matches, before it is refused: the entries may be asked for again. */
   readonly unmatched: () => Promise<void>;
-  /** Told of each identity with a new certificate. */
-  readonly renewed: (child: Child) => void;
 }
 
 /** Who a caller is. `refused`: nobody here; `unavailable`: it cannot be found out now; `gone`: the process has ended. */
@@ -47,13 +34,9 @@ interface Known {
   program: string;
 }
 
-/** Requests to the server at once. */
-const WIDTH = 16;
 /** How long an entry that the server refused, or could not be asked for, is not tried again. */
 const REFUSED_MS = 5000;
 const UNREACHED_MS = 1000;
-/** How long what a shared identity is for may be without any process. */
-const GRACE_MS = 60_000;
 
 /**
  * The workloads of this machine: which entries each caller matches, and the identities that they have. Processes, not
@@ -61,28 +44,18 @@ const GRACE_MS = 60_000;
  */
 export class Workloads {
   readonly #parts: WorkloadParts;
-  readonly #turn: <T>(run: () => Promise<T>) => Promise<T>;
   readonly #known = new Map<string, Known>();
-  /** Identities that all processes of an entry share, and those being made. */
-  readonly #shared = new Map<
-    string,
-    { readonly child: Promise<Child>; readonly users: Set<string>; idleSince: number }
-  >();
-  readonly #making = new Map<string, Promise<Child>>();
-  readonly #children = new Set<Child>();
-  readonly #stops: Stops;
+  readonly #children: Children;
   #index: EntryIndex | undefined;
-  #over = false;
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
-    this.#turn = createGate(WIDTH);
-    this.#stops = new Stops(parts.server, this.#turn);
+    this.#children = new Children({ ...parts, changed: (child) => this.#changed(child) });
   }
 
   /** Instances that this node has now. */
   get children(): ReadonlySet<Child> {
-    return this.#children;
+    return this.#children.all;
   }
 
   /** Entries by which callers are judged; undefined before the server was reached. */
@@ -93,8 +66,8 @@ export class Workloads {
   /** Takes over the entries that hold from now on, and looks at everybody again. */
   setEntries(entries: readonly Entry[]): void {
     this.#index = new EntryIndex(entries);
-    for (const child of this.#children) {
-      if (this.#index.get(child.entry.id) === undefined) this.#stop(child, 'policy_change');
+    for (const child of this.#children.all) {
+      if (this.#index.get(child.entry.id) === undefined) this.#children.stop(child, 'policy_change');
     }
     for (const known of this.#known.values()) {
       for (const [entry, { until }] of known.refused) if (until !== undefined) known.refused.delete(entry);
@@ -157,29 +130,13 @@ export class Workloads {
 
   /** Judges all by the feed again, or those alone that it names. */
   judge(subjects?: readonly string[]): void {
-    const named = subjects === undefined ? undefined : new Set(subjects);
-    for (const child of this.#children) {
-      if (named !== undefined && !child.subjects.some((subject) => named.has(subject))) continue;
-      child.judge(this.#parts.fallen(child.subjects));
-    }
+    this.#children.judge(subjects);
   }
 
   /** To be called every now and then: finds processes that have ended, and identities that have. */
   sweep(): void {
     for (const process of this.#parts.processes.sweep()) this.#gone(process.key);
-    for (const child of this.#children) child.expire();
-    const now = performance.now();
-    for (const [entry, shared] of this.#shared) {
-      if (shared.users.size > 0) shared.idleSince = now;
-      else if (now - shared.idleSince > GRACE_MS) {
-        this.#shared.delete(entry);
-        void shared.child.then(
-          (child) => this.#stop(child, 'task_completed'),
-          () => undefined,
-        );
-      }
-    }
-    this.#stops.send();
+    this.#children.sweep();
   }
 
   /** Looks at the programs of some of the processes: one that runs another now is another workload. */
@@ -201,8 +158,7 @@ export class Workloads {
 
   /** Ends everything here; instances are stopped by whoever stops the node. */
   close(): void {
-    this.#over = true;
-    for (const child of this.#children) child.finish('closed');
+    this.#children.close();
   }
 
   #of(process: CallerProcess): Known {
@@ -239,7 +195,7 @@ export class Workloads {
     if (refused !== undefined && (refused.until === undefined || refused.until > performance.now())) return undefined;
     known.refused.delete(entry.id);
     try {
-      const child = await (entry.per === 'node' ? this.#sharedChild(known, entry) : this.#ownChild(known, entry));
+      const child = await this.#children.enrol(this.#holder(known), entry);
       if (child.end !== undefined) return undefined;
       known.children.set(entry.id, child);
       return child;
@@ -249,59 +205,15 @@ export class Workloads {
     }
   }
 
-  #ownChild(known: Known, entry: Entry): Promise<Child> {
-    const key = `${entry.id} ${known.process.key}`;
-    const making =
-      this.#making.get(key) ?? this.#enrol(known, entry, () => known).finally(() => this.#making.delete(key));
-    this.#making.set(key, making);
-    return making;
-  }
-
-  async #sharedChild(known: Known, entry: Entry): Promise<Child> {
-    let shared = this.#shared.get(entry.id);
-    if (shared === undefined) {
-      const users = new Set<string>();
-      const child = this.#enrol(known, entry, () => this.#firstOf(users));
-      shared = { child, users, idleSince: performance.now() };
-      this.#shared.set(entry.id, shared);
-      child.catch(() => this.#shared.delete(entry.id));
-    }
-    const child = await shared.child;
-    shared.users.add(known.process.key);
-    return child;
-  }
-
-  #firstOf(users: ReadonlySet<string>): Known | undefined {
-    for (const key of users) {
-      const known = this.#known.get(key);
-      if (known !== undefined && this.#parts.processes.alive(known.process)) return known;
-    }
-    return undefined;
-  }
-
-  /** `who`: of whom the facts are when it is renewed. */
-  #enrol(known: Known, entry: Entry, who: () => Known | undefined): Promise<Child> {
-    const { server, rotation, clock, random } = this.#parts;
-    const parts: ChildParts = {
-      ...{ server, rotation, clock, random, turn: this.#turn },
-      facts: async () => {
-        const one = who();
-        return one === undefined ? undefined : (await this.see(one.process))?.facts;
-      },
-      changed: (child) => this.#changed(child),
+  #holder(known: Known): Holder {
+    const { process } = known;
+    return {
+      key: process.key,
+      facts: () => known.seen!.facts,
+      describe: () => describeProcess(process),
+      alive: () => this.#parts.processes.alive(process),
+      look: async () => (await this.see(process))?.facts,
     };
-    return this.#turn(async () => {
-      const facts: WorkloadFacts = known.seen!.facts;
-      const credential = await server.enrol({ entry: entry.id, facts, process: describeProcess(known.process) });
-      const child = new Child(entry, credential, parts);
-      this.#children.add(child);
-      this.#parts.renewed(child);
-      // It may have been stopped before anybody here knew that it was there.
-      child.judge(this.#parts.fallen(child.subjects));
-      if (this.#over) child.finish('closed');
-      else if (entry.per !== 'node' && !this.#parts.processes.alive(known.process)) this.#stop(child, 'task_completed');
-      return child;
-    });
   }
 
   #refuse(known: Known, entry: Entry, error: Error): void {
@@ -321,12 +233,7 @@ export class Workloads {
   /** What a process runs now is not what the entry lets in. */
   #drift(known: Known, child: Child): void {
     known.children.delete(child.entry.id);
-    if (child.entry.per === 'node') {
-      this.#shared.get(child.entry.id)?.users.delete(known.process.key);
-      return;
-    }
-    // The server hears what was seen, and quarantines; nothing is handed out here whatever it says.
-    void child.renew().then(() => child.finish('stopped'));
+    if (!this.#children.drift(child, known.process.key)) return;
     known.refused.set(child.entry.id, { why: 'what runs now is not what was let in' });
   }
 
@@ -341,34 +248,15 @@ export class Workloads {
       }
       this.#notify(known);
     }
-    if (end === undefined) {
-      this.#parts.renewed(child);
-      return;
-    }
-    this.#children.delete(child);
-    const shared = this.#shared.get(entry.id);
-    void shared?.child.then(
-      (one) => one === child && this.#shared.delete(entry.id),
-      () => undefined,
-    );
   }
 
   #gone(key: string): void {
     const known = this.#known.get(key);
     if (known === undefined) return;
     this.#known.delete(key);
-    for (const [entry, child] of known.children) {
-      if (child.entry.per === 'node') this.#shared.get(entry)?.users.delete(key);
-      else this.#stop(child, 'task_completed');
-    }
+    for (const child of known.children.values()) this.#children.leave(child, key);
     this.#notify(known);
     this.#parts.processes.release(known.process);
-  }
-
-  /** Ends an instance here at once, and at the server as soon as it can be reached. */
-  #stop(child: Child, cause: string): void {
-    if (child.end === undefined) this.#stops.add(child.instance, cause);
-    child.finish('gone');
   }
 
   #notify(known: Known): void {
