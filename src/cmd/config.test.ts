@@ -7,12 +7,14 @@ import { jwtIssuerOf } from './jwt-issuer.ts';
 const LEAST = { trustDomain: 'agents.example.com', anchor: '/var/lib/writ-anchor' };
 
 test('rates are what they are unless told otherwise, each by itself', () => {
-  const { rateLimit, writeLimit } = parseConfig(LEAST);
+  const { rateLimit, writeLimit, nodeLimit } = parseConfig(LEAST);
   assert.deepEqual(rateLimit, { perSecond: 2000, burst: 4000 });
   assert.deepEqual(writeLimit, { perSecond: 20, burst: 200 });
+  assert.deepEqual(nodeLimit, { perSecond: 200, burst: 10_000 });
   const changed = parseConfig({ ...LEAST, writeLimit: { burst: 5 } });
   assert.deepEqual(changed.writeLimit, { perSecond: 20, burst: 5 });
-  assert.deepEqual(changed.rateLimit, rateLimit);
+  assert.deepEqual([changed.rateLimit, changed.nodeLimit], [rateLimit, nodeLimit]);
+  assert.deepEqual(parseConfig({ ...LEAST, nodeLimit: { perSecond: 7 } }).nodeLimit, { perSecond: 7, burst: 10_000 });
 });
 
 test('tokens are signed with ES256 unless the configuration says RS256', () => {
@@ -43,6 +45,7 @@ test('what is not known or not in range is refused by its path', () => {
     [{ writeLimit: { perMinute: 1 } }, 'writeLimit.perMinute'],
     [{ writeLimit: 20 }, 'writeLimit'],
     [{ rateLimit: { burst: 0 } }, 'rateLimit.burst'],
+    [{ nodeLimit: { burst: 0 } }, 'nodeLimit.burst'],
     [{ signals: { algorithm: 'HS256' } }, 'signals.algorithm'],
     [{ signals: { issuer: 'http://writ.example.com' } }, 'signals.issuer'],
     [{ signals: { keys: 2 } }, 'signals.keys'],

@@ -50,6 +50,12 @@ export interface Config {
    * ledger, which stays.
    */
   readonly writeLimit: { readonly perSecond: number; readonly burst: number };
+  /**
+   * In place of it, for what a node asks for the workloads that it lets in: an instance of a service that has registration
+   * entries, when it lets a workload in, renews or stops one, or asks for a token. Ten thousand that live an hour and have
+   * tokens for two receivers are 140 a second, and begin at one moment when their node starts again.
+   */
+  readonly nodeLimit: { readonly perSecond: number; readonly burst: number };
   /** URLs that are told of requests for approval and what becomes of them (`docs/APPROVALS.md`). */
   readonly webhooks: readonly WebhookConfig[];
   /** Least severe kind of message that is logged. */
@@ -100,6 +106,7 @@ export function defaultConfig(trustDomain: string, anchor: string): Config {
     federation: PUBLIC_ENDPOINTS,
     rateLimit: { perSecond: 2000, burst: 4000 },
     writeLimit: { perSecond: 20, burst: 200 },
+    nodeLimit: { perSecond: 200, burst: 10_000 },
     webhooks: [],
     logLevel: 'info',
   };
@@ -140,6 +147,7 @@ export function parseConfig(value: unknown): Config {
     'federation',
     'rateLimit',
     'writeLimit',
+    'nodeLimit',
     'webhooks',
     'logLevel',
   ]);
@@ -165,6 +173,7 @@ export function parseConfig(value: unknown): Config {
     federation: given['federation'] === undefined ? base.federation : parseFederation(given['federation']),
     rateLimit: parseRate(given['rateLimit'], 'rateLimit', base.rateLimit),
     writeLimit: parseRate(given['writeLimit'], 'writeLimit', base.writeLimit),
+    nodeLimit: parseRate(given['nodeLimit'], 'nodeLimit', base.nodeLimit),
     webhooks: parseWebhooks(given['webhooks']),
     logLevel: oneOf(given['logLevel'] ?? base.logLevel, 'logLevel', ['debug', 'info', 'warn', 'error']),
   };

@@ -7,6 +7,8 @@ export interface Limits {
    * so that a program that asks in a loop does not fill the disk.
    */
   readonly writes: { readonly perSecond: number; readonly burst: number };
+  /** In place of it, for what a node asks for the workloads that it lets in, all of them together. */
+  readonly nodes: { readonly perSecond: number; readonly burst: number };
   /** As `caller`, of one address (IPv6: /64) without. */
   readonly address: { readonly perSecond: number; readonly burst: number };
   /** How many callers, and how many addresses, are told apart. */
@@ -44,6 +46,7 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   caller: { perSecond: 2000, burst: 4000 },
   writes: { perSecond: 20, burst: 200 },
+  nodes: { perSecond: 200, burst: 10_000 },
   address: { perSecond: 200, burst: 400 },
   remembered: 65_536,
   inWorkPerCaller: 256,

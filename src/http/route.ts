@@ -52,6 +52,8 @@ export interface Route {
    * with `Caller.superseded`; the handler gives it the first answer or refuses.
    */
   readonly repeats?: boolean;
+  /** A node asks here for the workloads that it lets in: of a node such requests have a limit of their own. */
+  readonly byNodes?: boolean;
   /** A request here leaves no entry in the ledger, and does not count among those that do. */
   readonly recordsNothing?: boolean;
   /** Largest body in octets. Absent: 64 KiB; a GET takes none. */

@@ -224,6 +224,42 @@ test('holds what one instance may change to its rate, and no operator', async ()
   for (let i = 0; i < 4; i++) assert.equal((await operator('POST', '/change')).text, 'done');
 });
 
+test('of a node, what it asks for its workloads has a limit of its own', async () => {
+  const callers = new Map<string, Caller>();
+  const service = (name: string): Caller => {
+    const id = `spiffe://agents.example.com/service/${name}/1`;
+    return { kind: 'service', id, agent: name, instance: '1' };
+  };
+  const clients = {
+    identify: ({ chain }: { readonly chain: readonly Uint8Array[] }) => {
+      const caller = callers.get(Buffer.from(chain[0]!).toString('hex'))!;
+      return { caller, notBefore: 0, notAfter: Number.MAX_SAFE_INTEGER };
+    },
+    standing: () => undefined,
+    isNode: async ({ agent }: Caller) => agent === 'box',
+  };
+  const change = (path: string, byNodes: boolean): Route => ({
+    ...{ method: 'POST', path, access: 'caller', byNodes },
+    handle: () => ({ status: 200, body: 'done' }),
+  });
+  const limits = { writes: { perSecond: 0.1, burst: 1 }, nodes: { perSecond: 0.2, burst: 3 } };
+  await using at = await listener([...routes, change('/workload', true), change('/other', false)], { clients, limits });
+  const as = (caller: Caller) => {
+    const { keyPem, pem, der } = at.issuing.leaf({ uri: caller.id });
+    callers.set(Buffer.from(der).toString('hex'), caller);
+    return (path: string) => ask({ port: at.port, ca: at.ca, path, method: 'POST', client: { keyPem, pem } });
+  };
+  const [box, plain] = [as(service('box')), as(service('plain'))];
+  for (let n = 0; n < 3; n++) assert.equal((await box('/workload')).text, 'done');
+  const late = await box('/workload');
+  assert.match(late.text, /^rate_limited /);
+  assert.equal(late.headers['retry-after'], '5');
+  assert.equal((await box('/other')).text, 'done', 'its own requests are counted apart');
+  assert.equal((await box('/other')).headers['retry-after'], '10');
+  assert.equal((await plain('/workload')).text, 'done');
+  assert.equal((await plain('/workload')).headers['retry-after'], '10', 'who is no node has no such limit');
+});
+
 test('whoever stole a certificate that was replaced takes nothing from its holder', async () => {
   const id = 'spiffe://agents.example.com/agent/a/1';
   const caller: Caller = { kind: 'agent', id, agent: 'a', instance: '1' };

@@ -26,6 +26,8 @@ interface Clients {
   readonly standing: Standing;
   /** As long as this stays, so does everybody's standing: the epoch. Absent: it may change at any time. */
   readonly standingAsOf?: () => number;
+  /** Whether a caller is a node, which lets workloads in. Absent: nobody is. */
+  readonly isNode?: (caller: Caller) => boolean | Promise<boolean>;
 }
 
 export interface ServerOptions {
@@ -77,6 +79,7 @@ export class HttpServer {
   readonly #callers: RateLimit;
   readonly #addresses: RateLimit;
   readonly #writes: RateLimit;
+  readonly #nodes: RateLimit;
   readonly #work: Concurrency;
   /** Of their own, so that strangers who dawdle take no room from callers. */
   readonly #strangersWork: Concurrency;
@@ -98,6 +101,7 @@ export class HttpServer {
     this.#callers = createRateLimit({ ...limits.caller, callers: limits.remembered });
     this.#addresses = createRateLimit({ ...limits.address, callers: limits.remembered });
     this.#writes = createRateLimit({ ...limits.writes, callers: limits.remembered });
+    this.#nodes = createRateLimit({ ...limits.nodes, callers: limits.remembered });
     this.#work = createConcurrency({ perCaller: limits.inWorkPerCaller, all: limits.inWork });
     this.#strangersWork = createConcurrency({ perCaller: limits.inWorkPerCaller, all: limits.inWorkStrangers });
     this.#streaming = createConcurrency({ perCaller: limits.streamsPerCaller, all: limits.streams });
@@ -209,7 +213,10 @@ export class HttpServer {
           connection.countedAs = `${caller.id} superseded`;
           entered = this.#enter(connection);
         }
-        if (route.method !== 'GET' && route.recordsNothing !== true) this.#admitWrite(connection, started);
+        if (route.method !== 'GET' && route.recordsNothing !== true) {
+          const ofNode = route.byNodes === true && ((await this.#options.clients?.isNode?.(caller)) ?? false);
+          this.#admitWrite(connection, ofNode, started);
+        }
       }
       const body = await this.#body(request, route, connection);
       await nextTurn();
@@ -378,8 +385,8 @@ export class HttpServer {
   }
 
   /** Counts in a request that may change something, or throws that its caller is to wait. */
-  #admitWrite({ writes, countedAs }: Connection, now: number): void {
-    const wait = writes?.take(countedAs, now) ?? 0;
+  #admitWrite({ writes, countedAs }: Connection, ofNode: boolean, now: number): void {
+    const wait = (ofNode ? this.#nodes : writes)?.take(countedAs, now) ?? 0;
     if (wait > 0) throw new TooMany('Too many requests of this agent or service that may change something.', wait);
   }
 

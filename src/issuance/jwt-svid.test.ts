@@ -19,7 +19,7 @@ import { formatSerial } from '../ca/serial.ts';
 import { keepSvidKeys, rotateSvidKey } from '../ca/svid-keys.ts';
 import { readBundle } from '../ca/trust-bundle.ts';
 import type { CommitBatch } from '../db/batch.ts';
-import { idempotencyOf } from '../http/idempotency.ts';
+import { EpochCache } from '../db/epoch-cache.ts';
 import { validateJwtSvid } from '../jwt/jwt-svid.ts';
 import { parseSpiffeBundle } from '../jwt/spiffe-bundle.ts';
 import { actingFor } from '../revocation/acting.ts';
@@ -43,18 +43,19 @@ async function setUp(open: () => Promise<Parameters<typeof createInstallation>[0
     ...issuance,
     issuer: () => ISSUER,
     tokenKey: tokenSigner(database, keyring, clock.now, SVID_KEYS),
+    goodSerials: new EpochCache(epoch, 10),
   };
   /** As the door does it. */
   const ask = async (caller: Caller, request: Partial<JwtSvidRequest> = {}, meanwhile?: () => Promise<unknown>) => {
-    const asOf = epoch.current();
-    const acting = await actingFor({ ...caller, asOf }, issuance, { policy: false });
+    const asking = { ...caller, asOf: epoch.current() };
+    const acting = await actingFor(asking, issuance, { policy: false });
     const commitLater: CommitBatch = async (batch) => {
       const act = meanwhile;
       meanwhile = undefined;
       await act?.();
       return acting.commit(batch);
     };
-    return issueJwtSvid(caller, { audience: [AUDIENCE], ...request }, { ...parts, ...acting, commit: commitLater });
+    return issueJwtSvid(asking, { audience: [AUDIENCE], ...request }, { ...parts, ...acting, commit: commitLater });
   };
   const said = async (type: string) => (await installation.events()).filter((event) => event.type === type);
   return { installation, parent, parts, ask, said };
@@ -231,34 +232,75 @@ onEachEngine('a key that is replaced in the very moment signs nothing that anybo
   await installation.close();
 });
 
-onEachEngine('a repeat under the same key gets the same token, which the database cannot read', async ({ open }) => {
+onEachEngine('each call makes another token, and each is on the ledger', async ({ open }) => {
   const { installation, parent, ask, said } = await setUp(open);
-  const { database, clock } = installation;
-  const caller = callerOf(parent);
-  const key = (body: string) =>
-    idempotencyOf(
-      {
-        caller: caller.id,
-        route: 'POST /v1/jwt-svids',
-        key: 'a-key-of-a-caller',
-        target: '/',
-        body: Buffer.from(body),
-      },
-      database,
-      clock,
-    );
-  const first = await ask(caller, { idempotency: key('{}') });
-  assert.deepEqual(await ask(caller, { idempotency: key('{}') }), first);
-  assert.equal((await said('jwt.issued')).length, 1);
-  await assert.rejects(ask(caller, { idempotency: key('{"other":1}') }), refusedAs('idempotency_mismatch'));
-  const rows = await database.all('SELECT answer FROM idempotency');
-  assert.ok(
-    rows.every(
-      ({ answer }) =>
-        !Buffer.from(answer as Uint8Array)
-          .toString('latin1')
-          .includes(first.jti),
-    ),
+  const child = await childOf(installation, parent);
+  const tokens = [];
+  for (let n = 0; n < 3; n++) tokens.push(await ask(callerOf(parent), { instance: child.instance! }));
+  assert.equal(new Set(tokens.map(({ token }) => token)).size, 3);
+  assert.deepEqual(
+    (await said('jwt.issued')).map(({ body }) => body['jti']),
+    tokens.map(({ jti }) => jti),
   );
+  assert.deepEqual(await installation.database.all('SELECT kind FROM idempotency'), [], 'none is kept');
+  await installation.close();
+});
+
+onEachEngine('a certificate that was found good once is looked at again when anything moved', async ({ open }) => {
+  const { installation, parent, parts, ask } = await setUp(open);
+  const { issuance } = installation;
+  const cord = { ...issuance, massStop: 100 };
+  const caller = callerOf(parent);
+  const acts: Record<string, { code: ErrorCode; act: (child: typeof parent) => Promise<unknown> }> = {
+    revoked: { code: 'revoked', act: ({ serial }) => revokeCertificate(ADA, { serial, cause: 'key_theft' }, issuance) },
+    held: {
+      code: 'inactive',
+      act: ({ serial }) =>
+        quarantine(ADA, { target: { kind: 'certificate', name: formatSerial(serial) }, cause: 'risk_signal' }, cord),
+    },
+  };
+  for (const [name, { code, act }] of Object.entries(acts)) {
+    for (const meanwhile of [false, true]) {
+      const child = await childOf(installation, parent);
+      const request = { instance: child.instance! };
+      for (let n = 0; n < 2; n++) await ask(caller, request);
+      assert.deepEqual(parts.goodSerials.get(child.instance!), child.serial, 'it is remembered');
+      if (!meanwhile) await act(child);
+      const late = meanwhile ? () => act(child) : undefined;
+      await assert.rejects(ask(caller, request, late), refusedAs(code), `${name}${meanwhile ? ' meanwhile' : ''}`);
+    }
+  }
+
+  // A renewal moves no epoch, so what is remembered is not the newest any more.
+  const child = await childOf(installation, parent);
+  const request = { instance: child.instance! };
+  await ask(caller, request);
+  installation.advance(3_600_000 - 200_000);
+  const again = callerOf(await renewWith(installation, parent));
+  assert.ok((await ask(again, request)).expiresAt - installation.clock.now() <= 200_000);
+  const renewed = await renewWith(installation, child);
+  assert.ok((await ask(again, request)).expiresAt - installation.clock.now() > 200_000);
+  assert.deepEqual(parts.goodSerials.get(child.instance!), renewed.serial);
+  // One that is revoked before it was ever looked at.
+  const next = await renewWith(installation, renewed);
+  await assert.rejects(
+    ask(again, request, () => revokeCertificate(ADA, { serial: next.serial, cause: 'key_theft' }, issuance)),
+    refusedAs('revoked'),
+  );
+  await installation.close();
+});
+
+onEachEngine('what is remembered gives way to what was renewed in the very moment', async ({ open }) => {
+  const { installation, parent, parts, ask, said } = await setUp(open);
+  const child = await childOf(installation, parent);
+  const request = { instance: child.instance! };
+  await ask(callerOf(parent), request);
+  let renewed = child;
+  await ask(callerOf(parent), request, async () => {
+    renewed = await renewWith(installation, child);
+  });
+  assert.deepEqual(parts.goodSerials.get(child.instance!), renewed.serial);
+  assert.notDeepEqual(renewed.serial, child.serial);
+  assert.equal((await said('jwt.issued')).length, 2, 'nothing is left of the first attempt');
   await installation.close();
 });

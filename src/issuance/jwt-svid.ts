@@ -7,9 +7,9 @@ import { requireFree } from '../ca/require-free.ts';
 import { readSerial } from '../ca/serial.ts';
 import { signJwt } from '../ca/sign-jwt.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
-import type { Idempotency, Json } from '../http/idempotency.ts';
+import type { EpochCache } from '../db/epoch-cache.ts';
 import { requirePolicyVersion } from '../policy/store.ts';
-import { type Instance, latestSerialOf } from '../registry/instance.ts';
+import { type Instance, latestSerialOf, requireLatestSerial } from '../registry/instance.ts';
 import { requireActiveInstance } from '../registry/standing.ts';
 import type { Holder } from './holder.ts';
 import { knownInstance } from './instance-holder.ts';
@@ -27,7 +27,6 @@ export interface JwtSvidRequest {
   readonly instance?: string;
   /** Seconds. */
   readonly lifetime?: number;
-  readonly idempotency?: Idempotency | undefined;
 }
 
 /** A JWT-SVID that is durably recorded. */
@@ -46,12 +45,15 @@ export interface JwtSvidParts extends IssuanceParts {
   readonly issuer: () => string;
   /** The key that signs now. */
   readonly tokenKey: (fresh?: boolean) => Promise<OpenTokenKey>;
+  /** Newest certificates of children, by instance id, that a commit has found to be good. */
+  readonly goodSerials: EpochCache<Uint8Array>;
 }
 
 /**
  * A JWT-SVID for an instance: for the caller itself, or for one that it let in (a node asks for what runs on it). It ends
  * no later than the certificate that the caller presents, the newest of the instance and the evidence that it was let in
- * on; nothing is issued for what is stopped, held or revoked; and it is on the ledger before anybody has it.
+ * on; nothing is issued for what is stopped, held or revoked; and it is on the ledger before anybody has it. Each call makes
+ * another token.
  *
  * Throws `denied`, `needs_approval`, `not_found`, `inactive`, `revoked`, `expired`, `conflict`; refusals are on record by
  * then.
@@ -82,7 +84,7 @@ interface Attempt {
 /** Undefined when the commit found something changed that may still allow the request. */
 async function issue(
   caller: Caller,
-  { audience, instance = caller.instance, lifetime = JWT_SVID_SECONDS, idempotency }: JwtSvidRequest,
+  { audience, instance = caller.instance, lifetime = JWT_SVID_SECONDS }: JwtSvidRequest,
   parts: JwtSvidParts,
   attempt: Attempt,
   fresh = false,
@@ -98,13 +100,10 @@ async function issue(
   const verdict = parts.authorize(asked);
   if (!verdict.allowed) throw refused(asked, verdict, holder);
   if (holder.fault !== undefined) throw holder.fault;
-  const first = await idempotency?.first();
-  if (first?.kind === 'secret') return first.value as unknown as IssuedJwtSvid;
 
   const now = parts.clock.now();
-  // That of the child is read each time: a renewal moves no epoch.
-  const theirs = own ? undefined : await latestSerialOf(parts.reader, instance);
-  const ends = endsOf([caller.serial, theirs], standing.instance);
+  const newest = own ? undefined : await newestOf(instance, now + lifetime * 1000, parts, fresh);
+  const ends = endsOf([caller.serial, newest?.serial], standing.instance);
   const expiresAt = Math.floor(Math.min(now + lifetime * 1000, ...ends) / 1000) * 1000;
   if (expiresAt <= now) {
     throw new WritError('expired', 'Nothing is left of what the token would rest on.', {
@@ -120,11 +119,10 @@ async function issue(
   const issued: IssuedJwtSvid = { token: await signJwt(key, { typ: 'JWT', claims }), id, expiresAt, jti };
 
   const batch = newBatch();
-  idempotency?.keep(batch, { kind: 'secret', value: { ...issued } satisfies Json });
   requireActiveInstance(batch, standing);
   requirePolicyVersion(batch, verdict.policyVersion);
   requireTokenKey(batch, key.id, SVID_KEYS);
-  if (theirs !== undefined) await requireGood(batch, theirs, parts);
+  if (newest !== undefined) await requireNewest(batch, instance, newest, parts);
   batch.events.push({
     type: 'jwt.issued',
     subjects: [`instance:${instance}`],
@@ -140,7 +138,10 @@ async function issue(
     },
   });
   const commit = await parts.commit(batch);
-  if (commit.committed) return issued;
+  if (commit.committed) {
+    if (newest !== undefined && caller.asOf !== undefined) parts.goodSerials.put(instance, newest.serial, caller.asOf);
+    return issued;
+  }
   if (commit.refusal === 'conflict') return undefined;
   throw new WritError(commit.refusal, commit.reason);
 }
@@ -161,12 +162,38 @@ function endsOf(serials: readonly (Uint8Array | undefined)[], { attestedUntil }:
   return attestedUntil === undefined ? ends : [...ends, attestedUntil];
 }
 
-/** The commit looks at the newest certificate of the child, whatever the epoch: nobody has looked at it before. */
-async function requireGood(batch: Batch, serial: Uint8Array, { certificates }: JwtSvidParts): Promise<void> {
+/** The newest certificate of a child. */
+interface Newest {
+  readonly serial: Uint8Array;
+  /** A commit has found it good under the present epoch. */
+  readonly good: boolean;
+}
+
+/** As it is remembered where that certificate lasts until then, else as it is read. */
+async function newestOf(
+  instance: string,
+  until: number,
+  { reader, goodSerials }: JwtSvidParts,
+  fresh: boolean,
+): Promise<Newest | undefined> {
+  const known = fresh ? undefined : goodSerials.get(instance);
+  if (known !== undefined && (readSerial(known)?.expiresAt ?? 0) >= until) return { serial: known, good: true };
+  const serial = await latestSerialOf(reader, instance);
+  return serial === undefined ? undefined : { serial, good: false };
+}
+
+/** The commit looks again whether it is the newest, which moves no epoch, and whether it is good, unless one has found it so. */
+async function requireNewest(
+  batch: Batch,
+  instance: string,
+  { serial, good }: Newest,
+  { certificates }: JwtSvidParts,
+): Promise<void> {
+  requireLatestSerial(batch, { id: instance, latestSerial: serial });
   const looks = newBatch();
   await requireUnrevoked(certificates, looks, serial);
   requireFree(certificates, looks, serial);
-  batch.checks.push(...looks.checks.map(({ standing: _, ...check }) => check));
+  batch.checks.push(...(good ? looks.checks : looks.checks.map(({ standing: _, ...check }) => check)));
 }
 
 /** As of a refused certificate. What policy refuses is recorded where policy is asked. */

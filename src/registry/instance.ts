@@ -104,7 +104,7 @@ export async function latestSerialOf(reader: Reader, id: string): Promise<Uint8A
 }
 
 /** The commit looks again: the instance has got no certificate since it was read. */
-export function requireLatestSerial(batch: Batch, { id, latestSerial }: Instance): void {
+export function requireLatestSerial(batch: Batch, { id, latestSerial }: Pick<Instance, 'id' | 'latestSerial'>): void {
   batch.checks.push({
     sql: 'SELECT 1 FROM instance WHERE id = ? AND latest_serial = ?',
     params: [id, latestSerial],

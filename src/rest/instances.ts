@@ -38,6 +38,7 @@ export function instanceOperations(instances: Instances): Operation[] {
       path: '/v1/instances/{id}/stop',
       access: 'caller',
       action: 'instance.stop',
+      byNodes: true,
       summary: 'Stops it for good: its id is burnt and its certificates are revoked.',
       params: byId,
       body: stop,

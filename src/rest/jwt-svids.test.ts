@@ -67,6 +67,17 @@ test('without certificate there is none, and an operator has none', async () => 
   assert.equal((await ask({ audience: ['a'] }, { open: true })).status, 404);
 });
 
+test('an idempotency key says nothing here: each request makes another token', async () => {
+  const client = await door.letIn('planner');
+  const tokens = [];
+  for (const audience of ['a', 'a', 'b']) {
+    const { status, body } = await ask({ audience: [audience] }, { client, key: 'the same key each time' });
+    assert.equal(status, 200);
+    tokens.push(body.token);
+  }
+  assert.equal(new Set(tokens).size, 3);
+});
+
 test('what cannot be a token’s audience is refused with the field', async () => {
   const client = await door.letIn('planner');
   for (const audience of [[], [''], ['a\nb'], ['a'.repeat(513)], 'a', Array(9).fill('a')]) {

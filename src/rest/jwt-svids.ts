@@ -28,6 +28,8 @@ export function jwtSvidOperations(tokens: JwtSvids): Operation[] {
       path: '/v1/jwt-svids',
       access: 'caller',
       action: 'jwt.issue',
+      anew: true,
+      byNodes: true,
       summary: 'Gives a JWT-SVID to the instance that asks, for itself or for one that it let in.',
       body: createJwtSvid,
       answer: jwtSvid,
@@ -39,8 +41,8 @@ export function jwtSvidOperations(tokens: JwtSvids): Operation[] {
           expires_at: '2026-11-22T14:08:22.000Z',
         },
       },
-      async handle({ caller, body: { audience, instance, lifetime_seconds: lifetime }, idempotency }) {
-        const request = { audience, ...given('instance', instance), ...given('lifetime', lifetime), idempotency };
+      async handle({ caller, body: { audience, instance, lifetime_seconds: lifetime } }) {
+        const request = { audience, ...given('instance', instance), ...given('lifetime', lifetime) };
         const { token, id, expiresAt } = await tokens.issue(caller, request);
         return { token, spiffe_id: id, expires_at: timeText(expiresAt) };
       },

@@ -46,6 +46,10 @@ export function openApiDocument(operations: readonly Described[], version: strin
   };
 }
 
+function takesKey({ method, recordsNothing, anew }: Described): boolean {
+  return method !== 'GET' && recordsNothing !== true && anew !== true;
+}
+
 const IDEMPOTENCY_KEY = {
   name: 'Idempotency-Key',
   in: 'header',
@@ -54,7 +58,7 @@ const IDEMPOTENCY_KEY = {
 };
 
 function operationObject(one: Described): object {
-  const { id, summary, action, access, method, body, rawBody, example } = one;
+  const { id, summary, action, access, body, rawBody, example } = one;
   const status = String(one.status ?? 200);
   return {
     operationId: id,
@@ -65,7 +69,7 @@ function operationObject(one: Described): object {
       ...parametersOf(one.params, 'path'),
       ...parametersOf(one.query, 'query'),
       ...parametersOf(one.headers, 'header'),
-      ...(method === 'GET' || one.recordsNothing === true ? [] : [{ $ref: '#/components/parameters/IdempotencyKey' }]),
+      ...(takesKey(one) ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : []),
     ],
     ...(rawBody === undefined ? {} : { requestBody: { required: true, content: { [rawBody]: {} } } }),
     ...(body === undefined ? {} : { requestBody: { required: true, content: jsonContent(body, example?.body) } }),

@@ -37,6 +37,9 @@ export interface Operation<P = unknown, Q = unknown, B = unknown, A = unknown> {
   readonly action?: Action;
   /** As of a route. */
   readonly repeats?: boolean;
+  readonly byNodes?: boolean;
+  /** Each request makes another of its kind, a repeat as well: an idempotency key says nothing here, and is not read. */
+  readonly anew?: true;
   readonly summary: string;
   /** Parameters of the path by the names in its template. */
   readonly params?: Schema<P>;
@@ -102,6 +105,7 @@ export function routeOf(given: Operation, parts: OperationParts): Route {
     path,
     access,
     ...(given.repeats === undefined ? {} : { repeats: given.repeats }),
+    ...(given.byNodes === undefined ? {} : { byNodes: given.byNodes }),
     ...(writes ? { bodyLimit: bodyLimit ?? DEFAULT_BODY_LIMIT } : {}),
     async handle(exchange) {
       const params = given.params === undefined ? NOTHING : parse(given.params, named(names, exchange.params), 'path');
@@ -209,7 +213,7 @@ function demandJson(exchange: Exchange): void {
 
 function keyOf(given: Operation, exchange: Exchange, body: unknown, parts: OperationParts): Idempotency | undefined {
   const header = exchange.headers['idempotency-key'];
-  if (header === undefined) return undefined;
+  if (header === undefined || given.anew === true) return undefined;
   const request = {
     caller: given.keyOwner === undefined ? exchange.caller.id : given.keyOwner(body),
     route: `${given.method} ${given.path}`,

@@ -30,6 +30,7 @@ export function workloadOperations(workloads: Workloads): Operation[] {
       path: '/v1/workloads',
       access: 'caller',
       action: 'workload.enrol',
+      byNodes: true,
       summary: 'Lets a workload in that the caller, a node, has seen: an instance whose parent is the node.',
       body: enrolWorkload,
       status: 201,
@@ -47,6 +48,7 @@ export function workloadOperations(workloads: Workloads): Operation[] {
       path: '/v1/workloads/{instance}/renew',
       access: 'caller',
       action: 'workload.enrol',
+      byNodes: true,
       summary:
         'The next certificate of a workload that the caller let in. One that has changed is quarantined instead.',
       params: byInstance,

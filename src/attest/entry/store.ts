@@ -55,6 +55,11 @@ export async function entriesOf(
   return rows.map(entryOf);
 }
 
+/** Whether there is any entry of an attestor or node. */
+export async function hasEntries(reader: Reader, source: EntrySource): Promise<boolean> {
+  return (await entriesOf(reader, source, '', 1)).length > 0;
+}
+
 /** Counts what was created and removed for a node or attestor: tells one set of its entries from every other. */
 export async function readRevision(reader: Reader, source: EntrySource): Promise<number> {
   const row = await reader.get('SELECT revision FROM registration_revision WHERE source = ?', [keyOf(source)]);

@@ -9,13 +9,17 @@ import type { Operation } from '../../rest/operation.ts';
 import { forCaller } from './for-caller.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
+/** Instances whose newest certificate one thread remembers as good. */
+const GOOD = 50_000;
+
 /** JWT-SVIDs, and where those who verify them find the keys. */
 export function jwtSvidOperations(parts: ThreadParts, issuer: () => string): Operation[] {
-  const { reader, commit, clock, random, keyring, policy } = parts;
+  const { reader, commit, clock, random, keyring, policy, epoch } = parts;
   const issuing: JwtSvidParts = {
     ...parts.issuance,
     issuer,
     tokenKey: tokenSigner(reader, keyring, clock.now, SVID_KEYS),
+    goodSerials: new EpochCache(epoch, GOOD),
   };
   // The flow holds the policy version itself, since it may go on under another.
   const acting = forCaller(issuing, parts, { policy: false });

@@ -42,6 +42,7 @@ import { jwtSvidOperations } from './jwt-operations.ts';
 import { ledgerOperations } from './ledger-operations.ts';
 import type { FromRequest, RequestData, ToRequest } from './messages.ts';
 import { METRICS, requestObserver } from './metrics.ts';
+import { nodeTest } from './nodes.ts';
 import { ocspAnswers } from './ocsp.ts';
 import { governanceOperations, issuanceOperations, registryOperations, reportOperations } from './operations.ts';
 import { authorityDocuments } from './plain-documents.ts';
@@ -172,7 +173,12 @@ async function serve(): Promise<void> {
       authorities: () => built.authority.authorities(),
       now: clock.now,
     });
-    const clients = { identify, standing: certificateStanding(built), standingAsOf: epoch.current };
+    const clients = {
+      identify,
+      standing: certificateStanding(built),
+      standingAsOf: epoch.current,
+      isNode: nodeTest(built),
+    };
     return {
       api: new HttpServer({
         ...common,
@@ -204,12 +210,13 @@ async function listen(
   return { api: await bind('api'), public: await bind('public'), plain: await bind('plain') };
 }
 
-function limitsOf({ rateLimit, writeLimit }: Config): Limits {
+function limitsOf({ rateLimit, writeLimit, nodeLimit }: Config): Limits {
   const { perSecond, burst } = rateLimit;
   return {
     ...DEFAULT_LIMITS,
     caller: { perSecond, burst },
     writes: writeLimit,
+    nodes: nodeLimit,
     address: { perSecond: Math.max(1, perSecond / 10), burst: Math.max(1, burst / 10) },
   };
 }

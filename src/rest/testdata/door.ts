@@ -31,6 +31,7 @@ import { requestRotation, showAuthorities, showAuthority } from '../../ca/show-a
 import { publishProfile, showProfile, showProfiles } from '../../ca/publish-profile.ts';
 import { keepSvidKeys, rotateSvidKey } from '../../ca/svid-keys.ts';
 import { readBundle, spiffeBundle } from '../../ca/trust-bundle.ts';
+import { EpochCache } from '../../db/epoch-cache.ts';
 import { openSqlite } from '../../db/sqlite.ts';
 import { encodePem } from '../../der/pem.ts';
 import type { Limits } from '../../http/limits.ts';
@@ -145,7 +146,8 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
   const svidKeys = { reader: database, commit, clock, random, keyring: installation.keyring, authorize };
   await keepSvidKeys(svidKeys);
   const tokenKey = tokenSigner(database, installation.keyring, clock.now, SVID_KEYS);
-  const tokenIssuing = { ...issuance, issuer: () => JWT_ISSUER, tokenKey };
+  const goodSerials = new EpochCache<Uint8Array>(installation.epoch, 10);
+  const tokenIssuing = { ...issuance, issuer: () => JWT_ISSUER, tokenKey, goodSerials };
   const authorities: readonly Authority[] = await readAuthorities(database);
   const root = rootsOf(authorities)[0]!.certificate.raw;
   const ca = encodePem('CERTIFICATE', root);
