@@ -36,7 +36,7 @@ export async function openNode(data: string): Promise<Node> {
   const directory = dirname(data);
   const [config, passphrase] = [join(directory, 'server.json'), join(directory, 'passphrase')];
   writeFileSync(passphrase, 'correct horse battery staple\n', { mode: 0o600 });
-  const limits = { rateLimit: UNLIMITED, writeLimit: UNLIMITED };
+  const limits = { rateLimit: UNLIMITED, writeLimit: UNLIMITED, nodeLimit: UNLIMITED };
   const anchor = join(directory, 'anchor');
   writeFileSync(
     config,
@@ -76,7 +76,7 @@ export async function openNode(data: string): Promise<Node> {
       mkdirSync(place);
       const [token, socket] = [join(place, 'token'), join(place, 'run', 'api.sock')];
       writeFileSync(token, await newToken(operator, 'box', 'service'), { mode: 0o600 });
-      const command = ['agent', 'run', '--json', '--token-file', token, '--socket', socket];
+      const command = ['agent', 'run', '--json', '--token-file', token, '--socket', socket, '--token-rate', '999999'];
       return { ...(await run([...NODE_FLAGS, MAIN, ...command])), socket };
     },
   };

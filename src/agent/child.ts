@@ -7,6 +7,7 @@ import { pauseAfter } from '../sdk/renewal.ts';
 import type { X509Svid } from '../sdk/workload-messages.ts';
 import type { Entry } from '../wire/entry.ts';
 import type { WorkloadFacts } from '../wire/workload.ts';
+import { pauseOf } from './failure.ts';
 import type { Rotation } from './rotation.ts';
 import { instanceOf, type NodeServer } from './server.ts';
 
@@ -165,7 +166,8 @@ export class Child {
         this.#failures += 1;
         const whole = this.#credential.notAfter - this.#credential.notBefore - this.#passed();
         const left = this.#held ? HELD_MS : Math.max(0, whole);
-        this.#takeBack = rotation.at(clock.now() + pauseAfter(this.#failures, left, random), () => void this.renew());
+        const pause = pauseOf(error, pauseAfter(this.#failures, left, random), random);
+        this.#takeBack = rotation.at(clock.now() + pause, () => void this.renew());
       }
     }
   }

@@ -145,7 +145,8 @@ export class Children {
       child.catch(() => this.#shared.delete(entry.id));
     }
     const child = await shared.child;
-    shared.holders.set(holder.key, holder);
+    // One that ended meanwhile would never be taken away again.
+    if (holder.alive()) shared.holders.set(holder.key, holder);
     return child;
   }
 

@@ -40,6 +40,8 @@ export interface DaemonOptions {
   /** Docker's socket; absent: nothing is asked of Docker. */
   readonly docker?: string | undefined;
   readonly kubelet?: KubeletOptions | undefined;
+  /** Tokens a second that one instance may have fetched; ten times as many at once. */
+  readonly tokenRate?: number | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: (() => number) | undefined;
   /** In place of the server that the identity names. */
@@ -121,7 +123,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
       unmatched: () => this.#askSoon(),
       renewed: ({ credential }) => this.#learn(credential),
     });
-    const tokens = new Tokens(this.#server);
+    const tokens = new Tokens(this.#server, options.tokenRate);
     this.#endpoint = new Endpoint({
       processes: this.#processes,
       methods: [

@@ -26,6 +26,19 @@ export function statusOf(error: unknown): Status {
   }
 }
 
+/** Whether the server may well do it a moment later. */
+export function isPassing(error: unknown): boolean {
+  return !isWritError(error) || isWritError(error, 'unavailable') || isWritError(error, 'rate_limited');
+}
+
+/**
+ * Milliseconds until the server is asked again: not before it said, and then not all at once who were turned away at once.
+ */
+export function pauseOf(error: unknown, least: number, random: () => number): number {
+  const asked = isWritError(error) ? (error.retryAfter ?? 0) : 0;
+  return Math.max(least, asked * (1 + random() / 2));
+}
+
 /** What a caller without identities is told. It says nothing of why: "writ agent why" does, to who may know. */
 export function failureOf(why: 'refused' | 'unavailable' | 'gone'): WritError {
   if (why === 'unavailable') {

@@ -1,4 +1,4 @@
-import { isWritError } from '../base/error.ts';
+import { isPassing, pauseOf } from './failure.ts';
 import type { NodeServer } from './server.ts';
 
 /** How long an instance that the server could not be told of waits for another try. */
@@ -29,8 +29,7 @@ export class Stops {
       this.#turn(() => this.#server.stop(instance, stop.cause)).then(
         () => this.#waiting.delete(instance),
         (error: unknown) => {
-          const later = !isWritError(error) || isWritError(error, 'unavailable') || isWritError(error, 'rate_limited');
-          if (later) stop.at = performance.now() + AGAIN_MS;
+          if (isPassing(error)) stop.at = performance.now() + pauseOf(error, AGAIN_MS, Math.random);
           else this.#waiting.delete(instance);
         },
       );

@@ -1,10 +1,10 @@
-import { isWritError } from '../base/error.ts';
 import type { Entry } from '../wire/entry.ts';
 import type { Child } from './child.ts';
 import { Children, type ChildrenParts, type Holder } from './children.ts';
 import { collectFacts, type Whole } from './collect/collect.ts';
 import type { Collector, Seen } from './collect/collector.ts';
 import { EntryIndex } from './entry-index.ts';
+import { isPassing, pauseOf } from './failure.ts';
 import type { CallerProcess, ProcessTable } from './process-table.ts';
 import { describeProcess, programState } from './process-view.ts';
 
@@ -217,8 +217,8 @@ export class Workloads {
   }
 
   #refuse(known: Known, entry: Entry, error: Error): void {
-    const unreached = isWritError(error, 'unavailable') || isWritError(error, 'rate_limited') || !isWritError(error);
-    const pause = unreached ? UNREACHED_MS : REFUSED_MS;
+    const unreached = isPassing(error);
+    const pause = unreached ? pauseOf(error, UNREACHED_MS, this.#parts.random) : REFUSED_MS;
     known.refused.set(entry.id, { why: unreached ? UNREACHED : error.message, until: performance.now() + pause });
     // Whoever listens gets it as soon as the server lets it in.
     setTimeout(() => this.#notify(known), pause + 10).unref();

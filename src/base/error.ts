@@ -93,6 +93,8 @@ export interface ErrorDetail {
   /** For `needs_approval`, where the caller prefers it: the same as a requestable denial. */
   readonly access?: AccessDecision;
   readonly as?: ProblemType;
+  /** For `rate_limited` and `unavailable`: milliseconds after which it may be tried again. */
+  readonly retryAfter?: number;
   readonly cause?: unknown;
 }
 
@@ -109,6 +111,7 @@ export class WritError extends Error {
   readonly approval: WantedApproval | undefined;
   readonly access: AccessDecision | undefined;
   readonly as: ProblemType | undefined;
+  readonly retryAfter: number | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
@@ -119,6 +122,7 @@ export class WritError extends Error {
     this.approval = detail.approval;
     this.access = detail.access;
     this.as = detail.as;
+    this.retryAfter = detail.retryAfter;
   }
 }
 

@@ -1,9 +1,11 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { ERROR_CODES, type ErrorCode, isWritError, type WantedApproval, WritError } from '../base/error.ts';
 
 /** The part of an answer that tells a failure. */
 interface Failed {
   readonly status: number;
   readonly body: Uint8Array;
+  readonly headers?: IncomingHttpHeaders;
 }
 
 interface Failure {
@@ -76,6 +78,7 @@ const BROKEN: readonly Failure[] = [
 /** The error that a problem document (RFC 9457) stands for; for any other answer one that names its status. */
 export function problemError(answer: Failed): WritError {
   const problem = parseObject(answer.body);
+  const wait = retryAfter(answer);
   const code = problem?.['code'];
   if (problem === undefined || typeof code !== 'string' || !(code in ERROR_CODES)) {
     return new WritError('internal', `The server answered with status ${answer.status} and no problem document.`, {
@@ -93,7 +96,14 @@ export function problemError(answer: Failed): WritError {
     ...(remedy === undefined ? {} : { remedy }),
     reasons,
     ...(approval === undefined ? {} : { approval }),
+    ...(wait > 0 ? { retryAfter: wait } : {}),
   });
+}
+
+/** Milliseconds that an answer asks to wait; 0 when it does not. */
+export function retryAfter({ headers }: Failed): number {
+  const seconds = Number(headers?.['retry-after'] ?? 0);
+  return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : 0;
 }
 
 /** The member of a problem that says whose consent is wanted. */

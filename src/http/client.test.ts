@@ -88,6 +88,27 @@ test('gives up after its attempts, or at once when asked to wait too long', asyn
   client.close();
 });
 
+test('does not come back before the server said, and says when that is where it does not come back at all', async () => {
+  const at: number[] = [];
+  await using door = await listener([
+    route('POST', '/things', () => {
+      at.push(performance.now());
+      if (at.length > 1) return { status: 200, body: '{}' };
+      return { status: 429, body: '{"code":"rate_limited"}', headers: ['Retry-After', '1'] };
+    }),
+    route('POST', '/later', () => ({ status: 429, body: '{"code":"rate_limited"}', headers: ['Retry-After', '7'] })),
+  ]);
+  const [patient, hasty] = [clientOf(door), clientOf(door, { attempts: 1 })];
+  await patient.json({ method: 'POST', path: '/things' });
+  assert.ok(at[1]! - at[0]! >= 995, `${at[1]! - at[0]!} ms`);
+  await assert.rejects(
+    hasty.json({ method: 'POST', path: '/later' }),
+    (error) => isWritError(error, 'rate_limited') && error.retryAfter === 7000,
+  );
+  patient.close();
+  hasty.close();
+});
+
 test('a server that is not there, or silent, is unavailable', async () => {
   const at = await listener([route('GET', '/silent', () => new Promise<never>(() => {}))]);
   const hasty = clientOf(at, { timeout: 60, attempts: 1 });

@@ -4,7 +4,7 @@ import { Agent, request } from 'node:https';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { PeerCertificate } from 'node:tls';
 import { WritError } from '../base/error.ts';
-import { connectionError, isPassing, problemError } from './client-failure.ts';
+import { connectionError, isPassing, problemError, retryAfter } from './client-failure.ts';
 
 export interface ClientOptions {
   /** Where the server is: `https://host:port`, nothing behind it. */
@@ -106,8 +106,10 @@ export class Client {
       const outcome = await this.#once(asked, key);
       if (!(outcome instanceof WritError) && (outcome.status < 300 || outcome.status === 304)) return outcome;
       const error = outcome instanceof WritError ? outcome : problemError(outcome);
-      const wait = Math.max(retryAfter(outcome), Math.random() * PAUSE_MS * 2 ** attempt);
-      if (attempt >= attempts || !isPassing(outcome) || wait > LONGEST_PAUSE_MS) throw error;
+      const told = outcome instanceof WritError ? 0 : retryAfter(outcome);
+      if (attempt >= attempts || !isPassing(outcome) || told > LONGEST_PAUSE_MS) throw error;
+      // Those that were turned away at one moment do not come back at one moment.
+      const wait = Math.max(told * (1 + Math.random() / 2), Math.random() * PAUSE_MS * 2 ** attempt);
       await pause(wait, undefined, asked.signal === undefined ? {} : { signal: asked.signal });
     }
   }
@@ -196,11 +198,4 @@ function queryText(query: ClientRequest['query']): string {
   const pairs = Object.entries(query ?? {}).filter(([, value]) => value !== undefined);
   if (pairs.length === 0) return '';
   return `?${pairs.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join('&')}`;
-}
-
-/** Milliseconds that the server asks to wait; 0 when it does not. */
-function retryAfter(outcome: ClientAnswer | WritError): number {
-  if (outcome instanceof WritError) return 0;
-  const seconds = Number(outcome.headers['retry-after'] ?? 0);
-  return Number.isFinite(seconds) ? seconds * 1000 : 0;
 }

@@ -60,6 +60,12 @@ function runCommand(withApi: WithApi): Command {
           'with --feed-listen: who may read it there, like agent/planner/*; default everybody of the trust domain',
         many: true,
       },
+      {
+        name: 'token-rate',
+        value: 'number',
+        summary: 'tokens a second that one workload may have fetched, ten times as many at once',
+        default: '20',
+      },
       { name: 'docker-socket', value: 'path', summary: 'ask Docker which image a container runs' },
       { name: 'kubelet', value: 'https://…', summary: 'ask the kubelet which pod a container is of' },
       { name: 'kubelet-token-file', value: 'file', summary: 'with --kubelet: token of a service account' },
@@ -82,7 +88,13 @@ function runCommand(withApi: WithApi): Command {
         const socket = socketOf(input);
         const [kubelet, docker] = [input.flag('kubelet'), input.flag('docker-socket')];
         const daemon = await Serving.start({
-          ...{ identity, socket, admin: adminOf(input), socketMode: modeOf(input.flag('socket-mode')!) },
+          ...{
+            identity,
+            socket,
+            admin: adminOf(input),
+            socketMode: modeOf(input.flag('socket-mode')!),
+            tokenRate: rateOf(input),
+          },
           ...(docker === undefined ? {} : { docker }),
           ...(kubelet === undefined
             ? {}
@@ -246,6 +258,15 @@ function adminOf(input: Input): string {
   if (given !== undefined) return given;
   const socket = socketOf(input);
   return join(`${dirname(socket)}-admin`, socket.slice(dirname(socket).length + 1));
+}
+
+function rateOf(input: Input): number {
+  const text = input.flag('token-rate')!;
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
+  throw new WritError('bad_request', 'That is no number of tokens', {
+    field: '--token-rate',
+    remedy: 'Give a whole number from 1 to 999999.',
+  });
 }
 
 function modeOf(text: string): number {
