@@ -1,13 +1,12 @@
 import { WritError } from '../base/error.ts';
 import { Client } from '../http/client.ts';
-import { type ParsedBundle, parseSpiffeBundle } from '../jwt/spiffe-bundle.ts';
+import { type ParsedBundle, parseBundleMap, parseSpiffeBundle } from '../jwt/spiffe-bundle.ts';
 import { type CertificateAnswer, rootsAfter, toCredential } from '../sdk/authority.ts';
 import { type Credential, csrFor, newKey, pemOf } from '../sdk/credential.ts';
 import type { Identity } from '../sdk/identity.ts';
 import { checkWritServer } from '../sdk/writ-server.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import type { Entry, OwnEntries } from '../wire/entry.ts';
-import type { FederatedBundles } from '../wire/federation.ts';
 import type { EnrolWorkload, RenewWorkload, WorkloadFacts } from '../wire/workload.ts';
 
 /**
@@ -92,13 +91,8 @@ export function openNodeServer(identity: Identity): NodeServer {
       return parseSpiffeBundle(body, 'bundle');
     },
     async federated() {
-      const { trust_domains } = await client.json<FederatedBundles>({ path: '/v1/trust/federated' });
-      return new Map(
-        Object.entries(trust_domains).map(([name, bundle]) => [
-          name,
-          parseSpiffeBundle(Buffer.from(JSON.stringify(bundle)), name),
-        ]),
-      );
+      const { body } = await client.send({ path: '/v1/trust/federated' });
+      return parseBundleMap(body, 'federated');
     },
     close() {
       identity.off('renewed', onRenewed);

@@ -1,4 +1,5 @@
 import { WritError } from '../base/error.ts';
+import { parseTrustDomain, type TrustDomain } from '../spiffe-id/trust-domain.ts';
 import { parseJsonObject } from '../wire/json.ts';
 import { type JwsAlgorithm, LARGEST_JWKS, parseJwks, type VerificationKey } from './jwk.ts';
 
@@ -67,6 +68,24 @@ export function parseSpiffeBundle(octets: Uint8Array, field: string): ParsedBund
     jwtKeys,
     keys,
   };
+}
+
+/**
+ * Parses a SPIFFE Bundle Map (§5): each bundle speaks for its own trust domain alone. A refresh hint in it says nothing of when
+ * to ask for the map again (§5.1.1). Throws `bad_config` where a trust domain stands twice or a bundle is none,
+ * `bad_spiffe_id` for a name that is no trust domain.
+ */
+export function parseBundleMap(octets: Uint8Array, field: string): ReadonlyMap<TrustDomain, ParsedBundle> {
+  const map = objectOf(octets, field)['trust_domains'];
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+    throw bad(field, 'map has no trust domains', 'A map has "trust_domains", which may be empty.');
+  }
+  return new Map(
+    Object.entries(map).map(([domain, bundle]) => [
+      parseTrustDomain(domain, field),
+      parseSpiffeBundle(Buffer.from(JSON.stringify(bundle)), `${field}.${domain}`),
+    ]),
+  );
 }
 
 const PUBLIC = ['kty', 'crv', 'x', 'y', 'n', 'e', 'alg'];

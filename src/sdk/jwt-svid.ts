@@ -2,9 +2,8 @@ import { isWritError, WritError } from '../base/error.ts';
 import { problemError } from '../http/client-failure.ts';
 import type { VerificationKey } from '../jwt/jwk.ts';
 import { type JwtSvidFault, type ValidatedJwtSvid, validateJwtSvid } from '../jwt/jwt-svid.ts';
-import { type ParsedBundle, parseSpiffeBundle } from '../jwt/spiffe-bundle.ts';
+import { parseBundleMap, parseSpiffeBundle } from '../jwt/spiffe-bundle.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
-import type { FederatedBundles } from '../wire/federation.ts';
 import type { JwtSvid as JwtSvidAnswer } from '../wire/jwt-svid.ts';
 import type { AnyIdentity } from './any-identity.ts';
 import { SERVER_RULE } from './feed-signatures.ts';
@@ -41,10 +40,10 @@ export function jwtSvidsOf(
     const known = kept.get(key);
     if (known !== undefined && performance.now() < known.until) return known.svid;
     const asked = performance.now();
-    const fetched = ask<JwtSvidAnswer>('/v1/jwt-svids', { audience: wanted });
-    const svid = fetched.then(({ token, spiffe_id, expires_at }) => ({
-      ...{ token, spiffeId: spiffe_id, expiresAt: Date.parse(expires_at) },
-    }));
+    const svid = ask('/v1/jwt-svids', { audience: wanted }).then((answer) => {
+      const { token, spiffe_id, expires_at } = answerOf(answer);
+      return { token, spiffeId: spiffe_id, expiresAt: Date.parse(expires_at) };
+    });
     const entry = { svid, until: Number.POSITIVE_INFINITY };
     kept.delete(key);
     if (kept.size >= MOST_KEPT) kept.delete(kept.keys().next().value!);
@@ -57,6 +56,14 @@ export function jwtSvidsOf(
     );
     return svid;
   };
+}
+
+function answerOf(octets: Buffer): JwtSvidAnswer {
+  try {
+    return JSON.parse(octets.toString('utf8')) as JwtSvidAnswer;
+  } catch (cause) {
+    throw new WritError('unavailable', 'The authority did not answer.', { cause });
+  }
 }
 
 /** Milliseconds between issue and end, by the server's clock alone; this machine's may be wrong. */
@@ -183,12 +190,10 @@ class Bundles {
   async #fetch(): Promise<void> {
     this.#triedAt = performance.now();
     const [own, federated] = await Promise.all([
-      this.#ask<object>('/v1/trust/bundle.json').then((bundle) => parsed(bundle, this.#identity.trustDomain)),
-      this.#ask<FederatedBundles>('/v1/trust/federated'),
+      this.#ask('/v1/trust/bundle.json').then((octets) => parseSpiffeBundle(octets, 'bundle')),
+      this.#ask('/v1/trust/federated').then((octets) => parseBundleMap(octets, 'federated')),
     ]);
-    const others = Object.entries(federated.trust_domains).map(
-      ([domain, bundle]) => [domain, parsed(bundle, domain).jwtKeys] as const,
-    );
+    const others = [...federated].map(([domain, { jwtKeys }]) => [domain as string, jwtKeys] as const);
     // Nobody else says who belongs to us.
     this.#keys = new Map([...others, [this.#identity.trustDomain, own.jwtKeys]]);
     this.#age = Math.min(Math.max((own.refreshHint ?? 0) * 1000, LEAST_AGE), MOST_AGE);
@@ -196,11 +201,7 @@ class Bundles {
   }
 }
 
-function parsed(bundle: object, domain: string): ParsedBundle {
-  return parseSpiffeBundle(Buffer.from(JSON.stringify(bundle)), domain);
-}
-
-type Ask = <T>(path: string, body?: object) => Promise<T>;
+type Ask = (path: string, body?: object) => Promise<Buffer>;
 
 /** Requests to the authority as the identity. Throws `bad_config` where nobody says where it is. */
 function asking(identity: AnyIdentity, given: string | undefined): Ask {
@@ -212,7 +213,7 @@ function asking(identity: AnyIdentity, given: string | undefined): Ask {
     });
   }
   let fetch: Fetch | undefined;
-  return async <T>(path: string, body?: object): Promise<T> => {
+  return async (path, body) => {
     fetch ??= identity.fetch({ allow: SERVER_RULE });
     let answer: Response;
     try {
@@ -222,7 +223,7 @@ function asking(identity: AnyIdentity, given: string | undefined): Ask {
           ? {}
           : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
       });
-      if (answer.ok) return (await answer.json()) as T;
+      if (answer.ok) return Buffer.from(await answer.arrayBuffer());
     } catch (cause) {
       throw new WritError('unavailable', 'The authority did not answer.', { cause });
     }

@@ -113,7 +113,6 @@ export interface BundleKey {
 /** A SPIFFE bundle of another trust domain. */
 export interface FederatedBundle {
   readonly spiffe_sequence?: number;
-  readonly spiffe_refresh_hint?: number;
   readonly keys: readonly BundleKey[];
 }
 
@@ -143,7 +142,6 @@ export const federatedBundles: Schema<FederatedBundles> = schemaOf<FederatedBund
       trustDomain as z.ZodType<string, string>,
       z.strictObject({
         spiffe_sequence: z.int().min(0).exactOptional(),
-        spiffe_refresh_hint: z.int().min(0).exactOptional(),
         keys: z.array(bundleKey).max(64),
       }),
     ),

@@ -102,6 +102,9 @@ test('both ways, by SPIFFE alone; and what was fetched goes on counting while th
     return result.ok ? result.id.uri : result.fault;
   };
   assert.equal(await validated(), agent.spiffeId);
+  // SPIFFE Trust Domain and Bundle §5.1.1: of when to ask again, the map as a whole would have to say.
+  const { trust_domains: map } = await get<FederatedBundles>(blue, relying.credential, '/v1/trust/federated');
+  assert.deepEqual(Object.keys(map['red.example.com']!).sort(), ['keys', 'spiffe_sequence']);
 
   await red.stop();
   const refreshed = await blue.cli('federation', 'refresh', 'red.example.com', '--json');

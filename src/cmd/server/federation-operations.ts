@@ -83,10 +83,10 @@ export function inputOf(body: wire.AddFederation): FederationInput {
   return { trustDomain, ...rest, ...(endpointId === undefined ? {} : { endpointId }) };
 }
 
-function bundleAnswer({ sequence, refreshHint, keys }: NonNullable<Federation['bundle']>): wire.FederatedBundle {
+/** Without refresh hint, which would be about the map as a whole (SPIFFE Trust Domain and Bundle §5.1.1). */
+function bundleAnswer({ sequence, keys }: NonNullable<Federation['bundle']>): wire.FederatedBundle {
   return {
     ...(sequence === undefined ? {} : { spiffe_sequence: sequence }),
-    ...(refreshHint === undefined ? {} : { spiffe_refresh_hint: refreshHint }),
     keys: keys as unknown as readonly wire.BundleKey[],
   };
 }
