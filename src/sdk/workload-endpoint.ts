@@ -15,7 +15,7 @@ export function parseWorkloadEndpoint(text: string, field: string): WorkloadEndp
   if (plain && url.protocol === 'unix:' && url.host === '' && url.pathname.length > 1 && text.startsWith('unix:/')) {
     return { path: decodeURIComponent(url.pathname) };
   }
-  if (plain && url.protocol === 'tcp:' && (url.pathname === '' || url.pathname === '/') && url.port !== '') {
+  if (plain && url.protocol === 'tcp:' && url.pathname === '' && url.port !== '') {
     const host = url.hostname.replace(/^\[|\]$/g, '');
     if (isIP(host) !== 0) return { host, port: Number(url.port) };
   }

@@ -4,9 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { type ConnectionOptions, connect } from 'node:tls';
 import { isWritError } from '../../src/base/error.ts';
 import { silentLog } from '../../src/base/log.ts';
-import { keepSvidKeys } from '../../src/ca/svid-keys.ts';
+import { SVID_KEYS, tokenSigner } from '../../src/ca/jwt-key.ts';
+import { keepSvidKeys, rotateSvidKey } from '../../src/ca/svid-keys.ts';
 import { openSqlite } from '../../src/db/sqlite.ts';
 import { validateJwtSvid } from '../../src/jwt/jwt-svid.ts';
 import { parseSpiffeBundle } from '../../src/jwt/spiffe-bundle.ts';
@@ -24,7 +26,7 @@ import {
 import { authoritiesOf, pollFederations } from '../../src/spiffe/poll.ts';
 import { parseTrustDomain, type TrustDomain } from '../../src/spiffe-id/trust-domain.ts';
 import { parseCertificate } from '../../src/x509/certificate.ts';
-import { leafId } from '../../src/x509/svid.ts';
+import { leafId, validateSvid } from '../../src/x509/svid.ts';
 import { ADA, createInstallation, type Installation } from '../installation.ts';
 import { certificate } from './certificate.ts';
 import { type Endpoint, endpoint, foreign, jwtKey, LOOPBACK, serving, x509Key } from './endpoint.ts';
@@ -521,6 +523,44 @@ describe('relationships', () => {
     assert.equal((await stored()).fault, undefined);
   });
 
+  test('federation §5.2.1.4, §7.5.1: a redirect is remembered by nobody, whatever it says of its permanence', async () => {
+    const answer = site.answer;
+    const moved = await endpoint(
+      svidServer,
+      serving(() => served),
+    );
+    for (const status of [301, 302, 307, 308]) {
+      site.answer = (_request, response) => void response.writeHead(status, { Location: moved.url }).end();
+      const [here, there] = [site.asked.length, moved.asked.length];
+      for (let n = 1; n <= 2; n++) {
+        await due();
+        await poll();
+        const after = await stored();
+        assert.deepEqual([after.fault, after.url], [undefined, site.url], `${status}`);
+        assert.deepEqual([site.asked.length, moved.asked.length], [here + n, there + n], `${status}`);
+      }
+    }
+    await moved[Symbol.asyncDispose]();
+    site.answer = answer;
+  });
+
+  test('SPIFFE-ID §2.1: a trust domain that is no host name, or an address, is one like others', async () => {
+    for (const trustDomain of ['10.2.3.4', 'a_b', '-', 'single']) {
+      const authority = certificate({ ca: true, uris: [`spiffe://${trustDomain}`] });
+      const bundle = JSON.stringify({ keys: [x509Key(authority)] });
+      const made = { trustDomain, url: site.url, profile: 'https_web', bundle } as const;
+      await addFederation(ADA, made, parts);
+      const known = await authoritiesOf(database, parseTrustDomain(trustDomain));
+      const leaf = certificate({ uris: [`spiffe://${trustDomain}/x`], by: authority });
+      const result = validateSvid({
+        ...{ leaf: parseCertificate(leaf.der), intermediates: [], now: Date.now() },
+        authorities: (domain) => (domain === trustDomain ? known : undefined),
+      });
+      assert.ok(result.valid, `${trustDomain} ${result.valid ? '' : result.why}`);
+      await removeFederation(ADA, trustDomain, parts);
+    }
+  });
+
   test('federation §5.2.2.4: later connections are known by the bundle that was fetched last', async () => {
     const next = foreign('Partner, next');
     served = { ...served, spiffe_sequence: served.spiffe_sequence! + 1, keys: [x509Key(next)] };
@@ -546,6 +586,37 @@ describe('relationships', () => {
     await replaceBundle(ADA, { trustDomain: PARTNER, bundle: given }, parts);
     const { bundle, source, fault } = await stored();
     assert.deepEqual([bundle?.sequence, source, fault], [0, 'given', undefined]);
+  });
+
+  test('a bundle that claims our own trust domain is refused on the ledger, and the one before goes on being served', async () => {
+    const known = (await stored()).bundle;
+    const before = served;
+    const ours = { ...served, keys: [x509Key(namedAuthority('spiffe://agents.example.com'))] };
+    served = { ...ours, spiffe_sequence: served.spiffe_sequence! + 1 };
+    await replaceBundle(ADA, { trustDomain: PARTNER, bundle: JSON.stringify({ keys: known!.keys }) }, parts);
+    const kept = (await stored()).bundle;
+    const seen = (await installation.events()).length;
+    const answering = await endpoint(
+      partner.leaf({ uri: SERVER_ID }),
+      serving(() => served),
+    );
+    await due();
+    const polled = await pollFederations({
+      ...{ reader: database, commit: installation.commit, clock: installation.clock, own: async () => OWN },
+      fetch: (one) => fetchBundle({ ...one, url: answering.url }, fetching()),
+      jitter: () => 0,
+      log: silentLog,
+    });
+    await answering[Symbol.asyncDispose]();
+    assert.equal(polled, 1);
+    const after = await stored();
+    assert.deepEqual([after.fault, after.bundle], ['own_domain', kept]);
+    const refusals = (await installation.events(seen)).filter(({ type }) => type === 'federation.refused');
+    assert.deepEqual(
+      refusals.map(({ body }) => [body['trust_domain'], body['fault']]),
+      [[PARTNER, 'own_domain']],
+    );
+    served = before;
   });
 
   test('of several who poll at once one fetches', async () => {
@@ -622,6 +693,42 @@ describe('the endpoint of Writ itself', () => {
     assert.ok(parsed.refreshHint! > 0);
     assert.equal(parsed.authorities.length, 1);
     assert.equal(parsed.jwtKeys.length, 1);
+  });
+
+  test('federation §5: TLS is 1.2 at least, and the suite one of the "intermediate" ones', async () => {
+    const shaken = (options: ConnectionOptions): Promise<string> =>
+      new Promise((resolve) => {
+        const socket = connect({ host: '127.0.0.1', port: door.openPort, rejectUnauthorized: false, ...options });
+        socket.once('error', () => resolve('refused'));
+        socket.once('secureConnect', () => {
+          resolve(`${socket.getProtocol()} ${socket.getCipher().standardName}`);
+          socket.destroy();
+        });
+      });
+    const suites = /^TLSv1\.3 TLS_(AES_128_GCM_SHA256|AES_256_GCM_SHA384|CHACHA20_POLY1305_SHA256)$/;
+    assert.match(await shaken({}), suites);
+    const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' } as const;
+    assert.equal(await shaken(old), 'refused');
+  });
+
+  test('federation §4.1: a key is published before it signs', async () => {
+    const { database, commit, keyring, random, clock } = door.installation;
+    const authorize = () => ({ allowed: true, rules: [], policyVersion: 1 }) as const;
+    const { kid } = await rotateSvidKey(
+      ADA,
+      { atOnce: false },
+      { reader: database, commit, keyring, random, clock, authorize },
+    );
+    door.installation.advance(1000);
+    // One that has read nothing before.
+    const signing = async () => (await tokenSigner(database, keyring, clock.now, SVID_KEYS)()).kid;
+    const bundle = await door.json('/v1/trust/bundle.json', { open: true });
+    const kids = (bundle.body.keys as Record<string, unknown>[]).map((key) => key['kid']);
+    assert.ok(kids.includes(kid));
+    const before = await signing();
+    assert.ok(kids.includes(before) && before !== kid);
+    // Longer than what consumers are told to ask again after (§4.1: three to five times).
+    assert.ok(5 * (bundle.body.spiffe_refresh_hint as number) * 1000 < SVID_KEYS.publishedBefore);
   });
 
   test('federation §5.2.2.3: the server’s certificate is an X.509-SVID of the trust domain', async () => {

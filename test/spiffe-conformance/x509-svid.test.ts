@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { isWritError } from '../../src/base/error.ts';
 import { readAuthorities } from '../../src/ca/hierarchy.ts';
 import { openSqlite } from '../../src/db/sqlite.ts';
 import { issueServerCertificate } from '../../src/issuance/server.ts';
@@ -18,7 +19,9 @@ import {
   SERVER_AUTH,
 } from '../../src/x509/extensions/extended-key-usage.ts';
 import { decodeKeyUsage, KEY_USAGE } from '../../src/x509/extensions/key-usage.ts';
+import { encodeNameConstraints, NAME_CONSTRAINTS } from '../../src/x509/extensions/name-constraints.ts';
 import { SUBJECT_ALT_NAME } from '../../src/x509/extensions/subject-alt-name.ts';
+import type { Purpose } from '../../src/x509/path/certificate-rules.ts';
 import { leafId, uriNames, validateSvid } from '../../src/x509/svid.ts';
 import { createInstallation, type Installation, letIn, newKey, register, SYSTEM } from '../installation.ts';
 import { certificate, type Made } from './certificate.ts';
@@ -117,8 +120,14 @@ describe('what Writ issues', () => {
 describe('what Writ accepts', () => {
   const ID = 'spiffe://partner.example/x';
   const root = certificate({ ca: true, uris: ['spiffe://partner.example'] });
-  const judge = (made: Made, intermediates: readonly Made[] = [], anchors: readonly Made[] = [root]): string => {
+  const judge = (
+    made: Made,
+    intermediates: readonly Made[] = [],
+    anchors: readonly Made[] = [root],
+    purpose?: Purpose,
+  ): string => {
     const result = validateSvid({
+      ...(purpose === undefined ? {} : { purpose }),
       leaf: parseCertificate(made.der),
       intermediates: intermediates.map(({ der }) => parseCertificate(der)),
       authorities: (domain) =>
@@ -126,6 +135,16 @@ describe('what Writ accepts', () => {
       now: Date.now(),
     });
     return result.valid ? result.id.uri : result.why;
+  };
+
+  /** The id of a certificate that may be malformed. */
+  const read = (der: Uint8Array): string => {
+    try {
+      return judge({ ...root, der });
+    } catch (error) {
+      assert.ok(isWritError(error), String(error));
+      return error.code;
+    }
   };
 
   test('X.509-SVID §2: other kinds of names beside the id are allowed', () => {
@@ -178,6 +197,34 @@ describe('what Writ accepts', () => {
     );
   });
 
+  test('X.509-SVID §4.2: where an authority is confined, every SPIFFE ID below it is in its namespace', () => {
+    const confined = (...values: readonly string[]): Made => {
+      const permitted = values.map((value) => ({ kind: 'uri', value }) as const);
+      const value = encodeNameConstraints({ permitted, excluded: [] });
+      const more = [{ oid: NAME_CONSTRAINTS, critical: true, value }];
+      return certificate({ ca: true, uris: ['spiffe://partner.example'], by: root, more });
+    };
+    const own = confined('partner.example');
+    assert.equal(judge(certificate({ uris: [ID], by: own }), [own]), ID);
+    // Known by the same roots, as somebody careless would have it; the path alone is to refuse it.
+    for (const elsewhere of ['other.example', '.partner.example', 'x.partner.example', 'partner.examples']) {
+      const narrow = confined(elsewhere);
+      assert.match(judge(certificate({ uris: [ID], by: narrow }), [narrow]), /was not accepted/, elsewhere);
+      const below = certificate({ ca: true, uris: ['spiffe://partner.example'], by: narrow });
+      assert.match(judge(certificate({ uris: [ID], by: below }), [below, narrow]), /was not accepted/, elsewhere);
+    }
+  });
+
+  test('X.509-SVID §4.4: where a leaf names purposes, that which it is shown for is among them', () => {
+    const of = (...purposes: readonly string[]): Made => certificate({ uris: [ID], purposes, by: root });
+    for (const purpose of ['server', 'client'] as const) {
+      assert.equal(judge(of(SERVER_AUTH, CLIENT_AUTH), [], [root], purpose), ID);
+      assert.equal(judge(certificate({ uris: [ID], by: root }), [], [root], purpose), ID, 'they may be absent');
+    }
+    assert.match(judge(of(CLIENT_AUTH), [], [root], 'server'), /was not accepted/);
+    assert.match(judge(of(SERVER_AUTH), [], [root], 'client'), /was not accepted/);
+  });
+
   test('X.509-SVID §4.1: a path longer than pathLenConstraint allows is refused', () => {
     const narrow = certificate({ ca: true, uris: ['spiffe://partner.example'], pathLength: 0 });
     const below = certificate({ ca: true, uris: ['spiffe://partner.example'], by: narrow });
@@ -193,6 +240,16 @@ describe('what Writ accepts', () => {
     assert.match(judge(certificate({ uris: [ID], by: stranger })), /was not accepted/);
     assert.match(judge(certificate({ uris: [ID], by: stranger }), [stranger]), /was not accepted/);
     assert.match(judge(certificate({ uris: ['spiffe://other.example/x'], by: root })), /not known/);
+  });
+
+  test('SPIFFE-ID §3.2: id and key are in what is signed, so that no octet of it can be another', () => {
+    const { der } = certificate({ uris: [ID], by: root });
+    const tbs = Buffer.from(parseCertificate(der).tbs);
+    const begin = Buffer.from(der).indexOf(tbs);
+    for (let at = begin; at < begin + tbs.length; at++) {
+      const altered = der.map((octet, index) => (index === at ? octet ^ 1 : octet));
+      assert.notEqual(read(altered), ID, `${at}`);
+    }
   });
 
   test('X.509-SVID §5.1: nothing is trusted because it was sent', () => {
