@@ -1,10 +1,11 @@
 /** Roots in the stores of a machine of its own: the real tools where they are, on files of the test alone. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { noteGap } from '../../../test/gaps.ts';
 import { certificate } from '../../../test/spiffe-conformance/certificate.ts';
 import { installRoots, type Outcome, uninstallRoots } from './install.ts';
 import { thisMachine } from './machine.ts';
@@ -147,16 +148,15 @@ test('a store that fails keeps the others from nothing, and is on record only wh
   );
 });
 
-function tool(name: string, ...args: string[]): boolean {
-  try {
-    execFileSync(name, args, { stdio: 'ignore' });
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
-  }
+/** Why a tool is not used here, noted as a gap. Asked for help, some say it and end with an error. */
+function missing(name: string, help: string, debianPackage: string): string | false {
+  if ((spawnSync(name, [help]).error as NodeJS.ErrnoException | undefined)?.code !== 'ENOENT') return false;
+  const line = `${name}: not installed (Debian: apt-get install ${debianPackage})`;
+  noteGap(line);
+  return line;
 }
 
-test('a key store of Java, by keytool', { skip: tool('keytool', '-help') ? false : 'no keytool' }, async () => {
+test('a key store of Java, by keytool', { skip: missing('keytool', '-help', 'default-jre-headless') }, async () => {
   const here = machine('java');
   const keytool = (...args: string[]): string =>
     execFileSync('keytool', [...args, '-keystore', here.at('cacerts'), '-storepass', 'changeit'], {
@@ -173,7 +173,7 @@ test('a key store of Java, by keytool', { skip: tool('keytool', '-help') ? false
   assert.equal(keytool('-list').match(/trustedCertEntry/g)?.length, 1, 'that of others is there');
 });
 
-test('the data base of a browser, by certutil', { skip: tool('certutil', '-H') ? false : 'no certutil' }, async () => {
+test('the data base of a browser, by certutil', { skip: missing('certutil', '-H', 'libnss3-tools') }, async () => {
   const here = machine('browser');
   for (const directory of ['.pki/nssdb', '.mozilla/firefox/abc.default']) {
     mkdirSync(here.at(directory), { recursive: true });
