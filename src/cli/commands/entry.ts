@@ -2,8 +2,9 @@ import { type Item, kindOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input } from '../command.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
+import { NEWCOMER_FLAGS, newcomerWishes } from '../newcomer.ts';
 import { list } from '../table.ts';
-import { parseDuration, parsePairs } from '../values.ts';
+import { parseDuration } from '../values.ts';
 
 const ID = { name: 'id', summary: 'id of the entry, see "writ entry list"', required: true } as const;
 
@@ -25,9 +26,7 @@ export function entryCommands(withApi: WithApi): readonly Command[] {
         { name: 'attestor', value: 'name', summary: 'the attestor that vouches for the bearer' },
         { name: 'match', value: 'fact=value', summary: 'what must have been attested', many: true },
         { name: 'hint', value: 'text', summary: 'what the workload tells this identity from others by' },
-        { name: 'workflow', value: 'name', summary: 'workflow that goes into the certificates' },
-        { name: 'scope', value: 'name', summary: 'scope name that goes into the certificates', many: true },
-        { name: 'label', value: 'key=value', summary: 'label of the instances it lets in', many: true },
+        ...NEWCOMER_FLAGS,
         { name: 'lifetime', value: 'duration', summary: 'how long their certificates live at most' },
         { name: 'federates-with', value: 'domain', summary: 'trust domain whose bundle they get, too', many: true },
         {
@@ -124,16 +123,13 @@ export function entryCommands(withApi: WithApi): readonly Command[] {
 }
 
 function wishes(input: Input): Item {
-  const scopes = input.flags('scope');
-  const labels = parsePairs(input.flags('label'), 'label');
   const domains = input.flags('federates-with');
   const lifetime = input.flag('lifetime');
-  const stated = ['node', 'attestor', 'hint', 'workflow'].map((name) => [name, input.flag(name)] as const);
+  const stated = ['node', 'attestor', 'hint'].map((name) => [name, input.flag(name)] as const);
   return {
     ...Object.fromEntries(stated.filter(([, value]) => value !== undefined)),
     match: input.flags('match'),
-    ...(scopes.length > 0 && { scopes }),
-    ...(Object.keys(labels).length > 0 && { labels }),
+    ...newcomerWishes(input),
     ...(lifetime !== undefined && { lifetime_seconds: parseDuration(lifetime, 'lifetime') }),
     ...(domains.length > 0 && { federates_with: domains }),
     ...(input.flag('per') === 'node' && { per: 'node' }),

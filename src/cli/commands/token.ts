@@ -2,8 +2,9 @@ import { type Item, kindOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input } from '../command.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
+import { NEWCOMER_FLAGS, newcomerWishes } from '../newcomer.ts';
 import { list, relative } from '../table.ts';
-import { parseCount, parseDuration, parsePairs } from '../values.ts';
+import { parseCount, parseDuration } from '../values.ts';
 
 const ID = { name: 'id', summary: 'id of the token, see "writ token list"', required: true } as const;
 
@@ -20,9 +21,7 @@ export function tokenCommands(withApi: WithApi, now: () => number): readonly Com
       flags: [
         { name: 'uses', value: 'number', summary: 'how many instances it lets in', default: '1' },
         { name: 'lifetime', value: 'duration', summary: 'how long it may be used', default: '1h' },
-        { name: 'workflow', value: 'name', summary: 'workflow that goes into the certificates' },
-        { name: 'scope', value: 'name', summary: 'scope name that goes into the certificates', many: true },
-        { name: 'label', value: 'key=value', summary: 'label of the instances it lets in', many: true },
+        ...NEWCOMER_FLAGS,
       ],
       examples: [
         { line: 'writ token create planner', does: 'lets one instance in within the hour' },
@@ -98,15 +97,10 @@ export function tokenCommands(withApi: WithApi, now: () => number): readonly Com
 }
 
 function wishes(input: Input): Item {
-  const workflow = input.flag('workflow');
-  const scopes = input.flags('scope');
-  const labels = parsePairs(input.flags('label'), 'label');
   return {
     uses: parseCount(input.flag('uses')!, 'uses', 10_000),
     lifetime_seconds: parseDuration(input.flag('lifetime')!, 'lifetime'),
-    ...(workflow !== undefined && { workflow }),
-    ...(scopes.length > 0 && { scopes }),
-    ...(Object.keys(labels).length > 0 && { labels }),
+    ...newcomerWishes(input),
   };
 }
 
