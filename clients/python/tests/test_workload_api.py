@@ -6,6 +6,7 @@ import os
 import tempfile
 import threading
 import unittest
+from collections.abc import Iterator
 from concurrent import futures
 
 import grpc
@@ -79,32 +80,79 @@ class WorkloadApi(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder, self.assertRaises(writ.WritError) as refused:
             writ.from_workload_api(f"unix://{folder}/none.sock", timeout=0.5)
         self.assertEqual(refused.exception.code, "unavailable")
-        with self.assertRaises(writ.WritError) as refused:
-            writ.from_workload_api("http://localhost")
-        self.assertEqual(refused.exception.code, "bad_config")
+        # Workload Endpoint §4.
+        for address in (
+            "http://localhost",
+            "/run/api.sock",
+            "unix:run/api.sock",
+            "unix://run/api.sock",
+            "unix:///",
+            "unix:///run/api.sock?a=b",
+            "tcp://localhost:8081",
+            "tcp://127.0.0.1",
+            "tcp://127.0.0.1:port",
+            "tcp://127.0.0.1:8081/",
+            "tcp://user@127.0.0.1:8081",
+        ):
+            with self.subTest(address), self.assertRaises(writ.WritError) as refused:
+                writ.from_workload_api(address, timeout=5)
+            self.assertEqual(refused.exception.code, "bad_config")
+
+    def test_an_address_may_be_one_of_ip(self) -> None:
+        for host in ("127.0.0.1", "[::1]"):
+            server = BrokenServer(f"{host}:0", b"\x0a\xff")
+            with self.subTest(host), self.assertRaises(writ.WritError) as refused:
+                writ.from_workload_api(f"tcp://{host}:{server.port}", timeout=20)
+            server.stop()
+            self.assertEqual(refused.exception.code, "bad_certificate")
+
+    def test_what_is_not_understood_is_not_asked_again(self) -> None:
+        # Workload Endpoint §6.
+        for status, code in (
+            (grpc.StatusCode.INVALID_ARGUMENT, "bad_request"),
+            (grpc.StatusCode.UNIMPLEMENTED, "bad_config"),
+        ):
+            server = BrokenServer("127.0.0.1:0", status)
+            # Far longer than it takes to ask again.
+            with self.subTest(code), self.assertRaises(writ.WritError) as refused:
+                writ.from_workload_api(f"tcp://127.0.0.1:{server.port}", timeout=600)
+            server.stop()
+            self.assertEqual((refused.exception.code, server.calls), (code, 1))
 
     def test_what_is_no_identity_is_refused(self) -> None:
         for message in (b"\x0a\xff", b"\x0a\x02\x0a\x00", b"\x0a\x08\x0a\x00\x12\x04\x30\x82\x00\x00"):
             with tempfile.TemporaryDirectory() as folder:
                 address = f"unix://{folder}/api.sock"
-                server = broken_server(address, message)
+                server = BrokenServer(address, message)
                 with self.subTest(message), self.assertRaises(writ.WritError) as refused:
                     writ.from_workload_api(address, timeout=5)
-                server.stop(None)
+                server.stop()
                 self.assertEqual(refused.exception.code, "bad_certificate")
 
 
-def broken_server(address: str, message: bytes) -> grpc.Server:
-    """One that answers every call with this message."""
+class BrokenServer:
+    """Answers every call with this message, or this status."""
 
-    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
-        def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-            return grpc.unary_stream_rpc_method_handler(lambda *_: iter([message]))
+    def __init__(self, address: str, answer: bytes | grpc.StatusCode) -> None:
+        self.calls = 0
 
-    server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[Handler()])
-    server.add_insecure_port(address)
-    server.start()
-    return server
+        def answers(_: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+            self.calls += 1
+            if isinstance(answer, grpc.StatusCode):
+                context.abort(answer, "no")
+            else:
+                yield answer
+
+        class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
+            def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+                return grpc.unary_stream_rpc_method_handler(answers)
+
+        self._server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[Handler()])
+        self.port = self._server.add_insecure_port(address)
+        self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop(None)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import os
 import random
 import threading
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 
@@ -25,7 +27,7 @@ from .workload_messages import (
 __all__ = ["JwtSvid", "fetch_jwt_svid", "from_workload_api"]
 
 _DEFAULT_ADDRESS = "unix:///run/writ-agent/api.sock"
-#: Workload API §4: without it no call is answered.
+#: Workload Endpoint §3: without it no call is answered.
 _METADATA = (("workload.spiffe.io", "true"),)
 _SERVICE = "/SpiffeWorkloadAPI"
 _LARGEST_MESSAGE = 64 * 1024 * 1024
@@ -130,7 +132,7 @@ class _Stream:
             self._call.cancel()
 
     def _is_refused(self) -> bool:
-        return self._error is not None and self._error.code in ("denied", "bad_config", "bad_certificate")
+        return self._error is not None and self._error.code in ("denied", "bad_config", "bad_request", "bad_certificate")
 
     def _run(self) -> None:
         failures = 0
@@ -209,17 +211,23 @@ def _channel(target: str) -> grpc.Channel:
 
 
 def _target_of(address: str | None) -> str:
-    """The address as gRPC wants it (Workload Endpoint §4)."""
+    """The address as gRPC wants it. Workload Endpoint §4: an absolute path, or an IP address and a port, and nothing else."""
     given = address or os.environ.get("SPIFFE_ENDPOINT_SOCKET") or _DEFAULT_ADDRESS
-    if given.startswith("unix:"):
-        return given
-    if given.startswith("tcp://"):
-        return given[len("tcp://") :]
+    try:
+        parts = urlsplit(given)
+        if parts.query == parts.fragment == "" and given.isprintable():
+            if parts.scheme == "unix" and parts.netloc == "" and parts.path.startswith("/") and parts.path != "/":
+                return f"unix:{parts.path}"
+            if parts.scheme == "tcp" and parts.path == "" and parts.port is not None and "@" not in parts.netloc:
+                host = ip_address(parts.hostname or "")
+                return f"ipv4:{host}:{parts.port}" if host.version == 4 else f"ipv6:[{host}]:{parts.port}"
+    except ValueError:
+        pass
     raise WritError(
         "bad_config",
         "The address of the Workload API has another form.",
         field="address",
-        remedy="Give it like unix:///run/writ-agent/api.sock.",
+        remedy="Give it like unix:///run/writ-agent/api.sock, or tcp://127.0.0.1:8081.",
     )
 
 
@@ -231,8 +239,10 @@ def _error_of(cause: grpc.RpcError) -> WritError:
             "The Workload API gives this program no identity.",
             remedy='Ask it why: writ agent why PID. The entries are listed by "writ entry list".',
         )
+    # What it does not understand now, it will not understand later (Workload Endpoint §6).
+    codes = {grpc.StatusCode.INVALID_ARGUMENT: "bad_request", grpc.StatusCode.UNIMPLEMENTED: "bad_config"}
     return WritError(
-        "unavailable",
+        codes.get(status, "unavailable"),
         f"The Workload API does not answer ({status.name}).",
         remedy="Check the address, and that the daemon runs.",
     )
