@@ -94,7 +94,11 @@ test('the package holds what runs, and nothing else', () => {
 });
 
 /** Every file that an entry of the package loads, and what of others it imports. */
-function closureOf(entry: string): { readonly folders: readonly string[]; readonly foreign: readonly string[] } {
+function closureOf(entry: string): {
+  readonly files: readonly string[];
+  readonly folders: readonly string[];
+  readonly foreign: readonly string[];
+} {
   const foreign = new Set<string>();
   const seen = new Set<string>();
   const visit = (file: string): void => {
@@ -107,8 +111,9 @@ function closureOf(entry: string): { readonly folders: readonly string[]; readon
     }
   };
   visit(join(installed, entry));
-  const folders = new Set([...seen].map((file) => relative(join(installed, 'dist'), file).split('/')[0]!));
-  return { folders: [...folders].sort(), foreign: [...foreign].sort() };
+  const files = [...seen].map((file) => relative(join(installed, 'dist'), file));
+  const folders = new Set(files.map((file) => file.split('/')[0]!));
+  return { files, folders: [...folders].sort(), foreign: [...foreign].sort() };
 }
 
 test('the client library imports Node and itself alone; what needs more is an entry of its own', () => {
@@ -136,14 +141,19 @@ test('the client library imports Node and itself alone; what needs more is an en
     'wire',
     'x509',
   ]);
-  const core = closures.find(([name]) => name === '.')![1].folders;
-  assert.ok(!core.includes('grpc') && !core.includes('jwt'));
+  const core = closures.find(([name]) => name === '.')![1];
+  assert.ok(!core.folders.includes('grpc') && !core.folders.includes('jwt'));
+  // Platforms and modules are asked by who imports what asks them.
+  for (const file of ['ask', 'certificate', 'token', 'tpm']) {
+    assert.ok(!core.files.includes(`sdk/evidence/${file}.js`), file);
+  }
 });
 
 const USER = `
 import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
-import { connect, createVerifier, type Identity, isWritError, type PeerRule, peerOf, WritError } from 'writ';
+import { connect, createVerifier, type EvidenceSource, type Identity, isWritError, type PeerRule, peerOf, WritError } from 'writ';
+import { tokenEvidence, tpmEvidence } from 'writ/evidence';
 import { grpcChannelCredentials, grpcGuard, grpcServerCredentials } from 'writ/grpc';
 import { type JwtDecision, jwtSvidsOf, jwtValidator } from 'writ/jwt';
 import { expressPeer, fastifyPeer, honoPeer, peerIn } from 'writ/middleware';
@@ -174,6 +184,8 @@ export async function run(token: string | undefined): Promise<void> {
   isWritError(new WritError('denied', 'x'), 'no such code');
   console.log(answer.status, identity.spiffeId);
   await identity.stop('task_completed');
+  const source: EvidenceSource = token === undefined ? tpmEvidence({ attestor: 'x' }) : tokenEvidence({ attestor: 'x', token });
+  (await connect({ evidence: { source, server: 'https://localhost:8443', root: 'sha256:x' } })).close();
   const own: WorkloadIdentity = await fromWorkloadApi({ hint: 'main' });
   const verifier = createVerifier({ identity: own, mode: 'strict', server: 'https://localhost:8443' });
   const dispatcher: Agent = undiciDispatcher(own, { Agent, allow: rule, verifier });

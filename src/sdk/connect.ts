@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
 import { enrol, isRefused, openAuthority } from './authority.ts';
-import { enrolWithEvidence, proofOf, type WithEvidence } from './evidence.ts';
+import { enrolWithEvidence, proofOf } from './evidence/enrol.ts';
+import type { WithEvidence } from './evidence/source.ts';
 import { Identity } from './identity.ts';
 import { type Kept, loadIdentity, saveIdentity } from './store.ts';
 

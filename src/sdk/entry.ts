@@ -5,20 +5,11 @@ export type { AnyIdentity, IdentityEvents } from './any-identity.ts';
 export { type CanaryEvents, type CanaryOptions, type CanaryPoint, CanaryRunner } from './canary.ts';
 export { type ConnectOptions, connect } from './connect.ts';
 export type { Credential } from './credential.ts';
-export {
-  type CertificateEvidenceOptions,
-  certificateEvidence,
-  type EvidenceSource,
-  type TokenEvidenceOptions,
-  tokenEvidence,
-  type WithEvidence,
-} from './evidence.ts';
+export type { EvidenceSource, WithEvidence } from './evidence/source.ts';
 export type { Fetch } from './fetch.ts';
 export type { Identity } from './identity.ts';
-export { awsEvidence, azureEvidence, gcpEvidence } from './metadata-evidence.ts';
 export { type PeerRule, peerOf, spiffeIdOf } from './peer.ts';
 export type { Relay } from './relay.ts';
 export { requireStaple, type StapleOptions, stapleOcsp } from './staple.ts';
-export { type TpmEvidenceOptions, tpmEvidence } from './tpm-evidence.ts';
 export { createVerifier, type Verifier } from './verifier.ts';
 export type { Decision, Refusal, VerifierEvents, VerifierOptions } from './verifier-options.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type RequestOptions, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -11,10 +11,12 @@ import { KeySets } from '../../src/attest/verifier/key-sets.ts';
 import { oidcVerifier } from '../../src/attest/verifier/oidc.ts';
 import { verifierParts } from '../../src/attest/verifier/testdata/verifier-parts.ts';
 import { manualClock } from '../../src/base/clock.ts';
+import { readCredential } from '../../src/cli/credential.ts';
 import { encodePem } from '../../src/der/pem.ts';
 import { outbound } from '../../src/http/outbound.ts';
 import type { OidcParameters } from '../../src/wire/attestor.ts';
 import { issue } from '../../src/x509/path/testdata/issue.ts';
+import { type Said, testServer } from '../server.ts';
 import { oidcProvider, pathOf, skipOf } from './tools.ts';
 
 /* An issuer that nobody here wrote (`oidc-provider-mock`, on Authlib) as a process of its own, over TLS. */
@@ -123,4 +125,34 @@ test('tokens of an issuer that runs by itself', { skip: skipOf(PROVIDER) }, asyn
 
   clock.advance(2 * 3600_000);
   assert.equal(faultOf(await present(token)), 'expired');
+});
+
+test('a program is let in on a token of it, and on one for somebody else it is not', {
+  skip: skipOf(PROVIDER),
+}, async () => {
+  await using issuer = await provider();
+  let server = await testServer();
+  const config = JSON.parse(readFileSync(join(server.data, 'config.json'), 'utf8')) as object;
+  const reach = { attestation: { allowNetworks: ['127.0.0.0/8'] } };
+  writeFileSync(join(server.data, 'config.json'), JSON.stringify({ ...config, ...reach }));
+  server = await server.restart();
+  const file = (name: string, content: string): string => {
+    writeFileSync(join(server.scratch, name), content);
+    return join(server.scratch, name);
+  };
+  await server.token('planner');
+  const settings = [`issuer=${issuer.issuer}`, 'audience=writ', `ca=@${file('issuer.pem', issuer.root)}`];
+  await server.json('attestor', 'add', 'mock', '--kind', 'oidc', ...settings.flatMap((one) => ['--set', one]));
+  await server.json('entry', 'create', 'planner', '--attestor', 'mock', '--match', `oidc:sub=${SUBJECT}`);
+  const root = file('root.pem', readCredential(server.operator).roots[0]!);
+  const enrol = (token: string, out: string): Promise<Said> => {
+    const evidence = ['--attestor', 'mock', '--evidence', 'oidc', '--evidence-token-file', file('token', token)];
+    return server.cli('enrol', ...evidence, '--root', root, '--out', join(server.scratch, out), '--json');
+  };
+  const { code, stdout } = await enrol(await issuer.idToken('writ'), 'first');
+  assert.equal(code, 0);
+  assert.match((JSON.parse(stdout) as { spiffe_id: string }).spiffe_id, /\/agent\/planner\//);
+  const refused = await enrol(await issuer.idToken('somebody-else'), 'second');
+  assert.equal(refused.code, 5);
+  assert.match(refused.stderr, /made out to the audience somebody-else/);
 });

@@ -83,6 +83,26 @@ test('enrol: says what it would do, uses no token up and writes nothing', async 
   assert.equal((await cli(['enrol', '--token-file', token, '--out', out])).code, 0, 'the token is as good as new');
 });
 
+test('enrol: says by which attestor it would be let in, and asks for nothing yet', async () => {
+  const out = join(server.scratch, 'attested');
+  const flags = ['--attestor', 'factory', '--evidence', 'aws', '--evidence-metadata', 'http://127.0.0.1:1'];
+  const line = ['enrol', ...flags, '--root', `sha256:${'0'.repeat(64)}`, '--out', out];
+  const { code, stdout } = await server.cli(...line, '--dry-run');
+  assert.deepEqual(
+    [code, stdout],
+    [
+      0,
+      `Would enrol an instance at ${server.api}, if the attestor factory vouches for it, and write its files to ${out}\n`,
+    ],
+  );
+  for (const also of [
+    ['--token-file', 'x'],
+    ['--agent', 'a', '--service', 'b'],
+  ]) {
+    assert.equal((await server.cli(...line, ...also, '--dry-run')).code, 2);
+  }
+});
+
 test('enrol: files for their owner alone, in a new directory', async () => {
   const out = join(server.scratch, 'enrolled');
   const answer = await server.json<{ spiffe_id: string; files: Record<string, string> }>(

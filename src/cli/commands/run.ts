@@ -1,9 +1,11 @@
 import { tmpdir } from 'node:os';
 import { isWritError, WritError } from '../../base/error.ts';
 import { connect } from '../../sdk/connect.ts';
+import type { WithEvidence } from '../../sdk/evidence/source.ts';
 import type { Identity } from '../../sdk/identity.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
 import { textOf, type WithApi } from '../api.ts';
+import { ATTESTOR_FLAGS, evidenceGiven } from '../attestor-flags.ts';
 import { type Command, EXIT, type Flag, type Input, type Terminal } from '../command.ts';
 import { IdentityFiles } from '../identity-files.ts';
 import { parseSignal, runProcess } from '../process.ts';
@@ -11,13 +13,18 @@ import { readInput } from '../values.ts';
 
 /** How it is said whose instance a program is. */
 export const SOURCE: readonly Flag[] = [
-  { name: 'agent', value: 'name', summary: 'agent of which this is an instance; an operator credential lets it in' },
+  {
+    name: 'agent',
+    value: 'name',
+    summary: 'agent of which this is an instance; an operator credential lets it in, or what --attestor is shown',
+  },
   { name: 'service', value: 'name', summary: 'the same for a service' },
   {
     name: 'token-file',
     value: 'file',
     summary: 'file with a join token, where there is no operator credential; - for standard input',
   },
+  ...ATTESTOR_FLAGS,
 ];
 
 /** `writ run` and `writ enrol`: an identity for programs that know nothing of Writ. */
@@ -47,6 +54,10 @@ function runCommand(withApi: WithApi): Command {
     ],
     examples: [
       { line: 'writ run --agent planner -- node agent.js', does: 'runs agent.js as a new instance of planner' },
+      {
+        line: 'writ run --server https://writ.example.com:8443 --root sha256:… --attestor github --evidence github-actions --evidence-audience agents.example.com -- ./deploy.sh',
+        does: 'the same in a job of GitHub Actions, without any secret',
+      },
       {
         line: `writ run --agent planner -- sh -c 'curl --cert $WRIT_CERT_FILE --key $WRIT_KEY_FILE --cacert $WRIT_BUNDLE_FILE https://…'`,
         does: 'mutual TLS for a program that reads files',
@@ -151,6 +162,8 @@ const TOKEN_LIFETIME = 60;
 
 /** Whose instance it would be, and whether it may be: what can be known without using up a token. */
 async function wouldEnrol(input: Input, withApi: WithApi): Promise<Readonly<Record<string, string>>> {
+  const evidence = evidenceOf(input);
+  if (evidence !== undefined) return { server: evidence.server, attestor: input.flag('attestor')! };
   const { kind, value } = sourceOf(input);
   if (kind === 'token-file') {
     return { server: parseJoinToken(readInput(value, '--token-file')).address };
@@ -161,7 +174,8 @@ async function wouldEnrol(input: Input, withApi: WithApi): Promise<Readonly<Reco
   });
 }
 
-function describe({ server, status, ...whose }: Readonly<Record<string, string>>): string {
+function describe({ server, attestor, status, ...whose }: Readonly<Record<string, string>>): string {
+  if (attestor !== undefined) return `an instance at ${server}, if the attestor ${attestor} vouches for it,`;
   if (server !== undefined) return `an instance at ${server}, as its join token says,`;
   const [kind, name] = Object.entries(whose)[0]!;
   return `an instance of the ${kind} ${name} (${status})`;
@@ -174,14 +188,28 @@ function sourceOf(input: Input): { readonly kind: 'agent' | 'service' | 'token-f
     return value === undefined ? [] : [{ kind, value }];
   });
   if (given !== undefined && another === undefined) return given;
-  throw new WritError('bad_request', 'It has to be said once whose instance this is', {
+  throw notSaidOnce();
+}
+
+/** What an attestor is shown, where one is named: as whom it lets in, one of the other flags may say, or its entries do. */
+function evidenceOf(input: Input): WithEvidence | undefined {
+  const [name, another] = ['agent', 'service', 'token-file'].filter((flag) => input.flag(flag) !== undefined);
+  const evidence = evidenceGiven(input, name === undefined ? undefined : input.flag(name));
+  if (evidence !== undefined && (name === 'token-file' || another !== undefined)) throw notSaidOnce();
+  return evidence;
+}
+
+function notSaidOnce(): WritError {
+  return new WritError('bad_request', 'It has to be said once whose instance this is', {
     field: '--agent',
-    remedy: 'Give one of --agent, --service and --token-file.',
+    remedy: 'Give one of --agent, --service and --token-file; or --attestor, where one of the first two says as whom.',
   });
 }
 
 /** A new instance as the flags of `SOURCE` say; kept in a directory where one is given. */
 async function newIdentity(input: Input, withApi: WithApi, store?: string): Promise<Identity> {
+  const evidence = evidenceOf(input);
+  if (evidence !== undefined) return connect({ evidence, store });
   const { kind, value } = sourceOf(input);
   if (kind === 'token-file') return connect({ token: readInput(value, '--token-file'), store });
   const token = await withApi(input, async (api) => {
@@ -207,6 +235,8 @@ export async function keptIdentity(
 ): Promise<{ readonly identity: Identity; readonly stay: boolean }> {
   const store = input.flag('store');
   if (store === undefined) return { identity: await newIdentity(input, withApi), stay: false };
+  // Evidence may go with each renewal, too.
+  if (evidenceOf(input) !== undefined) return { identity: await newIdentity(input, withApi, store), stay: true };
   try {
     return { identity: await connect({ store }), stay: true };
   } catch (error) {

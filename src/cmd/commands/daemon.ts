@@ -6,6 +6,7 @@ import type { Daemon } from '../../agent/daemon.ts';
 import type { Why } from '../../agent/why.ts';
 import { WritError } from '../../base/error.ts';
 import type { WithApi } from '../../cli/api.ts';
+import { ATTESTOR_FLAGS } from '../../cli/attestor-flags.ts';
 import { type Command, EXIT, type Flag, type Input } from '../../cli/command.ts';
 import { keptIdentity, SOURCE } from '../../cli/commands/run.ts';
 import { CONNECTION_FLAGS } from '../../cli/connection.ts';
@@ -13,6 +14,7 @@ import { closeServer, listenAt, parseListenAddress } from '../../cli/listen.ts';
 import { table } from '../../cli/table.ts';
 import type { Identity } from '../../sdk/identity.ts';
 import type { Verifier } from '../../sdk/verifier.ts';
+import { EVIDENCE_EXAMPLES } from './daemon-examples.ts';
 
 const SOCKET: Flag = {
   name: 'socket',
@@ -36,14 +38,15 @@ function runCommand(withApi: WithApi): Command {
     path: 'agent run',
     summary: 'Serve identities to the workloads of this machine (SPIFFE Workload API)',
     details:
-      'Runs until it is interrupted. The machine is an instance of a service; who gets which identity, the registration entries say that name this service: docs/WORKLOAD-API.md. Keys are in memory alone.',
+      'Runs until it is interrupted. The machine is an instance of a service; who gets which identity, the registration entries say that name this service: docs/WORKLOAD-API.md. It is let in once, by a join token or by what an attestor vouches for (docs/ATTESTATION.md). Keys of workloads are in memory alone; that of the machine, too, unless --store names a directory, with which a restart needs neither token nor evidence.',
     flags: [
       {
         name: 'service',
         value: 'name',
-        summary: 'service of which this machine is an instance; an operator lets it in',
+        summary: 'service of which this machine is an instance; an operator lets it in, or what --attestor is shown',
       },
       ...SOURCE.filter(({ name }) => name === 'token-file'),
+      ...ATTESTOR_FLAGS,
       { name: 'store', value: 'directory', summary: 'keep the identity of the machine there across restarts' },
       SOCKET,
       { name: 'socket-mode', value: 'octal', summary: 'who may connect', default: '0777' },
@@ -77,6 +80,7 @@ function runCommand(withApi: WithApi): Command {
         line: 'writ agent run --token-file token --store /var/lib/writ-agent',
         does: 'lets this machine in once, and serves its workloads from then on',
       },
+      ...EVIDENCE_EXAMPLES,
     ],
     async run(input, terminal) {
       const { identity, stay } = await keptIdentity(input, withApi);
@@ -111,6 +115,8 @@ function runCommand(withApi: WithApi): Command {
         if (feed !== undefined) closing.unshift(() => closeServer(feed.server));
         daemon.on('said', (text) => terminal.say(text));
         identity.on('failed', (error) => terminal.say(`renewal failed, will be tried again: ${error.message}`));
+        // Before anybody hears that it runs, and may end it.
+        const end = untilEnd(identity, daemon);
         terminal.line(
           {
             socket: `unix://${socket}`,
@@ -119,7 +125,7 @@ function runCommand(withApi: WithApi): Command {
           },
           `Serving unix://${socket} as ${identity.spiffeId}${feed === undefined ? '' : `, and the feed at ${feed.url}`}`,
         );
-        await untilEnd(identity, daemon);
+        await end;
         return EXIT.ok;
       } finally {
         for (const close of closing) await close();

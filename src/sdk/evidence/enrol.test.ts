@@ -4,13 +4,15 @@ import { createHash, generateKeyPairSync, sign, verify, X509Certificate } from '
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { testServer } from '../../test/server.ts';
-import { isWritError } from '../base/error.ts';
-import { encodePem } from '../der/pem.ts';
-import { boundOctets } from '../wire/bound-octets.ts';
-import { issue } from '../x509/path/testdata/issue.ts';
-import { connect } from './connect.ts';
-import { certificateEvidence, type EvidenceSource, tokenEvidence, type WithEvidence } from './evidence.ts';
+import { testServer } from '../../../test/server.ts';
+import { isWritError } from '../../base/error.ts';
+import { encodePem } from '../../der/pem.ts';
+import { boundOctets } from '../../wire/bound-octets.ts';
+import { issue } from '../../x509/path/testdata/issue.ts';
+import { connect } from '../connect.ts';
+import { certificateEvidence } from './certificate.ts';
+import type { EvidenceSource, WithEvidence } from './source.ts';
+import { tokenEvidence } from './token.ts';
 
 const server = await testServer();
 const file = (name: string, text: string): string => {
@@ -43,6 +45,7 @@ const validity = { notBefore: now - day, notAfter: now + day };
 const factory = issue('Factory Root', { ca: true, ...validity });
 const device = issue('device-7', { issuer: factory, ...validity });
 const pem = (raw: Uint8Array): string => encodePem('CERTIFICATE', raw);
+const keyPem = device.key.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
 const factoryFile = file('factory.pem', pem(factory.certificate.raw));
 await server.json('attestor', 'add', 'factory', '--kind', 'x509pop', '--set', `roots=@${factoryFile}`);
 for (const agent of ['planner', 'reader']) {
@@ -71,12 +74,14 @@ const letIn = (source: EvidenceSource, options: Partial<WithEvidence> = {}, stor
 
 test('a token of an issuer, from wherever it comes, lets in and renews like everybody', async () => {
   const path = file('token', `${token()}\n`);
+  process.env['TEST_TOKEN'] = token();
   process.env['TEST_TOKEN_FILE'] = file('other-token', token());
   for (const source of [
     tokenEvidence({ attestor: 'ci', token: token() }),
     tokenEvidence({ attestor: 'ci', token: async () => token() }),
     tokenEvidence({ attestor: 'ci', file: path }),
     tokenEvidence({ attestor: 'ci', fileFrom: 'TEST_TOKEN_FILE' }),
+    tokenEvidence({ attestor: 'ci', variable: 'TEST_TOKEN' }),
   ]) {
     using identity = await letIn(source);
     assert.match(identity.spiffeId, /\/agent\/planner\/[0-9a-z]{26}$/);
@@ -123,7 +128,6 @@ test('the fingerprint of the root will do, and another server is told nothing', 
 
 test('a certificate of another authority and proof of its key', async () => {
   const chainFile = file('device.pem', pem(device.certificate.raw));
-  const keyPem = device.key.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
   const keyFile = file('device.key', keyPem);
   using identity = await letIn(certificateEvidence({ attestor: 'factory', chainFile, keyFile }), { agent: 'reader' });
   assert.match(identity.spiffeId, /\/agent\/reader\//);
@@ -132,10 +136,17 @@ test('a certificate of another authority and proof of its key', async () => {
   // Entries for several match, and the bearer does not say which.
   await assert.rejects(letIn(certificateEvidence(own)), code('bad_request'));
   const thief = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
-  await assert.rejects(
-    letIn(certificateEvidence({ ...own, key: thief }), { agent: 'reader' }),
-    code('evidence_refused'),
-  );
+  await assert.rejects(letIn(certificateEvidence({ ...own, key: thief }), { agent: 'reader' }), (error) => {
+    return isWritError(error, 'bad_config') && error.field === 'key';
+  });
+  const forging: EvidenceSource = {
+    async present(spki, ask) {
+      const said = await certificateEvidence(own).present(spki, ask);
+      assert.ok(said.kind === 'x509pop');
+      return { ...said, signature: sign(null, Buffer.from('something else'), thief).toString('base64') };
+    },
+  };
+  await assert.rejects(letIn(forging, { agent: 'reader' }), code('evidence_refused'));
   const replayed = certificateEvidence(own);
   let kept: ReturnType<EvidenceSource['present']> | undefined;
   const keeping: EvidenceSource = {
@@ -158,7 +169,9 @@ test('what is signed is what the server checks, for each kind of key', async () 
     ['rsa', { modulusLength: 2048 }, 'sha256'],
   ] as const) {
     const { privateKey, publicKey } = generateKeyPairSync(kind as 'ec', options as { namedCurve: string });
-    const source = certificateEvidence({ attestor: 'factory', chain: pem(device.certificate.raw), key: privateKey });
+    const pair = { privateKey, spki: new Uint8Array(publicKey.export({ type: 'spki', format: 'der' })) };
+    const own = issue('device-8', { issuer: factory, key: pair, ...validity });
+    const source = certificateEvidence({ attestor: 'factory', chain: pem(own.certificate.raw), key: privateKey });
     const said = await source.present(spki, async () => ({ challenge: 'AZ_-09', expires_at: '' }));
     assert.ok(said.kind === 'x509pop');
     const padding = kind === 'rsa' ? { padding: 6, saltLength: 32 } : {};
@@ -175,10 +188,34 @@ test('what is missing, or given twice, is said before anything is sent', async (
   for (const source of [
     tokenEvidence({ attestor: 'ci', file: none }),
     tokenEvidence({ attestor: 'ci', fileFrom: 'TEST_NOT_SET' }),
+    tokenEvidence({ attestor: 'ci', variable: 'TEST_NOT_SET' }),
+    tokenEvidence({ attestor: 'ci', file: file('no-token', 'secret') }),
+    certificateEvidence({ attestor: 'factory', chain: 'no certificate', key: device.key.privateKey }),
+    certificateEvidence({ attestor: 'factory', chainFile: file('only.key', keyPem), key: device.key.privateKey }),
     certificateEvidence({ attestor: 'factory', chainFile: none, keyFile: none }),
   ]) {
     await assert.rejects(letIn(source), code('bad_config'));
   }
+});
+
+test('a refusal says what the bearer knows of why, and nothing of the token that is secret', async () => {
+  const reasonsOf = async (claims: object): Promise<string> => {
+    const shown = token(claims);
+    let said = '';
+    await assert.rejects(letIn(tokenEvidence({ attestor: 'ci', token: shown })), (error) => {
+      assert.ok(isWritError(error, 'evidence_refused'));
+      assert.match(error.remedy!, /writ ledger list --subject attestor:ci/);
+      said = error.reasons.join('\n');
+      for (const part of shown.split('.')) assert.ok(!`${said} ${error.message} ${error.remedy}`.includes(part));
+      return true;
+    });
+    return said;
+  };
+  const audience = await reasonsOf({ aud: ['a', 'b\u001b[2J'], sub: 'somebody@example.com' });
+  assert.match(audience, /issuer https:\/\/ci\.example\.com\.\n.*audience a, b\?\[2J\./);
+  assert.doesNotMatch(audience, /somebody|expired/);
+  assert.match(await reasonsOf({ exp: 1_000_000_000 }), /expired, at 2001-09-09T01:46:40\.000Z/);
+  assert.match(await reasonsOf({ exp: 1e300, aud: 7, iss: {} }), /^It was shown to the attestor "ci"/);
 });
 
 test('a stored identity goes on without evidence; what was stopped needs it again', async () => {

@@ -1,7 +1,9 @@
-import { sha256 } from '../base/sha256.ts';
-import { encodePem } from '../der/pem.ts';
-import { boundOctets } from '../wire/bound-octets.ts';
-import type { EvidenceSource } from './evidence.ts';
+import { sha256 } from '../../base/sha256.ts';
+import { encodePem } from '../../der/pem.ts';
+import { boundOctets } from '../../wire/bound-octets.ts';
+import { certificatesOf } from './certificate.ts';
+import { findEndorsementKey } from './endorsement.ts';
+import type { EvidenceSource } from './source.ts';
 import { openTpm, sized, Tpm, word } from './tpm-device.ts';
 
 export interface TpmEvidenceOptions {
@@ -25,13 +27,13 @@ export function tpmEvidence({
   return {
     present: (spki, ask) =>
       withModule(device, async (tpm, made) => {
-        const certificate = await tpm.readNv(RSA_CERTIFICATE);
-        const endorsement = await made(ENDORSEMENT_KEY);
+        const { certificate, template, byPolicy } = await findEndorsementKey(tpm);
+        const endorsement = await made(template);
         const attestation = await made(ATTESTATION_KEY);
         const keys = { endorsement_key: base64(endorsement.area), attestation_key: base64(attestation.area) };
         const { challenge, credential_blob = '', encrypted_secret = '' } = await ask({ attestor, ...keys });
         const secret = await tpm.activateCredential(
-          { attestation: attestation.handle, endorsement: endorsement.handle },
+          { attestation: attestation.handle, endorsement: endorsement.handle, byPolicy },
           Buffer.from(credential_blob, 'base64'),
           Buffer.from(encrypted_secret, 'base64'),
         );
@@ -46,7 +48,9 @@ export function tpmEvidence({
           challenge,
           secret: base64(secret),
           ...keys,
-          ...(certificate === undefined ? {} : { chain: [pemOf(certificate), ...intermediates] }),
+          ...(certificate === undefined
+            ? {}
+            : { chain: [pemOf(certificate), ...intermediates.flatMap(certificatesOf)] }),
           key: base64(key.area),
           attested: base64(attested),
           signature: base64(signature),
@@ -78,16 +82,6 @@ async function withModule<T>(device: string, act: (tpm: Tpm, made: Made) => Prom
     for (const handle of handles) await tpm.flush(handle);
   }
 }
-
-/** TCG EK Credential Profile §2.2.1.4: where the certificate of the RSA key lies; template L-1 (§B.3.3) makes the key. */
-const RSA_CERTIFICATE = 0x01c0_0002;
-const ENDORSEMENT_KEY = Buffer.concat([
-  Buffer.from('0001000b000300b2', 'hex'),
-  sized(Buffer.from('837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa', 'hex')),
-  // AES-128-CFB, no scheme, 2048 bits, the usual exponent.
-  Buffer.from('0006008000430010080000000000', 'hex'),
-  sized(Buffer.alloc(256)),
-]);
 
 /** ECDSA on P-256 with SHA-256. `attributes`: TPMA_OBJECT; `use` keeps keys for different uses apart. */
 function eccTemplate(attributes: string, use: string): Buffer {

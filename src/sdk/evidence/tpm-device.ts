@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { open, stat } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { WritError } from '../base/error.ts';
+import { WritError } from '../../base/error.ts';
 
 /*
  * The commands of a trusted platform module that attestation takes (TCG TPM 2.0 Library, Part 3: Commands), written to the
@@ -126,12 +126,19 @@ export class Tpm {
     return Buffer.concat(chunks);
   }
 
-  /** TPM2_ActivateCredential (§12.5), the endorsement key used by its policy: PolicySecret of the hierarchy. */
+  /** TPM2_ActivateCredential (§12.5). `byPolicy`: the endorsement key wants PolicySecret of its hierarchy, no password. */
   async activateCredential(
-    { attestation, endorsement }: { readonly attestation: number; readonly endorsement: number },
+    keys: { readonly attestation: number; readonly endorsement: number; readonly byPolicy: boolean },
     credentialBlob: Uint8Array,
     encryptedSecret: Uint8Array,
   ): Promise<Buffer> {
+    const activate = async (authorisation: Buffer): Promise<Buffer> => {
+      const handles = [keys.attestation, keys.endorsement];
+      const parameters = [Buffer.from(credentialBlob), Buffer.from(encryptedSecret)];
+      const { rest } = await this.#call(0x147, handles, [PASSWORD, authorisation], parameters);
+      return sizedAt(rest).subarray(2);
+    };
+    if (!keys.byPolicy) return activate(PASSWORD);
     // TPM2_StartAuthSession (§11.1): no salt, nothing bound, SHA-256.
     const session = [sized(Buffer.alloc(16, 1)), word(0), Buffer.of(1), word(0x10), word(0x0b)];
     const { handle } = await this.#call(0x176, [NULL_HANDLE, NULL_HANDLE], [], session, true);
@@ -139,14 +146,7 @@ export class Tpm {
       // TPM2_PolicySecret (§23.4).
       const nothing = [word(0), word(0), word(0), long(0)];
       await this.#call(0x151, [ENDORSEMENT_HIERARCHY, handle], [PASSWORD], nothing);
-      const policy = Buffer.concat([long(handle), word(0), Buffer.of(1), word(0)]);
-      const { rest } = await this.#call(
-        0x147,
-        [attestation, endorsement],
-        [PASSWORD, policy],
-        [Buffer.from(credentialBlob), Buffer.from(encryptedSecret)],
-      );
-      return sizedAt(rest).subarray(2);
+      return await activate(Buffer.concat([long(handle), word(0), Buffer.of(1), word(0)]));
     } finally {
       await this.flush(handle);
     }

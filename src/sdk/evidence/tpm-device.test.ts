@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isWritError } from '../base/error.ts';
+import { isWritError } from '../../base/error.ts';
 import { openTpm, Tpm } from './tpm-device.ts';
 
 /* With a module the whole exchange is in `test/journeys/attestation-kinds.test.ts`. Here is what no module says. */
