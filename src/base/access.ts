@@ -91,6 +91,8 @@ export const ACTIONS = [
   'domain.read',
   'domain.create',
   'domain.sign',
+  'domain.rotate',
+  'domain.revoke',
   'domain.close',
   'signal.read',
   'signal.manage',

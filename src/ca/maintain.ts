@@ -109,6 +109,8 @@ async function push(
         ...act,
         below: await revokedBelow(reader, step.of.id),
       });
+      // A backup that lacks nothing but lists is no loss.
+      batch.anchored = true;
       return;
     case 'delete-key':
       addKeyDeletion(batch, keyring, step.of, act);

@@ -8,7 +8,7 @@ import { authorityCommands } from './commands/authority.ts';
 import { backupCommands } from './commands/backup.ts';
 import { daemonCommands } from './commands/daemon.ts';
 import { doctorCommand } from './commands/doctor.ts';
-import { domainCreateCommand } from './commands/domain.ts';
+import { domainCreateCommand, domainRotateCommand } from './commands/domain.ts';
 import { federationChangeCommands } from './commands/federation.ts';
 import { groupCommands } from './commands/group.ts';
 import { initCommand } from './commands/install.ts';
@@ -41,6 +41,7 @@ export function commandTable(): readonly Command[] {
     ...groupCommands(log, withApi),
     ...federationChangeCommands(log, withApi),
     domainCreateCommand(log, withApi, systemClock.now),
+    domainRotateCommand(log, withApi, systemClock.now),
     ...ruleCommands(log, withApi),
     ...authorityCommands(log, withApi),
     jwtKeyCommand(log, withApi),

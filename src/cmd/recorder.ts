@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { CERTIFICATES } from '../ca/certificates.ts';
+import { aboveLostSequences } from '../ca/domain/domain.ts';
 import type { Database } from '../db/database.ts';
 import { PartitionWriter } from '../db/partition-writer.ts';
 import { Anchor } from '../ledger/anchor.ts';
@@ -43,7 +44,7 @@ export async function logOptions(parts: RecorderParts): Promise<LogOptions & { r
       const { checks, writes } = await revoked(events);
       return { checks, writes: [...writes, ...replayEnds(events)] };
     },
-    distrust: (now) => [...withdrawAllTokens(now), ...voidOpen(now)],
+    distrust: (now) => [...withdrawAllTokens(now), ...voidOpen(now), ...aboveLostSequences(now)],
   };
 }
 

@@ -86,6 +86,10 @@ const EVENT_TYPES = {
   'federation.refused': 'What was fetched of that trust domain was not believed, and why.',
   'domain.created': 'A further trust domain was made here. Holds its root, its signing authority and its profile.',
   'domain.signed': 'A subordinate authority of a further trust domain was signed. Holds its certificate.',
+  'domain.rotated': 'An authority of a further trust domain was made, or took over. Holds its certificate.',
+  'domain.ended': 'The key of an authority of a further trust domain was deleted; a root is in the bundle no more.',
+  'domain.revoked':
+    'An authority below the root of a further trust domain was revoked, for ever. Holds its certificate.',
   'domain.closed': 'Nothing is signed in a further trust domain any more; its keys were deleted.',
   // Shared Signals
   'signal.key_created': 'A key that signs security event tokens was made.',

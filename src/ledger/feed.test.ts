@@ -31,6 +31,13 @@ test('an end without certificates is kept as long as any certificate may live', 
   assert.equal(write!.params[5], '["agent:planner"]');
 });
 
+test('of a further trust domain the authority that was revoked falls, and whatever it signed', () => {
+  const subjects = ['domain:partners.example', serial(AT + HOUR), 'issuer:00ff'];
+  const [write] = feedWrites([{ type: 'domain.revoked', subjects, body: {} }], AT);
+  assert.deepEqual(write!.params.slice(2), ['domain.revoked', AT, AT + 2 * HOUR, JSON.stringify(subjects.slice(1))]);
+  assert.equal(feedEffect('domain.ended'), undefined);
+});
+
 test('what relying parties need not know of gets none', () => {
   const none = ['certificate.issued', 'agent.updated', 'operator.replaced', 'crl.signed', 'revocation.effective'];
   for (const type of none) assert.equal(feedEffect(type), undefined, type);

@@ -9,6 +9,7 @@ const STOPS: ReadonlySet<string> = new Set([
   'instance.stopped',
   'agent.retired',
   'operator.removed',
+  'domain.revoked',
 ]);
 
 /** The effect of a type of entry; undefined where relying parties need not know of it. */
@@ -60,8 +61,9 @@ export function feedWrites(events: readonly LedgerEvent[], at: number): Write[] 
 /** Of an entry's subjects those that it stops: an instance's end names its agent, too, which goes on. */
 function targetsOf(type: string, subjects: readonly string[]): string[] {
   const kind = type.slice(0, type.indexOf('.'));
-  const prefix = kind === 'certificate' ? SERIAL : `${kind}:`;
-  return [...new Set(subjects)].filter((subject) => subject.startsWith(prefix));
+  // Of a further trust domain it is one authority, and whatever that signed.
+  const prefixes = kind === 'certificate' ? [SERIAL] : kind === 'domain' ? [SERIAL, 'issuer:'] : [`${kind}:`];
+  return [...new Set(subjects)].filter((subject) => prefixes.some((prefix) => subject.startsWith(prefix)));
 }
 
 /** The expiry in a serial number (`ca/serial.ts`: its first 48 bits); 0 for other subjects. */

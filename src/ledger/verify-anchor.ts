@@ -25,7 +25,7 @@ export function anchoredCheck(reader: Reader, size: number): IndexCheck {
     name: 'ledger_anchored',
     async entries(events, report) {
       for (const { leaf, type } of events) {
-        if (type !== 'certificate.revoked') continue;
+        if (type !== 'certificate.revoked' && type !== 'domain.revoked') continue;
         let at = await rowAt(leaf);
         while (at!.end <= leaf) at = await rowAt(leaf);
         if (at!.first > leaf) report(`entry ${leaf}`, 'revokes a certificate, but is not marked for the anchor');

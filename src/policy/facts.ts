@@ -159,6 +159,9 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
   // lifetimeSeconds: of a subordinate authority, the most that one has or that of this one.
   'domain.create': { resources: ALL, context: { trustDomain: 'text', lifetimeSeconds: 'number' }, guardOnly: {} },
   'domain.sign': { resources: ALL, context: { trustDomain: 'text', lifetimeSeconds: 'number' }, guardOnly: {} },
+  // change: 'signing', 'root', 'root_at_once'.
+  'domain.rotate': { resources: ALL, context: { trustDomain: 'text', change: 'text' }, guardOnly: {} },
+  'domain.revoke': { resources: ALL, context: { trustDomain: 'text', reason: 'text' }, guardOnly: {} },
   'domain.close': { resources: ALL, context: { trustDomain: 'text' }, guardOnly: {} },
   'signal.read': plain(ALL),
   'signal.manage': plain(ALL),

@@ -67,6 +67,8 @@ test('guard.operators-only: an agent never registers, publishes or runs the auth
     'federation.manage',
     'domain.create',
     'domain.sign',
+    'domain.rotate',
+    'domain.revoke',
     'domain.close',
     'domain.read',
   ];

@@ -15,6 +15,11 @@ export interface Domains {
     caller: Caller,
     input: { readonly trustDomain: string; readonly csr: Uint8Array; readonly lifetime?: number },
   ): Promise<wire.SignedDomainAuthority>;
+  rotate(caller: Caller, input: { readonly trustDomain: string } & wire.RotateDomain): Promise<wire.Domain>;
+  revoke(
+    caller: Caller,
+    input: { readonly trustDomain: string; readonly authority: string } & wire.RevokeDomainAuthority,
+  ): Promise<wire.DomainAuthority>;
   close(caller: Caller, trustDomain: string): Promise<wire.Domain>;
   /** Its SPIFFE bundle. Throws `not_found`. */
   bundle(trustDomain: string): Promise<object>;
@@ -79,6 +84,40 @@ export function domainOperations(domains: Domains): Operation[] {
           ...given('lifetime', lifetime_seconds),
         }),
     }),
+    operation<{ readonly trust_domain: string }, Nothing, wire.RotateDomain, wire.Domain>({
+      id: 'rotateDomain',
+      method: 'POST',
+      path: '/v1/domains/{trust_domain}/rotate',
+      access: 'caller',
+      action: 'domain.rotate',
+      summary: 'Has another authority sign in a further trust domain, or another root follow.',
+      params: byTrustDomain,
+      body: wire.rotateDomain,
+      answer: wire.domain,
+      example: { body: { what: 'root' }, answer: EXAMPLE },
+      handle: ({ caller, params, body: { what } }) =>
+        domains.rotate(caller, { trustDomain: params.trust_domain, what }),
+    }),
+    operation({
+      id: 'revokeDomainAuthority',
+      method: 'POST',
+      path: '/v1/domains/{trust_domain}/authorities/{authority}/revoke',
+      access: 'caller',
+      action: 'domain.revoke',
+      summary: 'Revokes an authority of a further trust domain, for ever.',
+      params: wire.byAuthority,
+      body: wire.revokeDomainAuthority,
+      answer: wire.domainAuthority,
+      example: {
+        body: { cause: 'key_theft' },
+        answer: {
+          ...{ ...AUTHORITY, kind: 'subordinate', state: 'ended' },
+          revoked: { at: '2026-11-22T15:03:22.000Z', cause: 'key_theft' },
+        },
+      },
+      handle: ({ caller, params: { trust_domain: trustDomain, authority }, body }) =>
+        domains.revoke(caller, { trustDomain, authority, ...body }),
+    }),
     operation({
       id: 'closeDomain',
       method: 'POST',
@@ -110,6 +149,7 @@ export function domainOperations(domains: Domains): Operation[] {
 const AUTHORITY: wire.DomainAuthority = {
   id: '01kaj8x5y7zq4m2n6p8r0t2v4w',
   kind: 'root',
+  state: 'active',
   certificate: '-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n',
   not_after: '2036-11-20T14:03:22.000Z',
   created_at: '2026-11-22T14:03:22.000Z',
@@ -122,5 +162,6 @@ const EXAMPLE: wire.Domain = {
   profile: { most_seconds: 604_800, keys: ['ec-p256', 'ec-p384'], most: 10 },
   created_at: AUTHORITY.created_at,
   created_by: AUTHORITY.created_by,
+  sequence: 1_795_442_602_000,
   authorities: [AUTHORITY],
 };

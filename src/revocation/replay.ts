@@ -16,6 +16,7 @@ import { readInstance, stopInstance } from '../registry/instance.ts';
 import { blockKey } from '../registry/key-in-use.ts';
 import { readOperator, removeOperator } from '../registry/operator.ts';
 import { beginDescendants } from './descendants.ts';
+import { replayDomain } from './replay-domain.ts';
 import { replayIssue } from './replay-issue.ts';
 
 /**
@@ -126,6 +127,9 @@ async function replay(
       if (key !== undefined) batch.writes.push({ sql: 'DELETE FROM sealed_key WHERE id = ?', params: [key.id] });
       return;
     }
+    case 'domain.revoked':
+    case 'domain.ended':
+      return replayDomain(event, at, batch);
     case 'bundle.published': {
       // What this database publishes is not what was published under that number: it gets a higher one.
       const sequence = Number(body['sequence']);

@@ -16,7 +16,16 @@ import {
   renewCertificate,
   replaceCertificate,
 } from './certificate.ts';
-import { createDomain, domain, domainList, signDomain, signedDomainAuthority } from './domain.ts';
+import {
+  createDomain,
+  domain,
+  domainAuthority,
+  domainList,
+  revokeDomainAuthority,
+  rotateDomain,
+  signDomain,
+  signedDomainAuthority,
+} from './domain.ts';
 import { beginEmergency, emergency, emergencyPage, reviewEmergency } from './emergency.ts';
 import { createEntry, entry, entryPage, ownEntries } from './entry.ts';
 import { addFederation, federatedBundles, federation, federationList, replaceBundle } from './federation.ts';
@@ -92,7 +101,10 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   DeadSignals: deadSignals,
   DecideAccessTask: decideAccessTask,
   Domain: domain,
+  DomainAuthority: domainAuthority,
   DomainList: domainList,
+  RevokeDomainAuthority: revokeDomainAuthority,
+  RotateDomain: rotateDomain,
   Emergency: emergency,
   EmergencyPage: emergencyPage,
   Enrol: enrol,

@@ -39,9 +39,37 @@ export const signDomain: Schema<SignDomain> = schemaOf<SignDomain>()(
   }),
 );
 
+export const byAuthority: Schema<{ readonly trust_domain: string; readonly authority: string }> = schemaOf<{
+  readonly trust_domain: string;
+  readonly authority: string;
+}>()(z.strictObject({ trust_domain: trustDomain, authority: id }));
+
+/** Has another authority follow. */
+export interface RotateDomain {
+  readonly what: 'signing' | 'root' | 'root_at_once';
+}
+
+export const rotateDomain: Schema<RotateDomain> = schemaOf<RotateDomain>()(
+  z.strictObject({ what: z.enum(['signing', 'root', 'root_at_once']) }),
+);
+
+/** Why an authority is revoked: cause, reason or both. */
+export interface RevokeDomainAuthority {
+  readonly cause?: string;
+  readonly reason?: string;
+}
+
+export const revokeDomainAuthority: Schema<RevokeDomainAuthority> = schemaOf<RevokeDomainAuthority>()(
+  z.strictObject({ cause: z.string().max(64).exactOptional(), reason: z.string().max(64).exactOptional() }),
+);
+
 export interface DomainAuthority {
   readonly id: string;
   readonly kind: 'root' | 'intermediate' | 'subordinate';
+  readonly state: 'next' | 'active' | 'retired' | 'ended';
+  /** When a root takes over that is published already. */
+  readonly signs_from?: string;
+  readonly revoked?: { readonly at: string; readonly cause: string };
   readonly certificate: string;
   readonly not_after: string;
   readonly created_at: string;
@@ -51,6 +79,9 @@ export interface DomainAuthority {
 const authority = {
   id,
   kind: z.enum(['root', 'intermediate', 'subordinate']),
+  state: z.enum(['next', 'active', 'retired', 'ended']),
+  signs_from: time.exactOptional(),
+  revoked: z.strictObject({ at: time, cause: z.string().max(64) }).exactOptional(),
   certificate: pem,
   not_after: time,
   created_at: time,
@@ -64,7 +95,9 @@ export interface Domain {
   readonly profile: SubordinateProfile;
   readonly created_at: string;
   readonly created_by: string;
-  /** Root and signing authority, and the subordinate ones that have not expired. */
+  /** `spiffe_sequence` of its bundle. */
+  readonly sequence: number;
+  /** Those that have not expired, but for what was ended without being revoked. */
   readonly authorities: readonly DomainAuthority[];
 }
 
@@ -72,9 +105,10 @@ const members = {
   trust_domain: trustDomain,
   state: z.enum(['active', 'closed']),
   profile,
+  sequence: z.int(),
   created_at: time,
   created_by: z.string().max(2048),
-  authorities: z.array(z.strictObject(authority)).max(1002),
+  authorities: z.array(z.strictObject(authority)).max(10_000),
 };
 
 export const domain: Schema<Domain> = schemaOf<Domain>()(z.strictObject(members));
@@ -93,6 +127,8 @@ export interface SignedDomainAuthority extends DomainAuthority {
   readonly chain: readonly string[];
   readonly root: string;
 }
+
+export const domainAuthority: Schema<DomainAuthority> = schemaOf<DomainAuthority>()(z.strictObject(authority));
 
 export const signedDomainAuthority: Schema<SignedDomainAuthority> = schemaOf<SignedDomainAuthority>()(
   z.strictObject({ ...authority, chain: z.array(pem).max(4), root: pem }),

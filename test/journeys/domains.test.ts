@@ -5,10 +5,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { decodePem } from '../../src/der/pem.ts';
+import { decodePem, encodePem } from '../../src/der/pem.ts';
 import { parseSpiffeBundle } from '../../src/jwt/spiffe-bundle.ts';
-import type { Domain, SignedDomainAuthority } from '../../src/wire/domain.ts';
+import type { Domain, DomainAuthority, SignedDomainAuthority } from '../../src/wire/domain.ts';
 import { parseCertificate } from '../../src/x509/certificate.ts';
+import { findExtension } from '../../src/x509/extension.ts';
+import { CRL_DISTRIBUTION_POINTS } from '../../src/x509/extensions/crl-distribution-points.ts';
 import { noOpenssl, openssl } from '../../src/x509/testdata/openssl.ts';
 import { testServer } from '../server.ts';
 import { certificate } from '../spiffe-conformance/certificate.ts';
@@ -42,20 +44,77 @@ test('an authority below the root of another trust domain names what is in it, a
   assert.throws(() => verify({ uris: ['spiffe://agents.example.com/agent/planner/1'] }), /permitted subtree violation/);
   assert.throws(() => verify({ uris: [`spiffe://${OTHER}/web`], dns: ['x.agents.example.com'] }), /permitted subtree/);
 
+  // Whoever looks at lists finds them where the certificates say, and what is revoked on them.
+  const lists = async (): Promise<string> => {
+    const found = await Promise.all([signed.certificate, ...signed.chain].map((pem) => listFor(pem)));
+    return found.map((der) => encodePem('X509 CRL', der)).join('');
+  };
+  const judge = async (): Promise<void> => {
+    openssl(
+      [
+        'verify',
+        '-x509_strict',
+        '-crl_check_all',
+        '-CAfile',
+        'root',
+        '-untrusted',
+        'above',
+        '-CRLfile',
+        'lists',
+        'leaf',
+      ],
+      {
+        ...{ root: signed.root, above: signed.chain.join(''), lists: await lists(), leaf: signed.certificate },
+      },
+    );
+  };
+  await judge();
+  const revoked = await server.json<DomainAuthority>(
+    'domain',
+    'revoke',
+    OTHER,
+    signed.id,
+    '--cause',
+    'key_theft',
+    '--yes',
+  );
+  assert.deepEqual([revoked.state, revoked.revoked?.cause], ['ended', 'key_theft']);
+  await assert.rejects(judge(), /certificate revoked/);
+  const shown = await server.cli('domain', 'show', OTHER);
+  assert.match(shown.stdout, /subordinate .*revoked .* ago: key_theft/);
+
   // Anybody has its bundle, also after a start.
   const again = await server.restart();
   const path = `/v1/trust/domains/${OTHER}/bundle.json`;
   const { authorities, jwtKeys } = parseSpiffeBundle(Buffer.from(await documentAt(`${again.open}${path}`)), path);
   const root = Buffer.from(decodePem(signed.root, 'CERTIFICATE'));
   assert.deepEqual([authorities.map((one) => Buffer.from(one)), jwtKeys], [[root], []]);
+  const stolen = await again.cli('domain', 'sign', OTHER, '--csr', csr, '--json');
+  assert.equal((JSON.parse(stolen.stderr) as { error: { code: string } }).error.code, 'key_in_use');
+  writeFileSync(csr, await csrFor(newKey()));
   await again.json('domain', 'sign', OTHER, '--csr', csr, '--lifetime', '5m');
   assert.equal((await again.json<Domain>('domain', 'show', OTHER)).authorities.length, 4);
+
+  // Another root is published ahead, beside the present one.
+  const ahead = await again.json<Domain>('domain', 'rotate', OTHER, '--root');
+  assert.ok(ahead.sequence > made.sequence);
+  const both = parseSpiffeBundle(Buffer.from(await documentAt(`${again.open}${path}`)), path);
+  assert.deepEqual([both.authorities.length, both.sequence], [2, ahead.sequence]);
 
   assert.equal((await again.json<Domain>('domain', 'close', OTHER, '--yes')).state, 'closed');
   const refused = await again.cli('domain', 'sign', OTHER, '--csr', csr, '--json');
   assert.equal((JSON.parse(refused.stderr) as { error: { code: string } }).error.code, 'inactive');
   await again.json('ledger', 'verify');
 });
+
+/** The list that a certificate names (RFC 5280 §4.2.1.13). */
+async function listFor(pem: string): Promise<Uint8Array> {
+  const { extensions } = parseCertificate(decodePem(pem, 'CERTIFICATE'));
+  const value = Buffer.from(findExtension(extensions, CRL_DISTRIBUTION_POINTS)!.value).toString('latin1');
+  const answer = await fetch(/http:\/\/[\w.:/[\]-]+\.crl/.exec(value)![0]);
+  assert.equal(answer.status, 200);
+  return new Uint8Array(await answer.arrayBuffer());
+}
 
 /** A document that anybody may have. */
 function documentAt(url: string): Promise<string> {

@@ -6,6 +6,7 @@ import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { list, relative } from '../table.ts';
 import { parseDuration, readInput } from '../values.ts';
+import { CAUSES } from './causes.ts';
 
 const DOMAIN = { name: 'domain', summary: 'the further trust domain, e.g. partners.example', required: true } as const;
 
@@ -73,6 +74,28 @@ export function domainCommands(withApi: WithApi, now: () => number): readonly Co
       },
     },
     {
+      path: 'domain revoke',
+      summary: 'Revoke an authority of a further trust domain, for ever',
+      details:
+        'It is on the list of the authority above at once, and in the feed. Where it is the one that signs subordinate authorities, another one follows it. A root is on no list: see "writ domain rotate --root --at-once".',
+      parameters: [DOMAIN, { name: 'authority', summary: 'its id, as "writ domain show" has it', required: true }],
+      flags: [{ name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, required: true }, YES_FLAG],
+      changes: true,
+      run: (input, terminal) =>
+        withApi(input, async (api) => {
+          const authority = needed(input, 'authority');
+          if (input.dryRun) {
+            terminal.result({ would: 'revoke', domain: await api.get(pathOf(input)) }, `Would revoke ${authority}.`);
+            return EXIT.ok;
+          }
+          const what = 'What it signed is believed no more wherever lists or the feed are followed.';
+          if (!(await confirmed(input, terminal, { what, name: authority }))) return EXIT.failed;
+          const path = `${pathOf(input)}/authorities/${encodeURIComponent(authority)}/revoke`;
+          terminal.result(await api.post(path, { cause: input.flag('cause')! }), `${authority} is revoked.`);
+          return EXIT.ok;
+        }),
+    },
+    {
       path: 'domain close',
       summary: 'Delete the keys of a further trust domain: nothing is signed in it any more',
       parameters: [DOMAIN],
@@ -105,7 +128,7 @@ function pathOf(input: Input): string {
 }
 
 function subordinatesOf(item: Item): readonly Item[] {
-  return itemsOf(item, 'authorities').filter(({ kind }) => kind === 'subordinate');
+  return itemsOf(item, 'authorities').filter(({ kind, state }) => kind === 'subordinate' && state === 'active');
 }
 
 export function describeDomain(item: Item, now: number): string {
@@ -122,11 +145,17 @@ export function describeDomain(item: Item, now: number): string {
     ['at a time', `${profile.most}`],
     ['made', `${textOf(item, 'created_at')} by ${textOf(item, 'created_by')}`],
     ...itemsOf(item, 'authorities').map(
-      (one) =>
-        [
-          textOf(one, 'kind'),
-          `${textOf(one, 'id')}, expires ${relative(Date.parse(textOf(one, 'not_after')), now)}`,
-        ] as const,
+      (one) => [textOf(one, 'kind'), `${textOf(one, 'id')}, ${standingOf(one, now)}`] as const,
     ),
   ]);
+}
+
+function standingOf(item: Item, now: number): string {
+  const at = (time: string): string => relative(Date.parse(time), now);
+  const revoked = item['revoked'] as { readonly at: string; readonly cause: string } | undefined;
+  if (revoked !== undefined) return `revoked ${at(revoked.at)}: ${revoked.cause}`;
+  const expires = `expires ${at(textOf(item, 'not_after'))}`;
+  const state = textOf(item, 'state');
+  if (state === 'next') return `published, takes over ${at(textOf(item, 'signs_from'))}, ${expires}`;
+  return state === 'retired' ? `signs lists alone, ${expires}` : expires;
 }

@@ -1,21 +1,25 @@
 import { WritError } from '../../base/error.ts';
-import { type DomainAuthority, domainAuthorities } from '../../ca/domain.ts';
+import { type DomainAuthority, domainAuthorities, readDomain } from '../../ca/domain/domain.ts';
 import { REFRESH_HINT, x509BundleKey } from '../../ca/trust-bundle.ts';
 import { EpochCache } from '../../db/epoch-cache.ts';
 import { encodePem } from '../../der/pem.ts';
 import { domainOperations as routes } from '../../rest/domains.ts';
 import type { Operation } from '../../rest/operation.ts';
 import { timeText } from '../../rest/render.ts';
+import { closeDomain } from '../../spiffe/domain/close.ts';
+import { createDomain } from '../../spiffe/domain/create.ts';
 import {
-  closeDomain,
-  createDomain,
+  type DomainKeepParts,
   type DomainParts,
   type ShownDomain,
   showDomain,
   showDomains,
-  signDomainAuthority,
-} from '../../spiffe/domains.ts';
+} from '../../spiffe/domain/parts.ts';
+import { revokeDomainAuthority } from '../../spiffe/domain/revoke.ts';
+import { rotateDomain } from '../../spiffe/domain/rotate.ts';
+import { signDomainAuthority } from '../../spiffe/domain/sign.ts';
 import type * as wire from '../../wire/domain.ts';
+import { decodeNameConstraints } from '../../x509/extensions/name-constraints.ts';
 import { ownTrust } from './federation-operations.ts';
 import { forCaller } from './for-caller.ts';
 import type { ThreadParts } from './thread-parts.ts';
@@ -39,16 +43,24 @@ export function domainOperations(parts: ThreadParts): Operation[] {
       const of = (kind: DomainAuthority['kind']): string => pemOf(above.find((one) => one.kind === kind)!);
       return { ...authorityAnswer(authority), chain: [of('intermediate')], root: of('root') };
     },
+    rotate: async (caller, wanted) => domainAnswer(await rotateDomain(caller, wanted, await acting(caller)), now()),
+    revoke: async (caller, target) =>
+      authorityAnswer(await revokeDomainAuthority(caller, target, await acting(caller))),
     close: async (caller, trustDomain) =>
       domainAnswer(await closeDomain(caller, trustDomain, await acting(caller)), now()),
     bundle: (trustDomain) =>
       bundles.read(trustDomain, async () => {
-        const root = (await domainAuthorities(parts.reader, trustDomain)).find(({ kind }) => kind === 'root');
-        if (root === undefined) throw new WritError('not_found', 'The root of this trust domain is not here.');
+        const domain = await readDomain(parts.reader, trustDomain);
+        if (domain === undefined) throw new WritError('not_found', 'The root of this trust domain is not here.');
+        const authorities = await domainAuthorities(parts.reader, trustDomain, now());
+        // Of one that was closed the last ones stay: what was signed lives on.
+        const published = authorities.filter(({ kind, state }) => {
+          return kind === 'root' && (state !== 'ended' || domain.state === 'closed');
+        });
         return {
-          spiffe_sequence: root.createdAt,
+          spiffe_sequence: domain.sequence,
           spiffe_refresh_hint: REFRESH_HINT,
-          keys: [x509BundleKey(root.certificate)],
+          keys: published.map(({ certificate }) => x509BundleKey(certificate)),
         };
       }),
   });
@@ -56,12 +68,21 @@ export function domainOperations(parts: ThreadParts): Operation[] {
 
 /** What the flows need, of a thread or of an administrator's command. */
 export function domainParts(parts: ThreadParts): DomainParts {
-  const { reader, commit, keyring, clock, random, hierarchy, policy, refusals } = parts;
+  const { policy, refusals, hierarchy } = parts;
+  const { permitted } = decodeNameConstraints(hierarchy.nameConstraints);
   return {
-    ...{ reader, commit, keyring, clock, random, algorithm: hierarchy.algorithm, authorize: policy.authorize },
+    ...domainKeepParts(parts),
+    authorize: policy.authorize,
     own: ownTrust(parts),
+    dnsNames: permitted.flatMap((name) => (name.kind === 'dns' ? [name.value] : [])),
     recordRefusal: refusals.record,
   };
+}
+
+/** What keeping their authorities needs, which the main thread does. */
+export function domainKeepParts(parts: ThreadParts): DomainKeepParts {
+  const { reader, commit, keyring, clock, random, hierarchy, statusUrl } = parts;
+  return { reader, commit, keyring, clock, random, algorithm: hierarchy.algorithm, statusUrl };
 }
 
 export function inputOf({ trust_domain: trustDomain, profile }: wire.CreateDomain): Parameters<typeof createDomain>[1] {
@@ -70,24 +91,30 @@ export function inputOf({ trust_domain: trustDomain, profile }: wire.CreateDomai
 }
 
 export function domainAnswer({ domain, authorities }: ShownDomain, now: number): wire.Domain {
-  const { trustDomain, state, profile, createdAt, createdBy } = domain;
+  const { trustDomain, state, profile, sequence, createdAt, createdBy } = domain;
   const { mostSeconds, keys, most } = profile;
   return {
     trust_domain: trustDomain,
     state,
     profile: { most_seconds: mostSeconds, keys, most },
+    sequence,
     created_at: timeText(createdAt),
     created_by: createdBy,
     authorities: authorities
-      .filter(({ kind, certificate }) => kind !== 'subordinate' || certificate.notAfter > now)
+      .filter(({ state: is, revoked, certificate }) => {
+        return certificate.notAfter > now && (is !== 'ended' || revoked !== undefined || state === 'closed');
+      })
       .map(authorityAnswer),
   };
 }
 
 function authorityAnswer(authority: DomainAuthority): wire.DomainAuthority {
-  const { id, kind, certificate, createdAt, createdBy } = authority;
+  const { id, kind, state, signsFrom, revoked, certificate, createdAt, createdBy } = authority;
   return {
-    ...{ id, kind, certificate: pemOf(authority), not_after: timeText(certificate.notAfter) },
+    ...{ id, kind, state },
+    ...(signsFrom === undefined || state !== 'next' ? {} : { signs_from: timeText(signsFrom) }),
+    ...(revoked === undefined ? {} : { revoked: { at: timeText(revoked.at), cause: revoked.cause } }),
+    ...{ certificate: pemOf(authority), not_after: timeText(certificate.notAfter) },
     ...{ created_at: timeText(createdAt), created_by: createdBy },
   };
 }

@@ -14,7 +14,9 @@ export function authorityDocuments(parts: ThreadParts): AuthorityDocuments {
   const lists = new ServedLists(listParts(parts));
   return {
     async certificate(authority) {
-      const row = await reader.get('SELECT certificate FROM authority WHERE id = ?', [authority]);
+      const row =
+        (await reader.get('SELECT certificate FROM authority WHERE id = ?', [authority])) ??
+        (await reader.get('SELECT certificate FROM domain_authority WHERE id = ?', [authority]));
       return row?.['certificate'] as Uint8Array | undefined;
     },
     async crl(authority) {

@@ -13,6 +13,8 @@ import { settleBundle } from '../../ca/trust-bundle.ts';
 import type { CommitBatch } from '../../db/batch.ts';
 import type { Database } from '../../db/database.ts';
 import type { TlsIdentity } from '../../http/tls.ts';
+import { keepDomains } from '../../spiffe/domain/rotate.ts';
+import { domainKeepParts } from './domain-operations.ts';
 import { type FollowedKeyring, keyringGeneration } from './followed-keyring.ts';
 import { leftStops } from './left-stops.ts';
 import { makeServerIdentity, type ServerIdentity, trustedBy } from './server-identity.ts';
@@ -114,6 +116,9 @@ export function startUpkeep(means: UpkeepMeans): () => void {
     const keys = await keepSvidKeys({ reader, commit, keyring, clock, random });
     if (keys !== undefined) log.info('keys of JWT-SVIDs maintained', { done: keys });
     await settleBundle({ reader, commit, clock });
+    for (const step of await keepDomains({ ...domainKeepParts(own), keyring })) {
+      log.info('further trust domains maintained', { step });
+    }
     await follow();
     if (clock.now() - announced < DAY_MS) return;
     announced = clock.now();

@@ -84,6 +84,8 @@ const CONTEXTS: Partial<Record<Action, Facts>> = {
   'federation.manage': { trustDomain: 'partner.example', change: 'add' },
   'domain.create': { trustDomain: 'partners.example', lifetimeSeconds: 604_800 },
   'domain.sign': { trustDomain: 'partners.example', lifetimeSeconds: 604_800 },
+  'domain.rotate': { trustDomain: 'partners.example', change: 'root' },
+  'domain.revoke': { trustDomain: 'partners.example', reason: 'key_theft' },
   'domain.close': { trustDomain: 'partners.example' },
   'canary.report': { point: 'gateway-1', verdict: 'refused' },
   'emergency.begin': { lifetimeSeconds: 1800 },

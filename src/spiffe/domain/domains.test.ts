@@ -1,58 +1,21 @@
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { onEachEngine } from '../../test/engines.ts';
-import { ADA, callerOf, createInstallation, letIn, newKey, register } from '../../test/installation.ts';
-import { certificate } from '../../test/spiffe-conformance/certificate.ts';
-import type { AccessRequest, Caller, Verdict } from '../base/access.ts';
-import { type ErrorCode, isWritError } from '../base/error.ts';
-import { rootsOf } from '../ca/authority.ts';
-import { readAuthorities } from '../ca/hierarchy.ts';
-import { type Certificate, parseCertificate } from '../x509/certificate.ts';
-import { encodeCsr } from '../x509/csr.ts';
-import { findExtension } from '../x509/extension.ts';
-import { BASIC_CONSTRAINTS, decodeBasicConstraints } from '../x509/extensions/basic-constraints.ts';
-import { encodeSubjectAltName, SUBJECT_ALT_NAME } from '../x509/extensions/subject-alt-name.ts';
-import { validateSvid } from '../x509/svid.ts';
-import { closeDomain, createDomain, type DomainParts, showDomain, signDomainAuthority } from './domains.ts';
-
-const OTHER = 'partners.example';
-const PROFILE = { mostSeconds: 7 * 86_400, keys: ['ec-p256'], most: 2 };
-const refusedAs = (code: ErrorCode) => (error: unknown) => isWritError(error, code);
-
-async function setUp(open: () => Promise<Parameters<typeof createInstallation>[0]>) {
-  const installation = await createInstallation(await open(), { start: Date.now() });
-  const { database, commit, keyring, clock, random, issuance } = installation;
-  const own = async () => ({
-    trustDomain: issuance.trustDomain,
-    keys: (await readAuthorities(database)).map((one) => one.certificate.spki),
-  });
-  const parts: DomainParts = {
-    ...{ reader: database, commit, keyring, clock, random, own, algorithm: 'ecdsa-p256' },
-    authorize: () => ({ allowed: true, rules: [], policyVersion: 1 }),
-    recordRefusal: installation.refusals.record,
-  };
-  return { installation, parts };
-}
-
-interface Pair {
-  readonly key: KeyObject;
-  readonly csr: Uint8Array;
-}
-
-async function request(uris: readonly string[] = [], curve = 'P-256'): Promise<Pair> {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: curve });
-  const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
-  const names = uris.map((value) => ({ kind: 'uri', value }) as const);
-  const csr = await encodeCsr({
-    spki,
-    algorithm: curve === 'P-256' ? 'ecdsa-p256-sha256' : 'ecdsa-p384-sha384',
-    sign: async (message) => sign(curve === 'P-256' ? 'sha256' : 'sha384', message, privateKey),
-    ...(names.length === 0
-      ? {}
-      : { extensions: [{ oid: SUBJECT_ALT_NAME, critical: false, value: encodeSubjectAltName(names) }] }),
-  });
-  return { key: privateKey, csr };
-}
+import type { KeyObject } from 'node:crypto';
+import { onEachEngine } from '../../../test/engines.ts';
+import { ADA, callerOf, letIn, newKey, register } from '../../../test/installation.ts';
+import { certificate } from '../../../test/spiffe-conformance/certificate.ts';
+import type { AccessRequest, Caller, Verdict } from '../../base/access.ts';
+import { isWritError } from '../../base/error.ts';
+import { rootsOf } from '../../ca/authority.ts';
+import { readAuthorities } from '../../ca/hierarchy.ts';
+import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
+import { findExtension } from '../../x509/extension.ts';
+import { BASIC_CONSTRAINTS, decodeBasicConstraints } from '../../x509/extensions/basic-constraints.ts';
+import { validateSvid } from '../../x509/svid.ts';
+import { OTHER, type Pair, PROFILE, refusedAs, request, setUp } from '../testdata/domain-world.ts';
+import { closeDomain } from './close.ts';
+import { createDomain } from './create.ts';
+import { showDomain } from './parts.ts';
+import { signDomainAuthority } from './sign.ts';
 
 /** What the bearer of a subordinate authority signs with it. */
 function leafOf(authority: Certificate, key: KeyObject, uri: string, dns: readonly string[] = []): Certificate {
@@ -127,6 +90,9 @@ onEachEngine('a trust domain that could name one of ours is never made', async (
     'example.com',
     'com',
     'x.agents.example.com',
+    // A name that certificates of ours may have by --permit-dns.
+    'corp.example',
+    'x.corp.example',
     'Partners.example',
     '10.0.0.1',
     '',
