@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createServer, type Server } from 'node:net';
 import { test } from 'node:test';
 import { parseConfig, splitAddress } from './config.ts';
 import { settlePlain, statusUrlOf } from './status-url.ts';
@@ -30,10 +31,23 @@ test('a status URL is http:, without anything behind the path', () => {
   }
 });
 
-test('a port that is to be found is found before anything is issued', async () => {
+test('a port that is to be found is found before anything is issued, and nobody else gets it meanwhile', async () => {
   const { listen } = parseConfig({ ...LEAST, listen: { plain: '127.0.0.1:0' } });
   const settled = await settlePlain(listen);
-  assert.ok(splitAddress(settled.plain).port > 0);
-  assert.deepEqual({ ...settled, plain: listen.plain }, listen);
-  assert.equal(await settlePlain(settled), settled);
+  const { port } = splitAddress(settled.listen.plain);
+  assert.ok(port > 0);
+  assert.deepEqual({ ...settled.listen, plain: listen.plain }, listen);
+  assert.equal((await settlePlain(settled.listen)).listen, settled.listen);
+  const take = (reusePort: boolean): Promise<Server | string | undefined> =>
+    new Promise((resolve) => {
+      const server = createServer();
+      server.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code));
+      server.listen({ host: '127.0.0.1', port, reusePort, exclusive: true }, () => resolve(server));
+    });
+  assert.equal(await take(false), 'EADDRINUSE');
+  // As the server's own threads do.
+  const own = (await take(true)) as Server;
+  settled.release!();
+  assert.ok(own.listening);
+  own.close();
 });

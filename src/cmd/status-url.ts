@@ -12,16 +12,28 @@ export function statusUrlOf({ statusUrl, names, listen }: Pick<Config, 'statusUr
   return statusUrl ?? `http://${hostAndPort(names[0]!, splitAddress(listen.plain).port || USUAL_PORT)}`;
 }
 
-/** The addresses, with a port that is free now in place of port 0 of the plain listener: certificates are to name it. */
-export async function settlePlain(listen: Config['listen']): Promise<Config['listen']> {
+/** Addresses to listen at. */
+export interface SettledListen {
+  readonly listen: Config['listen'];
+  /** Set where the plain port was found here and is held: to be called once the server listens, or does not begin. */
+  readonly release?: () => void;
+}
+
+/**
+ * The addresses, with a port of one's own in place of port 0 of the plain listener: certificates are to name it before anybody
+ * listens there. It is held until then. Otherwise another server of the same user could get it in between, and the two would
+ * share it silently (`SO_REUSEPORT`), each breaking off some of the other's connections.
+ */
+export async function settlePlain(listen: Config['listen']): Promise<SettledListen> {
   const { host, port } = splitAddress(listen.plain);
-  if (port !== 0) return listen;
-  const server = createServer();
+  if (port !== 0) return { listen };
+  // Nobody knows of it yet; whoever comes all the same is turned away.
+  const holder = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host, port: 0, exclusive: true }, resolve);
+    holder.once('error', reject);
+    holder.listen({ host, port: 0, reusePort: true }, resolve);
   });
-  const { port: free } = server.address() as { port: number };
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return { ...listen, plain: hostAndPort(host, free) };
+  holder.unref();
+  const { port: free } = holder.address() as { port: number };
+  return { listen: { ...listen, plain: hostAndPort(host, free) }, release: () => void holder.close() };
 }

@@ -70,7 +70,8 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
   const loaded = loadThreads();
   // Known before anything is issued: certificates name it.
   const planned = withListenFlags(configOf(input, directory), input);
-  const listen = await settlePlain(planned.listen);
+  const settled = await settlePlain(planned.listen);
+  const { listen } = settled;
   await installIfEmpty(input, terminal, directory, log, statusUrlOf({ ...planned, listen }));
   const kept = readConfig(directory.config);
   requireSame(kept, input);
@@ -81,6 +82,7 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
   let wake: (() => void) | undefined;
   const server = await startServer({
     config,
+    settled,
     databasePath: directory.database,
     reader,
     keyring: new FollowedKeyring(keyring, () => unlock(reader, input, directory)),

@@ -21,11 +21,13 @@ interface Fault {
  * Makes sure that all addresses are free, by taking each for an instant. The threads share their ports (`SO_REUSEPORT`),
  * and two servers of one user would share them just as silently, each getting some of the other's connections.
  *
- * Throws one `bad_config` that names every address that is taken or cannot be had, and its flag.
+ * Throws one `bad_config` that names every address that is taken or cannot be had, and its flag. `held`: a listener whose
+ * address this process has already.
  */
-export async function requireFree(listen: Config['listen']): Promise<void> {
+export async function requireFree(listen: Config['listen'], held?: keyof Config['listen']): Promise<void> {
   const faults: Fault[] = [];
   for (const [listener, flag] of Object.entries(FLAGS)) {
+    if (listener === held) continue;
     const fault = await faultOf(listen[listener as keyof Config['listen']], flag);
     if (fault !== undefined) faults.push(fault);
   }

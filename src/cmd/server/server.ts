@@ -15,7 +15,7 @@ import { finishStops } from '../../revocation/finish.ts';
 import { type Config, hostAndPort, splitAddress } from '../config.ts';
 import { endpointRules } from '../federation-config.ts';
 import type { LedgerKeyPair } from '../ledger-keys.ts';
-import { settlePlain, statusUrlOf } from '../status-url.ts';
+import { type SettledListen, settlePlain, statusUrlOf } from '../status-url.ts';
 import { readWebhooks, startApprovalUpkeep } from './approval-upkeep.ts';
 import { startFederation } from './federation-upkeep.ts';
 import type { FollowedKeyring } from './followed-keyring.ts';
@@ -31,6 +31,8 @@ import { startUpkeep } from './upkeep.ts';
 
 export interface ServerMeans {
   readonly config: Config;
+  /** Where it listens, where that was settled before; else it is here. */
+  readonly settled?: SettledListen;
   /** Path of the embedded database. */
   readonly databasePath: string;
   /** Open for reading; the server closes it. */
@@ -72,8 +74,9 @@ const GRACE_MS = 10_000;
 export async function startServer(means: ServerMeans): Promise<RunningServer> {
   const { databasePath, reader, keyring, ledgerKeys, hierarchy, clock, random, log, onLoss } = means;
   const webhooks = await readWebhooks(means.config.webhooks);
-  await requireFree(means.config.listen);
-  const config = { ...means.config, listen: await settlePlain(means.config.listen) };
+  const settled = means.settled ?? (await settlePlain(means.config.listen));
+  await requireFree(settled.listen, settled.release === undefined ? undefined : 'plain');
+  const config = { ...means.config, listen: settled.listen };
   const statusUrl = statusUrlOf(config);
   const epoch = epochCell();
   const { loaded } = means;
@@ -122,6 +125,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
     threads.push(thread);
     listening = taken(config.listen, thread.ports);
   }
+  settled.release?.();
 
   const endApprovals = startApprovalUpkeep(own, webhooks, log);
   const endLists = startListUpkeep(own, log);
