@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Entry } from '../wire/entry.ts';
 import type { WorkloadFacts } from '../wire/workload.ts';
 import { Child, type ChildParts } from './child.ts';
+import { isPassing } from './failure.ts';
 import { createGate } from './gate.ts';
 import type { Rotation } from './rotation.ts';
 import type { NodeServer } from './server.ts';
@@ -93,7 +94,13 @@ export class Children {
       return false;
     }
     // The server hears what was seen, and quarantines; nothing is handed out here whatever it says.
-    void child.renew().then(() => child.finish('stopped'));
+    void child.renew().then(() => {
+      // One that is silent has not heard, and whoever has the certificate has it for as long as it lives.
+      if (child.lastError !== undefined && isPassing(child.lastError)) {
+        this.#stops.add(child.instance, 'attestation_drift');
+      }
+      child.finish('stopped');
+    });
     return true;
   }
 

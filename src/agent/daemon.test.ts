@@ -156,6 +156,30 @@ test('JWT-SVIDs: for one or all identities, kept, and validated by the daemon', 
   bundles.cancel();
 });
 
+test('a JWT-SVID of an instance that was stopped is not valid any more, though it has not expired', async () => {
+  const { daemon, own, stub } = await started();
+  own.set([
+    { id: '01jd0000000000000000000001', match: me, name: 'planner' },
+    { id: '01jd0000000000000000000002', match: me, name: 'reader' },
+  ]);
+  await daemon.refresh();
+  const client = stub();
+  const { svids } = await ask(client, client.FetchJWTSVID, { audience: ['bank'] });
+  await daemon.verifier.ready(AbortSignal.timeout(20_000));
+  const [planner, reader] = svids.map(
+    ({ svid }) =>
+      () =>
+        ask(client, client.ValidateJWTSVID, { audience: 'bank', svid }),
+  );
+  await planner!();
+  await server.json('instance', 'stop', svids[0]!.spiffe_id.split('/').at(-1)!, '--yes');
+  const late = performance.now() + 20_000;
+  while (daemon.workloads.children.size > 1 && performance.now() < late)
+    await new Promise((then) => setTimeout(then, 20));
+  await assert.rejects(planner!(), { code: status.INVALID_ARGUMENT, details: /its bearer is stopped/ });
+  await reader!();
+});
+
 test('while the server is silent nothing changes for who runs, and newcomers are told to try again', async () => {
   const { daemon, own, stub } = await started();
   const stream = readStream(stub().FetchX509SVID({}, header()));

@@ -130,6 +130,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
         ...workloadMethods({
           ...{ workloads: this.workloads, trust: this.#trust, tokens, clock, updates },
           lists: () => this.#lists.current,
+          fallen: (subjects) => this.verifier.fallen(subjects),
         }),
         ...sdsMethods({
           ...{ workloads: this.workloads, trust: this.#trust, updates },

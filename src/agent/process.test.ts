@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { testServer } from '../../test/server.ts';
+import { WritError } from '../base/error.ts';
 import { connect } from '../sdk/connect.ts';
 import { Daemon } from './daemon.ts';
 import { descriptorOf } from './endpoint.ts';
@@ -233,23 +234,23 @@ test('an instance that was let in for a process which ended meanwhile is stopped
   assert.equal(daemon.workloads.children.size, 0);
 });
 
+/** A caller that is another program from when it is told to go on. */
+const BECOMES = `
+process.stdin.once('data', () => process.execve('/bin/sleep', ['sleep', '60'], {}));
+import(${JSON.stringify(CALLER)});`;
+
 test('a process that runs another program from now on is told of, and loses what that is not entitled to', async () => {
   const { own, socket, daemon } = await started();
   const node26 = realpathSync(process.execPath);
   own.set([{ match: [`unix:path=${node26}`] }]);
   await daemon.refresh();
-  // A shell that becomes node; when that is told to go on, the shell's process has become another program.
   const child = spawn(
     process.execPath,
-    [
-      '--disable-warning=ExperimentalWarning',
-      '-e',
-      `const { spawnSync } = require('node:child_process'); process.stdin.once('data', () => process.execve('/bin/sleep', ['sleep', '60'], {}));
-     import(${JSON.stringify(CALLER)});`,
-      'as-a-script',
-      socket,
-    ],
-    { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
+    ['--disable-warning=ExperimentalWarning', '-e', BECOMES, 'as-a-script', socket],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+    },
   );
   closing.push(() => child.kill('SIGKILL'));
   await until(() => daemon.workloads.children.size === 1);
@@ -258,6 +259,32 @@ test('a process that runs another program from now on is told of, and loses what
   await until(() => own.renewed.length > 0);
   assert.match(own.renewed[0]!.facts!['unix:path']![0]!, /sleep|coreutils|busybox/);
   await until(() => daemon.workloads.children.size === 0 || !identity!.usable);
+  // The server has heard what runs now, and does what it does.
+  assert.deepEqual(own.stopped, []);
+});
+
+test('a process that runs another program while the server is silent is stopped as soon as it answers', async () => {
+  const { own, socket, daemon } = await started();
+  own.set([{ match: [`unix:path=${realpathSync(process.execPath)}`] }]);
+  await daemon.refresh();
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', '-e', BECOMES, 'as-a-script', socket],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+    },
+  );
+  closing.push(() => child.kill('SIGKILL'));
+  await until(() => daemon.workloads.children.size === 1);
+  const [identity] = daemon.workloads.children;
+  own.fail = new WritError('unavailable', 'gone');
+  child.stdin.write('go\n');
+  await until(() => identity!.end === 'stopped');
+  assert.deepEqual([own.renewed, own.stopped], [[], []]);
+  own.fail = undefined;
+  await until(() => own.stopped.length > 0);
+  assert.deepEqual(own.stopped, [{ instance: identity!.instance, cause: 'attestation_drift' }]);
 });
 
 /** The table itself, on a socket without anything above it. */

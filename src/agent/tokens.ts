@@ -11,8 +11,8 @@ interface Kept {
   until: number;
 }
 
-/** JWT-SVIDs that are kept at most. */
-const MOST = 10_000;
+/** JWT-SVIDs that are kept of one instance. */
+const MOST = 256;
 /** That are fetched at once. */
 const WIDTH = 128;
 /** Of one instance a second, and so many times as many at once; instances that are told apart. */
@@ -29,10 +29,10 @@ const REUSED = 0.5;
  */
 export class Tokens {
   readonly #server: NodeServer;
+  /** Those of an instance go with it. */
   readonly #kept = new WeakMap<Child, Map<string, Kept>>();
   readonly #turn: <T>(run: () => Promise<T>) => Promise<T> = createGate(WIDTH);
   readonly #limit: RateLimit;
-  #count = 0;
 
   /** `perSecond`: tokens that one instance may have fetched, in the long run. */
   constructor(server: NodeServer, perSecond: number = PER_SECOND) {
@@ -47,11 +47,12 @@ export class Tokens {
     const known = this.#kept.get(child) ?? new Map<string, Kept>();
     this.#kept.set(child, known);
     const has = known.get(key);
-    if (has !== undefined && performance.now() < has.until) return has.token;
-    const wait = this.#limit.take(child.instance, performance.now());
+    const now = performance.now();
+    if (has !== undefined && now < has.until) return has.token;
+    const wait = this.#limit.take(child.instance, now);
     if (wait > 0) throw tooMany(wait);
-    if (has === undefined && this.#count >= MOST) this.#forget(known);
-    if (has === undefined) this.#count += 1;
+    for (const [of, { until }] of known) if (until <= now) known.delete(of);
+    if (known.size >= MOST) known.delete(known.keys().next().value!);
     const fetched = this.#fetch(child, wanted);
     const kept: Kept = { token: fetched.then(({ token }) => token), until: Number.POSITIVE_INFINITY };
     known.set(key, kept);
@@ -60,16 +61,10 @@ export class Tokens {
         kept.until = performance.now() + life * REUSED;
       },
       () => {
-        if (known.get(key) === kept && known.delete(key)) this.#count -= 1;
+        if (known.get(key) === kept) known.delete(key);
       },
     );
     return kept.token;
-  }
-
-  /** Forgets what was fetched for an instance that has ended. */
-  drop(child: Child): void {
-    this.#count -= this.#kept.get(child)?.size ?? 0;
-    this.#kept.delete(child);
   }
 
   async #fetch(child: Child, audience: readonly string[]): Promise<{ readonly token: string; readonly life: number }> {
@@ -79,12 +74,6 @@ export class Tokens {
     const [issued, expires] = [Number(claims?.['iat']), Number(claims?.['exp'])];
     // By spans of the server's clock alone; a token that does not say is for once.
     return { token, life: Number.isFinite(expires - issued) ? (expires - issued) * 1000 : 0 };
-  }
-
-  /** The oldest of those of the instance that asks. */
-  #forget(known: Map<string, Kept>): void {
-    const oldest = known.keys().next();
-    if (oldest.done !== true && known.delete(oldest.value)) this.#count -= 1;
   }
 }
 

@@ -48,11 +48,11 @@ export async function whyOf(
   const process = processes.open(pid);
   if (process === undefined) throw gone();
   try {
-    const { facts, notes } = await collectFacts(process, collectors);
-    if (!processes.alive(process)) throw gone();
-    const index = workloads.entries;
     const key = workloads.keyOf(pid);
     const known = key === undefined ? undefined : workloads.peek(key);
+    const { facts, notes } = await collectFacts(process, collectors, known?.seen);
+    if (!processes.alive(process)) throw gone();
+    const index = workloads.entries;
     const tried = (index?.entries ?? []).map((entry): WhyEntry => {
       const child = known?.children.get(entry.id);
       const refused = known?.refused.get(entry.id)?.why;

@@ -6,6 +6,7 @@ import { encodeFrame } from '../grpc/frame.ts';
 import { methodPath } from '../grpc/proto.ts';
 import { type Answers, type CallContext, type ServerMethod, serverStream, unary } from '../grpc/server-method.ts';
 import { validateJwtSvid } from '../jwt/jwt-svid.ts';
+import { subjectsOf } from '../sdk/jwt-svid.ts';
 import * as messages from '../sdk/workload-messages.ts';
 import type { Child } from './child.ts';
 import { failureOf } from './failure.ts';
@@ -23,6 +24,8 @@ export interface ApiParts {
   readonly lists: () => readonly Uint8Array[];
   readonly clock: Clock;
   readonly updates: Updates;
+  /** Why something of this trust domain with these subjects may not act, as the feed says. */
+  readonly fallen: (subjects: readonly string[]) => 'stopped' | 'held' | undefined;
 }
 
 /** Audiences of one token, and characters of one of them. */
@@ -150,8 +153,12 @@ async function validate(
     now: parts.clock.now(),
     keys: (domain) => (domains.includes(domain) ? parts.trust.of(domain)?.jwtKeys : undefined),
   });
-  if (validated.ok) return { spiffe_id: validated.id.uri, claims: validated.claims };
-  throw new WritError('bad_request', `The token is not valid: ${validated.why}`, { field: 'svid' });
+  if (!validated.ok) throw new WritError('bad_request', `The token is not valid: ${validated.why}`, { field: 'svid' });
+  const { id, claims } = validated;
+  // Whoever was stopped has its tokens for as long as they live, and the feed says so at once.
+  const fallen = id.trustDomain === parts.trust.trustDomain ? parts.fallen(subjectsOf(id)) : undefined;
+  if (fallen === undefined) return { spiffe_id: id.uri, claims };
+  throw new WritError('bad_request', `The token is not valid: its bearer is ${fallen}.`, { field: 'svid' });
 }
 
 /** Its own trust domain, and those that the entries of a caller name. */

@@ -75,7 +75,10 @@ export class Workloads {
     }
   }
 
-  /** Facts of a process, collected now. Undefined when it ended meanwhile: what was read may be of another. */
+  /**
+   * Facts of a process, collected now. Undefined when it ended meanwhile: what was read may be of another. Rejects with
+   * `unavailable` where the daemon itself cannot look: then what is known stays.
+   */
   async see(process: CallerProcess): Promise<Seen | undefined> {
     // Of a process that has ended nothing is kept: nobody would take it away again.
     if (!this.#parts.processes.alive(process)) return undefined;
@@ -89,7 +92,7 @@ export class Workloads {
 
   /**
    * The identities of a process: those that it has, and those that it matches, which are made. `anew`: its facts are
-   * collected again first.
+   * collected again first. Rejects as `see` does.
    */
   async identities(process: CallerProcess, anew: boolean): Promise<Identities> {
     if (!this.#parts.processes.alive(process)) return { ok: false, why: 'gone' };
@@ -118,7 +121,7 @@ export class Workloads {
   }
 
   /** What is kept of a process, for `writ agent why`. */
-  peek(key: string): Readonly<Pick<Known, 'children' | 'refused'>> | undefined {
+  peek(key: string): Readonly<Pick<Known, 'children' | 'refused' | 'seen'>> | undefined {
     return this.#known.get(key);
   }
 
@@ -146,13 +149,15 @@ export class Workloads {
       if (at++ % turns !== turn % turns || known.children.size === 0 || known.seen === undefined) continue;
       const now = programState(known.process.pid);
       if (now === undefined || now === known.program) continue;
-      void this.see(known.process).then(async (seen) => {
+      const told = this.see(known.process).then(async (seen) => {
         if (seen === undefined) return;
         // The server is told what runs now: it quarantines what is not what was let in.
         this.#dropUnmatched(known, this.#index?.match(seen.facts) ?? []);
         await Promise.all([...known.children.values()].map((child) => child.renew()));
         this.#notify(known);
       });
+      // What cannot be looked at now is looked at in the next turn.
+      told.catch(() => undefined);
     }
   }
 

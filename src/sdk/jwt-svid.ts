@@ -150,7 +150,7 @@ export function jwtValidator(options: JwtValidatorOptions): (token: string) => P
 }
 
 /** What an entry of the feed can name to stop who bears a token. */
-function subjectsOf({ segments }: SpiffeId): string[] {
+export function subjectsOf({ segments }: SpiffeId): string[] {
   const [kind, name, instance] = segments;
   if (segments.length !== 3 || (kind !== 'agent' && kind !== 'service')) return [];
   return [`agent:${name!}`, `instance:${instance!}`];

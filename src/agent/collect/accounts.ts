@@ -1,6 +1,10 @@
 import { readFileSync, statSync } from 'node:fs';
+import { unlessOfTheProcess } from './collector.ts';
 
-/** Names of users or groups as a file like `/etc/passwd` has them, read again when it has changed. */
+/**
+ * Names of users or groups as a file like `/etc/passwd` has them, read again when it has changed. While it cannot be read
+ * it says what it said last: that it is away for a moment makes nobody another user.
+ */
 export class Accounts {
   readonly #path: string;
   #state = '';
@@ -19,9 +23,8 @@ export class Accounts {
         this.#names = parse(readFileSync(this.#path, 'utf8'));
         this.#state = state;
       }
-    } catch {
-      this.#names = new Map();
-      this.#state = '';
+    } catch (error) {
+      if (this.#state === '') unlessOfTheProcess(error);
     }
     return this.#names.get(id);
   }

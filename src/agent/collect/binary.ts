@@ -5,30 +5,51 @@ import { type FileHandle, open } from 'node:fs/promises';
 /** Digests that are kept; programs of one machine are few. */
 const KEPT = 1024;
 const PIECE = 1 << 20;
+/** Octets of the largest program that is read. Whoever runs a larger one (a file may be mostly holes) has it without digest. */
+const LARGEST = 2n << 30n;
 
 /** A file as it is now: another content has another text. The change time is the kernel's own, which nobody can set. */
 function stateOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${dev}.${ino}.${size}.${mtimeNs}.${ctimeNs}`;
 }
 
-/** SHA-256 of programs, each read once as long as its file stays what it is. */
+/**
+ * SHA-256 of programs, each read once as long as its file stays what it is. Those of one user are read one after another, so
+ * that nobody keeps the daemon from others with many large files.
+ */
 export class BinaryDigests {
   readonly #known = new Map<string, Promise<string>>();
+  /** The last that is being read for each user. */
+  readonly #reading = new Map<number, Promise<unknown>>();
 
-  /** The digest of the file that an open handle is of, in lower-case hex. Rejects where it changes while it is read. */
-  async of(file: FileHandle): Promise<string> {
-    const state = stateOf(await file.stat({ bigint: true }));
+  /**
+   * The digest of the file that an open handle is of, in lower-case hex; undefined for one that is too large. The handle
+   * stays open until then. Rejects where the file changes while it is read.
+   */
+  async of(file: FileHandle, user: number): Promise<string | undefined> {
+    const now = await file.stat({ bigint: true });
+    if (now.size > LARGEST) return undefined;
+    const state = stateOf(now);
     const known = this.#known.get(state);
     if (known !== undefined) {
       this.#known.delete(state);
       this.#known.set(state, known);
       return known;
     }
-    // Read by a handle of its own: whoever asked may close theirs, and others wait for this.
-    const made = digest(`/proc/self/fd/${file.fd}`, state);
+    const made = this.#inTurn(user, () => digest(`/proc/self/fd/${file.fd}`, state));
     this.#known.set(state, made);
     made.catch(() => this.#known.delete(state));
     if (this.#known.size > KEPT) this.#known.delete(this.#known.keys().next().value!);
+    return made;
+  }
+
+  #inTurn(user: number, read: () => Promise<string>): Promise<string> {
+    const made = (this.#reading.get(user) ?? Promise.resolve()).then(read, read);
+    this.#reading.set(user, made);
+    const over = (): void => {
+      if (this.#reading.get(user) === made) this.#reading.delete(user);
+    };
+    made.then(over, over);
     return made;
   }
 }

@@ -3,7 +3,17 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -14,7 +24,7 @@ import { openNative } from '../native.ts';
 import { type CallerProcess, ProcessTable } from '../process-table.ts';
 import { collectFacts } from './collect.ts';
 import { type Collector, parseCgroups, type Subject } from './collector.ts';
-import { containerCollector, containerOf, podOf } from './container.ts';
+import { containerCollector, containerIn, podOf } from './container.ts';
 import { kubernetesCollector } from './kubernetes.ts';
 import { parseUnit, systemdCollector } from './systemd.ts';
 import { unixCollector } from './unix.ts';
@@ -66,9 +76,11 @@ test('a container’s id is read off the paths of all runtimes, and off nothing 
     `/kubepods/burstable/pod${POD}/${ID}`,
     `/kubepods.slice/kubepods-pod${POD.replaceAll('-', '_')}.slice/cri-containerd-${ID}.scope`,
     `/kubepods.slice/kubepods-pod${POD.replaceAll('-', '_')}.slice/crio-${ID}.scope`,
-    `/docker/${OTHER}/kubepods/pod${POD}/${ID}`,
+    // What runs in a container may make groups below its own, and call them as it likes.
+    `/docker/${ID}/docker/${OTHER}`,
+    `/kubepods/pod${POD}/${ID}/kubepods/pod${POD}/${OTHER}`,
   ]) {
-    assert.equal(containerOf(path), ID, path);
+    assert.equal(containerIn(path)?.id, ID, path);
   }
   for (const path of [
     '/',
@@ -78,7 +90,7 @@ test('a container’s id is read off the paths of all runtimes, and off nothing 
     `/x${ID}`,
     `/docker-${ID}.service`,
   ]) {
-    assert.equal(containerOf(path), undefined, path);
+    assert.equal(containerIn(path), undefined, path);
   }
 });
 
@@ -94,8 +106,36 @@ test('a pod is read off both kinds of paths, and never off what a user made', ()
   ]) {
     assert.deepEqual(podOf(subjectOf(path)), { uid: POD, container: ID }, path);
   }
-  assert.equal(podOf(subjectOf(`/user.slice/user-1000.slice/user@1000.service/kubepods/pod${POD}/${ID}`)), undefined);
-  assert.equal(podOf(subjectOf(`/kubepods/pod${POD}`)), undefined);
+  for (const path of [
+    `/user.slice/user-1000.slice/user@1000.service/kubepods/pod${POD}/${ID}`,
+    // A unit that runs as somebody else than root and was given its part of the tree.
+    `/system.slice/builder.service/kubepods-pod${under}.slice/cri-containerd-${ID}.scope`,
+    `/system.slice/run-u1.scope/kubepods/pod${POD}/${ID}`,
+    `/lxc.payload.guest/kubepods/pod${POD}/${ID}`,
+    // Another container, which names what is below it.
+    `/docker/${OTHER}/kubepods/pod${POD}/${ID}`,
+    `/kubepods/pod${POD}`,
+    `/kubepods/pod${POD}/x/${ID}`,
+  ]) {
+    assert.equal(podOf(subjectOf(path)), undefined, path);
+  }
+  const sibling = `/kubepods/burstable/pod${POD}/${ID}/pod${POD}/${OTHER}`;
+  assert.deepEqual(podOf(subjectOf(sibling)), { uid: POD, container: ID });
+});
+
+test('a container’s id off a group that somebody else than root may have made is none', async () => {
+  for (const path of [
+    `/system.slice/builder.service/docker-${ID}.scope`,
+    `/system.slice/run-u1.scope/${ID}`,
+    `/user.slice/user-1000.slice/user@1000.service/app.slice/docker-${ID}.scope`,
+    `/lxc.payload.guest/docker/${ID}`,
+  ]) {
+    const { facts, notes } = await containerCollector(undefined).collect(subjectOf(path));
+    assert.deepEqual(facts, {}, path);
+    assert.match(notes.join(), /somebody’s own making/);
+  }
+  const { facts } = await containerCollector(undefined).collect(subjectOf(`/system.slice/docker-${ID}.scope/init`));
+  assert.deepEqual(facts, { 'container:id': [ID] });
 });
 
 /** A process of this machine as the daemon would hold it. */
@@ -140,7 +180,8 @@ test('user, groups, path and content of a real program, also after it was replac
   const content = readFileSync(path);
   const process = held(await program(path, '60'));
   const collector = unixCollector();
-  const { facts, notes } = await see(process, collector);
+  const before = await see(process, collector);
+  const { facts, notes } = before;
   const sha256 = createHash('sha256').update(content).digest('hex');
   assert.deepEqual(facts['unix:path'], [path]);
   assert.deepEqual(facts['unix:sha256'], [sha256]);
@@ -150,12 +191,51 @@ test('user, groups, path and content of a real program, also after it was replac
   // As a package manager does it. What runs is what it was.
   rmSync(path);
   writeFileSync(path, 'something else', { mode: 0o755 });
-  const later = await see(process, collector);
+  const later = await collectFacts(process, [collector], before);
   assert.deepEqual([later.facts['unix:path'], later.facts['unix:sha256']], [[path], [sha256]]);
   // Whoever looks for the first time now sees no such path on this machine.
   const stranger = await see(process, unixCollector());
   assert.deepEqual([stranger.facts['unix:path'], stranger.facts['unix:sha256']], [undefined, [sha256]]);
   assert.match(stranger.notes.join(), /unix:path: this machine has another file/);
+});
+
+/** Looks at itself, with descriptors and without. */
+const STARVED = `
+const { openSync, closeSync } = await import('node:fs');
+const { openNative } = await import(${JSON.stringify(join(import.meta.dirname, '../native.ts'))});
+const { ProcessTable } = await import(${JSON.stringify(join(import.meta.dirname, '../process-table.ts'))});
+const { collectFacts } = await import(${JSON.stringify(join(import.meta.dirname, 'collect.ts'))});
+const { unixCollector } = await import(${JSON.stringify(join(import.meta.dirname, 'unix.ts'))});
+const own = new ProcessTable(openNative()).open(process.pid);
+const collectors = [unixCollector()];
+const before = await collectFacts(own, collectors);
+const open = [];
+try { for (;;) open.push(openSync('/dev/null')); } catch {}
+const starved = await collectFacts(own, collectors, before).then(({ facts }) => Object.keys(facts), ({ code }) => code);
+for (const one of open) closeSync(one);
+const after = await collectFacts(own, collectors, before);
+console.log(JSON.stringify({ seen: 'unix:path' in before.facts, starved, same: JSON.stringify(after.facts) === JSON.stringify(before.facts) }));
+`;
+
+test('where the daemon has no descriptor left it sees nothing, rather than another program', () => {
+  const flags = ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', STARVED];
+  const { status, stdout, stderr } = spawnSync('prlimit', ['--nofile=256:256', process.execPath, ...flags], {
+    encoding: 'utf8',
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+  });
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), { seen: true, starved: 'unavailable', same: true });
+});
+
+test('a program that is mostly holes is not read to its end', async () => {
+  const path = join(scratch, 'holes');
+  copyFileSync('/bin/sleep', path);
+  truncateSync(path, 3 * 2 ** 30);
+  const child = await program(path, '60');
+  const { facts, notes } = await see(held(child), unixCollector());
+  assert.deepEqual([facts['unix:path'], facts['unix:sha256']], [[path], undefined]);
+  assert.match(notes.join(), /too large/);
+  child.kill('SIGKILL');
 });
 
 test('a file with another content has another digest, though nobody asks for its name', async () => {
@@ -254,14 +334,14 @@ function dockerRoutes(pid: number): Readonly<Record<string, object>> {
 }
 
 test('what Docker says of a container counts where its first process is in the same control group', async () => {
-  const own = parseCgroups(readFileSync('/proc/self/cgroup', 'utf8'));
-  // Of whichever hierarchy has this process in a group of its own.
-  const path = [...own.values()].find((one) => one !== '/') ?? '/';
-  const inside = path === '/' ? undefined : subjectOf(`${path}/docker-${ID}.scope`);
-  const socketPath = await serve(dockerRoutes(process.pid));
-  const collector = containerCollector({ socketPath });
-  if (inside !== undefined) {
-    const { facts, notes } = await collector.collect(inside);
+  const processes = join(scratch, 'proc');
+  mkdirSync(join(processes, '4711'), { recursive: true });
+  const group = `/system.slice/docker-${ID}.scope`;
+  writeFileSync(join(processes, '4711', 'cgroup'), `0::${group}/init\n`);
+  const socketPath = await serve(dockerRoutes(4711));
+  const collector = containerCollector({ socketPath }, processes);
+  for (const path of [group, `${group}/below`]) {
+    const { facts, notes } = await collector.collect(subjectOf(path));
     assert.deepEqual(facts, {
       'container:id': [ID],
       'container:image': ['registry.example/planner:1'],
@@ -272,12 +352,15 @@ test('what Docker says of a container counts where its first process is in the s
     });
     assert.deepEqual(notes, []);
   }
-  // A user’s own group that is called like somebody else’s container.
-  const forged = await containerCollector({ socketPath }).collect(
-    subjectOf(`/user.slice/user-1000.slice/user@1000.service/docker-${ID}.scope`),
-  );
-  assert.deepEqual(forged.facts, {});
-  assert.match(forged.notes.join(), /not that of the container/);
+  // Groups of somebody's own that are called like somebody else's container.
+  for (const path of [
+    `/user.slice/user-1000.slice/user@1000.service/docker-${ID}.scope`,
+    `/system.slice/builder.service/docker-${ID}.scope`,
+  ]) {
+    const forged = await containerCollector({ socketPath }, processes).collect(subjectOf(path));
+    assert.deepEqual(forged.facts, {}, path);
+    assert.match(forged.notes.join(), /not that of the container/);
+  }
   const stranger = await containerCollector({ socketPath }).collect(subjectOf(`/docker/${OTHER}`));
   assert.deepEqual(stranger.facts, { 'container:id': [OTHER] });
   assert.match(stranger.notes.join(), /status 404/);

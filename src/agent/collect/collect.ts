@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { CallerProcess } from '../process-table.ts';
-import { type Collector, parseCgroups, type Seen } from './collector.ts';
+import { type Collector, parseCgroups, type Seen, unlessOfTheProcess } from './collector.ts';
 
 /** Octets of all facts of a process, as the server takes them. */
 const MOST = 20 * 1024;
@@ -16,7 +16,7 @@ export interface Whole extends Seen {
  * Asks all collectors about a process; a later one's word replaces an earlier one's. Where a source does not answer, what it
  * said `before` holds on, as long as the process is in the same control groups: that a service of the machine is away says
  * nothing about who runs. What was read is of that process only if it is alive afterwards: whoever calls this asks the
- * process table then.
+ * process table then. Rejects with `unavailable` where the daemon itself cannot look.
  */
 export async function collectFacts(
   process: CallerProcess,
@@ -28,7 +28,7 @@ export async function collectFacts(
   const parts = new Map(
     await Promise.all(
       collectors.map(async (collector): Promise<[string, Seen]> => {
-        const seen = await collector.collect({ ...process, cgroups });
+        const seen = await collector.collect({ ...process, cgroups }, before?.parts.get(collector.name));
         const known = before?.groups === groups ? before.parts.get(collector.name) : undefined;
         const kept = seen.silent === true && known !== undefined ? { ...seen, facts: known.facts } : seen;
         return [collector.name, kept];
@@ -51,7 +51,8 @@ export async function collectFacts(
 async function cgroupsOf(pid: number): Promise<ReadonlyMap<string, string>> {
   try {
     return parseCgroups(await readFile(`/proc/${pid}/cgroup`, 'latin1'));
-  } catch {
+  } catch (error) {
+    unlessOfTheProcess(error);
     return new Map();
   }
 }

@@ -1,3 +1,4 @@
+import { WritError } from '../../base/error.ts';
 import type { WorkloadFacts } from '../../wire/workload.ts';
 import type { CallerProcess } from '../process-table.ts';
 
@@ -8,6 +9,8 @@ export interface Seen {
   readonly notes: readonly string[];
   /** The source did not answer: what it said before holds on. */
   readonly silent?: true;
+  /** Under which path which program was seen (`unix.ts`), for the next look at the same process. */
+  readonly program?: { readonly file: string; readonly path: string };
 }
 
 export const NOTHING: Seen = { facts: {}, notes: [] };
@@ -18,10 +21,30 @@ export interface Subject extends CallerProcess {
   readonly cgroups: ReadonlyMap<string, string>;
 }
 
-/** One source of facts. Never throws for what a process is, nor for a service that does not answer. */
+/**
+ * One source of facts. Never rejects for what a process is, nor for a service that does not answer; with `unavailable`
+ * where this daemon itself cannot look (`unlessOfTheProcess`). `before`: what it said of the same process last.
+ */
 export interface Collector {
   readonly name: string;
-  collect(subject: Subject): Promise<Seen>;
+  collect(subject: Subject, before?: Seen): Promise<Seen>;
+}
+
+/** What the kernel answers when a process has gone, or may not be seen. */
+const OF_THE_PROCESS: ReadonlySet<unknown> = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
+
+/**
+ * Throws `unavailable` where it says nothing of the process that something could not be read: the daemon has no descriptor
+ * or memory left, or a file was replaced at that very moment. Facts that are missing for that reason would be taken for
+ * another program, and whoever runs it would be quarantined.
+ */
+export function unlessOfTheProcess(error: unknown): void {
+  const { code = 'changed' } = error as NodeJS.ErrnoException;
+  if (OF_THE_PROCESS.has(code)) return;
+  throw new WritError('unavailable', `The daemon cannot look at processes now (${code}).`, {
+    remedy: 'Try again in a moment.',
+    cause: error,
+  });
 }
 
 /** The path by which systemd knows a process: of the unified hierarchy, or of its own. */

@@ -2,10 +2,7 @@ import { type BigIntStats, statSync } from 'node:fs';
 import { type FileHandle, open, readFile, readlink } from 'node:fs/promises';
 import { Accounts } from './accounts.ts';
 import { BinaryDigests } from './binary.ts';
-import type { Collector, Seen, Subject } from './collector.ts';
-
-/** Processes whose program has been seen; older ones are read again. */
-const KEPT = 16_384;
+import { type Collector, type Seen, type Subject, unlessOfTheProcess } from './collector.ts';
 
 /**
  * What Linux says of a process: user and groups as they were when it connected, control groups, the program that it runs,
@@ -17,11 +14,9 @@ const KEPT = 16_384;
 export function unixCollector(): Collector {
   const [users, groups] = [new Accounts('/etc/passwd'), new Accounts('/etc/group')];
   const digests = new BinaryDigests();
-  /** The path of a program that was seen under it: replacing the file on disk changes nothing about who runs already. */
-  const paths = new Map<string, string>();
   return {
     name: 'unix',
-    async collect(subject) {
+    async collect(subject, before) {
       const { pid, uid, gid } = subject;
       const notes: string[] = [];
       const facts: Record<string, readonly string[]> = {
@@ -34,34 +29,40 @@ export function unixCollector(): Collector {
       if (cgroups.length > 0) facts['unix:cgroup'] = cgroups.slice(0, 64);
       const supplementary = await groupsOf(pid);
       if (supplementary.length > 0) facts['unix:supplementary_gid'] = supplementary;
-      const program = await programOf(subject, digests, paths);
-      if (paths.size > KEPT) paths.delete(paths.keys().next().value!);
-      return { facts: { ...facts, ...program.facts }, notes: [...notes, ...program.notes] };
+      const program = await programOf(subject, digests, before?.program);
+      return { ...program, facts: { ...facts, ...program.facts }, notes: [...notes, ...program.notes] };
     },
   };
 }
 
-async function programOf({ key, pid }: Subject, digests: BinaryDigests, paths: Map<string, string>): Promise<Seen> {
+/** `known`: the path that the program was seen under. Replacing the file on disk changes nothing about who runs already. */
+async function programOf({ pid, uid }: Subject, digests: BinaryDigests, known: Seen['program']): Promise<Seen> {
   let file: FileHandle;
   try {
     file = await open(`/proc/${pid}/exe`, 'r');
   } catch (error) {
+    unlessOfTheProcess(error);
     return { facts: {}, notes: [`unix:path and unix:sha256: the program cannot be read (${codeOf(error)})`] };
   }
   try {
     const [state, named] = [await file.stat({ bigint: true }), await readlink(`/proc/${pid}/exe`)];
-    const sha256 = { 'unix:sha256': [await digests.of(file)] };
-    const seen = `${key} ${state.dev}.${state.ino}`;
-    const path = paths.get(seen) ?? (isThere(named, state) ? named : undefined);
-    if (path === undefined) {
-      return {
-        facts: sha256,
-        notes: ['unix:path: this machine has another file, or none, under the path that the process sees'],
-      };
-    }
-    paths.set(seen, path);
-    return { facts: { ...sha256, 'unix:path': [path] }, notes: [] };
+    // A number that another file gets when this one is gone is born at another moment.
+    const own = `${state.dev}.${state.ino}.${state.birthtimeNs}`;
+    const path = known?.file === own ? known.path : isThere(named, state) ? named : undefined;
+    const sha256 = await digests.of(file, uid);
+    const facts = {
+      ...(sha256 === undefined ? {} : { 'unix:sha256': [sha256] }),
+      ...(path === undefined ? {} : { 'unix:path': [path] }),
+    };
+    const notes = [
+      ...(sha256 === undefined ? ['unix:sha256: the program is too large to be read'] : []),
+      ...(path === undefined
+        ? ['unix:path: this machine has another file, or none, under the path that the process sees']
+        : []),
+    ];
+    return { facts, notes, ...(path === undefined ? {} : { program: { file: own, path } }) };
   } catch (error) {
+    unlessOfTheProcess(error);
     return { facts: {}, notes: [`unix:sha256: the program could not be read (${codeOf(error)})`] };
   } finally {
     await file.close();
@@ -88,7 +89,8 @@ async function groupsOf(pid: number): Promise<readonly string[]> {
       .split(' ')
       .filter((gid) => gid !== '')
       .slice(0, 64);
-  } catch {
+  } catch (error) {
+    unlessOfTheProcess(error);
     return [];
   }
 }
