@@ -222,6 +222,9 @@ test('bundles of other trust domains go to whom an entry names them', async () =
     Object.keys(answer!.bundles).sort(),
     [`spiffe://${node.trustDomain}`, 'spiffe://partner.example'].sort(),
   );
+  // Another entry: its bundles are asked for as soon as it is known, and not when they are asked for anyway.
+  own.set([{ id: '2'.repeat(26), match: me, federates_with: ['stranger.example'] }]);
+  await stream.find(({ federated_bundles: all }) => Object.keys(all).join() === 'spiffe://stranger.example', 25_000);
   own.others = new Map();
   await daemon.refresh();
   await stream.find(({ federated_bundles }) => Object.keys(federated_bundles).length === 0);

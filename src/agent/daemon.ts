@@ -7,6 +7,7 @@ import type { Identity } from '../sdk/identity.ts';
 import { certificateFacts } from '../sdk/peer-facts.ts';
 import { createVerifier, type Verifier } from '../sdk/verifier.ts';
 import { WORKLOAD_FILE } from '../sdk/workload-messages.ts';
+import type { Entry } from '../wire/entry.ts';
 import { AdminEndpoint } from './admin.ts';
 import type { Collector } from './collect/collector.ts';
 import { containerCollector } from './collect/container.ts';
@@ -272,7 +273,10 @@ export class Daemon extends EventEmitter<DaemonEvents> {
       .entries()
       .then(
         (entries) => {
-          if (entries !== undefined) this.workloads.setEntries(entries);
+          if (entries !== undefined) {
+            this.workloads.setEntries(entries);
+            this.#federate(entries);
+          }
           this.#heard(undefined);
         },
         (error: Error) => this.#heard(error),
@@ -282,6 +286,16 @@ export class Daemon extends EventEmitter<DaemonEvents> {
         this.#askedAt = performance.now();
       });
     return this.#asking;
+  }
+
+  #federated = '';
+
+  /** The server gives the bundles that the entries name: asked for at once where they name others. */
+  #federate(entries: readonly Entry[]): void {
+    const federated = [...new Set(entries.flatMap(({ federates_with: domains }) => domains))].sort().join();
+    if (federated === this.#federated) return;
+    this.#federated = federated;
+    void this.#askTrust();
   }
 
   /** For a caller whom no entry matches: one may have been created just now. */

@@ -9,9 +9,11 @@ import { validateJwtSvid } from '../../src/jwt/jwt-svid.ts';
 import { parseSpiffeBundle } from '../../src/jwt/spiffe-bundle.ts';
 import { connect } from '../../src/sdk/connect.ts';
 import { type Credential, pemOf } from '../../src/sdk/credential.ts';
+import type { IssuedCertificate } from '../../src/wire/certificate.ts';
 import type { FederatedBundles, Federation } from '../../src/wire/federation.ts';
 import type { JwtSvid } from '../../src/wire/jwt-svid.ts';
 import { type TestServer, testServer } from '../server.ts';
+import { csrFor, newKey } from './clients.ts';
 
 const AUDIENCE = 'https://reports.example.com';
 
@@ -106,6 +108,26 @@ test('both ways, by SPIFFE alone; and what was fetched goes on counting while th
   const { trust_domains: map } = await get<FederatedBundles>(blue, relying.credential, '/v1/trust/federated');
   assert.deepEqual(Object.keys(map['red.example.com']!).sort(), ['keys', 'spiffe_sequence']);
 
+  // A machine gets the bundles that the entries of what it lets in name, and no others.
+  const box = await connect({ token: await blue.token('box', 'service'), store: join(blue.scratch, 'box') });
+  after(() => box.close());
+  const given = async (): Promise<string[]> => {
+    return Object.keys((await get<FederatedBundles>(blue, box.credential, '/v1/trust/federated')).trust_domains);
+  };
+  assert.deepEqual(await given(), ['red.example.com'], 'no entry says anything of it');
+  const entry = ['entry', 'create', 'reports', '--node', 'box', '--match', 'unix:uid=1'] as const;
+  const first = await blue.json<{ id: string }>(...entry, '--federates-with', 'other.example.com');
+  assert.deepEqual(await given(), []);
+  await blue.json(...entry, '--federates-with', 'red.example.com');
+  assert.deepEqual(await given(), ['red.example.com']);
+  const child = newKey();
+  const facts = { 'unix:uid': ['1'] };
+  const asked = { csr: await csrFor(child), entry: first.id, facts };
+  const { certificate, chain } = await post<IssuedCertificate>(blue, box.credential, '/v1/workloads', asked);
+  const theirs = { ...box.credential, certificate, chain, key: child };
+  const { trust_domains: none } = await get<FederatedBundles>(blue, theirs, '/v1/trust/federated');
+  assert.deepEqual(none, {}, 'its own entry names another one');
+
   await red.stop();
   const refreshed = await blue.cli('federation', 'refresh', 'red.example.com', '--json');
   assert.equal(refreshed.code, 7, refreshed.stderr);
@@ -139,7 +161,9 @@ function ask<T>(server: TestServer, credential: Credential, path: string, body?:
       (answer) => {
         let text = '';
         answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
-        answer.on('end', () => (answer.statusCode === 200 ? resolve(JSON.parse(text) as T) : reject(new Error(text))));
+        answer.on('end', () =>
+          (answer.statusCode ?? 500) < 300 ? resolve(JSON.parse(text) as T) : reject(new Error(text)),
+        );
       },
     );
     sent.on('error', reject);

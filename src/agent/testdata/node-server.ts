@@ -21,6 +21,7 @@ export interface TestNodeServer extends NodeServer {
   readonly renewed: { readonly instance: string; readonly facts: WorkloadFacts | undefined }[];
   readonly stopped: { readonly instance: string; readonly cause: string }[];
   readonly tokens: { count: number };
+  /** As of the server, a node has those alone that its entries name. */
   others: ReadonlyMap<string, ParsedBundle>;
 }
 
@@ -99,7 +100,8 @@ export function testNodeServer(server: TestServer, lifetimeSeconds?: number): Te
     },
     async federated() {
       answering();
-      return self.others;
+      const wanted = new Set(entries.flatMap(({ federates_with: domains }) => domains));
+      return new Map([...self.others].filter(([name]) => wanted.has(name)));
     },
     close() {},
   };

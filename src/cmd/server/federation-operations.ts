@@ -1,3 +1,4 @@
+import { federatedDomains } from '../../attest/entry/federated.ts';
 import type { Caller } from '../../base/access.ts';
 import { demand } from '../../base/demand.ts';
 import { readBundle } from '../../ca/trust-bundle.ts';
@@ -46,8 +47,9 @@ export function federationOperations(parts: ThreadParts, allowed: AddressRule): 
     const { authorize } = federation;
     demand(authorize, { caller, action: 'federation.read', resource: { type: 'Installation', id: 'writ' } });
     const all = await known.read('', () => listFederations(parts.reader));
+    const wanted = await federatedDomains(parts.reader, caller);
     const bundles = all.flatMap(({ trustDomain, bundle }) =>
-      bundle === undefined ? [] : [[trustDomain, bundleAnswer(bundle)] as const],
+      bundle === undefined || wanted?.has(trustDomain) === false ? [] : [[trustDomain, bundleAnswer(bundle)] as const],
     );
     return { trust_domains: Object.fromEntries(bundles) };
   }
