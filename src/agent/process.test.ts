@@ -117,7 +117,7 @@ test('each process is an instance of its own, which is stopped when the process 
   assert.equal(status, 'stopped');
 });
 
-test('of an entry for a whole node all processes share one instance, until the last has gone', async () => {
+test('of an entry for a whole node all processes share one instance, which outlives each of them', async () => {
   const { own, daemon, socket } = await started();
   own.set([{ match: me, per: 'node' }]);
   await daemon.refresh();
