@@ -131,7 +131,7 @@ function plannedAnswer(
   falls: Falls,
   now: number,
 ): wire.Stop {
-  const { agents, instances, certificates, tokens, needsSecond } = falls;
+  const { needsSecond, ...named } = falls;
   return {
     target,
     state: 'planned',
@@ -141,7 +141,7 @@ function plannedAnswer(
     stopped_at: timeText(now),
     marking: false,
     awaits_second_person: false,
-    falls: { agents, instances, certificates, tokens, needs_second_person: needsSecond },
+    falls: { ...named, needs_second_person: needsSecond },
   };
 }
 

@@ -1,3 +1,5 @@
+import { pushRemoval } from '../attest/entry/manage.ts';
+import { entriesFor } from '../attest/entry/store.ts';
 import { withdrawTokensGiving } from '../attest/token/store.ts';
 import { type Cause, reasonCode } from '../ca/revocation-cause.ts';
 import { pushRevoked } from '../ca/revoked.ts';
@@ -10,6 +12,7 @@ import { pushRetirement } from '../registry/retire.ts';
 import { authorityListed, coveredCertificates, unexpiredOf } from './hold-certificates.ts';
 import type { MarkingParts } from './parts.ts';
 import { pushRevocation } from './revoke.ts';
+import { STEP } from './steps.ts';
 import { changedEvent } from './stop-event.ts';
 import { finishMarking, readStop, type StopRecord } from './stop-store.ts';
 import { pushStopped, type StopFacts } from './stopping-instance.ts';
@@ -61,7 +64,9 @@ export async function carryOut(stop: StopRecord, given: MarkingParts): Promise<S
       return count;
     }, parts);
   }
-  return finish(stop, direct, fallen, given);
+  // As long as it is held nobody comes in by them.
+  const entries = stop.kind === 'label' ? await step((batch) => removeEntries(batch, stop, direct, parts), parts) : 0;
+  return finish(stop, direct, { ...fallen, ...(stop.kind === 'label' ? { entries } : {}) }, given);
 }
 
 /** What falls names the stop that it fell with. */
@@ -113,10 +118,22 @@ async function stopAll(
   return left.size;
 }
 
+/** Registration entries that give a label let nobody in any more. */
+async function removeEntries(
+  batch: Batch,
+  { target }: StopRecord,
+  { caller }: StopFacts,
+  { reader }: MarkingParts,
+): Promise<number> {
+  const entries = await entriesFor(reader, { label: labelFragment(target) }, { limit: STEP });
+  for (const entry of entries) pushRemoval(batch, entry, caller);
+  return entries.length;
+}
+
 async function finish(
   stop: StopRecord,
   { at, caller, cause }: StopFacts,
-  fallen: { readonly agents: number; readonly instances: number; readonly certificates: number },
+  fallen: Readonly<Record<string, number>>,
   { reader, clock, commit }: MarkingParts,
 ): Promise<StopRecord> {
   const now = (await readStop(reader, stop.id)) ?? stop;

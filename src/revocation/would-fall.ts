@@ -1,3 +1,4 @@
+import { entriesFor } from '../attest/entry/store.ts';
 import { usableTokens } from '../attest/token/store.ts';
 import type { Caller } from '../base/access.ts';
 import { listCertificates } from '../ca/certificate-pages.ts';
@@ -27,6 +28,8 @@ export interface Falls {
   readonly certificates: readonly string[];
   /** Join tokens that let somebody in and would not any more, by id. */
   readonly tokens: readonly string[];
+  /** Registration entries by which nobody would come in any more, by id. */
+  readonly entries: readonly string[];
   /** Beyond what one person stops for ever alone. */
   readonly needsSecond: boolean;
 }
@@ -52,17 +55,14 @@ async function fallsOf(
 ): Promise<Falls> {
   const { hold, certificate } = found;
   const { reader, clock } = parts;
-  const [agents, instances, certificates, tokens]: [string[], string[], string[], Set<string>] = [
-    [],
-    [],
-    [],
-    new Set(),
-  ];
+  const [agents, instances, certificates]: [string[], string[], string[]] = [[], [], []];
+  const [tokens, entries] = [new Set<string>(), new Set<string>()];
   for await (const names of coveredAgents(reader, hold)) {
     for (const name of names) {
       if ((await readAgent(reader, name))?.status !== 'retired') agents.push(name);
     }
     for (const id of await usableTokens(reader, { agents: names }, clock.now())) tokens.add(id);
+    for await (const { id } of allEntries({ agents: names }, parts)) entries.add(id);
   }
   for await (const page of coveredInstances(reader, hold)) {
     const ids = page.filter(({ stopped }) => !stopped).map(({ id }) => id);
@@ -70,7 +70,9 @@ async function fallsOf(
     for (const id of await usableTokens(reader, { parents: ids }, clock.now())) tokens.add(id);
   }
   if (hold.kind === 'label') {
-    for (const id of await usableTokens(reader, { label: labelFragment(hold.target) }, clock.now())) tokens.add(id);
+    const label = labelFragment(hold.target);
+    for (const id of await usableTokens(reader, { label }, clock.now())) tokens.add(id);
+    for await (const { id } of allEntries({ label }, parts)) entries.add(id);
   }
   if (hold.kind !== 'certificate' || certificate?.revoked === undefined) {
     for await (const rows of coveredCertificates(hold, parts)) {
@@ -85,8 +87,21 @@ async function fallsOf(
     instances: instances.sort(),
     certificates: certificates.sort(),
     tokens: [...tokens].sort(),
+    entries: [...entries].sort(),
     needsSecond: mode === 'revocation' && (await massOf(caller, found, parts)).waits,
   };
+}
+
+async function* allEntries(
+  of: Parameters<typeof entriesFor>[1],
+  { reader }: MarkingParts,
+): AsyncGenerator<{ readonly id: string }> {
+  for (let after = ''; ; ) {
+    const page = await entriesFor(reader, of, { after, limit: STEP });
+    yield* page;
+    if (page.length < STEP) return;
+    after = page.at(-1)!.id;
+  }
 }
 
 /** Serial numbers of the unexpired and unrevoked certificates that an authority issued. */

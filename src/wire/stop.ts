@@ -46,6 +46,8 @@ interface Falls {
   readonly certificates: readonly string[];
   /** Join tokens that would let nobody in any more. */
   readonly tokens: readonly string[];
+  /** Registration entries by which nobody would come in any more. */
+  readonly entries: readonly string[];
   /** It would be a quarantine until another person confirms it. */
   readonly needs_second_person: boolean;
 }
@@ -123,6 +125,7 @@ export const stopRecord: Schema<Stop> = schemaOf<Stop>()(
         instances: names,
         certificates: names,
         tokens: names,
+        entries: names,
         needs_second_person: z.boolean(),
       })
       .exactOptional(),

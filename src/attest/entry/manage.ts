@@ -2,7 +2,7 @@ import type { Caller, Facts } from '../../base/access.ts';
 import { demand } from '../../base/demand.ts';
 import { WritError } from '../../base/error.ts';
 import { newId } from '../../base/id.ts';
-import { type JsonValue, newBatch } from '../../db/batch.ts';
+import { type Batch, type JsonValue, newBatch } from '../../db/batch.ts';
 import { committed } from '../../db/committed.ts';
 import type { Page, PageRequest } from '../../db/cursor.ts';
 import type { Idempotency, Json } from '../../http/idempotency.ts';
@@ -96,16 +96,21 @@ export async function removeEntry(
   }
   ask(caller, entry, agent, parts);
   const batch = newBatch();
-  deleteEntry(batch, entry);
-  batch.events.push({
-    type: 'entry.removed',
-    subjects: subjectsOf(entry),
-    body: { caller: caller.id, entry: id, agent: entry.agent, ...entry.source },
-  });
+  pushRemoval(batch, entry, caller.id);
   const removed = { ...entry, kind: agent.kind };
   idempotency?.keep(batch, { kind: 'value', value: removed as unknown as Json });
   committed(await parts.commit(batch));
   return removed;
+}
+
+/** Pushes that an entry counts no more, and the event that says so; refused with `conflict` where it is gone. */
+export function pushRemoval(batch: Batch, entry: RegistrationEntry, caller: string): void {
+  deleteEntry(batch, entry);
+  batch.events.push({
+    type: 'entry.removed',
+    subjects: subjectsOf(entry),
+    body: { caller, entry: entry.id, agent: entry.agent, ...entry.source },
+  });
 }
 
 /** Oldest first. Throws `denied` and `bad_cursor`. */

@@ -60,6 +60,27 @@ export async function hasEntries(reader: Reader, source: EntrySource): Promise<b
   return (await entriesOf(reader, source, '', 1)).length > 0;
 }
 
+/** Entries that let in as one of these agents, or give a label (as it reads in labels as they are stored). */
+type EntriesFor = { readonly agents: readonly string[] } | { readonly label: string };
+
+/** Oldest first, with ids above `after`; at most `limit`. */
+export async function entriesFor(
+  reader: Reader,
+  of: EntriesFor,
+  { after = '', limit }: { readonly after?: string; readonly limit: number },
+): Promise<RegistrationEntry[]> {
+  const [condition, params] =
+    'label' in of
+      ? (["REPLACE(labels, ?, '') <> labels", [of.label]] as const)
+      : ([`agent IN (${of.agents.map(() => '?').join(', ')})`, of.agents] as const);
+  if (params.length === 0) return [];
+  const rows = await reader.all(
+    `SELECT ${COLUMNS} FROM registration_entry WHERE ${condition} AND id > ? ORDER BY id LIMIT ?`,
+    [...params, after, limit],
+  );
+  return rows.map(entryOf);
+}
+
 /** Counts what was created and removed for a node or attestor: tells one set of its entries from every other. */
 export async function readRevision(reader: Reader, source: EntrySource): Promise<number> {
   const row = await reader.get('SELECT revision FROM registration_revision WHERE source = ?', [keyOf(source)]);

@@ -212,6 +212,7 @@ const COUNTED = {
   instances: ['instance', 'instances'],
   certificates: ['certificate', 'certificates'],
   tokens: ['join token', 'join tokens'],
+  entries: ['registration entry', 'registration entries'],
 } as const;
 
 /** What a dry run says would fall. */
