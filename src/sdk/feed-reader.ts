@@ -143,6 +143,8 @@ export class FeedReader {
       } catch (error) {
         if (signal.aborted) return;
         if (!this.#leave.signal.aborted) {
+          // What is not believed as it was passed on is asked for again, as it is signed now.
+          if (isWritError(error, 'bad_certificate')) this.#joined = false;
           this.#options.onLost(this.#about(error as Error));
           this.#turn += 1;
         }

@@ -1,20 +1,24 @@
 import { type KeyObject, verify, X509Certificate } from 'node:crypto';
 import { WritError } from '../base/error.ts';
 import { decodePem } from '../der/pem.ts';
-import { type FeedStatement, type SignedStatement, signedOctets } from '../wire/feed-statement.ts';
+import { type FeedStatement, type SignedStatement, type StatementFrame, signedOctets } from '../wire/feed-statement.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { RFC5280 } from '../x509/path/policy.ts';
 import { validatePath } from '../x509/path/validate.ts';
 import type { MachineClock } from './machine-clock.ts';
 import { compileRule } from './peer.ts';
 import { certificateFacts, issuerOf } from './peer-facts.ts';
+import { isVouched } from './vouched.ts';
+
+/** For ever, or held: since when, milliseconds of the server's clock. */
+export type SignerFall = 'stopped' | { readonly heldSince: number };
 
 export interface SignatureParts {
   /** Whose roots the signer's chain must lead to, and whose trust domain it must be of. */
   readonly identity: { readonly roots: readonly string[]; readonly trustDomain: string };
   readonly clock: MachineClock;
-  /** Whether any of these has fallen, as far as is known. */
-  readonly fallen: (subjects: readonly string[]) => boolean;
+  /** What has become of one of those that a signer is known by, as far as is known. */
+  readonly fallen: (subject: string) => SignerFall | undefined;
 }
 
 /** A server of the authority whose chain was verified. */
@@ -22,6 +26,8 @@ interface Signer {
   readonly key: KeyObject;
   readonly notAfter: number;
   readonly subjects: readonly string[];
+  /** What it was signed with and all above that, the root too. */
+  readonly chain: readonly Certificate[];
 }
 
 /** The authority's own servers, as over TLS. */
@@ -49,16 +55,31 @@ export class FeedSignatures {
     const texts: readonly unknown[] = Array.isArray(chain) ? [statement, signature, ...chain] : [undefined];
     if (texts.some((text) => typeof text !== 'string')) throw bad('It is not signed.');
     const signer = this.#signerOf(chain);
-    const { clock, fallen, identity } = this.#parts;
+    const { clock, identity } = this.#parts;
     if (clock.wall() >= signer.notAfter) throw bad('The certificate that it is signed with has expired.');
-    if (fallen(signer.subjects)) throw bad('The server that signed it was stopped.');
     const hash = signer.key.asymmetricKeyType === 'ec' ? 'sha256' : null;
     if (!verify(hash, signedOctets(statement), signer.key, Buffer.from(signature, 'base64'))) {
       throw bad('It was changed after it was signed.');
     }
-    const said = JSON.parse(statement) as FeedStatement & { readonly trust_domain: string };
+    const said = JSON.parse(statement) as FeedStatement & StatementFrame;
     if (said.trust_domain !== identity.trustDomain) throw bad('It is of another trust domain.');
+    this.#requireStanding(signer, said.vouchers ?? []);
     return said;
+  }
+
+  /**
+   * What is signed below an authority that is held counts when those above it say that it is good again: that is how a
+   * follower hears of the release. Its own word would be that of whoever has its key.
+   */
+  #requireStanding({ subjects, chain }: Signer, vouchers: readonly string[]): void {
+    for (const subject of subjects) {
+      const fall = this.#parts.fallen(subject);
+      if (fall === undefined) continue;
+      if (fall === 'stopped') throw bad('The server that signed it was stopped.');
+      if (!isVouched({ subject, ...fall, chain, vouchers })) {
+        throw bad('The server that signed it is held, or the authority that certified it.');
+      }
+    }
   }
 
   #signerOf(chain: readonly string[]): Signer {
@@ -77,10 +98,9 @@ export class FeedSignatures {
   #verify(chain: readonly string[], roots: readonly string[]): Signer {
     const [leaf, ...intermediates] = chain.slice(0, LONGEST_CHAIN).map((one) => read(Buffer.from(one, 'base64')));
     if (leaf === undefined) throw bad('It is not signed.');
+    const anchors = roots.map((pem) => read(decodePem(pem, 'CERTIFICATE')));
     const path = validatePath({
-      leaf,
-      intermediates,
-      anchors: roots.map((pem) => read(decodePem(pem, 'CERTIFICATE'))),
+      ...{ leaf, intermediates, anchors },
       at: this.#parts.clock.wall(),
       policy: RFC5280,
       purpose: 'server',
@@ -98,6 +118,7 @@ export class FeedSignatures {
       key,
       notAfter: Math.min(...path.path.map(({ notAfter }) => notAfter)),
       subjects: [...subjects, ...path.path.flatMap(issuerOf)],
+      chain: [...path.path, ...anchors],
     };
   }
 }

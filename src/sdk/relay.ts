@@ -97,10 +97,8 @@ export class Relay {
       return;
     }
     this.#tail.begin(this.#parts.reader.place.position);
-    for (const stream of this.#streams) {
-      stream.write(BEHIND_TEXT);
-      stream.end();
-    }
+    for (const stream of this.#streams) stream.write(BEHIND_TEXT);
+    this.endStreams();
   }
 
   /** To be called when the reader has joined a stream: the server at its other end knows of nobody behind this point. */
@@ -127,7 +125,12 @@ export class Relay {
     }
   }
 
-  /** Called once, when the relay is closed: by whoever made it, or because its own identity was stopped. */
+  /** Ends all streams. Whoever may read here comes back. */
+  endStreams(): void {
+    for (const stream of this.#streams) stream.end();
+  }
+
+  /** Called once, when the relay is closed: by whoever made it, or because its own identity was stopped for ever. */
   onClose(listener: () => void): void {
     if (this.#over) listener();
     else this.#closed.push(listener);
@@ -139,7 +142,7 @@ export class Relay {
     this.#over = true;
     clearInterval(this.#timer);
     this.#report.close();
-    for (const stream of this.#streams) stream.end();
+    this.endStreams();
     for (const listener of this.#closed.splice(0)) listener();
   }
 

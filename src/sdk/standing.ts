@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls';
 import { WritError } from '../base/error.ts';
 import type { AnyIdentity } from './any-identity.ts';
+import type { SignerFall } from './feed-signatures.ts';
 import type { MachineClock } from './machine-clock.ts';
 import type { PeerTest } from './peer.ts';
 import { certificateFacts, factsOf, type PeerFacts } from './peer-facts.ts';
@@ -55,6 +56,13 @@ export class Standing {
     return this.fallOf(certificateFacts(certificate)) === 'stopped' ? refused('stopped', false) : undefined;
   }
 
+  /** What has become of a server that signs, or an authority above it: ended, or held since when (its clock). */
+  signerFallOf(subject: string): SignerFall | undefined {
+    const since = this.stopped.heldSince(subject);
+    if (since !== undefined) return { heldSince: since };
+    return this.fallOf({ subjects: [subject] }) === undefined ? undefined : 'stopped';
+  }
+
   /** The facts of a relay that is read from. */
   ofRelay(socket: TLSSocket): PeerFacts | undefined {
     const facts = factsOf(socket);
@@ -71,8 +79,8 @@ export class Standing {
   /** Why this program itself may not act any more. */
   ownFall(): Fallen | undefined {
     const certificate = this.#ownCertificate();
-    // The Workload API has taken it back.
-    if (certificate === undefined) return 'stopped';
+    // The Workload API has taken it back, and may give it again.
+    if (certificate === undefined) return 'held';
     if (this.#own?.of !== certificate) {
       this.#own = { of: certificate, subjects: certificateFacts(Buffer.from(certificate)).subjects };
     }

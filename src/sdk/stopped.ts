@@ -7,6 +7,8 @@ export type Fallen = 'stopped' | 'held';
 interface Mark {
   stopped: boolean;
   held: boolean;
+  /** When it was held last, milliseconds of the server's clock. */
+  heldAt: number;
   /** When it may be forgotten, milliseconds. */
   until: number;
 }
@@ -18,11 +20,12 @@ export class Stopped {
   readonly #also = new Map<string, Map<string, number>>();
 
   /** Takes an entry over; gives the subjects that fell by it. `now` in milliseconds. */
-  apply({ effect, subjects, expires_at, also = [] }: FeedEntry, now: number = Date.now()): readonly string[] {
+  apply({ effect, subjects, at, expires_at, also = [] }: FeedEntry, now: number = Date.now()): readonly string[] {
     for (const subject of subjects) {
-      const mark = this.#marks.get(subject) ?? { stopped: false, held: false, until: 0 };
+      const mark = this.#marks.get(subject) ?? { stopped: false, held: false, heldAt: 0, until: 0 };
       if (effect === 'stop') mark.stopped = true;
       else mark.held = effect === 'hold';
+      if (effect === 'hold') mark.heldAt = Math.max(mark.heldAt, at);
       mark.until = Math.max(mark.until, expires_at);
       if (mark.stopped || mark.held) this.#marks.set(subject, mark);
       else this.#marks.delete(subject);
@@ -48,6 +51,12 @@ export class Stopped {
       held ||= mark?.held === true;
     }
     return held ? 'held' : undefined;
+  }
+
+  /** When one subject was held that is held still, and not ended: milliseconds of the server's clock. */
+  heldSince(subject: string): number | undefined {
+    const mark = this.#marks.get(subject);
+    return mark?.held === true && !mark.stopped ? mark.heldAt : undefined;
   }
 
   /** Forgets what nobody could use any more anyway. `now` in milliseconds. */

@@ -84,7 +84,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
       signatures: new FeedSignatures({
         ...{ identity, clock },
         // Over TLS it speaks for itself.
-        fallen: (subjects) => relayed && this.#standing.fallOf({ subjects }) !== undefined,
+        fallen: (subject) => (relayed ? this.#standing.signerFallOf(subject) : undefined),
       }),
       onEntries: (entries, anew, segment) => this.#apply(entries, anew, segment),
       onJoined: () => {
@@ -288,9 +288,12 @@ export class Verifier extends EventEmitter<VerifierEvents> {
 
   #apply(entries: readonly FeedEntry[], anew: boolean, segment: PassedOn | undefined): void {
     const fallen = this.#enforcement.apply(entries, anew);
+    const own = this.#standing.ownFall();
     for (const relay of this.#relays) {
       relay.take(segment);
-      if (this.#standing.ownFall() !== undefined) relay.close();
+      if (own === 'stopped') relay.close();
+      // Nobody is served while it is held; when it is released, it goes on.
+      else if (own === 'held') relay.endStreams();
     }
     // Who reads from here hears of its own stop first.
     this.#enforcement.live.cutCarriers(fallen);

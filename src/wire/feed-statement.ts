@@ -25,11 +25,24 @@ export interface FeedSegment {
 export interface SignedStatement {
   /** The signer's certificate and those above it without the root, base64 of DER. */
   readonly chain: readonly string[];
-  /** JSON of a `FeedStatement` with `trust_domain`, as it was signed. */
+  /** JSON of a `FeedStatement` with `trust_domain`, and perhaps `vouchers`, as it was signed. */
   readonly statement: string;
   /** Base64: by the certificate's key; ECDSA with SHA-256 as DER (RFC 3279 §2.2.3), ML-DSA without context (FIPS 204). */
   readonly signature: string;
 }
+
+/** What stands in each statement beside what it says. */
+export interface StatementFrame {
+  readonly trust_domain: string;
+  /**
+   * Base64 of DER: answers of OCSP that authorities of the chain which were held are good, by those above them. Whoever
+   * knows of such a hold believes the statement by these alone.
+   */
+  readonly vouchers?: readonly string[];
+}
+
+/** Milliseconds by which a voucher is younger than the hold: clocks of servers may part, and answers say whole seconds. */
+export const VOUCHED_AFTER_MS = 2000;
 
 /**
  * Nothing else that this key signs begins like this: in a handshake of TLS 1.3 that is 64 spaces (RFC 8446 §4.4.3).

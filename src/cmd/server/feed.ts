@@ -9,6 +9,8 @@ import { FeedHub } from '../../status/feed/hub.ts';
 import { feedRoutes } from '../../status/feed/routes.ts';
 import { FeedSigner } from '../../status/feed/signer.ts';
 import { FeedTail } from '../../status/feed/tail.ts';
+import { Vouchers } from '../../status/feed/vouchers.ts';
+import type { OcspAnswers } from '../../status/ocsp/answers.ts';
 import { onceAskedFor } from './once-asked-for.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
@@ -37,11 +39,12 @@ export interface FeedThread {
   readonly threads: number;
   /** The server's own, with whose key what relays pass on is signed. */
   readonly identity: TlsIdentity;
+  readonly ocsp: OcspAnswers;
 }
 
 export async function openFeed(
-  { reader, epoch, clock, commit, log, hierarchy }: ThreadParts,
-  { process, number, threads, identity }: FeedThread,
+  { reader, epoch, clock, commit, log, hierarchy, authority }: ThreadParts,
+  { process, number, threads, identity, ocsp }: FeedThread,
 ): Promise<ThreadFeed> {
   const hub = new FeedHub(clock);
   const channel = new BroadcastChannel(`writ-feed-${process}`);
@@ -56,6 +59,14 @@ export async function openFeed(
     if (message.kind === 'behind') hub.setBehind(message.point, message.behind);
     else effects.receive(message);
   };
+  const signer = new FeedSigner(hierarchy.trustDomain, identity);
+  const vouchers = new Vouchers({
+    ...{ reader, clock, log, authorities: () => authority.authorities() },
+    ask: async (question) => (await ocsp.answer(question)).der,
+    take: (all) => signer.setVouchers(all),
+  });
+  const vouch = (): void => void vouchers.look(signer.chain);
+  vouch();
   const tail = await FeedTail.open({
     reader,
     epoch,
@@ -64,19 +75,23 @@ export async function openFeed(
     onEntries(entries, after) {
       hub.send(entries, after);
       effects.told(entries);
+      if (entries.some(({ type }) => type.startsWith('authority.'))) vouch();
     },
   });
   hub.follow(tail);
   const tellBehind = (point: string, behind: readonly string[]): void =>
     channel.postMessage({ kind: 'behind', point, behind } satisfies BehindMessage);
-  const signer = new FeedSigner(hierarchy.trustDomain, identity);
   const feed = new Feed({ tail, hub, effects, signer, clock, tellBehind });
   return {
     routes: feedRoutes(feed, signer),
     // gRPC brings modules of its own, which a server that nobody asks for it starts without.
     grpc: onceAskedFor('h2', async () => (await import('./feed-grpc.ts')).feedGrpc(feed, signer)),
-    setIdentity: (next) => signer.setIdentity(next),
+    setIdentity(next) {
+      signer.setIdentity(next);
+      vouch();
+    },
     async close() {
+      vouchers.close();
       hub.close();
       effects.close();
       channel.close();

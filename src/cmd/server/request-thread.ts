@@ -97,8 +97,9 @@ async function serve(): Promise<void> {
   };
   const parts = await threadParts(means);
   const sameServer = createHash('sha256').update(identity.chain).digest('hex');
+  const ocsp = ocspAnswers(parts);
   const feed = await openFeed(parts, {
-    ...{ process: sameServer, number: data.number, threads: config.requestThreads, identity },
+    ...{ process: sameServer, number: data.number, threads: config.requestThreads, identity, ocsp },
   });
   const trusted = await openTrusted(config.signals);
   const ending = new AbortController();
@@ -190,7 +191,7 @@ async function serve(): Promise<void> {
       public: new HttpServer({ ...common, routes: tables.open, tls: withoutClients(identity) }),
       plain: new HttpServer({
         ...common,
-        routes: [...plainRoutes(authorityDocuments(built)), ...ocspRoutes(ocspAnswers(built), clock)],
+        routes: [...plainRoutes(authorityDocuments(built)), ...ocspRoutes(ocsp, clock)],
       }),
     };
   }

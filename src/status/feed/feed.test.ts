@@ -80,7 +80,7 @@ test('hello, entries in the order of the log, a heartbeat each second; resumed w
 function saidIn({ text }: Stream): FeedStatement[] {
   return [...text.matchAll(/^event: signed\ndata: (.*)$/gm)].map(([, one]) => signatures.read(JSON.parse(one!)));
 }
-const signatures = new FeedSignatures({ identity: reader, clock: machineClock, fallen: () => false });
+const signatures = new FeedSignatures({ identity: reader, clock: machineClock, fallen: () => undefined });
 
 test('a relay gets it signed, each piece from where the last ends, and resumes without a gap', async () => {
   const whole = await read(reader, { query: '?signed=1' });

@@ -143,7 +143,7 @@ test('it says what HTTP/1.1 says', async () => {
 
 test('a relay gets it signed: heartbeats, entries without a gap, pages and the time', async () => {
   const client = clientOf(reader);
-  const signatures = new FeedSignatures({ identity: reader, clock: machineClock, fallen: () => false });
+  const signatures = new FeedSignatures({ identity: reader, clock: machineClock, fallen: () => undefined });
   const whole = read(client, { signed: true });
   const said = (): FeedStatement[] =>
     whole.events.flatMap(({ signed }) => (signed === undefined ? [] : [signatures.read(signed)]));

@@ -43,7 +43,7 @@ function reading(roots: readonly string[] = [root.pem]): Reading {
   const signatures = new FeedSignatures({
     identity,
     clock: { steady: () => 0, wall: () => at.wall },
-    fallen: (subjects) => subjects.some((one) => fallen.has(one)),
+    fallen: (subject) => (fallen.has(subject) ? 'stopped' : undefined),
   });
   return { signatures, fallen, at, identity };
 }
