@@ -1,4 +1,5 @@
 import type { AccessRequest, Action, Facts, ResourceType } from '../base/access.ts';
+import { ADMINISTRATOR } from '../policy/administrator.ts';
 
 /** 'granted': enough people agreed, and it was not used yet. All after it are for ever. */
 export type ApprovalStatus = 'pending' | 'granted' | 'denied' | 'expired' | 'withdrawn' | 'used';
@@ -59,6 +60,11 @@ export function isOpen({ status }: Pick<Approval, 'status'>): boolean {
 /** People who agreed and are not the one who asked. */
 export function consents({ decisions, requesterPerson }: Approval): readonly Decision[] {
   return decisions.filter(({ decision, person }) => decision === 'approved' && person !== requesterPerson);
+}
+
+/** What the guard is told of whoever looks at it or answers it: that the administrator asks for another policy set. */
+export function successorFact({ action, requester }: Pick<Approval, 'action' | 'requester'>): Facts {
+  return action === 'policy.publish' && requester === ADMINISTRATOR ? { successor: true } : {};
 }
 
 /** A resource as one text, as the ledger has it. */

@@ -6,7 +6,7 @@ import { committed } from '../db/committed.ts';
 import type { Reader } from '../db/database.ts';
 import { EVERYBODY, isMember, requireMember } from '../registry/group.ts';
 import { NOBODY, readPersonOf } from '../registry/person.ts';
-import { type Approval, type ApprovalStatus, consents, type Decision, isOpen } from './approval.ts';
+import { type Approval, type ApprovalStatus, consents, type Decision, isOpen, successorFact } from './approval.ts';
 import { type Happening, pushNotices } from './notice.ts';
 import { type ApprovalParts, INSTALLATION } from './parts.ts';
 import { subjectsOf } from './request.ts';
@@ -31,7 +31,7 @@ export async function decideApproval(
   for (let tries = 0; ; tries++) {
     const now = clock.now();
     const approval = await find(reader, target.id, now);
-    const context = { requested: approval.action, group: approval.group };
+    const context = { requested: approval.action, group: approval.group, ...successorFact(approval) };
     demand(parts.authorize, { caller, action: 'approval.decide', resource: INSTALLATION, context });
     const group = whoseDecision(approval, target.decision);
     const person = await personFor(caller, { ...approval, group }, reader);

@@ -5,6 +5,7 @@ import { sha256 } from '../base/sha256.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import type { Idempotency } from '../http/idempotency.ts';
+import { ADMINISTRATOR } from '../policy/administrator.ts';
 import { countOthers } from '../registry/acting-people.ts';
 import { readPersonOf } from '../registry/person.ts';
 import { type Approval, LIFETIME, LONGEST_PARAMETERS, RECOVERY, recoveryMember, resourceText } from './approval.ts';
@@ -150,7 +151,7 @@ async function requireEnough(
 /** By what else than waiting could people come back? What they do then, they ask for among themselves. */
 function mayRecover({ caller, action }: AccessRequest, lifetime: number): boolean {
   const comesBack = action === 'operator.add' || action === 'group.change';
-  return caller.id === 'system:administrator' && comesBack && lifetime > RECOVERY.waits;
+  return caller.id === ADMINISTRATOR && comesBack && lifetime > RECOVERY.waits;
 }
 
 /** What the ledger has of parameters: the salt keeps what little they may hold of a person from being guessed. */

@@ -2,7 +2,7 @@ import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';
-import type { Approval } from './approval.ts';
+import { type Approval, successorFact } from './approval.ts';
 import { find } from './decide.ts';
 import { type ApprovalParts, INSTALLATION } from './parts.ts';
 import { type ApprovalFilter, listApprovals } from './store.ts';
@@ -20,7 +20,8 @@ export async function showApproval(caller: Caller, id: string, parts: ShowParts)
       remedy: 'Name one of your own.',
     });
   }
-  demand(parts.authorize, { caller, action: 'approval.read', resource: INSTALLATION });
+  const context = successorFact(approval);
+  demand(parts.authorize, { caller, action: 'approval.read', resource: INSTALLATION, context });
   return approval;
 }
 

@@ -1,7 +1,7 @@
 import type { AccessRequest, Action, Verdict } from '../base/access.ts';
 
 /** Caller id of whoever has the passphrase on the server's machine. */
-const ADMINISTRATOR = 'system:administrator';
+export const ADMINISTRATOR = 'system:administrator';
 
 /** What loosens, broadens or concerns everybody (DESIGN §3.7). */
 const LOOSENS: ReadonlySet<Action> = new Set<Action>([
@@ -29,8 +29,6 @@ export interface People {
 export interface RulesInForce {
   readonly version: number;
   readonly people?: People | undefined;
-  /** No request is decided under it, not even that somebody agrees to something. */
-  readonly unreadable?: boolean;
   decide(request: AccessRequest): Verdict;
 }
 
@@ -51,7 +49,7 @@ export function isAdministrators({ caller, action }: AccessRequest): boolean {
  * administrator, so that one which locks everybody out can be replaced: then it takes two officers. Where the group that
  * should agree has too few who could, it takes two of all operators. Where all of them are cut off with the authority that
  * certified them, nobody could agree: that authority is let go, or followed by another, on nobody's word but the administrator's,
- * who has its key anyway; so does a set follow one that cannot be read, under which nobody is heard. Whatever else loosens waits until somebody is let in again.
+ * who has its key anyway. Whatever else loosens waits until somebody is let in again.
  */
 export function administratorVerdict(request: AccessRequest, rules: RulesInForce): Verdict {
   const { version: policyVersion, people } = rules;
@@ -59,7 +57,7 @@ export function administratorVerdict(request: AccessRequest, rules: RulesInForce
     const reasons = ['It is not known how many people run this installation, so it is refused.'];
     return { allowed: false, rules: ['administrator'], reasons, policyVersion };
   }
-  if (people.all < TWO || bringsBack(request, rules))
+  if (people.all < TWO || bringsBack(request, people))
     return { allowed: true, rules: ['administrator.alone'], policyVersion };
   const asOperator = { kind: 'operator', id: request.caller.id, operator: '', groups: [] } as const;
   const said = rules.decide({ ...request, caller: asOperator });
@@ -81,8 +79,17 @@ export function administratorVerdict(request: AccessRequest, rules: RulesInForce
 }
 
 /** Whether nobody could agree to anything, and this is what ends that. */
-function bringsBack({ action, context }: AccessRequest, { people, unreadable }: RulesInForce): boolean {
-  if (unreadable === true && action === 'policy.publish') return true;
+function bringsBack({ action, context }: AccessRequest, { cutOff }: People): boolean {
   const ends = action === 'authority.rotate' || (action === 'stop.release' && context?.['kind'] === 'authority');
-  return ends && people?.cutOff === true;
+  return ends && cutOff === true;
+}
+
+/**
+ * Whether an operator looks at, or answers, what the administrator asks consent for to put another set in force. The set
+ * in force has no say in that beyond whose consent it is and how many it takes: one that errs, forbids answering or
+ * cannot be read would otherwise stay until every certificate has expired. Who of the group counts, the flow knows.
+ */
+export function isAboutSuccessor({ caller, action, context }: AccessRequest): boolean {
+  const answers = action === 'approval.decide' || action === 'approval.read';
+  return caller.kind === 'operator' && answers && context?.['successor'] === true;
 }

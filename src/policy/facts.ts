@@ -136,9 +136,14 @@ export const SHAPES: Readonly<Record<Action, Shape>> = {
   'operator.read': plain(ALL),
   'group.read': plain(ALL),
   'group.change': plain(['Group']),
-  'approval.read': plain(ALL),
+  // successor: what is asked for is another policy set, on the server's machine (`administrator.ts`).
+  'approval.read': { resources: ALL, context: {}, guardOnly: { successor: 'boolean?' } },
   // The action that consent is asked for, and the group whose it is.
-  'approval.decide': { resources: ALL, context: { requested: 'text', group: 'text' }, guardOnly: {} },
+  'approval.decide': {
+    resources: ALL,
+    context: { requested: 'text', group: 'text' },
+    guardOnly: { successor: 'boolean?' },
+  },
   // The seconds that it is to last.
   'emergency.begin': { resources: ALL, context: { lifetimeSeconds: 'number' }, guardOnly: {} },
   'emergency.end': { resources: ALL, context: { own: 'boolean' }, guardOnly: {} },

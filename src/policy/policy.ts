@@ -135,8 +135,7 @@ export class Policy {
     const version = this.#loaded ?? 0;
     const people = this.#parts.people === undefined ? NO_PEOPLE : this.#people;
     try {
-      const unreadable = this.#loaded !== undefined && this.#decider === undefined;
-      return answer(request, guard, { version, people, unreadable, decide: (asked) => this.#rule(asked) });
+      return answer(request, guard, { version, people, decide: (asked) => this.#rule(asked) });
     } catch (error) {
       log.error('decision failed', { action: request.action, error: error instanceof Error ? error.name : 'unknown' });
       return refusal(FAILED, version);

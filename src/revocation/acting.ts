@@ -113,11 +113,14 @@ function naming(
   return events.map((event) => ({ ...event, body: { ...event.body, ...named } }));
 }
 
-/** The same events; those that end something, and what one person does alone, name the rules that allowed it. */
+/** What no policy set allows: one person does it alone, or people answer about the successor of a set that forbids that. */
+const BESIDE_POLICY: ReadonlySet<string> = new Set(['administrator.alone', 'policy.successor']);
+
+/** The same events; those that end something, and what is beside policy, name the rules that allowed it. */
 function ruled(events: readonly LedgerEvent[], rules: readonly string[]): LedgerEvent[] {
-  const alone = rules.includes('administrator.alone');
+  const beside = rules.some((rule) => BESIDE_POLICY.has(rule));
   return events.map((event) => {
-    const named = rules.length > 0 && (ENDS.has(event.type) || (alone && !event.type.startsWith('certificate.')));
+    const named = rules.length > 0 && (ENDS.has(event.type) || (beside && !event.type.startsWith('certificate.')));
     return named ? { ...event, body: { ...event.body, authority: rules } } : event;
   });
 }

@@ -1,25 +1,11 @@
 /** Where no policy set can be evaluated the network is refused everything, and the server's machine still stops. */
 import assert from 'node:assert/strict';
 import { onEachEngine } from '../../test/engines.ts';
-import {
-  ADA,
-  callerOf,
-  createInstallation,
-  type Installation,
-  letIn,
-  newKey,
-  register,
-  SYSTEM,
-} from '../../test/installation.ts';
+import { ADA, callerOf, createInstallation, type Installation, letIn, register } from '../../test/installation.ts';
 import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
 import { newBatch } from '../db/batch.ts';
-import { addOperatorOf } from '../issuance/add-operator.ts';
-import { publishPolicy } from '../policy/publish.ts';
 import { digestOf, insertPolicySet, readPolicySet } from '../policy/store.ts';
-import { defaultPolicyText } from '../policy/text-files.ts';
-import { personOf } from '../registry/person.ts';
-import type { Name } from '../spiffe-id/name.ts';
 import { actingFor } from './acting.ts';
 import type { CordParts } from './parts.ts';
 import { quarantine } from './quarantine.ts';
@@ -86,28 +72,3 @@ for (const [what, text] of Object.entries(ERRONEOUS)) {
     await installation.close();
   });
 }
-
-onEachEngine(
-  'a set that cannot be read is replaced there, though nobody is heard who could agree',
-  async ({ open }) => {
-    const installation = await createInstallation(await open());
-    const { issuance, database, policy, commit, clock } = installation;
-    for (const name of ['ada', 'bob'] as const) {
-      await issuance.refresh();
-      const person = await personOf(database, name as Name, {});
-      await addOperatorOf(SYSTEM, { operator: name as Name, csr: await newKey().csr(), person }, issuance);
-    }
-    const publishing = { reader: database, authorize: policy.authorize, commit, clock, cedar: policy.cedar };
-    const replace = () => publishPolicy(ADMINISTRATOR, { text: defaultPolicyText() }, publishing);
-    await policy.fresh();
-    await assert.rejects(replace(), code('needs_approval'), 'not while people can agree');
-    await publish(installation, ERRONEOUS['cannot be read']);
-    const others = { caller: ADMINISTRATOR, action: 'group.change', resource: { type: 'Group', id: 'sre' } } as const;
-    assert.ok(!policy.authorize(others).allowed, 'and nothing else');
-    await replace();
-    await policy.fresh();
-    await register(installation, 'planner');
-    await assert.rejects(replace(), code('needs_approval'));
-    await installation.close();
-  },
-);
