@@ -135,7 +135,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
         }),
         ...sdsMethods({
           ...{ workloads: this.workloads, trust: this.#trust, updates },
-          refused: (why) => this.emit('said', `a proxy did not take its secrets: ${why.slice(0, 500)}`),
+          refused: (why) => this.emit('said', `a proxy did not take its secrets: ${oneLine(why)}`),
         }),
       ],
       files: [WORKLOAD_FILE],
@@ -336,4 +336,9 @@ export class Daemon extends EventEmitter<DaemonEvents> {
     }, milliseconds);
     this.#soon.unref();
   }
+}
+
+/** What somebody else says, as a line of a log can have it. */
+function oneLine(text: string): string {
+  return text.slice(0, 500).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '?');
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { isWritError } from '../base/error.ts';
 import { DEFAULT_GRPC_LIMITS, type GrpcLimits } from '../grpc/limits.ts';
@@ -20,8 +21,12 @@ export interface EndpointParts {
   readonly failed: (error: unknown) => void;
 }
 
-/** Connections of one user, and of all, at once. */
+/** Connections of one user, and of all, at once; each takes a descriptor, and so does its process. */
 const CONNECTIONS = { perCaller: 16_384, all: 65_536 };
+/** Calls, streams above all, of one user and of all. */
+const CALLS = { perCaller: 32_768, all: 65_536 };
+/** Descriptors that the daemon needs for itself. */
+const OWN_DESCRIPTORS = 128;
 
 /**
  * A caller with ten thousand identities gets them in one message, of some 25 MB, and may take its time over it. Streams
@@ -38,13 +43,18 @@ const LIMITS: GrpcLimits = {
 export class Endpoint {
   readonly #parts: EndpointParts;
   readonly #grpc: GrpcServer<CallerProcess>;
-  readonly #connections = createConcurrency(CONNECTIONS);
+  readonly #connections = createConcurrency(connectionsWithin(descriptors()));
 
-  constructor(parts: EndpointParts) {
+  constructor(parts: EndpointParts, calls: typeof CALLS = CALLS) {
     this.#parts = parts;
+    const open = createConcurrency(calls);
     this.#grpc = new GrpcServer<CallerProcess>({
       methods: [...parts.methods, ...reflectionMethods<CallerProcess>(parts.files, parts.services)],
       limits: LIMITS,
+      room({ uid }) {
+        const user = String(uid);
+        return open.enter(user) === 'ok' ? () => open.leave(user) : undefined;
+      },
       failure: (error) => {
         if (!isWritError(error) || statusOf(error).code === 'internal') parts.failed(error);
         return statusOf(error);
@@ -77,6 +87,18 @@ export class Endpoint {
   close(): Promise<void> {
     return this.#grpc.close(1000);
   }
+}
+
+/** As many connections as there are descriptors for, of which no user gets more than half. */
+export function connectionsWithin(files: number): typeof CONNECTIONS {
+  const all = Math.min(CONNECTIONS.all, Math.max(2, Math.floor((files - OWN_DESCRIPTORS) / 2)));
+  return { perCaller: Math.min(CONNECTIONS.perCaller, Math.floor(all / 2)), all };
+}
+
+/** Descriptors that this process may have. */
+function descriptors(): number {
+  const [, most] = /^Max open files +(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? [];
+  return most === undefined || most === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(most);
 }
 
 /** Nothing public of Node gives the descriptor of a socket. */

@@ -82,6 +82,7 @@ async function streamSecrets(
 ): Promise<void> {
   let names: readonly string[] | undefined;
   let version = 0;
+  let refused = 0;
   let sent = '';
   let again: (() => void) | undefined;
   const take = (children: readonly Child[]): void => {
@@ -104,7 +105,11 @@ async function streamSecrets(
     checkRequest(asked);
     // About an answer that has been overtaken (xDS protocol, "ACK and NACK semantics").
     if (asked.response_nonce !== '' && asked.response_nonce !== String(version)) continue;
-    if (asked.error_detail !== undefined) parts.refused(asked.error_detail.message);
+    // Once for each answer: what is said goes into the daemon's log.
+    if (asked.error_detail !== undefined && refused < version) {
+      refused = version;
+      parts.refused(asked.error_detail.message);
+    }
     const before = names;
     names = asked.resource_names;
     if (again === undefined) again = await follow(call, parts, take);

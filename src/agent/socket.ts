@@ -118,14 +118,17 @@ function prepareDirectory({ path, directoryMode, field }: SocketOptions): void {
       remedy: `Look at ${directory}.`,
     });
   }
-  // Whoever may write there could put a socket of his own in place of this one, and be asked for keys.
+  // Whoever may write there could put a socket of his own in place of this one, and say who is to be believed; in one like
+  // /tmp before this one is there.
   const own = process.geteuid!();
   const byOthers = there.uid !== own && there.uid !== 0;
-  const sticky = (there.mode & 0o1000) !== 0;
-  if (byOthers || ((there.mode & 0o022) !== 0 && !sticky)) {
+  if (byOthers || (there.mode & 0o022) !== 0) {
     throw new WritError('unsafe_permissions', 'Others can change the directory of the socket.', {
       field,
-      remedy: `Run: chmod go-w '${directory}', owned by the user of the daemon`,
+      remedy:
+        (there.mode & 0o1000) === 0
+          ? `Run: chmod go-w '${directory}', owned by the user of the daemon`
+          : `Name one in a directory of its own, like ${directory}/writ-agent/api.sock`,
     });
   }
 }

@@ -18,6 +18,11 @@ export interface GrpcServerOptions<C> {
    * Rejects with why not. Absent: everybody is let in.
    */
   readonly admit?: (connection: C) => Promise<(ok: boolean) => void>;
+  /**
+   * Takes a place for a call, before anything of it is read, and gives what gives it back when the call is over, streams
+   * included; undefined where there is none left. Absent: there always is.
+   */
+  readonly room?: (connection: C) => (() => void) | undefined;
   /** What the caller is told of whatever was thrown. Must not throw. */
   readonly failure: (error: unknown, connection: C) => Status;
   readonly limits?: GrpcLimits;
@@ -30,14 +35,16 @@ export interface GrpcServerOptions<C> {
 export class GrpcServer<C> {
   readonly #methods: ReadonlyMap<string, ServerMethod<C>>;
   readonly #admit: GrpcServerOptions<C>['admit'];
+  readonly #room: GrpcServerOptions<C>['room'];
   readonly #failure: GrpcServerOptions<C>['failure'];
   readonly #limits: GrpcLimits;
   readonly #sessions = new Set<ServerHttp2Session>();
   #draining = false;
 
-  constructor({ methods, admit, failure, limits = DEFAULT_GRPC_LIMITS }: GrpcServerOptions<C>) {
+  constructor({ methods, admit, room, failure, limits = DEFAULT_GRPC_LIMITS }: GrpcServerOptions<C>) {
     this.#methods = new Map(methods.map((method) => [method.path, method]));
     this.#admit = admit;
+    this.#room = room;
     this.#failure = failure;
     this.#limits = limits;
   }
@@ -89,6 +96,12 @@ export class GrpcServer<C> {
       call.end(fault);
       return;
     }
+    const leaveRoom = this.#room?.(connection);
+    if (this.#room !== undefined && leaveRoom === undefined) {
+      call.end({ code: 'unavailable', message: 'Too many calls are open here. Try again later.' });
+      return;
+    }
+    if (leaveRoom !== undefined) stream.once('close', leaveRoom);
     const timeout = headers['grpc-timeout'];
     if (timeout !== undefined) call.expireAfter(parseTimeout(String(timeout))!, 'The deadline of the call has passed.');
     let leave: ((ok: boolean) => void) | undefined;
