@@ -57,6 +57,18 @@ test('a token lets in once, a cut one is told from a spent one, none is asked fo
   });
 });
 
+test('a place in which nothing can be kept is refused before the token is spent', async () => {
+  const token = await server.token('planner');
+  const file = join(server.scratch, 'a-file');
+  writeFileSync(file, '');
+  for (const store of [file, join(file, 'below')]) {
+    await assert.rejects(connect({ token, store }), (error) => {
+      return isWritError(error, 'bad_config') && error.field === 'store' && error.remedy!.includes(store);
+    });
+  }
+  (await connect({ token })).close();
+});
+
 test('a server with another root is left before anything secret is said', async () => {
   const root = testAuthority();
   const leaf = root.leaf({ uri: 'spiffe://writ.internal/writ/server', dns: ['localhost'], loopback: true });

@@ -5,7 +5,7 @@ import { enrol, isRefused, openAuthority } from './authority.ts';
 import { enrolWithEvidence, proofOf } from './evidence/enrol.ts';
 import type { WithEvidence } from './evidence/source.ts';
 import { Identity } from './identity.ts';
-import { type Kept, loadIdentity, saveIdentity } from './store.ts';
+import { type Kept, loadIdentity, prepareStore, saveIdentity } from './store.ts';
 
 export interface ConnectOptions {
   /** The join token, as "writ token create" printed it. Needed once, unless `store` still holds a living identity. */
@@ -24,7 +24,8 @@ export interface ConnectOptions {
 
 /**
  * An identity for this running program: enrols with the token, or goes on with what `store` holds, and renews from then
- * on. Throws as `enrol` does, and `bad_token` when neither a token nor a living stored identity is there.
+ * on. Throws as `enrol` does, `bad_token` when neither a token nor a living stored identity is there, and `bad_config`, before
+ * a token is spent, when none could be stored.
  */
 export async function connect(options: ConnectOptions): Promise<Identity> {
   const { store, evidence, clock = systemClock } = options;
@@ -45,8 +46,11 @@ export async function connect(options: ConnectOptions): Promise<Identity> {
 }
 
 async function letIn(options: ConnectOptions): Promise<Kept> {
-  const { evidence } = options;
-  return evidence === undefined ? enrol(await tokenOf(options)) : enrolWithEvidence(evidence);
+  const { evidence, store } = options;
+  const token = evidence === undefined ? await tokenOf(options) : '';
+  // What lets in may do so once.
+  if (store !== undefined) await prepareStore(store);
+  return evidence === undefined ? enrol(token) : enrolWithEvidence(evidence);
 }
 
 async function isAlive({ credential, home }: Kept, clock: Clock): Promise<boolean> {

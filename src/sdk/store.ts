@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
-import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { WritError } from '../base/error.ts';
+import { isWritError, WritError } from '../base/error.ts';
 import type { Home } from './authority.ts';
 import type { Credential } from './credential.ts';
 
@@ -36,7 +36,7 @@ export async function loadIdentity(directory: string): Promise<Kept | undefined>
     text = await readFile(file, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    throw isWritError(error) ? error : unusable('read', directory, error);
   }
   try {
     const { version, home, credential } = JSON.parse(text) as Stored;
@@ -49,6 +49,31 @@ export async function loadIdentity(directory: string): Promise<Kept | undefined>
       cause,
     });
   }
+}
+
+/**
+ * Makes sure that an identity can be kept in a directory, before whatever is good once is spent on one. Makes it when it is
+ * missing. Throws `bad_config` and `unsafe_permissions`.
+ */
+export async function prepareStore(directory: string): Promise<void> {
+  const probe = join(directory, `${FILE}.new`);
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await (await open(probe, 'w', 0o600)).close();
+    await rm(probe);
+  } catch (cause) {
+    throw unusable('written', directory, cause);
+  }
+  await requireMode(directory, 0o022, 'change the directory of the stored identity', 'go-w');
+}
+
+function unusable(how: string, directory: string, cause: unknown): WritError {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+  return new WritError('bad_config', `What is in the directory for the identity cannot be ${how}: ${code}.`, {
+    field: 'store',
+    remedy: `Give a directory of this user's own in place of ${directory}.`,
+    cause,
+  });
 }
 
 /** Replaces what lies in a directory, which is made when it is missing. A crash leaves the old identity or the new one. */

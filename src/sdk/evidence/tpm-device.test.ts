@@ -1,15 +1,34 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { isWritError } from '../../base/error.ts';
 import { openTpm, Tpm } from './tpm-device.ts';
 
 /* With a module the whole exchange is in `test/journeys/attestation-kinds.test.ts`. Here is what no module says. */
 
-test('where there is no module, it is said which path and which group', async () => {
-  await assert.rejects(
-    openTpm('/nonexistent/tpmrm0'),
-    (error) => isWritError(error, 'bad_config') && error.field === 'device' && /tss/.test(error.remedy ?? ''),
-  );
+test('where there is no module, or none that may be used, it is said which path and which group', async () => {
+  const said = (error: unknown): boolean =>
+    isWritError(error, 'bad_config') && error.field === 'device' && /tss/.test(error.remedy ?? '');
+  await assert.rejects(openTpm('/nonexistent/tpmrm0'), said);
+  const folder = mkdtempSync(join(tmpdir(), 'writ-tpm-'));
+  try {
+    await assert.rejects((await openTpm(folder))(new Uint8Array(10)), said);
+    const path = join(folder, 'socket');
+    const server = createServer((connection) => connection.destroy()).listen(path);
+    await once(server, 'listening');
+    const send = await openTpm(path);
+    const heard = await send(new Uint8Array(10)).catch(said);
+    assert.ok(heard === true || (heard as Buffer).length === 0, 'cut off');
+    server.close();
+    await once(server, 'close');
+    await assert.rejects(send(new Uint8Array(10)), said);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('an answer that is a refusal, or none, is an error with the module’s code', async () => {

@@ -17,13 +17,22 @@ const LARGEST = 4096;
 /** The module behind a device (`/dev/tpmrm0`) or a Unix socket (`swtpm`). Each command opens it anew. */
 export async function openTpm(path: string): Promise<TpmTransport> {
   const found = await stat(path).catch((cause: Error) => {
-    throw new WritError('bad_config', 'There is no trusted platform module at this path.', {
-      field: 'device',
-      remedy: `Check that ${path} is there, and that this user may use it (group tss).`,
-      cause,
-    });
+    throw noModule(path, cause);
   });
-  return found.isSocket() ? (command) => throughSocket(path, command) : (command) => throughDevice(path, command);
+  const send = found.isSocket() ? throughSocket : throughDevice;
+  return (command) =>
+    send(path, command).catch((cause: Error) => {
+      throw noModule(path, cause);
+    });
+}
+
+function noModule(path: string, cause: Error): WritError {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+  return new WritError('bad_config', `There is no trusted platform module to speak to at this path: ${code}.`, {
+    field: 'device',
+    remedy: `Check that ${path} is there, and that this user may use it (group tss).`,
+    cause,
+  });
 }
 
 async function throughDevice(path: string, command: Uint8Array): Promise<Buffer> {
