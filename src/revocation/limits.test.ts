@@ -115,6 +115,33 @@ onEachEngine('a person is one, whichever of their credentials they come with', a
   await installation.close();
 });
 
+onEachEngine('nor do several credentials stop more often than one', async ({ open }) => {
+  const installation = await createInstallation(await open());
+  const { issuance, database } = installation;
+  const parts: CordParts = { ...issuance, stopsAMinute: 2 };
+  const [members] = await fleet(installation, 1, 5);
+  const operator = async (name: string, person: string): Promise<Caller> => {
+    await issuance.refresh();
+    const whose = await personOf(database, name as Name, name === person ? {} : { person });
+    const wanted = { operator: name as Name, csr: await newKey().csr(), person: whose, groups: ['security'] };
+    return callerOf(await addOperatorOf(SYSTEM, wanted, issuance));
+  };
+  const [sue, laptop] = [await operator('sue', 'sue'), await operator('sue-laptop', 'sue')];
+  const [bob, another] = [await operator('bob', 'bob'), await operator('sue-2', 'sue-2')];
+  await installation.policy.fresh();
+  const hold = (caller: Caller, at: number) =>
+    quarantine(caller, { target: { kind: 'instance', name: members![at]!.instance! }, cause }, parts);
+  await hold(sue, 0);
+  await hold(laptop, 1);
+  for (const caller of [sue, laptop]) await assert.rejects(hold(caller, 2), code('rate_limited'));
+  await hold(bob, 2);
+  await hold(another, 3);
+  installation.advance(60_001);
+  await issuance.refresh();
+  await hold(laptop, 4);
+  await installation.close();
+});
+
 onEachEngine('nobody ends one by one what they may not end at once', async ({ open }) => {
   const installation = await createInstallation(await open());
   const { issuance, registry } = installation;
