@@ -70,3 +70,30 @@ test('its programs have their identities again, and those behind it the feed', a
   await until(async () => JSON.stringify(await identities(socket)) === JSON.stringify(given));
   assert.equal(child.exitCode, null);
 });
+
+test('doctor names an authority that is held, also after another took its place', async () => {
+  interface Finding {
+    readonly check: string;
+    readonly state: string;
+    readonly fix?: string;
+  }
+  const found = async (): Promise<Finding> => {
+    const { stdout } = await server.cli('doctor', '--json');
+    const { findings } = JSON.parse(stdout) as { findings: readonly Finding[] };
+    return findings.find(({ check }) => check === 'authorities')!;
+  };
+  const { items } = await server.json<{ items: { id: string; kind: string }[] }>('ca', 'list');
+  const { id: issuing } = items.find(({ kind }) => kind === 'issuing')!;
+  const why = ['--cause', 'authority_compromise', '--quarantine', '--here'];
+  const { id } = await server.json<{ id: string }>('stop', 'authority', issuing, ...why);
+  const release = new RegExp(`writ release ${id} --here`);
+  const held = await found();
+  assert.equal(held.state, 'fail');
+  assert.match(held.fix!, release);
+  await server.json('ca', 'rotate', '--here');
+  const succeeded = await found();
+  assert.equal(succeeded.state, 'warn');
+  assert.match(succeeded.fix!, release);
+  await server.json('release', id, '--here');
+  assert.equal((await found()).state, 'pass');
+});

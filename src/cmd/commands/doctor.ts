@@ -180,12 +180,33 @@ async function anchored(database: Database, config: Config, log: Log): Promise<O
   };
 }
 
-/** An issuing authority that nothing is issued by, nor anybody let in of whom it certified. */
+/**
+ * An issuing authority that nothing is issued by, nor anybody let in of whom it certified; also after another took its
+ * place, for as long as nobody has decided what becomes of it.
+ */
 async function heldIssuer(database: Database, { authorities }: Hierarchy): Promise<Omit<Finding, 'check'> | undefined> {
-  const id = activeOf(authorities, 'issuing')?.id;
-  const hold = await readHold(database, { kind: 'authority', target: id ?? '', descend: false });
-  if (hold === undefined) return undefined;
-  const { state, id: stop } = (await readStop(database, hold.stop))!;
+  const active = activeOf(authorities, 'issuing')?.id;
+  const now = systemClock.now();
+  const issuing = authorities.filter(({ kind, certificate }) => kind === 'issuing' && certificate.notAfter > now);
+  for (const { id } of issuing.sort((one, other) => Number(other.id === active) - Number(one.id === active))) {
+    const hold = await readHold(database, { kind: 'authority', target: id, descend: false });
+    if (hold === undefined) continue;
+    const { state, id: stop } = (await readStop(database, hold.stop))!;
+    if (id === active) return heldActive(id, { state, stop });
+    if (state !== 'quarantined') continue;
+    return {
+      state: 'warn',
+      found: `the issuing authority ${id}, which was succeeded, is quarantined: whom it certified is refused`,
+      fix: `writ release ${stop} --here, or for ever: writ stop authority ${id} --cause …`,
+    };
+  }
+  return undefined;
+}
+
+function heldActive(
+  id: string,
+  { state, stop }: { readonly state: string; readonly stop: string },
+): Omit<Finding, 'check'> {
   const found = `the issuing authority ${id} is ${state}: nothing is issued, and whom it certified is refused`;
   const successor =
     '"writ ca rotate --here", then "writ operator add NAME --replace --here" (of several people with --request-approval WHY --recover)';
