@@ -109,6 +109,8 @@ function readRsa(from: Source): { readonly key: KeyObject } {
   const exponent = readNumber(from, 4);
   const modulus = readSized(from, 512);
   if (bits < 2048 || modulus.length * 8 !== bits) throw refuse('an RSA key of a length that is not accepted');
+  // As long as it says, and odd: with others OpenSSL throws, or wraps nothing.
+  if (modulus[0]! < 0x80 || modulus.at(-1)! % 2 === 0) throw refuse('an RSA key that is none');
   // 0 stands for the usual one (Part 2 §12.2.3.5).
   if (exponent !== 0 && exponent !== 65_537) throw refuse('an RSA key with another exponent than 65537');
   return { key: importKey({ kty: 'RSA', n: toBase64url(modulus), e: 'AQAB' }) };

@@ -320,6 +320,45 @@ test('nothing is made out to keys that are none', () => {
   }
 });
 
+test('an RSA key that is none is refused with a type, whoever sends it', async () => {
+  const of = (modulus: Uint8Array): SoftKey => ({
+    ...keys.ek,
+    jwk: { kty: 'RSA', n: Buffer.from(modulus).toString('base64url'), e: 'AQAB' },
+  });
+  const modulus = Buffer.from(keys.ek.jwk['n']!, 'base64url');
+  const changed = (change: (octets: Buffer) => void): Buffer => {
+    const octets = Buffer.from(modulus);
+    change(octets);
+    return octets;
+  };
+  const derive = parts.derive;
+  for (const [name, octets] of [
+    ['zero', Buffer.alloc(256)],
+    ['one', changed((all) => all.fill(0, 0, 255))],
+    ['even', changed((all) => all.writeUInt8(all[255]! & 0xfe, 255))],
+    ['short', changed((all) => all.fill(0, 0, 200))],
+  ] as const) {
+    const endorsement_key = publicArea(of(octets), { attributes: ENDORSEMENT });
+    const request = { attestor: 'test', endorsement_key, attestation_key: AK_PUBLIC };
+    assert.equal(tpmVerifier.challenge!(request, {}, { challenge: CHALLENGE, derive }), undefined, name);
+    assert.deepEqual(await present({ endorsement_key }), { accepted: false, fault: 'malformed' }, name);
+  }
+  // Right in form, and the product of nothing: nothing is signed with it.
+  const odd = of(changed((all) => all.fill(0xff, 0, 128)));
+  const key = publicArea(odd);
+  const by = {
+    key,
+    proof: softSignature(keys.ek, bound),
+    attested: attestation(readTpmPublic(octetsOf(key)).name, sha256(bound)),
+  };
+  const refused = await present({
+    ...by,
+    attested: by.attested.toString('base64'),
+    signature: softSignature(keys.ak, by.attested),
+  });
+  assert.deepEqual(refused, { accepted: false, fault: 'bad-signature' });
+});
+
 test('an attestor that admits nobody, or has a root that is none, is refused', () => {
   for (const [parameters, field] of [
     [{}, ''],

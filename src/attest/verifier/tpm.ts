@@ -214,11 +214,15 @@ function isTpmSigned(message: Uint8Array, signature: string, by: TpmPublic): boo
 }
 
 function isSignedBy(message: Uint8Array, { kind, hash, signature }: TpmSignature, key: TpmPublic['key']): boolean {
-  if (kind === 'ecdsa') return verify(hash, message, { key, dsaEncoding: 'ieee-p1363' }, signature);
-  if (kind === 'rsassa') return verify(hash, message, key, signature);
   // Modules differ in the length of the salt (Part 1 §B.7).
-  const padding = constants.RSA_PKCS1_PSS_PADDING;
-  return verify(hash, message, { key, padding, saltLength: constants.RSA_PSS_SALTLEN_AUTO }, signature);
+  const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO };
+  const how = { ecdsa: { dsaEncoding: 'ieee-p1363' as const }, rsassa: {}, rsapss: pss }[kind];
+  try {
+    return verify(hash, message, { key, ...how }, signature);
+  } catch {
+    // A key that is of the right form and none all the same: OpenSSL tries it, and throws.
+    return false;
+  }
 }
 
 function has({ attributes }: TpmPublic, wanted: number): boolean {
