@@ -14,6 +14,7 @@ import type { LogOptions } from '../ledger/log-state.ts';
 import { Sequencer } from '../ledger/sequencer.ts';
 import type { startLog } from '../ledger/start-log.ts';
 import { replayRevocations } from '../revocation/replay.ts';
+import { replayFederations } from '../spiffe/federation.ts';
 import type { Config } from './config.ts';
 
 export interface RecorderParts {
@@ -42,7 +43,7 @@ export async function logOptions(parts: RecorderParts): Promise<LogOptions & { r
     anchor: await Anchor.open(config.anchor, log),
     async replay(events) {
       const { checks, writes } = await revoked(events);
-      return { checks, writes: [...writes, ...replayEnds(events)] };
+      return { checks, writes: [...writes, ...replayEnds(events), ...replayFederations(events)] };
     },
     distrust: (now) => [...withdrawAllTokens(now), ...voidOpen(now), ...aboveLostSequences(now)],
   };

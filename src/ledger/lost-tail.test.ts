@@ -84,7 +84,8 @@ for (const { name, skip, how } of engines) {
             await tx.run('DELETE FROM ledger_log WHERE log > 1');
           });
           await assert.rejects(Sequencer.open(ledger.options), { code: 'behind_anchor' });
-          assert.deepEqual(await startNewLog(ledger.options), { origin, replayed: 1 });
+          const { types: _, ...made } = await startNewLog(ledger.options);
+          assert.deepEqual(made, { origin, replayed: 1 });
           assert.deepEqual(await names(ledger), ['r']);
           const again = await Sequencer.open(ledger.options);
           await again.commit(change('more'));

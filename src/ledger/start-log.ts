@@ -6,12 +6,12 @@ import { Edge } from '../merkle/edge.ts';
 import { emptyRoot } from '../merkle/hash.ts';
 import { formatVerifierKey } from '../merkle/note-key.ts';
 import type { EncodedBatch } from './encode.ts';
-import { encodeLeaf } from './entry.ts';
+import { decodeEntry, encodeLeaf } from './entry.ts';
 import { type GroupContext, writeGroup } from './group.ts';
 import { lockHead, readHead } from './head.ts';
 import { logNumber, logOrigin, logSigner } from './log-signer.ts';
 import { type LogOptions, readLog } from './log-state.ts';
-import { epochAfterRestore, findLostTail, replayedBatches } from './lost-tail.ts';
+import { epochAfterRestore, findLostTail, type LostTail, replayedBatches } from './lost-tail.ts';
 
 export interface StartLogOptions extends LogOptions {
   readonly trustDomain: string;
@@ -51,13 +51,14 @@ export async function startLog(options: StartLogOptions): Promise<string> {
  * Starts a new log where the tail of the present one is lost for good: what `writ ledger new-log` runs while no server
  * does. The new log takes over the entries that are left, at their places; its first own entry, `log.started`, names the
  * checkpoint that was lost; then every revocation that only the anchor knew is recorded again. All in one transaction.
- * The old log is never appended to again, so it never forks. Gives the new origin and how many batches were replayed.
+ * The old log is never appended to again, so it never forks. Gives the new origin, how many batches were replayed, and how many
+ * entries of each type are in them.
  *
  * Rejects with `conflict` when nothing is lost, unless `force` says that the anchor is lost, too.
  */
 export async function startNewLog(
   options: StartLogOptions & { readonly force?: boolean },
-): Promise<{ readonly origin: string; readonly replayed: number }> {
+): Promise<{ readonly origin: string; readonly replayed: number; readonly types: Readonly<Record<string, number>> }> {
   const { database, keys, trustDomain, clock, anchor } = options;
   const old = await database.transaction((tx) => readLog(tx, keys));
   const lost = anchor === undefined ? undefined : await findLostTail(anchor, database, old);
@@ -90,7 +91,18 @@ export async function startNewLog(
   });
   await anchor?.follow(database, signer);
   await anchor?.saveCheckpoint(cosigned);
-  return { origin: signer.origin, replayed: batches.length };
+  return { origin: signer.origin, replayed: batches.length, types: typesIn(lost) };
+}
+
+function typesIn(lost: LostTail | undefined): Record<string, number> {
+  const types: Record<string, number> = {};
+  for (const { first, entries } of lost?.batches ?? []) {
+    for (const [i, entry] of entries.entries()) {
+      const { type } = decodeEntry(first + i, entry);
+      types[type] = (types[type] ?? 0) + 1;
+    }
+  }
+  return types;
 }
 
 /** Registers the log and writes its first entries. Gives the cosigned checkpoint. Needs the lock, or an empty database. */

@@ -13,6 +13,10 @@ import { parseCertificate } from '../x509/certificate.ts';
  */
 export function replayDomain({ type, body, time }: RecordedEvent, at: number, batch: Batch): void {
   const id = String(body['authority']);
+  if (type === 'domain.closed') {
+    replayClosed(String(body['trust_domain']), batch);
+    return;
+  }
   if (type === 'domain.revoked') {
     const certificate = parseCertificate(new Uint8Array(Buffer.from(String(body['certificate']), 'base64url')));
     const cause = String(body['cause']) as Cause;
@@ -37,4 +41,16 @@ export function replayDomain({ type, body, time }: RecordedEvent, at: number, ba
     sql: 'UPDATE domain SET sequence = ? WHERE trust_domain = ? AND sequence <= ?',
     params: [sequence + 1, String(body['trust_domain']), sequence],
   });
+}
+
+function replayClosed(trustDomain: string, batch: Batch): void {
+  const above = "FROM domain_authority WHERE trust_domain = ? AND kind <> 'subordinate'";
+  batch.writes.push(
+    { sql: "UPDATE domain SET state = 'closed' WHERE trust_domain = ?", params: [trustDomain] },
+    { sql: `DELETE FROM sealed_key WHERE id IN (SELECT id ${above})`, params: [trustDomain] },
+    {
+      sql: "UPDATE domain_authority SET state = 'ended' WHERE trust_domain = ? AND kind <> 'subordinate'",
+      params: [trustDomain],
+    },
+  );
 }

@@ -1,3 +1,4 @@
+import { withoutEntry } from '../attest/entry/store.ts';
 import { withdrawTokensOf } from '../attest/token/store.ts';
 import { CERTIFICATES, type CertificateRow, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
 import { readTokenKeys, SVID_KEYS } from '../ca/jwt-key.ts';
@@ -127,6 +128,19 @@ async function replay(
       if (key !== undefined) batch.writes.push({ sql: 'DELETE FROM sealed_key WHERE id = ?', params: [key.id] });
       return;
     }
+    case 'entry.removed': {
+      const { attestor, node } = body;
+      const source = attestor === undefined ? { node: String(node) } : { attestor: String(attestor) };
+      batch.writes.push(...withoutEntry(text(event, 'entry'), source));
+      return;
+    }
+    case 'attestor.removed':
+      // Nothing rested on it any more.
+      for (const sql of ['DELETE FROM registration_entry WHERE attestor = ?', 'DELETE FROM attestor WHERE name = ?']) {
+        batch.writes.push({ sql, params: [text(event, 'attestor')] });
+      }
+      return;
+    case 'domain.closed':
     case 'domain.revoked':
     case 'domain.ended':
       return replayDomain(event, at, batch);

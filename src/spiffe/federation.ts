@@ -1,5 +1,6 @@
 import type { Batch } from '../db/batch.ts';
 import type { Reader, Row } from '../db/database.ts';
+import type { RecordedEvent } from '../ledger/entry.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 
 /** SPIFFE Federation §5.2. */
@@ -145,6 +146,16 @@ export function pollAtOnce(batch: Batch, trustDomain: TrustDomain, now: number):
 export function deleteFederation(batch: Batch, trustDomain: TrustDomain): void {
   requireThere(batch, trustDomain);
   batch.writes.push({ sql: 'DELETE FROM federation WHERE trust_domain = ?', params: [trustDomain] });
+}
+
+/** Writes after which what the anchor's entries say was ended is not believed again, whatever an older backup says. */
+export function replayFederations(events: readonly RecordedEvent[]): Batch['writes'] {
+  return events
+    .filter(({ type }) => type === 'federation.removed')
+    .map(({ body }) => ({
+      sql: 'DELETE FROM federation WHERE trust_domain = ?',
+      params: [String(body['trust_domain'])],
+    }));
 }
 
 function requireThere(batch: Batch, trustDomain: TrustDomain): void {

@@ -159,6 +159,8 @@ export async function removeFederation(
   const batch = newBatch();
   deleteFederation(batch, before.trustDomain);
   record(batch, 'federation.removed', before.trustDomain, { caller: caller.id });
+  // No older backup brings it back.
+  batch.anchored = true;
   batch.bumpsEpoch = true;
   idempotency?.keep(batch, { kind: 'value', value: before as unknown as Json });
   if (dryRun !== true) committed(await parts.commit(batch));

@@ -165,6 +165,43 @@ describe('an older copy of the database', { concurrency: true }, () => {
     await verified(data);
   });
 
+  it('what was removed stays removed; where tokens were issued since it refuses, and goes on under a new log', async () => {
+    const data = join(scratchDirectory(), 'writ-data');
+    const first = await run(data);
+    const kept = await first.letIn('kept');
+    await granted(first, data);
+    const backup = await backUp(data);
+    await takenBack(first);
+    await first.server.kill();
+    await putBack(backup, data);
+    const again = await run(data);
+    assert.match(await again.document('/ledger/checkpoint'), /^writ\.internal\/ledger\n/, 'the log went on');
+    assert.deepEqual(await grants(again), []);
+
+    await granted(again, data);
+    const second = `${data}-second`;
+    assert.equal((await writ(['backup', second, '--data', data])).code, 0);
+    await takenBack(again);
+    const asked = { audience: ['https://reports.example.com'] };
+    const token = async (at: Run): Promise<unknown> => asks(at, kept, '/v1/jwt-svids', asked);
+    await token(again);
+    assert.equal((await again.server.stop()).code, 0);
+    renameSync(`${data}-lost`, `${data}-lost-first`);
+    await putBack(second, data);
+    assert.match(refusalOf(await failureOf(run(data))), /^behind_anchor: /, 'the log had more than anybody has');
+    const made = await writ(['ledger', 'new-log', '--data', data, '--json']);
+    assert.equal(made.code, 0, made.stderr);
+    const { types } = JSON.parse(made.stdout) as { types: Record<string, number> };
+    for (const type of ['entry.removed', 'attestor.removed', 'federation.removed', 'domain.closed']) {
+      assert.equal(types[type], 1, type);
+    }
+    const last = await run(data);
+    assert.deepEqual(await grants(last), []);
+    await token(last);
+    await last.server.stop();
+    await verified(data);
+  });
+
   it('where certificates were issued since it refuses, and goes on under a new log', async () => {
     const data = join(scratchDirectory(), 'writ-data');
     const first = await run(data);
@@ -219,6 +256,44 @@ describe('an older copy of the database', { concurrency: true }, () => {
     await verified(data);
   });
 });
+
+/** Somebody may be let in, and others are believed. */
+async function granted({ post }: Run, data: string): Promise<void> {
+  for (const argv of [
+    ['federation', 'add', 'partner.example', '--url', 'https://bundles.partner.example/', '--profile', 'https_web'],
+    // One that was closed does not come back under its name.
+    ['domain', 'create', `d${Date.now()}.example`],
+  ]) {
+    const { code, stderr } = await writ([...argv, '--data', data]);
+    assert.equal(code, 0, stderr);
+  }
+  const settings = ['issuer=https://token.actions.githubusercontent.com', 'audience=agents.example.com'];
+  const added = ['attestor', 'add', 'github', '--kind', 'oidc', '--claim', 'repository=example/app'];
+  const credential = ['--operator', `${data}-operator`];
+  const { code, stderr } = await writ([...added, ...settings.flatMap((one) => ['--set', one]), ...credential]);
+  assert.equal(code, 0, stderr);
+  await post('/v1/entries', { agent: 'kept', attestor: 'github', match: ['oidc:sub=repo:example/app'] });
+}
+
+async function takenBack(at: Run): Promise<void> {
+  assert.equal((await grants(at)).length, 4);
+  for (const path of await grants(at)) {
+    if (path.startsWith('/v1/domains/')) await at.post(`${path}/close`, {});
+    else await at.operator.json({ method: 'DELETE', path });
+  }
+}
+
+/** What was granted and stands, as paths. */
+async function grants({ get }: Run): Promise<string[]> {
+  type Items = { readonly items: readonly { id?: string; name?: string; trust_domain?: string; state?: string }[] };
+  const found: string[] = [];
+  for (const kind of ['entries', 'attestors', 'federations', 'domains']) {
+    for (const { id, name, trust_domain: domain, state } of (await get<Items>(`/v1/${kind}`)).items) {
+      if (state !== 'closed') found.push(`/v1/${kind}/${id ?? name ?? domain}`);
+    }
+  }
+  return found;
+}
 
 const REFUSALS = ['access.refused', 'backup.made', 'certificate.refused', 'key.reuse_refused', 'token.refused'];
 

@@ -99,6 +99,8 @@ export async function removeAttestor(
     subjects: [`attestor:${name}`],
     body: { caller: caller.id, attestor: name, kind: attestor.settings.kind },
   });
+  // No older backup brings it back.
+  batch.anchored = true;
   idempotency?.keep(batch, { kind: 'value', value: attestor as unknown as Json });
   committed(await parts.commit(batch));
   return attestor;

@@ -111,6 +111,8 @@ export function pushRemoval(batch: Batch, entry: RegistrationEntry, caller: stri
     subjects: subjectsOf(entry),
     body: { caller, entry: entry.id, agent: entry.agent, ...entry.source },
   });
+  // No older backup brings it back.
+  batch.anchored = true;
 }
 
 /** Oldest first. Throws `denied` and `bad_cursor`. */

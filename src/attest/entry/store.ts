@@ -1,4 +1,4 @@
-import type { Batch } from '../../db/batch.ts';
+import { type Batch, newBatch } from '../../db/batch.ts';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, pageLimit } from '../../db/cursor.ts';
 import type { Reader, Row } from '../../db/database.ts';
 import type { Labels } from '../token/store.ts';
@@ -168,6 +168,14 @@ export function deleteEntry(batch: Batch, { id, source }: RegistrationEntry): vo
   requireEntry(batch, id);
   batch.writes.push({ sql: 'DELETE FROM registration_entry WHERE id = ?', params: [id] });
   bumpRevision(batch, source);
+}
+
+/** Writes after which an entry is gone, whether it is there or not: as a restore needs them. */
+export function withoutEntry(id: string, source: EntrySource): Batch['writes'] {
+  const batch = newBatch();
+  batch.writes.push({ sql: 'DELETE FROM registration_entry WHERE id = ?', params: [id] });
+  bumpRevision(batch, source);
+  return batch.writes;
 }
 
 function bumpRevision(batch: Batch, source: EntrySource): void {

@@ -140,9 +140,16 @@ function newLogCommand(log: () => Log): Command {
         const options = await logOptions({ config, database, ledgerKeys, clock, random, log: log() });
         const { trustDomain } = config;
         const made = await startNewLog({ ...options, trustDomain, random, force: input.has('force') });
-        terminal.result(made, `New log ${made.origin}; ${made.replayed} records of the anchor are in it again.`);
+        const types = Object.entries(made.types).sort(([a], [b]) => (a < b ? -1 : 1));
+        terminal.result(
+          made,
+          [
+            `New log ${made.origin}; ${made.replayed} records of the anchor are in it again.`,
+            ...types.map(([type, count]) => `  ${count} ${type}`),
+          ].join('\n'),
+        );
         terminal.say(
-          'Certificates issued after the copy was made are unknown to it: they have no force here, their instances enrol anew, and those who believe lists alone believe them until they expire ("writ stop authority" ends that). Next: writ start',
+          'Certificates issued after the copy was made are unknown to it: they have no force here, their instances enrol anew, and those who believe lists alone believe them until they expire ("writ stop authority" ends that). What else was granted since then is gone; who left a group, and rules that were published, are as in the copy: look at both. Next: writ start',
         );
         return EXIT.ok;
       } finally {

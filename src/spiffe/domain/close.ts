@@ -31,6 +31,8 @@ export async function closeDomain(caller: Caller, trustDomain: string, parts: Do
     endAuthority(batch, keyring, one);
   }
   recordDomain(batch, 'domain.closed', domain, { caller: caller.id });
+  // No older backup brings the keys back.
+  batch.anchored = true;
   batch.bumpsEpoch = true;
   committed(await parts.commit(batch));
   return known(trustDomain, parts);
