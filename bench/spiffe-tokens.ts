@@ -13,8 +13,8 @@ import { type Node, openWorkloadClient } from './spiffe-node.ts';
 import { median } from './statistics.ts';
 
 /**
- * Calls under way at a time: the daemon has as many connections to the server then, the load as many to the bare one, and a
- * commit is shared by many as on a busy server. Calls of one block, and before the first of each kind.
+ * Calls under way at a time, of which the daemon makes a few requests to the server; the load has as many connections to the
+ * bare one. Calls of one block, and before the first of each kind.
  */
 const WIDTH = 128;
 const BLOCK = 1500;

@@ -7,7 +7,9 @@ import type { Identity } from '../sdk/identity.ts';
 import { checkWritServer } from '../sdk/writ-server.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import type { Entry, OwnEntries } from '../wire/entry.ts';
+import type { JwtSvids } from '../wire/jwt-svid.ts';
 import type { EnrolWorkload, RenewWorkload, WorkloadFacts } from '../wire/workload.ts';
+import { createTokenRequests } from './token-requests.ts';
 
 /**
  * What a node asks of its server. Each rejects with the `WritError` that the server's answer is, `unavailable` where there
@@ -57,6 +59,13 @@ export function openNodeServer(identity: Identity): NodeServer {
     const answer = await client.json<CertificateAnswer>({ method: 'POST', path, body: { csr, ...body } });
     return toCredential(answer, key, rootsAfter(roots, answer));
   };
+  const tokens = createTokenRequests(async (wanted) => {
+    const answer = await client.json<JwtSvids>({
+      ...{ method: 'POST', path: '/v1/workloads/jwt-svids' },
+      body: { tokens: wanted },
+    });
+    return answer.tokens;
+  });
   let entriesTag: string | undefined;
   return {
     async entries() {
@@ -81,11 +90,7 @@ export function openNodeServer(identity: Identity): NodeServer {
     async stop(instance, cause) {
       await client.json({ method: 'POST', path: `/v1/instances/${instance}/stop`, body: { cause } });
     },
-    async token(instance, audience) {
-      const body = { audience, instance };
-      const { token } = await client.json<{ readonly token: string }>({ method: 'POST', path: '/v1/jwt-svids', body });
-      return token;
-    },
+    token: tokens,
     async bundle() {
       const { body } = await client.send({ path: '/v1/trust/bundle.json' });
       return parseSpiffeBundle(body, 'bundle');

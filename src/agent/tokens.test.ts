@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
 import { isWritError } from '../base/error.ts';
 import type { Child } from './child.ts';
 import type { NodeServer } from './server.ts';
@@ -37,59 +36,4 @@ test('an instance that asks in a loop is held back, and takes nothing from its n
   assert.equal(await tokens.of(loud, ['a0']), tokenFor('loud', ['a0']), 'what it has it gets');
   assert.equal(fetched, before);
   assert.equal(await tokens.of(quiet, ['a0']), tokenFor('quiet', ['a0']));
-});
-
-test('a crowd of processes asks the server in a bounded number of requests at once', async () => {
-  let [under, most, fetched] = [0, 0, 0];
-  const server = {
-    async token(instance: string, audience: readonly string[]) {
-      under += 1;
-      most = Math.max(most, under);
-      await turn();
-      under -= 1;
-      fetched += 1;
-      return tokenFor(instance, audience);
-    },
-  } as NodeServer;
-  const tokens = new Tokens(server);
-  await Promise.all(Array.from({ length: 1000 }, (_, n) => tokens.of(child(`${n}`), ['a'])));
-  assert.equal(fetched, 1000);
-  assert.equal(most, 128);
-});
-
-/** Writes down what is fetched. */
-function noting(): { readonly fetched: string[]; readonly tokens: Tokens } {
-  const fetched: string[] = [];
-  const server = {
-    async token(instance: string, audience: readonly string[]) {
-      fetched.push(`${instance} ${audience.join(' ')}`);
-      return tokenFor(instance, audience);
-    },
-  } as NodeServer;
-  return { fetched, tokens: new Tokens(server, 1000) };
-}
-
-test('instances that came and went before leave room for those that are there', async () => {
-  const { fetched, tokens } = noting();
-  for (let n = 0; n < 10_001; n++) await tokens.of(child(`gone-${n}`), ['a']);
-  fetched.length = 0;
-  const here = child('here');
-  for (let n = 0; n < 3; n++) {
-    await tokens.of(here, ['a']);
-    await tokens.of(here, ['b']);
-  }
-  assert.deepEqual(fetched, ['here a', 'here b']);
-});
-
-test('an instance that asks for ever other audiences has so many kept, and takes none from others', async () => {
-  const { fetched, tokens } = noting();
-  const [greedy, other] = [child('greedy'), child('other')];
-  await tokens.of(other, ['a']);
-  for (let n = 0; n < 400; n++) await tokens.of(greedy, [String(n)]);
-  fetched.length = 0;
-  await tokens.of(other, ['a']);
-  await tokens.of(greedy, ['399']);
-  assert.deepEqual(fetched, []);
-  await tokens.of(greedy, ['0']);
-  assert.deepEqual(fetched, ['greedy 0']);
 });

@@ -2,7 +2,6 @@ import { WritError } from '../base/error.ts';
 import { createRateLimit, type RateLimit } from '../http/rate-limit.ts';
 import { parseCompact } from '../jwt/compact.ts';
 import type { Child } from './child.ts';
-import { createGate } from './gate.ts';
 import type { NodeServer } from './server.ts';
 
 interface Kept {
@@ -13,8 +12,6 @@ interface Kept {
 
 /** JWT-SVIDs that are kept of one instance. */
 const MOST = 256;
-/** That are fetched at once. */
-const WIDTH = 128;
 /** Of one instance a second, and so many times as many at once; instances that are told apart. */
 const PER_SECOND = 20;
 const BURST = 10;
@@ -31,7 +28,6 @@ export class Tokens {
   readonly #server: NodeServer;
   /** Those of an instance go with it. */
   readonly #kept = new WeakMap<Child, Map<string, Kept>>();
-  readonly #turn: <T>(run: () => Promise<T>) => Promise<T> = createGate(WIDTH);
   readonly #limit: RateLimit;
 
   /** `perSecond`: tokens that one instance may have fetched, in the long run. */
@@ -68,7 +64,7 @@ export class Tokens {
   }
 
   async #fetch(child: Child, audience: readonly string[]): Promise<{ readonly token: string; readonly life: number }> {
-    const token = await this.#turn(() => this.#server.token(child.instance, audience));
+    const token = await this.#server.token(child.instance, audience);
     const parsed = parseCompact(token);
     const claims = typeof parsed === 'string' ? undefined : parsed.claims();
     const [issued, expires] = [Number(claims?.['iat']), Number(claims?.['exp'])];

@@ -22,6 +22,18 @@ test('after a rest the burst is whole again, and never more than that', () => {
   assert.deepEqual(waits, [0, 0, 0, 100]);
 });
 
+test('what is charged beyond the allowance is waited for, by that caller alone', () => {
+  const limit = createRateLimit({ perSecond: 10, burst: 3, callers: 100 });
+  assert.equal(limit.take('a', 0), 0);
+  limit.charge('a', 0, 11);
+  assert.equal(limit.take('a', 0), 1000);
+  assert.equal(limit.take('b', 0), 0);
+  assert.equal(limit.take('a', 999), 1);
+  assert.equal(limit.take('a', 1000), 0);
+  limit.charge('a', 1000, 0);
+  assert.equal(limit.take('a', 1100), 0);
+});
+
 test('callers do not spend one another’s allowance', () => {
   const limit = createRateLimit({ perSecond: 1, burst: 1, callers: 100 });
   assert.equal(limit.take('a', 0), 0);

@@ -5,6 +5,11 @@ export interface RateLimit {
    * milliseconds until one could; a refused request is not counted.
    */
   take(caller: string, now: number): number;
+  /**
+   * Counts so many further ones of a caller whose request has passed, on credit: what it may not have yet, those that come
+   * next wait for.
+   */
+  charge(caller: string, now: number, further: number): void;
 }
 
 export interface RateLimitOptions {
@@ -27,19 +32,25 @@ export function createRateLimit(options: RateLimitOptions): RateLimit {
   const generation = Math.max(1, Math.floor(options.callers / 2));
   let young = new Map<string, number>();
   let old = new Map<string, number>();
+  const wholeAt = (caller: string, now: number): number => Math.max(now, young.get(caller) ?? old.get(caller) ?? now);
+  const count = (caller: string, whole: number): void => {
+    if (young.size >= generation && !young.has(caller)) {
+      old = young;
+      young = new Map();
+    }
+    young.set(caller, whole);
+  };
 
   return {
     take(caller, now) {
-      const known = young.get(caller);
-      const whole = Math.max(now, known ?? old.get(caller) ?? now);
+      const whole = wholeAt(caller, now);
       const wait = whole - now - tolerance;
       if (wait > 0) return wait;
-      if (known === undefined && young.size >= generation) {
-        old = young;
-        young = new Map();
-      }
-      young.set(caller, whole + interval);
+      count(caller, whole + interval);
       return 0;
+    },
+    charge(caller, now, further) {
+      count(caller, wholeAt(caller, now) + interval * further);
     },
   };
 }

@@ -19,6 +19,8 @@ export interface Exchange {
   readonly body: Uint8Array;
   /** On a public route always `anonymous`. */
   readonly caller: Caller;
+  /** For a request that does as much as several: counts so many further ones of its caller, for which those to come wait. */
+  readonly charge?: (further: number) => void;
 }
 
 export interface Reply {

@@ -236,14 +236,22 @@ test('of a node, what it asks for its workloads has a limit of its own', async (
       return { caller, notBefore: 0, notAfter: Number.MAX_SAFE_INTEGER };
     },
     standing: () => undefined,
-    isNode: async ({ agent }: Caller) => agent === 'box',
+    isNode: async ({ agent }: Caller) => agent !== 'plain',
   };
   const change = (path: string, byNodes: boolean): Route => ({
     ...{ method: 'POST', path, access: 'caller', byNodes },
     handle: () => ({ status: 200, body: 'done' }),
   });
   const limits = { writes: { perSecond: 0.1, burst: 1 }, nodes: { perSecond: 0.2, burst: 3 } };
-  await using at = await listener([...routes, change('/workload', true), change('/other', false)], { clients, limits });
+  const many: Route = {
+    ...{ method: 'POST', path: '/many', access: 'caller', byNodes: true },
+    handle: ({ charge }) => {
+      charge!(3);
+      return { status: 200, body: 'done' };
+    },
+  };
+  const changes = [change('/workload', true), change('/other', false), many];
+  await using at = await listener([...routes, ...changes], { clients, limits });
   const as = (caller: Caller) => {
     const { keyPem, pem, der } = at.issuing.leaf({ uri: caller.id });
     callers.set(Buffer.from(der).toString('hex'), caller);
@@ -258,6 +266,10 @@ test('of a node, what it asks for its workloads has a limit of its own', async (
   assert.equal((await box('/other')).headers['retry-after'], '10');
   assert.equal((await plain('/workload')).text, 'done');
   assert.equal((await plain('/workload')).headers['retry-after'], '10', 'who is no node has no such limit');
+  const rack = as(service('rack'));
+  assert.equal((await rack('/many')).text, 'done', 'on credit');
+  assert.equal((await rack('/workload')).headers['retry-after'], '10');
+  assert.equal((await rack('/other')).text, 'done');
 });
 
 test('whoever stole a certificate that was replaced takes nothing from its holder', async () => {

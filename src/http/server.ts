@@ -204,6 +204,7 @@ export class HttpServer {
       let caller = ANONYMOUS;
       const asOf = this.#options.clients?.standingAsOf;
       let under = asOf?.();
+      let ofNode = false;
       if (route.access === 'caller') {
         caller = await this.#authenticate(connection, route, request);
         if (caller.superseded === true) {
@@ -214,7 +215,7 @@ export class HttpServer {
           entered = this.#enter(connection);
         }
         if (route.method !== 'GET' && route.recordsNothing !== true) {
-          const ofNode = route.byNodes === true && ((await this.#options.clients?.isNode?.(caller)) ?? false);
+          ofNode = route.byNodes === true && ((await this.#options.clients?.isNode?.(caller)) ?? false);
           this.#admitWrite(connection, ofNode, started);
         }
       }
@@ -231,7 +232,10 @@ export class HttpServer {
       }
       const { params } = match;
       const query = mark === -1 ? '' : target.slice(mark + 1);
-      const answer = route.handle({ id, method, target, query, params, headers: request.headers, body, caller });
+      const charge = (further: number): void =>
+        (ofNode ? this.#nodes : connection.writes)?.charge(connection.countedAs, started, further);
+      const { headers } = request;
+      const answer = route.handle({ id, method, target, query, params, headers, body, caller, charge });
       reply = answer instanceof Promise ? await answer : answer;
       if (reply.stream !== undefined && request.method === 'GET') this.#enterStream(connection);
     } catch (error) {

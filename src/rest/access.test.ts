@@ -36,6 +36,8 @@ const FOR_INSTANCES = [
   'POST /v1/certificates/renew',
   // For itself.
   'POST /v1/jwt-svids',
+  // Says so of each token by itself (jwt-svids.test.ts).
+  'POST /v1/workloads/jwt-svids',
 ];
 
 function nameOf({ method, path }: Operation): string {

@@ -78,6 +78,30 @@ test('an idempotency key says nothing here: each request makes another token', a
   assert.equal(new Set(tokens).size, 3);
 });
 
+test('a node gets tokens for many at once, and of each hears why not by itself', async () => {
+  const [client, other] = [await door.letIn('planner'), await door.letIn('planner')];
+  const path = '/v1/workloads/jwt-svids';
+  const tokens = [
+    { instance: client.instance, audience: ['a'] },
+    { instance: other.instance, audience: ['a'] },
+    { instance: client.instance, audience: ['b'] },
+    { instance: client.instance, audience: ['c'], lifetime_seconds: 3600 },
+  ];
+  const { status, body } = await door.json(path, { method: 'POST', body: { tokens }, client });
+  assert.equal(status, 200);
+  const [first, denied, third, long] = body.tokens;
+  const claims = ({ svid }: { svid: { token: string } }) =>
+    JSON.parse(Buffer.from(svid.token.split('.')[1]!, 'base64url').toString());
+  assert.deepEqual([claims(first).aud, claims(third).aud], [['a'], ['b']]);
+  assert.notEqual(claims(first).jti, claims(third).jti);
+  assert.deepEqual([denied.svid, denied.fault.code, long.fault.code], [undefined, 'denied', 'denied']);
+  const issued = (await door.installation.events()).filter(({ type }) => type === 'jwt.issued');
+  for (const one of [first, third]) assert.ok(issued.some(({ body: said }) => said['jti'] === claims(one).jti));
+  for (const wrong of [[], Array(65).fill(tokens[0]), [{ audience: ['a'] }], [{ ...tokens[0], audience: [] }]]) {
+    assert.equal((await door.json(path, { method: 'POST', body: { tokens: wrong }, client })).status, 400);
+  }
+});
+
 test('what cannot be a token’s audience is refused with the field', async () => {
   const client = await door.letIn('planner');
   for (const audience of [[], [''], ['a\nb'], ['a'.repeat(513)], 'a', Array(9).fill('a')]) {

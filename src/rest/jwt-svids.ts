@@ -1,9 +1,12 @@
 import type { Caller } from '../base/access.ts';
+import { WritError } from '../base/error.ts';
 import type { RotatedSvidKey } from '../ca/svid-keys.ts';
 import type { Reply } from '../http/route.ts';
 import type { IssuedJwtSvid, JwtSvidRequest } from '../issuance/jwt-svid.ts';
-import { createJwtSvid, jwtSvid, rotatedJwtKey, rotateJwtKey } from '../wire/jwt-svid.ts';
+import type * as wire from '../wire/jwt-svid.ts';
+import { createJwtSvid, createJwtSvids, jwtSvid, jwtSvids, rotatedJwtKey, rotateJwtKey } from '../wire/jwt-svid.ts';
 import { entityTag, type Nothing, type Operation, operation, type WriteOptions } from './operation.ts';
+import { statusOf } from './problems.ts';
 import { given, timeText } from './render.ts';
 
 /** What the routes of JWT-SVIDs need. Each that takes a caller asks policy. */
@@ -19,8 +22,24 @@ export interface JwtSvids {
 /** Those who verify look again within this time, and before where they meet a key that they do not know. */
 const CACHE = 'public, max-age=300';
 const JSON_TYPE = 'application/json';
+/** Of a request for the most tokens for the most and longest audiences. */
+const MANY_LIMIT = 384 * 1024;
+
+const EXAMPLE: wire.JwtSvid = {
+  token: 'eyJhbGciOiJFUzI1NiIs…',
+  spiffe_id: 'spiffe://agents.example.com/agent/planner/01kaj8x5y7zq4m2n6p8r0t2v4w',
+  expires_at: '2026-11-22T14:08:22.000Z',
+};
 
 export function jwtSvidOperations(tokens: JwtSvids): Operation[] {
+  const issue = async (
+    caller: Caller,
+    { audience, instance, lifetime_seconds: lifetime }: wire.CreateJwtSvid,
+  ): Promise<wire.JwtSvid> => {
+    const request = { audience, ...given('instance', instance), ...given('lifetime', lifetime) };
+    const { token, id, expiresAt } = await tokens.issue(caller, request);
+    return { token, spiffe_id: id, expires_at: timeText(expiresAt) };
+  };
   return [
     operation({
       id: 'createJwtSvid',
@@ -33,18 +52,29 @@ export function jwtSvidOperations(tokens: JwtSvids): Operation[] {
       summary: 'Gives a JWT-SVID to the instance that asks, for itself or for one that it let in.',
       body: createJwtSvid,
       answer: jwtSvid,
+      example: { body: { audience: ['https://reports.example.com'] }, answer: EXAMPLE },
+      handle: ({ caller, body }) => issue(caller, body),
+    }),
+    operation({
+      id: 'createJwtSvids',
+      method: 'POST',
+      path: '/v1/workloads/jwt-svids',
+      access: 'caller',
+      action: 'jwt.issue',
+      anew: true,
+      byNodes: true,
+      summary:
+        'Gives JWT-SVIDs to the node that asks, for many of those that it let in at once; each counts as a request.',
+      body: createJwtSvids,
+      bodyLimit: MANY_LIMIT,
+      answer: jwtSvids,
       example: {
-        body: { audience: ['https://reports.example.com'] },
-        answer: {
-          token: 'eyJhbGciOiJFUzI1NiIs…',
-          spiffe_id: 'spiffe://agents.example.com/agent/planner/01kaj8x5y7zq4m2n6p8r0t2v4w',
-          expires_at: '2026-11-22T14:08:22.000Z',
-        },
+        body: { tokens: [{ instance: '01kaj8x5y7zq4m2n6p8r0t2v4w', audience: ['https://reports.example.com'] }] },
+        answer: { tokens: [{ svid: EXAMPLE }] },
       },
-      async handle({ caller, body: { audience, instance, lifetime_seconds: lifetime } }) {
-        const request = { audience, ...given('instance', instance), ...given('lifetime', lifetime) };
-        const { token, id, expiresAt } = await tokens.issue(caller, request);
-        return { token, spiffe_id: id, expires_at: timeText(expiresAt) };
+      async handle({ caller, body, charge }) {
+        charge(body.tokens.length - 1);
+        return { tokens: await Promise.all(body.tokens.map((one) => outcomeOf(issue(caller, one)))) };
       },
     }),
     operation({
@@ -74,6 +104,17 @@ export function jwtSvidOperations(tokens: JwtSvids): Operation[] {
       body: async () => ({ keys: await tokens.keys() }),
     }),
   ];
+}
+
+/** What concerns one token is said of that one; what concerns the installation is thrown. */
+async function outcomeOf(issuing: Promise<wire.JwtSvid>): Promise<wire.JwtSvids['tokens'][number]> {
+  try {
+    return { svid: await issuing };
+  } catch (error) {
+    if (!(error instanceof WritError) || statusOf(error.code) >= 500) throw error;
+    const { code, message, remedy } = error;
+    return { fault: { code, detail: message, ...given('remedy', remedy) } };
+  }
 }
 
 /** For readers of OpenID Connect, none of whom sends anybody here to log in: there is no endpoint for that. */

@@ -16,6 +16,8 @@ interface Input<P, Q, B> {
   readonly body: B;
   /** There when the request carries a key. */
   readonly idempotency: Idempotency | undefined;
+  /** Counts so many further acts of the caller. */
+  charge(acts: number): void;
 }
 
 /** How one request wants its change made: what a door hands to a flow beside the request itself. */
@@ -129,7 +131,8 @@ export function routeOf(given: Operation, parts: OperationParts): Route {
           : undefined;
       if (binding !== undefined && secret) throw secretAndApproval();
       const caller = binding === undefined ? exchange.caller : { ...exchange.caller, bound: binding.bound };
-      const input = { caller, params, query, body, idempotency };
+      const charge = (acts: number): void => exchange.charge?.(acts);
+      const input = { caller, params, query, body, idempotency, charge };
       if (given.action !== undefined) await parts.refresh();
       return replyOf(given, await handleBound(given, input, binding));
     },

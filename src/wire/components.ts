@@ -33,7 +33,7 @@ import { feedAcks, feedEffectReport, feedPage, feedPoints, feedTaken } from './f
 import { feedSigned, feedTimeQuestion } from './feed-signed.ts';
 import { group, groupList } from './group.ts';
 import { instance, instancePage } from './instance.ts';
-import { createJwtSvid, jwtSvid, rotatedJwtKey, rotateJwtKey } from './jwt-svid.ts';
+import { createJwtSvid, createJwtSvids, jwtSvid, jwtSvids, rotatedJwtKey, rotateJwtKey } from './jwt-svid.ts';
 import { ledgerEntry, ledgerPage } from './ledger.ts';
 import { addOperator, operator, operatorList } from './operator.ts';
 import { owningTeam, owningTeamPage } from './owner.ts';
@@ -94,6 +94,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   CreateDomain: createDomain,
   CreateEntry: createEntry,
   CreateJwtSvid: createJwtSvid,
+  CreateJwtSvids: createJwtSvids,
   CreateSignalStream: createSignalStream,
   CreateStop: createStop,
   CreateToken: createToken,
@@ -129,6 +130,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   IssueCertificate: issueCertificate,
   IssuedCertificate: issuedCertificate,
   JwtSvid: jwtSvid,
+  JwtSvids: jwtSvids,
   LedgerEntry: ledgerEntry,
   LedgerPage: ledgerPage,
   Operator: operator,
