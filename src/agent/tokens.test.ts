@@ -37,3 +37,40 @@ test('an instance that asks in a loop is held back, and takes nothing from its n
   assert.equal(fetched, before);
   assert.equal(await tokens.of(quiet, ['a0']), tokenFor('quiet', ['a0']));
 });
+
+/** Writes down what is fetched. */
+function noting(): { readonly fetched: string[]; readonly tokens: Tokens } {
+  const fetched: string[] = [];
+  const server = {
+    async token(instance: string, audience: readonly string[]) {
+      fetched.push(`${instance} ${audience.join(' ')}`);
+      return tokenFor(instance, audience);
+    },
+  } as NodeServer;
+  return { fetched, tokens: new Tokens(server, 1000) };
+}
+
+test('instances that came and went before leave room for those that are there', async () => {
+  const { fetched, tokens } = noting();
+  for (let n = 0; n < 10_001; n++) await tokens.of(child(`gone-${n}`), ['a']);
+  fetched.length = 0;
+  const here = child('here');
+  for (let n = 0; n < 3; n++) {
+    await tokens.of(here, ['a']);
+    await tokens.of(here, ['b']);
+  }
+  assert.deepEqual(fetched, ['here a', 'here b']);
+});
+
+test('an instance that asks for ever other audiences has so many kept, and takes none from others', async () => {
+  const { fetched, tokens } = noting();
+  const [greedy, other] = [child('greedy'), child('other')];
+  await tokens.of(other, ['a']);
+  for (let n = 0; n < 400; n++) await tokens.of(greedy, [String(n)]);
+  fetched.length = 0;
+  await tokens.of(other, ['a']);
+  await tokens.of(greedy, ['399']);
+  assert.deepEqual(fetched, []);
+  await tokens.of(greedy, ['0']);
+  assert.deepEqual(fetched, ['greedy 0']);
+});
