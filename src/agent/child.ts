@@ -2,11 +2,12 @@ import type { Clock } from '../base/clock.ts';
 import { isWritError } from '../base/error.ts';
 import { decodePem } from '../der/pem.ts';
 import { BACKDATED_MS, type Credential } from '../sdk/credential.ts';
-import { certificateFacts } from '../sdk/peer-facts.ts';
+import { certificateFacts, issuerOf } from '../sdk/peer-facts.ts';
 import { pauseAfter } from '../sdk/renewal.ts';
 import type { X509Svid } from '../sdk/workload-messages.ts';
 import type { Entry } from '../wire/entry.ts';
 import type { WorkloadFacts } from '../wire/workload.ts';
+import { parseCertificate } from '../x509/certificate.ts';
 import { pauseOf } from './failure.ts';
 import type { Rotation } from './rotation.ts';
 import { instanceOf, type NodeServer } from './server.ts';
@@ -200,7 +201,6 @@ function svidOf({ key, spiffeId, certificate, chain, roots }: Credential, hint: 
 }
 
 function subjectsOf({ certificate, chain }: Credential): readonly string[] {
-  const of = (pem: string): readonly string[] => certificateFacts(derOf(pem)).subjects;
-  const issuers = chain.flatMap((pem) => of(pem).filter((one) => one.startsWith('issuer:')));
-  return [...new Set([...of(certificate), ...issuers])];
+  const issuers = chain.flatMap((pem) => issuerOf(parseCertificate(derOf(pem))));
+  return [...new Set([...certificateFacts(derOf(certificate)).subjects, ...issuers])];
 }

@@ -18,8 +18,7 @@ function setUp(context: TestContext) {
   const clock = manualClock(Date.now());
   const stopped: string[] = [];
   const server = {
-    // The test's authorities are none of Writ's.
-    enrol: async () => ({ ...made.credential('agent/planner/1'), chain: [] }),
+    enrol: async () => made.credential('agent/planner/1'),
     stop: async (instance: string, cause: string) => {
       stopped.push(`${instance} ${cause}`);
     },

@@ -3,8 +3,7 @@ import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { WritError } from '../base/error.ts';
 import { parseSpiffeId, type SpiffeId } from '../spiffe-id/spiffe-id.ts';
 import { parseCertificate } from '../x509/certificate.ts';
-import { findExtension } from '../x509/extension.ts';
-import { decodeSubjectAltName, SUBJECT_ALT_NAME } from '../x509/extensions/subject-alt-name.ts';
+import { leafId } from '../x509/svid.ts';
 
 /**
  * Whom to accept at the other end. A text is an id: whole (`spiffe://…`), or its path within the own trust domain, in
@@ -74,20 +73,14 @@ function digest(text: string): string {
 }
 
 /**
- * The SPIFFE ID in a certificate: its one URI name (X.509-SVID §2). Throws `bad_spiffe_id` when there is none or more
- * than one. Says nothing about whether the certificate is to be trusted.
+ * The SPIFFE ID of a certificate that is a leaf as X.509-SVID has it (§2, §3.1, §4.3, §5.2): one URI name with a path, no authority,
+ * a key for signatures, and for neither certificates nor lists. Throws `bad_spiffe_id` for any other. Says nothing about
+ * whether the certificate is to be trusted.
  */
 export function spiffeIdOf(der: Uint8Array): SpiffeId {
-  const extension = findExtension(parseCertificate(der).extensions, SUBJECT_ALT_NAME);
-  const uris =
-    extension === undefined ? [] : decodeSubjectAltName(extension.value).filter((name) => name.kind === 'uri');
-  const [name] = uris;
-  if (uris.length !== 1 || name === undefined) {
-    throw new WritError('bad_spiffe_id', 'The certificate does not carry exactly one URI name.', {
-      remedy: 'The peer needs an X.509-SVID.',
-    });
-  }
-  return parseSpiffeId(name.value);
+  const id = leafId(parseCertificate(der));
+  if (typeof id !== 'string') return id;
+  throw new WritError('bad_spiffe_id', `The certificate ${id}.`, { remedy: 'The peer needs an X.509-SVID.' });
 }
 
 /**

@@ -1,9 +1,11 @@
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { decodePem } from '../der/pem.ts';
-import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
+import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
 import { serverId } from '../spiffe-id/subject.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
-import { checkPeer, spiffeIdOf } from './peer.ts';
+import { parseCertificate } from '../x509/certificate.ts';
+import { uriNames } from '../x509/svid.ts';
+import { checkPeer } from './peer.ts';
 
 export type CheckServer = (host: string, certificate: PeerCertificate) => Error | undefined;
 
@@ -28,11 +30,12 @@ export function checkUnknownWritServer(rootPem: string): CheckServer {
 }
 
 function trustDomainOf(rootPem: string): TrustDomain | undefined {
-  let id: SpiffeId;
   try {
-    id = spiffeIdOf(decodePem(rootPem, 'CERTIFICATE'));
+    // X.509-SVID §3.2.
+    const [uri, ...more] = uriNames(parseCertificate(decodePem(rootPem, 'CERTIFICATE')));
+    const id = parseSpiffeId(uri ?? '');
+    return id.segments.length === 0 && more.length === 0 ? id.trustDomain : undefined;
   } catch {
     return undefined;
   }
-  return id.segments.length === 0 ? id.trustDomain : undefined;
 }

@@ -4,10 +4,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import type { PeerCertificate } from 'node:tls';
 import { isWritError } from '../../src/base/error.ts';
 import { readAuthorities } from '../../src/ca/hierarchy.ts';
 import { openSqlite } from '../../src/db/sqlite.ts';
 import { issueServerCertificate } from '../../src/issuance/server.ts';
+import { grpcPeer } from '../../src/sdk/grpc.ts';
+import { checkPeer } from '../../src/sdk/peer.ts';
+import { CertificateMemo } from '../../src/sdk/peer-facts.ts';
 import type { TrustDomain } from '../../src/spiffe-id/trust-domain.ts';
 import { type Certificate, parseCertificate } from '../../src/x509/certificate.ts';
 import { findExtension } from '../../src/x509/extension.ts';
@@ -240,6 +244,31 @@ describe('what Writ accepts', () => {
     assert.match(judge(certificate({ uris: [ID], by: stranger })), /was not accepted/);
     assert.match(judge(certificate({ uris: [ID], by: stranger }), [stranger]), /was not accepted/);
     assert.match(judge(certificate({ uris: ['spiffe://other.example/x'], by: root })), /not known/);
+  });
+
+  test('X.509-SVID §2, §3.1, §3.2, §4.3, §5.2: the SDK takes for its peers what these rules admit, and nobody else', () => {
+    const check = checkPeer(() => true);
+    const seen = ({ der }: Made): readonly unknown[] => [
+      check('x', { raw: Buffer.from(der) } as PeerCertificate) === undefined,
+      grpcPeer({ getAuthContext: () => ({ sslPeerCertificate: { raw: Buffer.from(der) } }) })?.uri,
+      new CertificateMemo().of(der)?.id.uri,
+    ];
+    const one = certificate({ uris: [ID], dns: ['x.partner.example'], by: root });
+    assert.deepEqual(seen(one), [true, ID, ID]);
+    const signing = ['digitalSignature', 'keyCertSign'] as const;
+    for (const [name, wanted] of Object.entries({
+      'two URI names': { uris: [ID, 'https://x.example'] },
+      'no URI name': { dns: ['x.partner.example'] },
+      'an id without path': { uris: ['spiffe://partner.example'] },
+      'another scheme': { uris: ['https://partner.example/x'] },
+      'an authority with a path': { uris: [ID], ca: true, usages: signing },
+      'an authority without': { uris: ['spiffe://partner.example'], ca: true },
+      'a key for certificates': { uris: [ID], usages: signing },
+      'a key for lists': { uris: [ID], usages: ['digitalSignature', 'cRLSign'] as const },
+      'no key usage': { uris: [ID], usages: null },
+    })) {
+      assert.deepEqual(seen(certificate({ ...wanted, by: root })), [false, undefined, undefined], name);
+    }
   });
 
   test('SPIFFE-ID §3.2: id and key are in what is signed, so that no octet of it can be another', () => {
