@@ -78,3 +78,23 @@ test('what cannot be is refused before anybody is let in', async () => {
     assert.match(stderr, wrong);
   }
 });
+
+test('one that is held goes on when it is released, and ends when all of its kind are stopped', async () => {
+  const { child, ended, url, said } = await relay('--allow', 'agent/planner/*');
+  const planner = await connect({ token: await server.token('planner') });
+  closing.push(() => planner.close());
+  const made = createVerifier({ identity: planner, mode: 'strict', feed: url, relays: 'service/gateway/*' });
+  closing.push(() => made.close());
+  await made.ready(AbortSignal.timeout(30_000));
+  const alarm = new Promise((then) => made.once('alarm', then));
+  const hold = ['stop', 'agent', 'gateway', '--cause', 'clone_detected', '--quarantine'];
+  const { id } = await server.json<{ id: string }>(...hold);
+  await alarm;
+  assert.equal(child.exitCode, null);
+  await server.json('release', id, '--here');
+  await made.ready(AbortSignal.timeout(30_000));
+  await server.json('stop', 'agent', 'gateway', '--cause', 'clone_detected');
+  const [code] = await ended;
+  assert.notEqual(code, 0);
+  assert.match(said(), /This relay was stopped/);
+});

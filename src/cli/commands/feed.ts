@@ -78,6 +78,9 @@ function relayCommand(withApi: WithApi): Command {
   };
 }
 
+/** While the feed is too old it is asked this often whether the identity has ended; milliseconds. */
+const ASK_MS = 5000;
+
 /** Resolves when the program is to end; rejects when its own identity was stopped. */
 function untilEnd(
   verifier: Verifier,
@@ -94,6 +97,12 @@ function untilEnd(
       );
     relay.onClose(stopped);
     identity.on('ended', stopped);
+    // What is held first and then stopped is cut off before it hears of its end: whoever asks for a renewal is told.
+    const asking = setInterval(() => {
+      if (!verifier.well) identity.renew().catch(() => undefined);
+    }, ASK_MS);
+    asking.unref();
+    identity.on('ended', () => clearInterval(asking));
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });
   // Before anybody waits for it, too.
