@@ -198,6 +198,14 @@ class Chains(unittest.TestCase):
             facts_of_chain([der])
         self.assertIn("authority", refused.exception.message)
 
+    def test_a_trust_domain_is_no_peer(self) -> None:
+        workload = f"spiffe://{DOMAIN}/agent/planner/1"
+        self.assertEqual(facts_of_chain([leaf(workload)]).id.uri, workload)
+        for uris in ((f"spiffe://{DOMAIN}",), (workload, "https://x.example"), ("https://x.example",), ()):
+            with self.subTest(uris), self.assertRaises(WritError) as refused:
+                facts_of_chain([leaf(*uris)])
+            self.assertEqual(refused.exception.code, "bad_spiffe_id")
+
 
 class Messages(unittest.TestCase):
     def test_fields_come_back(self) -> None:
@@ -317,6 +325,16 @@ def a_credential(**times: float) -> Credential:
         renew_after=2,
     )
     return replace(credential, **times)  # type: ignore[arg-type]
+
+
+def leaf(*uris: str) -> bytes:
+    """A certificate with these URI names, in DER."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *(x509.UniformResourceIdentifier(uri) for uri in uris)]
+    now = datetime.now(timezone.utc)
+    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+    return built.add_extension(x509.SubjectAlternativeName(names), critical=True).sign(key, SHA256()).public_bytes(Encoding.DER)
 
 
 def authority(

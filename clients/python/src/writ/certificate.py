@@ -54,6 +54,9 @@ def facts_of_chain(chain: Sequence[bytes]) -> PeerFacts:
     if _is_authority(leaf):
         raise WritError("bad_spiffe_id", "The certificate is that of an authority, which nobody may act by.")
     peer = spiffe_id_of(leaf)
+    if not peer.segments:
+        # X.509-SVID §5.2.
+        raise WritError("bad_spiffe_id", "The certificate names a trust domain and no workload.")
     subjects = [f"serial:{serial_of(leaf)}"]
     match peer.segments:
         case ("operator", name, *_):
