@@ -2,7 +2,7 @@ import type { GcpEvidence } from '../../wire/attestation.ts';
 import type { GcpParameters } from '../../wire/attestor.ts';
 import type { Verified, Verifier, VerifierParts } from '../evidence.ts';
 import type { KeySets, KeySource } from './key-sets.ts';
-import { computeEngineFacts } from './oidc-facts.ts';
+import { computeEngineFacts, GOOGLE } from './oidc-facts.ts';
 import { readable } from './readable.ts';
 import { judgeToken } from './signed-token.ts';
 
@@ -13,8 +13,6 @@ export interface GcpProjects {
   readonly source: KeySource;
 }
 
-const ISSUER = 'https://accounts.google.com';
-
 /** Identity tokens that Google Cloud's metadata server gives to a machine, in their full format. */
 export function gcpVerifier(keySets: KeySets): Verifier<GcpEvidence, GcpProjects> {
   return {
@@ -22,7 +20,7 @@ export function gcpVerifier(keySets: KeySets): Verifier<GcpEvidence, GcpProjects
       projects,
       audience,
       source: {
-        issuer: ISSUER,
+        issuer: GOOGLE,
         ...(jwks_uri === undefined ? {} : { jwksUri: jwks_uri }),
         ...(ca === undefined ? {} : { ca }),
       },
@@ -41,7 +39,7 @@ async function verifyGcp(
     current: () => keySets.current(source),
     newer: (known: Parameters<KeySets['newer']>[1]) => keySets.newer(source, known),
   };
-  const expected = { issuer: ISSUER, audience, algorithms: ['RS256'] as const, now: clock.now() };
+  const expected = { issuer: GOOGLE, audience, algorithms: ['RS256'] as const, now: clock.now() };
   const judged = await judgeToken(token, keys, expected);
   if (!judged.ok) return { accepted: false, fault: judged.fault };
   const facts = computeEngineFacts(judged.claims);

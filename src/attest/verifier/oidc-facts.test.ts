@@ -110,10 +110,19 @@ test('Google: a machine', () => {
 });
 
 test('an address of mail that nobody has checked is no fact', () => {
-  assert.equal(factsOfClaims({ email: 'ceo@example.com', email_verified: false })?.['oidc:claim/email'], undefined);
-  assert.deepEqual(factsOfClaims({ email: 'ceo@example.com', email_verified: true })?.['oidc:claim/email'], [
-    'ceo@example.com',
-  ]);
+  const email = 'ceo@example.com';
+  for (const claims of [{}, { email_verified: false }, { email_verified: 'false' }, { email_verified: 1 }]) {
+    assert.equal(factsOfClaims({ email, ...claims })?.['oidc:claim/email'], undefined, JSON.stringify(claims));
+  }
+  for (const email_verified of [true, 'true']) {
+    assert.deepEqual(factsOfClaims({ email, email_verified })?.['oidc:claim/email'], [email]);
+  }
+});
+
+test('what another issuer says of Google’s machines is no fact of Google’s', () => {
+  const google = { compute_engine: { project_id: 'prod', instance_id: '1', zone: 'z' } };
+  const facts = factsOfClaims({ iss: 'https://issuer.example', sub: 'someone', google })!;
+  assert.deepEqual(Object.keys(facts).sort(), ['oidc:iss', 'oidc:sub']);
 });
 
 test('claims that nobody can count do not crowd out who it is', () => {

@@ -16,6 +16,9 @@ const OF_THE_TOKEN: ReadonlySet<string> = new Set([
   'uti',
 ]);
 
+/** Who signs for the machines of Google Cloud. */
+export const GOOGLE = 'https://accounts.google.com';
+
 const NAME = /^[A-Za-z0-9_.:/-]{1,120}$/;
 const MOST_VALUES = 64;
 /** Characters of all facts out of claims together; what comes after is no fact. They all stand in the ledger. */
@@ -33,8 +36,8 @@ export function factsOfClaims(claims: Claims): EvidenceFacts | undefined {
   let room = MOST_TEXT;
   for (const name of new Set([...FIRST, ...Object.keys(claims)])) {
     if (OF_THE_TOKEN.has(name) || !NAME.test(name)) continue;
-    // An address that nobody has checked is whatever its owner typed.
-    if (name === 'email' && claims['email_verified'] === false) continue;
+    // An address that nobody says to have checked is whatever its owner typed; Azure AD is one that does not say.
+    if (name === 'email' && String(claims['email_verified']) !== 'true') continue;
     const values = valuesOf(claims[name]);
     const takes = JSON.stringify([name, values]).length + 16;
     if (values.length === 0 || takes > room) continue;
@@ -42,7 +45,8 @@ export function factsOfClaims(claims: Claims): EvidenceFacts | undefined {
     facts[FIRST.includes(name) ? `oidc:${name}` : `oidc:claim/${name}`] = values;
   }
   const kubernetes = kubernetesFacts(claims);
-  const google = computeEngineFacts(claims);
+  // Rules see facts without who vouches for them: what another issuer says of Google's machines is no such fact.
+  const google = claims['iss'] === GOOGLE ? computeEngineFacts(claims) : {};
   return kubernetes === undefined || google === undefined ? undefined : { ...facts, ...kubernetes, ...google };
 }
 
