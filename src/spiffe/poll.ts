@@ -3,13 +3,8 @@ import { type CommitBatch, newBatch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import type { Certificate } from '../x509/certificate.ts';
-import {
-  dueFederations,
-  type Federation,
-  type FederationFault,
-  readFederation,
-  updateFederation,
-} from './federation.ts';
+import { dueFederations, type Federation, readFederation, updateFederation } from './federation.ts';
+import { TELLING } from './federation-status.ts';
 import type { Fetched } from './fetch-bundle.ts';
 import { authoritiesIn, judgeBundle, type OwnTrust } from './judge-bundle.ts';
 import { record, recordBundle } from './manage.ts';
@@ -36,15 +31,6 @@ const DEFAULT_HINT = 300;
 const LEAST_HINT = 60;
 const MOST_HINT = 86_400;
 const AT_ONCE = 4;
-
-/** What says something about whoever answered, or about what they said, and not about the way there. */
-const TELLING: ReadonlySet<FederationFault> = new Set([
-  'identity',
-  'malformed',
-  'own_domain',
-  'sequence_back',
-  'sequence_missing',
-]);
 
 /**
  * Fetches what is due, and gives how many attempts it made. Any number of processes may do this at once: of those that

@@ -47,8 +47,11 @@ export interface Federation {
   readonly url: string;
   readonly profile: 'https_web' | 'https_spiffe';
   readonly endpoint_id?: string;
-  /** `waiting`: there is no bundle yet; `failing`: the latest attempt to fetch it failed, and the one before it counts. */
-  readonly status: 'good' | 'waiting' | 'failing';
+  /**
+   * `waiting`: there is no bundle yet; `refused`: the latest is not believed; `failing`: none could be fetched the last time;
+   * `stale`: none was for a day. The one before counts.
+   */
+  readonly status: 'good' | 'waiting' | 'refused' | 'failing' | 'stale';
   readonly fault?: string;
   readonly sequence?: number;
   readonly refresh_hint?: number;
@@ -70,7 +73,7 @@ export const federation: Schema<Federation> = schemaOf<Federation>()(
     url: z.string().max(2048),
     profile: z.enum(['https_web', 'https_spiffe']),
     endpoint_id: spiffeId.exactOptional(),
-    status: z.enum(['good', 'waiting', 'failing']),
+    status: z.enum(['good', 'waiting', 'refused', 'failing', 'stale']),
     fault: z.string().max(64).exactOptional(),
     sequence: z.int().min(0).exactOptional(),
     refresh_hint: z.int().min(0).exactOptional(),

@@ -33,7 +33,7 @@ export function federationChangeCommands(log: () => Log, withApi: WithApi): read
       const { allowed } = endpointRules(config.federation);
       const flow = (caller: Caller, acting: Acting): Promise<Federation> =>
         act(caller, { ...federationParts(parts, allowed), ...acting });
-      return federationAnswer(await asAdministrator(input, what, parts, flow));
+      return federationAnswer(await asAdministrator(input, what, parts, flow), parts.clock.now());
     });
   return [
     {

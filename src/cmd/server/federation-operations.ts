@@ -9,6 +9,7 @@ import { federationOperations as routes } from '../../rest/federations.ts';
 import type { Operation } from '../../rest/operation.ts';
 import { timeText } from '../../rest/render.ts';
 import { type Federation, listFederations } from '../../spiffe/federation.ts';
+import { federationStatus } from '../../spiffe/federation-status.ts';
 import { describeBundle, type OwnTrust } from '../../spiffe/judge-bundle.ts';
 import {
   addFederation,
@@ -28,18 +29,18 @@ import type { ThreadParts } from './thread-parts.ts';
 export function federationOperations(parts: ThreadParts, allowed: AddressRule): Operation[] {
   const federation = federationParts(parts, allowed);
   const acting = forCaller(federation, parts, { policy: true });
+  const answer = (one: Federation): wire.Federation => federationAnswer(one, parts.clock.now());
   const known = new EpochCache<readonly Federation[]>(parts.epoch, 1);
   return routes({
-    list: async (caller) => (await showFederations(caller, federation)).map(federationAnswer),
-    show: async (caller, trustDomain) => federationAnswer(await showFederation(caller, trustDomain, federation)),
+    list: async (caller) => (await showFederations(caller, federation)).map(answer),
+    show: async (caller, trustDomain) => answer(await showFederation(caller, trustDomain, federation)),
     add: async (caller, input, options) =>
-      federationAnswer(await addFederation(caller, inputOf(input), await acting(caller), options)),
+      answer(await addFederation(caller, inputOf(input), await acting(caller), options)),
     replace: async (caller, input, options) =>
-      federationAnswer(await replaceBundle(caller, input, await acting(caller), options)),
-    refresh: async (caller, trustDomain) =>
-      federationAnswer(await refreshFederation(caller, trustDomain, await acting(caller))),
+      answer(await replaceBundle(caller, input, await acting(caller), options)),
+    refresh: async (caller, trustDomain) => answer(await refreshFederation(caller, trustDomain, await acting(caller))),
     remove: async (caller, trustDomain, options) =>
-      federationAnswer(await removeFederation(caller, trustDomain, await acting(caller), options)),
+      answer(await removeFederation(caller, trustDomain, await acting(caller), options)),
     bundles: async (caller) => bundlesFor(caller),
   });
 
@@ -93,7 +94,7 @@ function bundleAnswer({ sequence, keys }: NonNullable<Federation['bundle']>): wi
   };
 }
 
-export function federationAnswer(federation: Federation): wire.Federation {
+export function federationAnswer(federation: Federation, now: number): wire.Federation {
   const { trustDomain, url, profile, endpointId, bundle, fault, source, createdBy } = federation;
   const { sequence, roots, jwt_keys } = describeBundle(bundle ?? { keys: [] });
   const at = (name: string, ms: number | undefined) => (ms === undefined ? {} : { [name]: timeText(ms) });
@@ -102,7 +103,7 @@ export function federationAnswer(federation: Federation): wire.Federation {
     url,
     profile,
     ...(endpointId === undefined ? {} : { endpoint_id: endpointId }),
-    status: fault !== undefined ? 'failing' : bundle === undefined ? 'waiting' : 'good',
+    status: federationStatus(federation, now),
     ...(fault === undefined ? {} : { fault }),
     ...(sequence === undefined ? {} : { sequence }),
     ...(bundle?.refreshHint === undefined ? {} : { refresh_hint: bundle.refreshHint }),

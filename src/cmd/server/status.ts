@@ -5,6 +5,8 @@ import { canaryMetrics } from '../../report/canary-metrics.ts';
 import { allCanaries } from '../../report/show-canaries.ts';
 import type { Operation } from '../../rest/operation.ts';
 import { statusOperations } from '../../rest/status.ts';
+import { listFederations } from '../../spiffe/federation.ts';
+import { federationMetrics } from '../../spiffe/federation-status.ts';
 import { VERSION } from '../version.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
@@ -27,8 +29,15 @@ export function serverStatus(
     // A database that cannot be read hides no other figure.
     async metrics() {
       const canaries = await allCanaries(reader, clock.now()).then(canaryMetrics, () => '');
+      const federations = await listFederations(reader).then(
+        (all) => federationMetrics(all, clock.now()),
+        () => '',
+      );
       const emergencies = await countEmergencies(reader, clock.now()).then(emergencyReadings, () => []);
-      return metrics.text([...processReadings(), ledgerReading(epoch.current()), ...emergencies], canaries);
+      return metrics.text(
+        [...processReadings(), ledgerReading(epoch.current()), ...emergencies],
+        canaries + federations,
+      );
     },
   });
 }
