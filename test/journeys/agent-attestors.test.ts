@@ -19,7 +19,9 @@ import { keptIdentity, SOURCE } from '../../src/cli/commands/run.ts';
 import { CONNECTION_FLAGS } from '../../src/cli/connection.ts';
 import { toInput } from '../../src/cli/input.ts';
 import { encodePem } from '../../src/der/pem.ts';
+import { ENDORSEMENT_KEYS } from '../../src/sdk/evidence/endorsement.ts';
 import { awsMetadata, azureMetadata, gcpMetadata, githubActions } from '../../src/sdk/evidence/testdata/platforms.ts';
+import { openTpm, Tpm } from '../../src/sdk/evidence/tpm-device.ts';
 import type { Identity } from '../../src/sdk/identity.ts';
 import { issue } from '../../src/x509/path/testdata/issue.ts';
 import { testServer } from '../server.ts';
@@ -368,4 +370,24 @@ test('tpm: each renewal takes the module, also by what a store has', { skip: noS
   assert.notEqual((await curve.renew()).serial, before);
   assert.notEqual(curve.spiffeId, first.spiffeId);
   curve.close();
+});
+
+test('tpm: endorsement keys are those that tpm2-tools have the module make', { skip: noSwtpm }, async () => {
+  await using module = await swtpm();
+  const tpm = new Tpm(await openTpm(module.socket));
+  const areas = new Map<number, string>();
+  for (const { index, template } of ENDORSEMENT_KEYS) {
+    const { handle, area } = await tpm.createPrimary(template);
+    areas.set(index, area.toString('hex'));
+    await tpm.flush(handle);
+  }
+  assert.equal(new Set(areas.values()).size, ENDORSEMENT_KEYS.length);
+  for (const [index, algorithm] of [
+    [0x01c0_0002, 'rsa2048'],
+    [0x01c0_000a, 'ecc256'],
+    [0x01c0_0016, 'ecc384'],
+  ] as const) {
+    module.run('createek', '-G', algorithm, '-c', 'ek.ctx', '-u', 'ek.pub');
+    assert.equal(areas.get(index), module.read('ek.pub').toString('hex'), algorithm);
+  }
 });

@@ -41,7 +41,7 @@ function ecc(
 }
 
 /** L-1 (§B.3.3), L-2 (§B.3.4), H-1, H-2 and H-3 (§B.4.4 to §B.4.6), in the order in which they are looked for. */
-const KEYS: readonly EndorsementKey[] = [
+export const ENDORSEMENT_KEYS: readonly EndorsementKey[] = [
   { index: 0x01c0_0002, template: rsa('000300b2', POLICY_A, 256), byPolicy: true },
   { index: 0x01c0_000a, template: ecc(['000b', '000300b2', '0080', 3], POLICY_A, 32), byPolicy: true },
   { index: 0x01c0_0012, template: rsa('000300f2', POLICY_B_256, 0), byPolicy: false },
@@ -56,9 +56,9 @@ const KEYS: readonly EndorsementKey[] = [
 export async function findEndorsementKey(
   tpm: Tpm,
 ): Promise<EndorsementKey & { readonly certificate: Buffer | undefined }> {
-  for (const key of KEYS) {
+  for (const key of ENDORSEMENT_KEYS) {
     const certificate = await tpm.readNv(key.index);
     if (certificate !== undefined) return { ...key, certificate };
   }
-  return { ...KEYS[0]!, certificate: undefined };
+  return { ...ENDORSEMENT_KEYS[0]!, certificate: undefined };
 }
