@@ -12,7 +12,10 @@ export const EVIDENCE_EXAMPLES: NonNullable<Command['examples']> = (
       'gitlab --evidence oidc --evidence-token-variable WRIT_ID_TOKEN',
       'by a token in the environment, in a job of GitLab',
     ],
-    ['github --evidence github-actions --evidence-audience agents.example.com', 'in a job of GitHub Actions'],
+    [
+      'github --evidence github-actions --evidence-audience agents.example.com',
+      'by a token that GitHub Actions gives a job',
+    ],
     [
       'factory --evidence x509pop --evidence-chain-file device.pem --evidence-key-file device.key',
       'by the certificate of another authority',
@@ -31,6 +34,6 @@ export const EVIDENCE_EXAMPLES: NonNullable<Command['examples']> = (
     ['azure-id --evidence azure-identity --evidence-audience api://writ', 'by a managed identity of Azure'],
   ] as const
 ).map(([flags, does]) => ({
-  line: `WRIT_SERVER=https://writ.example.com:8443 WRIT_ROOT=sha256:… writ agent run --attestor ${flags}`,
+  line: `writ agent run --attestor ${flags}`,
   does: `lets this machine in ${does}`,
 }));

@@ -38,7 +38,7 @@ function runCommand(withApi: WithApi): Command {
     path: 'agent run',
     summary: 'Serve identities to the workloads of this machine (SPIFFE Workload API)',
     details:
-      'Runs until it is interrupted. The machine is an instance of a service; who gets which identity, the registration entries say that name this service: docs/WORKLOAD-API.md. It is let in once, by a join token or by what an attestor vouches for (docs/ATTESTATION.md). Keys of workloads are in memory alone; that of the machine, too, unless --store names a directory, with which a restart needs neither token nor evidence.',
+      'Runs until it is interrupted. The machine is an instance of a service; who gets which identity, the registration entries say that name this service: docs/WORKLOAD-API.md. It is let in once, by a join token or by what an attestor vouches for (docs/ATTESTATION.md); for the latter --server and --root, or WRIT_SERVER and WRIT_ROOT in the environment, say which authority it is. Keys of workloads are in memory alone; that of the machine, too, unless --store names a directory, with which a restart needs neither token nor evidence.',
     flags: [
       {
         name: 'service',
