@@ -120,7 +120,7 @@ test('types hold', { skip }, async () => {
   assert.equal(status, 0, said);
 });
 
-for (const name of ['parts', 'connect', 'evidence', 'tls', 'verifier', 'adapters', 'workload_api', 'examples']) {
+for (const name of ['parts', 'connect', 'evidence', 'platforms', 'tls', 'verifier', 'adapters', 'workload_api', 'examples']) {
   test(`test_${name}.py`, { skip }, async () => {
     if (name === 'workload_api') {
       const match = ['--match', `unix:path=${realpathSync(pathOf(PYTHON))}`];

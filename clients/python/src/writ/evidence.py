@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,10 +68,18 @@ def runtime_claims(
 
 
 def token_evidence(
-    *, attestor: str, file: str | os.PathLike[str], kind: Literal["oidc", "k8s", "gcp"] = "oidc"
+    *,
+    attestor: str,
+    file: str | os.PathLike[str] | None = None,
+    token: Callable[[], str] | None = None,
+    kind: Literal["oidc", "k8s", "gcp"] = "oidc",
 ) -> EvidenceSource:
-    """A token in a file, as Kubernetes and CI systems write them; read when it is needed."""
-    return _TokenFile(attestor, Path(file), kind)
+    """A token of somebody whom an attestor believes: in a file, as Kubernetes and CI systems write them, or of what fetches it. Read
+    when it is needed.
+    """
+    if (file is None) == (token is None):
+        raise WritError("bad_config", "The token is not given, or given twice.", field="file", remedy="Give one of file and token.")
+    return _Token(attestor, None if file is None else Path(file), token, kind)
 
 
 def certificate_evidence(*, attestor: str, key: str, chain: Sequence[str]) -> EvidenceSource:
@@ -83,21 +92,42 @@ def bound_octets(challenge: str, spki: bytes) -> bytes:
     return b"writ attestation 1\0" + challenge.encode("ascii") + b"\0" + hashlib.sha256(spki).digest()
 
 
+def azure_nonce(challenge: str, spki: bytes) -> str:
+    """The nonce that Azure's metadata service is asked with: the first hexadecimal digits of SHA-256 over the same octets."""
+    return hashlib.sha256(bound_octets(challenge, spki)).hexdigest()[:32]
+
+
+def require_token(text: str, field: str) -> str:
+    """Three parts (RFC 7515 §7.1), as the server asks for."""
+    token = text.strip()
+    if re.fullmatch(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", token) is not None:
+        return token
+    remedy = "Have a JSON web token of three parts there, and nothing else."
+    raise WritError("bad_config", "What is to be evidence is no signed token.", field=field, remedy=remedy)
+
+
 @dataclass(frozen=True)
-class _TokenFile:
+class _Token:
     attestor: str
-    file: Path
+    file: Path | None
+    fetch: Callable[[], str] | None
     kind: str
 
     def present(self, spki: bytes, ask: AskChallenge) -> Mapping[str, Any]:
+        return {"kind": self.kind, "attestor": self.attestor, "token": self._token()}
+
+    def _token(self) -> str:
+        if self.fetch is not None:
+            return require_token(self.fetch(), "token")
+        assert self.file is not None
         try:
-            token = self.file.read_text("ascii").strip()
+            text = self.file.read_text("ascii")
         except (OSError, ValueError):
             # Not with its cause: that of a token that is no text would repeat a part of it.
             raise WritError(
                 "bad_config", "The file with the token cannot be read.", field="file", remedy=f"Check the path: {self.file}"
             ) from None
-        return {"kind": self.kind, "attestor": self.attestor, "token": token}
+        return require_token(text, "file")
 
 
 class _Certificate:
