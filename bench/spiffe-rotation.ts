@@ -68,7 +68,8 @@ async function runFor(count: number): Promise<readonly [readonly number[], reado
   };
   const parts = {
     ...{ server: { renew } as NodeServer, rotation, clock, random: Math.random, turn: createGate(WIDTH) },
-    facts: async () => ({}),
+    facts: async () => undefined,
+    said: () => undefined,
     changed: () => undefined,
   };
   const entry = { id: '0'.repeat(26) } as Entry;

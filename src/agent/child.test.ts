@@ -20,7 +20,13 @@ function childOf(clock: ManualClock, life: number, renew?: () => Promise<Credent
   };
   return new Child({ id: 'e' } as Entry, made.credential('agent/planner/1', Date.now(), life), {
     ...{ server: { renew: renew ?? silent } as unknown as NodeServer, rotation: new Rotation(clock), clock },
-    ...{ random: () => 0, turn: (run) => run(), facts: async () => undefined, changed: () => undefined },
+    ...{
+      random: () => 0,
+      turn: (run) => run(),
+      facts: async () => undefined,
+      said: () => undefined,
+      changed: () => undefined,
+    },
   });
 }
 

@@ -6,11 +6,12 @@ import { certificateFacts, issuerOf } from '../sdk/peer-facts.ts';
 import { pauseAfter } from '../sdk/renewal.ts';
 import type { X509Svid } from '../sdk/workload-messages.ts';
 import type { Entry } from '../wire/entry.ts';
-import type { WorkloadFacts } from '../wire/workload.ts';
+import type { Runtime } from '../wire/runtime.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import { pauseOf } from './failure.ts';
 import type { Rotation } from './rotation.ts';
-import { instanceOf, type NodeServer } from './server.ts';
+import { contradicts } from './said.ts';
+import { instanceOf, type NodeServer, type Sight } from './server.ts';
 
 /** Why an instance has no identity any more, or none for now. */
 export type ChildEnd = 'stopped' | 'expired' | 'gone' | 'closed';
@@ -23,7 +24,9 @@ export interface ChildParts {
   /** Takes the child's turn among all that ask the server. */
   readonly turn: <T>(run: () => Promise<T>) => Promise<T>;
   /** What is seen of it now; undefined where nobody is there to look at. */
-  readonly facts: () => Promise<WorkloadFacts | undefined>;
+  readonly facts: () => Promise<Sight | undefined>;
+  /** What its runtime says now. */
+  readonly said: () => Runtime | undefined;
   /** It has another certificate, is held or released, or has ended. */
   readonly changed: (child: Child) => void;
 }
@@ -42,6 +45,10 @@ export class Child {
   #credential: Credential;
   #svid: X509Svid | undefined;
   #subjects: readonly string[] | undefined;
+  /** What its runtime said when the server last gave a certificate. */
+  #runtime: Runtime | undefined;
+  /** What the server was told last, whether it took it or not. */
+  #told: Runtime | undefined;
   #held = false;
   #end: ChildEnd | undefined;
   /** When the certificate was received, by both clocks of this machine. */
@@ -51,11 +58,14 @@ export class Child {
   #takeBack: () => void;
   #renewing: Promise<void> | undefined;
 
-  constructor(entry: Entry, credential: Credential, parts: ChildParts) {
+  /** `runtime`: what the server was told of it. */
+  constructor(entry: Entry, credential: Credential, parts: ChildParts, runtime?: Runtime) {
     this.entry = entry;
     this.instance = instanceOf(credential);
     this.#parts = parts;
     this.#credential = credential;
+    this.#runtime = runtime;
+    this.#told = runtime;
     this.#received = this.#clocks();
     this.#takeBack = this.#plan(true);
   }
@@ -75,7 +85,20 @@ export class Child {
 
   /** Whether it may be handed out now. */
   get usable(): boolean {
-    return this.#end === undefined && !this.#held && !this.expired;
+    return this.#end === undefined && !this.#held && !this.expired && !this.contradicted;
+  }
+
+  /** What the server last believed of the agent. */
+  get runtime(): Runtime | undefined {
+    return this.#runtime;
+  }
+
+  /**
+   * Whether its runtime says now that it runs something else than what the server believes. Such an identity is not handed
+   * out, whether the server can be reached or not; it holds it when it hears so.
+   */
+  get contradicted(): boolean {
+    return contradicts(this.#runtime, this.#parts.said());
   }
 
   /** Why the latest renewal failed; undefined after one that did not. */
@@ -133,6 +156,12 @@ export class Child {
     return this.#renewing;
   }
 
+  /** Tells the server what the runtime says now, where it has not been told. Never rejects. */
+  async tell(): Promise<void> {
+    await this.#renewing;
+    if (this.#end === undefined && this.#told !== this.#parts.said()) await this.renew();
+  }
+
   finish(end: ChildEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
@@ -147,10 +176,13 @@ export class Child {
     try {
       const next = await turn(async () => {
         const seen = await facts();
-        return this.#end === undefined ? server.renew(this.#credential, seen) : undefined;
+        if (this.#end !== undefined) return undefined;
+        if (seen !== undefined) this.#told = seen.runtime;
+        return server.renew(this.#credential, seen);
       });
       if (next === undefined || this.#end !== undefined) return;
       this.#credential = next;
+      this.#runtime = this.#told;
       this.#svid = undefined;
       this.#subjects = undefined;
       this.#received = this.#clocks();

@@ -39,7 +39,8 @@ function setUp(context: TestContext) {
 }
 
 const holder = (key: string): Holder => ({
-  ...{ key, facts: () => ({}), describe: () => key, alive: () => true, look: async () => ({}) },
+  ...{ key, sight: () => ({ facts: {} }), said: () => undefined, describe: () => key, alive: () => true },
+  look: async () => ({ facts: {} }),
 });
 
 test('what processes share outlives each of them, and ends a minute after the last', async (context) => {

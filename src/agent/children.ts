@@ -1,11 +1,13 @@
 import type { Clock } from '../base/clock.ts';
+import { WritError } from '../base/error.ts';
 import type { Entry } from '../wire/entry.ts';
-import type { WorkloadFacts } from '../wire/workload.ts';
+import type { Runtime } from '../wire/runtime.ts';
 import { Child, type ChildParts } from './child.ts';
 import { isPassing } from './failure.ts';
 import { createGate } from './gate.ts';
 import type { Rotation } from './rotation.ts';
-import type { NodeServer } from './server.ts';
+import { agree } from './said.ts';
+import type { NodeServer, Sight } from './server.ts';
 import { Stops } from './stops.ts';
 
 export interface ChildrenParts {
@@ -25,12 +27,14 @@ export interface ChildrenParts {
 export interface Holder {
   readonly key: string;
   /** What was seen of it last. */
-  facts(): WorkloadFacts;
+  sight(): Sight;
+  /** What its runtime says now. */
+  said(): Runtime | undefined;
   /** For people. */
   describe(): string;
   alive(): boolean;
   /** What is seen of it now; undefined when it has ended. */
-  look(): Promise<WorkloadFacts | undefined>;
+  look(): Promise<Sight | undefined>;
 }
 
 /** An identity that all processes of an entry share. */
@@ -104,6 +108,17 @@ export class Children {
     return true;
   }
 
+  /** The runtime of a process that has it says something else now: the server is told of what is its alone. */
+  async hear(child: Child, holder: Holder): Promise<'told' | 'left'> {
+    if (child.entry.per !== 'node') {
+      await child.tell();
+      return 'told';
+    }
+    if (agree(child.runtime, holder.said())) return 'told';
+    this.leave(child, holder.key);
+    return 'left';
+  }
+
   /** Ends an instance here at once, and at the server as soon as it can be reached. */
   stop(child: Child, cause: string): void {
     if (child.end === undefined) this.#stops.add(child.instance, cause);
@@ -152,6 +167,10 @@ export class Children {
       child.catch(() => this.#shared.delete(entry.id));
     }
     const child = await shared.child;
+    // What the server believes of the agent, it believes of all who share it.
+    if (!agree(child.runtime, holder.said())) {
+      throw new WritError('denied', 'what its runtime says is not what those say who share this identity');
+    }
     // One that ended meanwhile would never be taken away again.
     if (holder.alive()) shared.holders.set(holder.key, holder);
     return child;
@@ -163,18 +182,21 @@ export class Children {
     const parts: ChildParts = {
       ...{ server, rotation, clock, random, turn: this.#turn },
       facts: async () => who()?.look(),
+      said: () => who()?.said(),
       changed: (child) => this.#changed(child),
     };
     return this.#turn(async () => {
-      const [facts, process] = [holder.facts(), holder.describe()];
-      const credential = await server.enrol({ entry: entry.id, facts, process });
-      const child = new Child(entry, credential, parts);
+      const sight = holder.sight();
+      const credential = await server.enrol({ entry: entry.id, ...sight, process: holder.describe() });
+      const child = new Child(entry, credential, parts, sight.runtime);
       this.#all.add(child);
       this.#parts.renewed(child);
       // It may have been stopped before anybody here knew that it was there.
       child.judge(this.#parts.fallen(child.subjects));
       if (this.#over) child.finish('closed');
       else if (entry.per !== 'node' && !holder.alive()) this.stop(child, 'task_completed');
+      // Its runtime may have said something else meanwhile.
+      else if (entry.per !== 'node') void child.tell();
       return child;
     });
   }

@@ -5,6 +5,7 @@ import { isWritError } from '../base/error.ts';
 import type { Credential } from '../sdk/credential.ts';
 import type { Identity } from '../sdk/identity.ts';
 import { certificateFacts } from '../sdk/peer-facts.ts';
+import { RUNTIME_FILE } from '../sdk/runtime-messages.ts';
 import { createVerifier, type Verifier } from '../sdk/verifier.ts';
 import { WORKLOAD_FILE } from '../sdk/workload-messages.ts';
 import type { Entry } from '../wire/entry.ts';
@@ -19,8 +20,9 @@ import { Lists } from './lists.ts';
 import { openNative } from './native.ts';
 import { ProcessTable } from './process-table.ts';
 import { Rotation } from './rotation.ts';
-import { sdsMethods } from './sds.ts';
-import { SDS_FILE } from './sds-messages.ts';
+import { runtimeMethods } from './runtime-service.ts';
+import { SDS_FILE } from './sds/messages.ts';
+import { sdsMethods } from './sds/sds.ts';
 import { type NodeServer, openNodeServer } from './server.ts';
 import { ListeningSocket } from './socket.ts';
 import { Updates } from './stream.ts';
@@ -133,12 +135,13 @@ export class Daemon extends EventEmitter<DaemonEvents> {
           lists: () => this.#lists.current,
           fallen: (subjects) => this.verifier.fallen(subjects),
         }),
+        ...runtimeMethods({ workloads: this.workloads }),
         ...sdsMethods({
           ...{ workloads: this.workloads, trust: this.#trust, updates },
           refused: (why) => this.emit('said', `a proxy did not take its secrets: ${oneLine(why)}`),
         }),
       ],
-      files: [WORKLOAD_FILE],
+      files: [WORKLOAD_FILE, RUNTIME_FILE],
       services: [SDS_FILE],
       failed: (error) => this.emit('said', `a call failed: ${(error as Error).stack ?? String(error)}`),
     });

@@ -86,7 +86,8 @@ test('a renewal that was turned away is not tried again before the server said',
   } as unknown as Credential;
   const parts: ChildParts = {
     ...{ server, rotation, clock, random: Math.random, turn: createGate(1) },
-    facts: async () => ({}),
+    facts: async () => undefined,
+    said: () => undefined,
     changed: () => undefined,
   };
   const child = new Child({ id: '0'.repeat(26) } as Entry, credential, parts);

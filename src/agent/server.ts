@@ -8,8 +8,11 @@ import { checkWritServer } from '../sdk/writ-server.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import type { Entry, OwnEntries } from '../wire/entry.ts';
 import type { JwtSvids } from '../wire/jwt-svid.ts';
-import type { EnrolWorkload, RenewWorkload, WorkloadFacts } from '../wire/workload.ts';
+import type { EnrolWorkload, RenewWorkload } from '../wire/workload.ts';
 import { createTokenRequests } from './token-requests.ts';
+
+/** What is seen of a workload, and what its runtime says of it. */
+export type Sight = Pick<EnrolWorkload, 'facts' | 'runtime'>;
 
 /**
  * What a node asks of its server. Each rejects with the `WritError` that the server's answer is, `unavailable` where there
@@ -19,9 +22,9 @@ export interface NodeServer {
   /** All entries of this node; undefined when nothing has changed since they were last given. */
   entries(): Promise<readonly Entry[] | undefined>;
   /** Lets a workload in: a new instance, whose parent this node is. Gives its credential, whose key was made here. */
-  enrol(workload: Pick<EnrolWorkload, 'entry' | 'facts' | 'process'>): Promise<Credential>;
-  /** The next certificate of an instance of this node. `facts`: what is seen of it now. */
-  renew(current: Credential, facts: WorkloadFacts | undefined): Promise<Credential>;
+  enrol(workload: Sight & Pick<EnrolWorkload, 'entry' | 'process'>): Promise<Credential>;
+  /** The next certificate of an instance of this node. `seen`: what is true of it now; absent: nothing is compared. */
+  renew(current: Credential, seen: Sight | undefined): Promise<Credential>;
   /** Stops an instance of this node. */
   stop(instance: string, cause: string): Promise<void>;
   /** A JWT-SVID for an instance of this node, as it is handed out. */
@@ -80,9 +83,9 @@ export function openNodeServer(identity: Identity): NodeServer {
       return entries;
     },
     enrol: (workload) => certificate('/v1/workloads', identity.credential.roots, workload),
-    async renew(current, facts) {
+    async renew(current, seen) {
       const instance = instanceOf(current);
-      const body: Omit<RenewWorkload, 'csr'> = facts === undefined ? {} : { facts };
+      const body: Omit<RenewWorkload, 'csr'> = seen ?? {};
       const next = await certificate(`/v1/workloads/${instance}/renew`, current.roots, body);
       if (next.spiffeId === current.spiffeId) return next;
       throw new WritError('bad_certificate', 'The server answered with a certificate for somebody else.');

@@ -3,6 +3,7 @@ import { unmatched } from '../wire/match-facts.ts';
 import type { WorkloadFacts } from '../wire/workload.ts';
 import { collectFacts } from './collect/collect.ts';
 import type { Collector } from './collect/collector.ts';
+import { withSaid } from './known.ts';
 import type { ProcessTable } from './process-table.ts';
 import { describeProcess } from './process-view.ts';
 import type { Workloads } from './workloads.ts';
@@ -48,11 +49,11 @@ export async function whyOf(
   const process = processes.open(pid);
   if (process === undefined) throw gone();
   try {
-    const key = workloads.keyOf(pid);
-    const known = key === undefined ? undefined : workloads.peek(key);
-    const { facts, notes } = await collectFacts(process, collectors, known?.seen);
+    const known = workloads.peek(pid);
+    const { facts: seen, notes } = await collectFacts(process, collectors, known?.seen);
     if (!processes.alive(process)) throw gone();
     const index = workloads.entries;
+    const facts = withSaid(seen, known?.runtime);
     const tried = (index?.entries ?? []).map((entry): WhyEntry => {
       const child = known?.children.get(entry.id);
       const refused = known?.refused.get(entry.id)?.why;
@@ -70,12 +71,22 @@ export async function whyOf(
     const shown = tried.slice(0, matching.length + SHOWN);
     return {
       ...{ process: describeProcess(process), pid, facts },
-      notes: index === undefined ? [...notes, 'no entries: the server has not been reached yet'] : notes,
+      notes: [
+        ...notes,
+        ...(index === undefined ? ['no entries: the server has not been reached yet'] : []),
+        ...(known?.runtime === undefined && shown.some(({ missing }) => missing.some(isOfAgent)) ? [UNSAID] : []),
+      ],
       ...{ entries: shown, more: tried.length - shown.length },
     };
   } finally {
     processes.release(process);
   }
+}
+
+const UNSAID = 'agent: nothing, since its runtime has said nothing to this daemon (PresentRuntime)';
+
+function isOfAgent(wanted: string): boolean {
+  return wanted.startsWith('agent:');
 }
 
 function gone(): WritError {

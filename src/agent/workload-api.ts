@@ -11,6 +11,7 @@ import * as messages from '../sdk/workload-messages.ts';
 import type { Child } from './child.ts';
 import { failureOf } from './failure.ts';
 import type { CallerProcess } from './process-table.ts';
+import { requireHeader } from './require-header.ts';
 import { serveChanges, type Updates } from './stream.ts';
 import type { Tokens } from './tokens.ts';
 import type { Trust } from './trust.ts';
@@ -79,21 +80,6 @@ export function workloadMethods(parts: ApiParts): readonly ServerMethod<CallerPr
       handle: (asked, context) => validate(asked, context, parts),
     }),
   ].map(requireHeader);
-}
-
-/** SPIFFE Workload Endpoint §3: a request without the static metadata could have been made for somebody else. */
-function requireHeader(method: ServerMethod<CallerProcess>): ServerMethod<CallerProcess> {
-  return {
-    path: method.path,
-    async serve(call) {
-      if (call.metadata['workload.spiffe.io'] !== 'true') {
-        throw new WritError('bad_request', 'The metadata "workload.spiffe.io: true" is missing.', {
-          field: 'workload.spiffe.io',
-        });
-      }
-      await method.serve(call);
-    },
-  };
 }
 
 async function callersChildren(

@@ -1,12 +1,15 @@
+import { isWritError } from '../base/error.ts';
 import type { Entry } from '../wire/entry.ts';
+import type { Runtime } from '../wire/runtime.ts';
 import type { Child } from './child.ts';
 import { Children, type ChildrenParts, type Holder } from './children.ts';
-import { collectFacts, type Whole } from './collect/collect.ts';
-import type { Collector, Seen } from './collect/collector.ts';
+import type { Collector } from './collect/collector.ts';
 import { EntryIndex } from './entry-index.ts';
 import { isPassing, pauseOf } from './failure.ts';
+import { factsOf, type Known, KnownProcesses } from './known.ts';
 import type { CallerProcess, ProcessTable } from './process-table.ts';
 import { describeProcess, programState } from './process-view.ts';
+import type { Sight } from './server.ts';
 
 export interface WorkloadParts extends Omit<ChildrenParts, 'changed'> {
   readonly processes: ProcessTable;
@@ -20,20 +23,6 @@ export type Identities =
   | { readonly ok: true; readonly children: readonly Child[] }
   | { readonly ok: false; readonly why: 'refused' | 'unavailable' | 'gone' };
 
-/** What is known of a process that has called. */
-interface Known {
-  readonly process: CallerProcess;
-  seen: Whole | undefined;
-  collecting: Promise<Whole | undefined> | undefined;
-  /** By entry. */
-  readonly children: Map<string, Child>;
-  /** By entry: why there is none; `until` in milliseconds of this machine's steady clock, absent for ever. */
-  readonly refused: Map<string, { readonly why: string; readonly until?: number }>;
-  readonly listeners: Set<() => void>;
-  /** The program as it was when the facts were collected. */
-  program: string;
-}
-
 /** How long an entry that the server refused, or could not be asked for, is not tried again. */
 const REFUSED_MS = 5000;
 const UNREACHED_MS = 1000;
@@ -44,12 +33,13 @@ const UNREACHED_MS = 1000;
  */
 export class Workloads {
   readonly #parts: WorkloadParts;
-  readonly #known = new Map<string, Known>();
+  readonly #known: KnownProcesses;
   readonly #children: Children;
   #index: EntryIndex | undefined;
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
+    this.#known = new KnownProcesses(parts.processes, parts.collectors);
     this.#children = new Children({ ...parts, changed: (child) => this.#changed(child) });
   }
 
@@ -69,39 +59,24 @@ export class Workloads {
     for (const child of this.#children.all) {
       if (this.#index.get(child.entry.id) === undefined) this.#children.stop(child, 'policy_change');
     }
-    for (const known of this.#known.values()) {
+    for (const known of this.#known.all()) {
       for (const [entry, { until }] of known.refused) if (until !== undefined) known.refused.delete(entry);
       this.#notify(known);
     }
   }
 
   /**
-   * Facts of a process, collected now. Undefined when it ended meanwhile: what was read may be of another. Rejects with
-   * `unavailable` where the daemon itself cannot look: then what is known stays.
-   */
-  async see(process: CallerProcess): Promise<Seen | undefined> {
-    // Of a process that has ended nothing is kept: nobody would take it away again.
-    if (!this.#parts.processes.alive(process)) return undefined;
-    const known = this.#of(process);
-    known.collecting ??= this.#collect(known).finally(() => {
-      known.collecting = undefined;
-    });
-    const seen = await known.collecting;
-    return this.#parts.processes.alive(process) ? seen : undefined;
-  }
-
-  /**
    * The identities of a process: those that it has, and those that it matches, which are made. `anew`: its facts are
-   * collected again first. Rejects as `see` does.
+   * collected again first. Rejects with `unavailable` where the daemon itself cannot look.
    */
   async identities(process: CallerProcess, anew: boolean): Promise<Identities> {
     if (!this.#parts.processes.alive(process)) return { ok: false, why: 'gone' };
-    const known = this.#of(process);
-    const seen = anew || known.seen === undefined ? await this.see(process) : known.seen;
+    const known = this.#known.of(process);
+    const seen = anew || known.seen === undefined ? await this.#known.see(process) : known;
     if (seen === undefined || !this.#parts.processes.alive(process)) return { ok: false, why: 'gone' };
-    if (anew && (this.#index?.match(seen.facts).length ?? 0) === 0) await this.#parts.unmatched();
+    if (anew && this.#matched(known).length === 0) await this.#parts.unmatched();
     if (this.#index === undefined) return { ok: false, why: 'unavailable' };
-    const matched = this.#index.match(seen.facts);
+    const matched = this.#matched(known);
     this.#dropUnmatched(known, matched);
     const made = await Promise.all(matched.map((entry) => this.#childOf(known, entry)));
     // What was made for a process that ended meanwhile is found and stopped by the next sweep.
@@ -112,23 +87,39 @@ export class Workloads {
     return { ok: false, why: unreached ? 'unavailable' : 'refused' };
   }
 
+  /**
+   * Takes what the runtime of a process says of its agent, in place of what it said before, and has entries tried anew.
+   * Whoever has an identity that the server believed something else of is not given it any more, and the server is told: it
+   * holds what has changed. False: the process has ended.
+   */
+  async present(process: CallerProcess, runtime: Runtime): Promise<boolean> {
+    const known = await this.#known.see(process);
+    if (known === undefined) return false;
+    // Who only says it again, as after a connection was lost, changes nothing.
+    if (JSON.stringify(known.runtime) === JSON.stringify(runtime)) return true;
+    known.runtime = runtime;
+    for (const [entry, { until }] of known.refused) if (until !== undefined) known.refused.delete(entry);
+    this.#dropUnmatched(known, this.#matched(known));
+    await Promise.all(
+      [...known.children].map(async ([entry, child]) => {
+        if ((await this.#children.hear(child, this.#holder(known))) === 'left') known.children.delete(entry);
+      }),
+    );
+    this.#notify(known);
+    return this.#parts.processes.alive(process);
+  }
+
   /** Calls the listener whenever the identities of a process may be others. Gives what ends that. */
   watch(process: CallerProcess, listener: () => void): () => void {
     if (!this.#parts.processes.alive(process)) return () => undefined;
-    const known = this.#of(process);
+    const known = this.#known.of(process);
     known.listeners.add(listener);
     return () => known.listeners.delete(listener);
   }
 
   /** What is kept of a process, for `writ agent why`. */
-  peek(key: string): Readonly<Pick<Known, 'children' | 'refused' | 'seen'>> | undefined {
-    return this.#known.get(key);
-  }
-
-  /** The key under which the process with this id is known, if it has called. */
-  keyOf(pid: number): string | undefined {
-    return [...this.#known.values()].find(({ process }) => process.pid === pid && this.#parts.processes.alive(process))
-      ?.process.key;
+  peek(pid: number): Readonly<Pick<Known, 'children' | 'refused' | 'seen' | 'runtime'>> | undefined {
+    return this.#known.byPid(pid);
   }
 
   /** Judges all by the feed again, or those alone that it names. */
@@ -145,14 +136,14 @@ export class Workloads {
   /** Looks at the programs of some of the processes: one that runs another now is another workload. */
   checkPrograms(turn: number, turns: number): void {
     let at = 0;
-    for (const known of this.#known.values()) {
+    for (const known of this.#known.all()) {
       if (at++ % turns !== turn % turns || known.children.size === 0 || known.seen === undefined) continue;
       const now = programState(known.process.pid);
       if (now === undefined || now === known.program) continue;
-      const told = this.see(known.process).then(async (seen) => {
+      const told = this.#known.see(known.process).then(async (seen) => {
         if (seen === undefined) return;
         // The server is told what runs now: it quarantines what is not what was let in.
-        this.#dropUnmatched(known, this.#index?.match(seen.facts) ?? []);
+        this.#dropUnmatched(known, this.#matched(known));
         await Promise.all([...known.children.values()].map((child) => child.renew()));
         this.#notify(known);
       });
@@ -166,30 +157,9 @@ export class Workloads {
     this.#children.close();
   }
 
-  #of(process: CallerProcess): Known {
-    let known = this.#known.get(process.key);
-    if (known === undefined) {
-      this.#parts.processes.hold(process);
-      known = {
-        ...{ process, seen: undefined, collecting: undefined, children: new Map(), refused: new Map() },
-        ...{ listeners: new Set(), program: '' },
-      };
-      this.#known.set(process.key, known);
-    }
-    return known;
-  }
-
-  /** Undefined for a process that ends. */
-  async #collect(known: Known): Promise<Whole | undefined> {
-    const { pid } = known.process;
-    const program = programState(pid);
-    if (program === undefined) return undefined;
-    const seen = await collectFacts(known.process, this.#parts.collectors, known.seen);
-    // What was read while it ended is half of it.
-    if (programState(pid) === undefined) return undefined;
-    known.program = program;
-    known.seen = seen;
-    return seen;
+  /** The entries that a process matches, as far as it is known. */
+  #matched(known: Known): readonly Entry[] {
+    return this.#index?.match(factsOf(known)) ?? [];
   }
 
   /** The identity of a process under an entry; undefined where there is none, and why stands in `refused`. */
@@ -214,24 +184,31 @@ export class Workloads {
     const { process } = known;
     return {
       key: process.key,
-      facts: () => known.seen!.facts,
+      sight: () => sightOf(known),
+      said: () => known.runtime,
       describe: () => describeProcess(process),
       alive: () => this.#parts.processes.alive(process),
-      look: async () => (await this.see(process))?.facts,
+      look: async () => {
+        const seen = await this.#known.see(process);
+        return seen === undefined ? undefined : sightOf(seen);
+      },
     };
   }
 
   #refuse(known: Known, entry: Entry, error: Error): void {
     const unreached = isPassing(error);
+    const why = isWritError(error) ? [error.message, ...error.reasons].join(' ') : error.message;
     const pause = unreached ? pauseOf(error, UNREACHED_MS, this.#parts.random) : REFUSED_MS;
-    known.refused.set(entry.id, { why: unreached ? UNREACHED : error.message, until: performance.now() + pause });
+    known.refused.set(entry.id, { why: unreached ? UNREACHED : why, until: performance.now() + pause });
     // Whoever listens gets it as soon as the server lets it in.
     setTimeout(() => this.#notify(known), pause + 10).unref();
   }
 
   #dropUnmatched(known: Known, matched: readonly Entry[]): void {
     for (const [id, child] of known.children) {
-      if (!matched.some((entry) => entry.id === id)) this.#drift(known, child);
+      if (matched.some((entry) => entry.id === id)) continue;
+      // What its own runtime has taken back is held by the server, and is there again when that lets go of it.
+      if (child.entry.per === 'node' || !child.contradicted) this.#drift(known, child);
     }
   }
 
@@ -244,7 +221,7 @@ export class Workloads {
 
   #changed(child: Child): void {
     const { entry, end } = child;
-    for (const known of this.#known.values()) {
+    for (const known of this.#known.all()) {
       if (known.children.get(entry.id) !== child) continue;
       if (end !== undefined) {
         known.children.delete(entry.id);
@@ -256,9 +233,8 @@ export class Workloads {
   }
 
   #gone(key: string): void {
-    const known = this.#known.get(key);
+    const known = this.#known.forget(key);
     if (known === undefined) return;
-    this.#known.delete(key);
     for (const child of known.children.values()) this.#children.leave(child, key);
     this.#notify(known);
     this.#parts.processes.release(known.process);
@@ -270,3 +246,7 @@ export class Workloads {
 }
 
 const UNREACHED = 'the server could not be asked';
+
+function sightOf({ seen, runtime }: Known): Sight {
+  return { facts: seen!.facts, ...(runtime === undefined ? {} : { runtime }) };
+}

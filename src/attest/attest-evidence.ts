@@ -4,6 +4,7 @@ import type { Reader } from '../db/database.ts';
 import { canonicalJson } from '../merkle/canonical-json.ts';
 import type { AttestorEvidence } from '../wire/attestation.ts';
 import type { Runtime } from '../wire/runtime.ts';
+import { runtimeFacts, withoutAgentFacts } from '../wire/runtime-facts.ts';
 import type { Attestation, Attested } from './attested.ts';
 import type { ShownAttestor } from './attestor/attestor.ts';
 import type { Verifiers } from './attestor/kinds.ts';
@@ -15,7 +16,6 @@ import { requireEntry } from './entry/store.ts';
 import type { EvidenceFacts, EvidenceFault, EvidenceFetch, Verified } from './evidence.ts';
 import { isUsed, useEvidence } from './evidence-store.ts';
 import { matches, orderedFacts } from './facts.ts';
-import { runtimeFacts, withoutAgentFacts } from './runtime-facts.ts';
 import { imageSignerOf } from './verifier/image-signature.ts';
 
 export interface EvidenceParts extends ChallengeParts {

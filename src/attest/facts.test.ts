@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { manualClock } from '../base/clock.ts';
 import { isWritError } from '../base/error.ts';
 import { systemRandom } from '../base/random.ts';
+import { driftOf, runtimeFacts } from '../wire/runtime-facts.ts';
 import { CHALLENGE_MS, deriveOf, makeChallenge, readChallenge } from './challenge.ts';
 import type { EvidenceFacts } from './evidence.ts';
 import { matches, orderedFacts, pairsOf, parseMatch, prefixesOf, seenByNode } from './facts.ts';
-import { driftOf, runtimeFacts } from './runtime-facts.ts';
 
 test('all that an entry asks for must hold; a star asks for a beginning', () => {
   const facts: EvidenceFacts = { 'unix:uid': ['1000'], 'unix:gid': ['5', '7'], 'unix:path': ['/opt/a/bin'] };

@@ -2,8 +2,11 @@ import { WritError } from '../base/error.ts';
 import { unmatched } from '../wire/match-facts.ts';
 import type { EvidenceFacts } from './evidence.ts';
 
-/** What an entry of a node may ask of: what `writ agent` sees of a process. */
-const SEEN_BY_NODES = ['unix', 'systemd', 'container', 'k8s', 'agent'] as const;
+/** What `writ agent` sees of a process. */
+const SEEN_BY_NODES: readonly string[] = ['unix', 'systemd', 'container', 'k8s'];
+
+/** What an orchestrator calls an instance by that runs in its own process. */
+export const REFERENCE = 'parent:reference';
 
 /** By kind of attestor, what it vouches for; every kind may come with what the runtime says. */
 const VOUCHED_FOR: Readonly<Record<string, readonly string[]>> = {
@@ -18,14 +21,13 @@ const VOUCHED_FOR: Readonly<Record<string, readonly string[]>> = {
 
 /** The prefixes of the facts that can come from such a source. `source`: a kind of attestor, or `node`. */
 export function prefixesOf(source: string): readonly string[] {
-  return source === 'node' ? SEEN_BY_NODES : (VOUCHED_FOR[source] ?? []);
+  return source === 'node' ? [...SEEN_BY_NODES, 'parent', 'agent'] : (VOUCHED_FOR[source] ?? []);
 }
 
 /** What a node can have seen of that which it says; what others vouch for, it may not say in their place. */
 export function seenByNode(facts: EvidenceFacts): EvidenceFacts {
-  const prefixes: readonly string[] = SEEN_BY_NODES.filter((prefix) => prefix !== 'agent');
   return Object.fromEntries(
-    Object.entries(facts).filter(([name]) => prefixes.includes(name.slice(0, name.indexOf(':')))),
+    Object.entries(facts).filter(([name]) => SEEN_BY_NODES.includes(name.slice(0, name.indexOf(':')))),
   );
 }
 
@@ -71,10 +73,6 @@ export function parseMatch(match: readonly string[], source: string, field: stri
 /** Whether all that an entry asks for holds. */
 export function matches(match: readonly string[], facts: EvidenceFacts): boolean {
   return unmatched(match, facts).length === 0;
-}
-
-export function valuesOf(facts: EvidenceFacts, name: string): readonly string[] {
-  return Object.hasOwn(facts, name) ? facts[name]! : [];
 }
 
 /** `name=value`, in order: how rules see facts. */

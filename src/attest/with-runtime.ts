@@ -1,10 +1,10 @@
 import { WritError } from '../base/error.ts';
 import type { Reader } from '../db/database.ts';
 import type { Runtime } from '../wire/runtime.ts';
+import { runtimeFacts } from '../wire/runtime-facts.ts';
 import { digestOf } from './attest-evidence.ts';
 import type { Attestation } from './attested.ts';
 import { orderedFacts } from './facts.ts';
-import { runtimeFacts } from './runtime-facts.ts';
 import { imageSignerOf } from './verifier/image-signature.ts';
 
 /**

@@ -2,14 +2,15 @@ import type { RegistrationEntry } from '../attest/entry/entry.ts';
 import { readEntry, requireEntry } from '../attest/entry/store.ts';
 import type { EvidenceFacts } from '../attest/evidence.ts';
 import { type InstanceEvidence, readInstanceEvidence } from '../attest/evidence-store.ts';
-import { orderedFacts, pairsOf, seenByNode } from '../attest/facts.ts';
-import { driftOf, onlyAgentFacts, runtimeFacts, withoutAgentFacts } from '../attest/runtime-facts.ts';
+import { orderedFacts, pairsOf, REFERENCE, seenByNode } from '../attest/facts.ts';
+import { keepSaidLater, saidLater } from '../attest/later-evidence.ts';
 import { imageSignerOf } from '../attest/verifier/image-signature.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import { readInstance } from '../registry/instance.ts';
 import { unmatched } from '../wire/match-facts.ts';
 import type { Runtime } from '../wire/runtime.ts';
+import { driftOf, onlyAgentFacts, runtimeFacts, withoutAgentFacts } from '../wire/runtime-facts.ts';
 import type { Holder } from './holder.ts';
 import { knownInstance } from './instance-holder.ts';
 import { issueCertificate } from './issue.ts';
@@ -51,6 +52,7 @@ export async function renewWorkload(
   ].sort();
   // Of one that is stopped or held already, that is what there is to say.
   if (child.fault === undefined) await holdChanged(instance, changed, caller, parts);
+  const later = saidLater(evidence, facts);
   return issueCertificate(
     {
       caller,
@@ -62,13 +64,14 @@ export async function renewWorkload(
       repeatReachesCommit: true,
       async holder(fresh) {
         const holder = fresh ? await knownInstance(caller, instance, parts, true) : child;
-        const told = { attestation: 'node', entry: entry.id, facts: pairsOf(facts), renewal: true, parent };
+        const told = { attestation: evidence.kind, entry: entry.id, facts: pairsOf(facts), renewal: true, parent };
         return {
           ...holder,
           facts: { ...holder.facts, ...told, ...guardFacts(entry, facts), callerDepth: 0 },
           record(batch, issued) {
             requireEntry(batch, entry.id);
             holder.record(batch, issued);
+            if (later !== undefined) keepSaidLater(batch, evidence, later, { caller: caller.id, agent: holder.name });
           },
         };
       },
@@ -83,7 +86,9 @@ async function factsNow(
   { facts, runtime }: WorkloadRenewal,
   { reader }: IssuanceParts,
 ): Promise<EvidenceFacts> {
-  const seen = facts === undefined ? withoutAgentFacts(before) : seenByNode(facts);
+  // By what its owner calls it, it is known for ever; nobody sees that.
+  const called = Object.hasOwn(before, REFERENCE) ? { [REFERENCE]: before[REFERENCE]! } : {};
+  const seen = facts === undefined ? withoutAgentFacts(before) : { ...seenByNode(facts), ...called };
   const said =
     runtime === undefined ? onlyAgentFacts(before) : runtimeFacts(runtime, seen, await imageSignerOf(runtime, reader));
   return orderedFacts({ ...seen, ...said }, '/facts');

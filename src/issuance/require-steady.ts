@@ -1,9 +1,9 @@
 import type { EvidenceFacts } from '../attest/evidence.ts';
 import { readInstanceEvidence } from '../attest/evidence-store.ts';
-import { driftOf, onlyAgentFacts, runtimeFacts } from '../attest/runtime-facts.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import type { Runtime } from '../wire/runtime.ts';
+import { driftOf, onlyAgentFacts, runtimeFacts } from '../wire/runtime-facts.ts';
 import type { IssuanceParts } from './parts.ts';
 
 /** What is done about an instance that is not any more what was let in. */

@@ -5,14 +5,15 @@ import { readEntry, requireEntry } from '../attest/entry/store.ts';
 import type { EvidenceFacts } from '../attest/evidence.ts';
 import { matches, orderedFacts, seenByNode } from '../attest/facts.ts';
 import { INSTALLATION } from '../attest/flow.ts';
-import { runtimeFacts } from '../attest/runtime-facts.ts';
 import { imageSignerOf } from '../attest/verifier/image-signature.ts';
 import type { Caller, Facts } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
+import type { Batch } from '../db/batch.ts';
 import { type Instance, lineageOf, readInstance } from '../registry/instance.ts';
 import { requireInstanceActive } from '../registry/standing.ts';
 import type { Runtime } from '../wire/runtime.ts';
+import { runtimeFacts } from '../wire/runtime-facts.ts';
 import { issueCertificate } from './issue.ts';
 import type { IssuedCertificate } from './issued.ts';
 import { newcomer, wishWithin } from './newcomer.ts';
@@ -42,10 +43,29 @@ export async function enrolWorkload(
   request: WorkloadRequest,
   parts: IssuanceParts,
 ): Promise<IssuedCertificate> {
-  const { csr, wish = {}, idempotency } = request;
-  const facts = await seenFacts(request.facts, request.runtime, parts);
-  const node = await nodeOf(caller, parts);
-  const found = await entryNamed(caller, request.entry, parts);
+  // What the node says of the agent comes by `runtime`, where it is told apart what is only claimed.
+  const facts = await trueOf(seenByNode(request.facts), request.runtime, parts);
+  const parent = await nodeOf(caller, parts);
+  const entry = await entryNamed(caller, request.entry, parts);
+  const attested = { kind: 'node', reference: request.process ?? entry.id } as const;
+  return letIn(caller, { ...request, ...attested, parent, entry, facts }, parts);
+}
+
+/** What is to be let in: on whose word, by which entry, and as what. */
+interface Newcomer extends CertificateRequest {
+  /** `node`, or `parent` for what the caller runs in its own process. */
+  readonly kind: 'node' | 'parent';
+  readonly reference: string;
+  readonly parent: Instance;
+  readonly entry: RegistrationEntry;
+  readonly facts: EvidenceFacts;
+  /** What else enrolling the instance writes. */
+  readonly also?: (batch: Batch, instance: string) => void;
+}
+
+/** Lets in a child of the caller. Throws as `enrolWorkload` does. */
+export function letIn(caller: Caller, request: Newcomer, parts: IssuanceParts): Promise<IssuedCertificate> {
+  const { csr, wish = {}, idempotency, entry: found, facts, parent } = request;
   return issueCertificate(
     {
       caller,
@@ -55,10 +75,9 @@ export async function enrolWorkload(
       wish: wishWithin(wish, longestOf(found)),
       idempotency,
       async holder(fresh) {
-        const entry = fresh ? await entryNamed(caller, request.entry, parts) : found;
-        const attested = attestedBy(entry, facts, { ...request, node });
-        const holder = await newcomer(attested, undefined, parts);
-        const depth = (await lineageOf(parts.reader, node)).length;
+        const entry = fresh ? await entryNamed(caller, found.id, parts) : found;
+        const holder = await newcomer(attestedBy({ ...request, entry }), undefined, parts);
+        const depth = (await lineageOf(parts.reader, parent)).length;
         return {
           ...holder,
           facts: { ...holder.facts, ...guardFacts(entry, facts), renewal: false, callerDepth: depth },
@@ -69,13 +88,12 @@ export async function enrolWorkload(
   );
 }
 
-async function seenFacts(
-  facts: EvidenceFacts,
+/** What is known of it, with what its runtime says. */
+export async function trueOf(
+  seen: EvidenceFacts,
   runtime: Runtime | undefined,
-  { reader }: IssuanceParts,
+  { reader }: Pick<IssuanceParts, 'reader'>,
 ): Promise<EvidenceFacts> {
-  // What the node says of the agent comes by `runtime`, where it is told apart what is only claimed.
-  const seen = seenByNode(facts);
   const signer = runtime === undefined ? undefined : await imageSignerOf(runtime, reader);
   return orderedFacts({ ...seen, ...runtimeFacts(runtime, seen, signer) }, '/facts');
 }
@@ -117,28 +135,25 @@ export async function nodeOf({ instance }: Caller, { reader }: IssuanceParts): P
   return node;
 }
 
-function attestedBy(
-  entry: RegistrationEntry,
-  facts: EvidenceFacts,
-  { node, process }: { readonly node: Instance; readonly process?: string | undefined },
-): Attested {
+function attestedBy({ kind, reference, parent, entry, facts, also }: Newcomer): Attested {
   const { workflow } = entry;
   return {
-    kind: 'node',
+    kind,
     agent: entry.agent,
-    reference: process ?? entry.id,
-    ...(node.attestedUntil === undefined ? {} : { expiresAt: node.attestedUntil }),
-    parent: node.id,
+    reference,
+    ...(parent.attestedUntil === undefined ? {} : { expiresAt: parent.attestedUntil }),
+    parent: parent.id,
     ...(workflow === undefined ? {} : { workflow }),
     scopes: entry.scopes,
     labels: entry.labels,
-    facts: { attestation: 'node', entry: entry.id },
+    facts: { attestation: kind, entry: entry.id },
     entry: entry.id,
     evidence: { digest: digestOf({ entry: entry.id, facts }), facts },
     ...longestOf(entry),
-    record(batch) {
-      requireInstanceActive(batch, node.id);
+    record(batch, instance) {
+      requireInstanceActive(batch, parent.id);
       requireEntry(batch, entry.id);
+      also?.(batch, instance);
     },
   };
 }

@@ -31,6 +31,7 @@ const EVENT_TYPES = {
   'entry.removed': 'A registration entry counts no more.',
   'evidence.refused': 'Evidence was refused, and why; one entry for many refusals.',
   'instance.enrolled': 'A running copy was let in, with the evidence that was believed.',
+  'evidence.added': 'More is attested of an instance than when it was let in. Holds the facts.',
   'instance.changed': 'What runs is not what was let in. Holds the names of the facts that are other ones now.',
   'instance.stopped': 'An instance was stopped; its id is burnt.',
   // certificates

@@ -25,6 +25,8 @@ export interface IdentityEvents {
    * Workload API comes back, with `renewed`, where it is given again.
    */
   ended: [Error];
+  /** It was closed; `revoked` where its own program has stopped it. */
+  closed: [Error];
 }
 
 /** Others than our own trust domain whose peers may come, where that was asked for. */
@@ -156,6 +158,11 @@ export abstract class AnyIdentity extends EventEmitter<IdentityEvents> {
     // Without a certificate no handshake ends well.
     for (const server of this.#servers) server.setSecureContext({ minVersion: 'TLSv1.3' });
     return true;
+  }
+
+  /** Shows again what was withdrawn. */
+  protected restore(): void {
+    if (this.#withdrawn !== undefined) this.use(this.#credential);
   }
 
   /** Keeps servers on the newest certificate no more. */

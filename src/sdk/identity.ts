@@ -40,6 +40,7 @@ export class Identity extends AnyIdentity {
   #failures = 0;
   #running: Promise<Credential> | undefined;
   #over: Error | undefined;
+  #closed = false;
 
   constructor(credential: Credential, authority: Authority, options: IdentityOptions = {}) {
     super(credential);
@@ -69,6 +70,7 @@ export class Identity extends AnyIdentity {
    */
   async stop(cause = 'task_completed'): Promise<void> {
     await this.#authority.stop(this.credential, cause);
+    this.#over ??= new WritError('revoked', 'The instance was stopped by its own program.');
     this.close();
   }
 
@@ -77,6 +79,8 @@ export class Identity extends AnyIdentity {
     clearTimeout(this.#timer);
     this.release();
     this.#authority.close();
+    if (!this.#closed) this.emit('closed', this.#over);
+    this.#closed = true;
   }
 
   async #renewOnce(): Promise<Credential> {

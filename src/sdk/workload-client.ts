@@ -4,6 +4,8 @@ import { openCodecs } from '../grpc/codec.ts';
 import { DEFAULT_GRPC_LIMITS } from '../grpc/limits.ts';
 import { type MessageType, methodPath } from '../grpc/proto.ts';
 import type { Status, StatusName } from '../grpc/status.ts';
+import type { Runtime } from '../wire/runtime.ts';
+import { presentRuntimeRequest, presentRuntimeResponse, RUNTIME_FILE, toPresent } from './runtime-messages.ts';
 import { openWorkloadSocket, type WorkloadEndpoint } from './workload-endpoint.ts';
 import * as messages from './workload-messages.ts';
 
@@ -65,6 +67,25 @@ export class WorkloadClient {
     if (answer.ok) return answer.message;
     // SPIFFE Workload API §6.2.3: the answer to a token that is not valid.
     if (answer.status.code === 'invalid_argument') return answer.status.message;
+    throw failureOf(answer.status);
+  }
+
+  /** Says what this process runs. `bad_config` where the daemon has no ear for it: it is not Writ's. */
+  async present(runtime: Runtime): Promise<void> {
+    const codecs = openCodecs(RUNTIME_FILE);
+    const method = {
+      path: methodPath(RUNTIME_FILE, 'PresentRuntime'),
+      request: codecs.of(presentRuntimeRequest),
+      response: codecs.of(presentRuntimeResponse),
+    };
+    const answer = await this.#grpc.unary(method, toPresent(runtime), { timeout: CALL_MS });
+    if (answer.ok) return;
+    if (answer.status.code === 'unimplemented') {
+      throw new WritError('bad_config', 'The daemon does not hear what a runtime says of its agent.', {
+        field: 'runtime',
+        remedy: 'Leave "runtime" out, or have "writ agent" serve this machine.',
+      });
+    }
     throw failureOf(answer.status);
   }
 

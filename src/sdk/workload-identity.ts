@@ -1,5 +1,6 @@
 import { isWritError, WritError } from '../base/error.ts';
 import { parseSpiffeId, type SpiffeId } from '../spiffe-id/spiffe-id.ts';
+import type { Runtime } from '../wire/runtime.ts';
 import { AnyIdentity, type Federation } from './any-identity.ts';
 import type { Credential } from './credential.ts';
 import { federationOf } from './federated.ts';
@@ -21,6 +22,11 @@ export interface WorkloadApiOptions {
    * were given to `protect`. Default: our own trust domain alone.
    */
   readonly federation?: boolean | undefined;
+  /**
+   * What this process runs: said to the daemon before it is asked for an identity, and each time it was lost; a function is
+   * asked each time. When it changes, say so with `presentRuntime`. Needs `writ agent`.
+   */
+  readonly runtime?: Runtime | (() => Runtime | Promise<Runtime>) | undefined;
   /** How long to wait for the first identity, in ms; meanwhile it is asked for again. Default 30 000. */
   readonly timeout?: number | undefined;
   /** This machine's, but in tests. */
@@ -64,6 +70,7 @@ class WorkloadSource {
   readonly clock: MachineClock;
   readonly federation: boolean;
   readonly #hint: string | undefined;
+  #runtime: WorkloadApiOptions['runtime'];
   readonly #random: () => number;
   /** Told of each identity, and of each failure. */
   onChange: (credential: Credential, federated: Federated) => void = () => {};
@@ -74,12 +81,13 @@ class WorkloadSource {
 
   constructor(
     endpoint: WorkloadEndpoint,
-    { hint, federation = false, clock = machineClock, random = Math.random }: WorkloadApiOptions,
+    { hint, runtime, federation = false, clock = machineClock, random = Math.random }: WorkloadApiOptions,
   ) {
     this.client = new WorkloadClient(endpoint);
     this.clock = clock;
     this.federation = federation;
     this.#hint = hint;
+    this.#runtime = runtime;
     this.#random = random;
   }
 
@@ -115,11 +123,18 @@ class WorkloadSource {
     this.client.close();
   }
 
+  /** Says what the runtime is; `runtime` takes the place of what was to be said until now. */
+  async present(runtime: WorkloadApiOptions['runtime'] = this.#runtime): Promise<void> {
+    this.#runtime = runtime;
+    if (runtime !== undefined) await this.client.present(typeof runtime === 'function' ? await runtime() : runtime);
+  }
+
   /** Never rejects. */
   async #run(): Promise<void> {
     let failures = 0;
     while (!this.#closed) {
       try {
+        await this.present();
         await this.client.follow(
           (answer) => {
             failures = 0;
@@ -214,11 +229,20 @@ export class WorkloadIdentity extends AnyIdentity {
       : { valid: true, id: parseSpiffeId(said.spiffe_id), claims: said.claims };
   }
 
+  /**
+   * Says to the daemon what this process runs from now on; without `runtime` it is asked for anew, where it was given as a
+   * function. An identity that was let in with something else is taken back (`ended`), and the authority quarantines it.
+   */
+  presentRuntime(runtime?: Runtime): Promise<void> {
+    return this.#source.present(runtime);
+  }
+
   close(): void {
-    this.#closed = true;
     clearTimeout(this.#expiry);
     this.#source.close();
     this.release();
+    if (!this.#closed) this.emit('closed', new WritError('unavailable', 'The identity is closed.'));
+    this.#closed = true;
   }
 
   #change(next: Credential, federated: Federated): void {

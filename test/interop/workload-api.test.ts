@@ -281,3 +281,29 @@ test('a proxy gets its secrets by Envoy’s own messages, again when they are re
   await server.json('instance', 'stop', own.instance, '--yes');
   assert.match((await proxy.line(({ error }) => error !== undefined)).error!, /PermissionDenied/);
 });
+
+test('a proxy on an incremental stream gets what it asks for, then what has become another one, and hears what there is not', {
+  skip,
+}, async () => {
+  const program = join(scratch, 'increments');
+  const folder = join(import.meta.dirname, 'go-sds');
+  execFileSync(pathOf(GO), ['build', '-o', program, '.'], { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] });
+  await entry('front', 'increments', '--hint', 'edge');
+  await daemon.refresh();
+  const before = new Set(daemon.workloads.children);
+  const proxy = start(program, socket, 'delta', 'default', 'ROOTCA', 'nothing', '!edge', '~ROOTCA');
+  const lines = proxy.lines as unknown as readonly {
+    readonly secrets: Record<string, string>;
+    readonly removed: readonly string[];
+  }[];
+  await proxy.line(() => lines.length > 1);
+  const own = [...daemon.workloads.children].find((child) => !before.has(child))!;
+  const certificate = (): string => `${own.spiffeId} ${own.credential.serial.replace(/^0+/, '')}`;
+  assert.deepEqual(lines[0], { secrets: { default: certificate(), ROOTCA: 'roots 1' }, removed: ['nothing'] });
+  assert.deepEqual(lines[1], { secrets: { edge: certificate() }, removed: [] });
+  await own.renew();
+  await proxy.line(() => lines.length > 2);
+  assert.deepEqual(lines[2], { secrets: { default: certificate(), edge: certificate() }, removed: [] });
+  await server.json('instance', 'stop', own.instance, '--yes');
+  assert.match((await proxy.line(({ error }) => error !== undefined)).error!, /PermissionDenied/);
+});

@@ -76,6 +76,27 @@ class WorkloadApi(unittest.TestCase):
             get(int(API.rsplit(":", 1)[1]), context)
         self.assertTrue(instance_of(made))
 
+    def test_what_its_runtime_says_lets_it_in_and_a_change_takes_it_back(self) -> None:
+        claims = dict(writ.runtime_claims(framework="langgraph", tool_manifest="[]"))
+        writ.present_runtime({"framework": "another"}, address=ADDRESS)
+        with self.assertRaises(writ.WritError) as refused:
+            writ.from_workload_api(ADDRESS, hint="evident")
+        self.assertEqual(refused.exception.code, "denied")
+        made = writ.from_workload_api(ADDRESS, hint="evident", server=API, runtime=lambda: claims)
+        self.addCleanup(made.close)
+        self.assertIn("/agent/evident/", made.spiffe_id)
+        failed: list[writ.WritError] = []
+        made.on("failed", failed.append)
+        writ.present_runtime({**claims, "tools_sha256": "0" * 64}, address=ADDRESS)
+        until(lambda: failed)
+        self.assertEqual(failed[0].code, "revoked")
+        shown = lambda: control("cli", "instance", "show", instance_of(made))["status"]
+        until(lambda: shown() == "quarantined")
+        for bad in ({"tools_sha256": "x"}, {"mood": "good"}):
+            with self.subTest(bad), self.assertRaises(writ.WritError) as wrong:
+                writ.present_runtime(bad, address=ADDRESS)
+            self.assertEqual(wrong.exception.code, "bad_request")
+
     def test_nobody_there_and_addresses_of_another_form(self) -> None:
         with tempfile.TemporaryDirectory() as folder, self.assertRaises(writ.WritError) as refused:
             writ.from_workload_api(f"unix://{folder}/none.sock", timeout=0.5)

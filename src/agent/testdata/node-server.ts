@@ -9,16 +9,15 @@ import { assembleJws, signingInput } from '../../jwt/jws.ts';
 import { parseSpiffeBundle, type ParsedBundle } from '../../jwt/spiffe-bundle.ts';
 import { enrol, type Home, openAuthority } from '../../sdk/authority.ts';
 import type { Entry } from '../../wire/entry.ts';
-import type { WorkloadFacts } from '../../wire/workload.ts';
-import { instanceOf, type NodeServer } from '../server.ts';
+import { instanceOf, type NodeServer, type Sight } from '../server.ts';
 
 export interface TestNodeServer extends NodeServer {
   /** What it gives from now on. */
   set(entries: readonly Partial<Entry>[]): void;
   /** Every call rejects with it; undefined: as usual. */
   fail: WritError | undefined;
-  readonly enrolled: { readonly entry: string; readonly facts: WorkloadFacts; readonly process: string }[];
-  readonly renewed: { readonly instance: string; readonly facts: WorkloadFacts | undefined }[];
+  readonly enrolled: (Sight & { readonly entry: string; readonly process: string })[];
+  readonly renewed: (Partial<Sight> & { readonly instance: string })[];
   readonly stopped: { readonly instance: string; readonly cause: string }[];
   readonly tokens: { count: number };
   /** As of the server, a node has those alone that its entries name. */
@@ -61,18 +60,18 @@ export function testNodeServer(server: TestServer, lifetimeSeconds?: number): Te
       fresh = false;
       return entries;
     },
-    async enrol({ entry, facts, process = '' }) {
+    async enrol({ entry, process = '', ...sight }) {
       answering();
-      self.enrolled.push({ entry, facts, process });
+      self.enrolled.push({ entry, ...sight, process });
       const { kind, name } = entries.find(({ id }) => id === entry)!;
       const made = await enrol(await tokenFor(name, kind), lifetimeSeconds === undefined ? {} : { lifetimeSeconds });
       homes.set(made.credential.spiffeId, made.home);
       ids.set(instanceOf(made.credential), made.credential.spiffeId);
       return made.credential;
     },
-    async renew(current, facts) {
+    async renew(current, sight) {
       answering();
-      self.renewed.push({ instance: instanceOf(current), facts });
+      self.renewed.push({ instance: instanceOf(current), ...sight });
       const authority = openAuthority(homes.get(current.spiffeId)!, current.spiffeId);
       try {
         return await authority.renew(current);

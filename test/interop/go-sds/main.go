@@ -1,6 +1,7 @@
 // A proxy as Envoy is towards its secret discovery service, with Envoy's own messages: main SOCKET NAME... asks for these
 // names on a stream, takes each answer, and says in a JSON line what is in it. A name that begins with "!" is asked for when
-// the first answer was there; "-" as the first name refuses the first answer.
+// the first answer was there; "-" as the first name refuses the first answer. main SOCKET delta NAME... does the same on an
+// incremental stream, where "~" before a name says that it is not wanted any more.
 package main
 
 import (
@@ -73,9 +74,46 @@ func describe(one *tlsv3.Secret) string {
 	return fmt.Sprintf("roots %d", roots(bytes.TrimSpace(context.GetTrustedCa().GetInlineBytes())))
 }
 
+func delta(client secret.SecretDiscoveryServiceClient, given []string) {
+	ask := &discovery.DeltaDiscoveryRequest{TypeUrl: secretType}
+	then := &discovery.DeltaDiscoveryRequest{TypeUrl: secretType}
+	for _, name := range given {
+		switch name[0] {
+		case '!':
+			then.ResourceNamesSubscribe = append(then.ResourceNamesSubscribe, name[1:])
+		case '~':
+			then.ResourceNamesUnsubscribe = append(then.ResourceNamesUnsubscribe, name[1:])
+		default:
+			ask.ResourceNamesSubscribe = append(ask.ResourceNamesSubscribe, name)
+		}
+	}
+	stream, err := client.DeltaSecrets(context.Background())
+	check(err)
+	for {
+		check(stream.Send(ask))
+		answer, err := stream.Recv()
+		check(err)
+		secrets := map[string]string{}
+		for _, resource := range answer.Resources {
+			var one tlsv3.Secret
+			check(resource.Resource.UnmarshalTo(&one))
+			if one.Name != resource.Name || resource.Version == "" {
+				check(fmt.Errorf("a resource that is called otherwise, or has no version: %s", resource.Name))
+			}
+			secrets[one.Name] = describe(&one)
+		}
+		say(map[string]any{"secrets": secrets, "removed": append([]string{}, answer.RemovedResources...)})
+		ask, then = then, &discovery.DeltaDiscoveryRequest{TypeUrl: secretType}
+		ask.ResponseNonce = answer.Nonce
+	}
+}
+
 func main() {
 	connection, err := grpc.NewClient("unix://"+os.Args[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
 	check(err)
+	if len(os.Args) > 2 && os.Args[2] == "delta" {
+		delta(secret.NewSecretDiscoveryServiceClient(connection), os.Args[3:])
+	}
 	names, later, refuse := []string{}, []string{}, false
 	for _, name := range os.Args[2:] {
 		switch {

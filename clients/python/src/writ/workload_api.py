@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 import grpc
 
+from .authority import claims_of
 from .credential import Credential
 from .error import WritError
+from .evidence import Runtime
 from .identity import Identity
 from .workload_messages import (
     JwtSvid,
@@ -22,17 +24,22 @@ from .workload_messages import (
     jwt_request,
     parse_jwt_svids,
     parse_x509_svids,
+    runtime_request,
 )
 
-__all__ = ["JwtSvid", "fetch_jwt_svid", "from_workload_api"]
+__all__ = ["JwtSvid", "fetch_jwt_svid", "from_workload_api", "present_runtime"]
 
 _DEFAULT_ADDRESS = "unix:///run/writ-agent/api.sock"
 #: Workload Endpoint §3: without it no call is answered.
 _METADATA = (("workload.spiffe.io", "true"),)
 _SERVICE = "/SpiffeWorkloadAPI"
+_RUNTIME_SERVICE = "/writ.workload.v1.AgentRuntime"
 _LARGEST_MESSAGE = 64 * 1024 * 1024
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
+_PRESENT_SECONDS = 15.0
+#: Asking again does not help.
+_REFUSALS = ("denied", "bad_config", "bad_certificate", "bad_request")
 
 
 def from_workload_api(
@@ -41,6 +48,7 @@ def from_workload_api(
     spiffe_id: str | None = None,
     hint: str | None = None,
     server: str | None = None,
+    runtime: Runtime | None = None,
     timeout: float = 30.0,
 ) -> Identity:
     """An identity that whoever serves the Workload API renews; no token and no key of one's own.
@@ -49,11 +57,14 @@ def from_workload_api(
     ``writ agent``. Of several identities the first is taken, or the one with this ``spiffe_id`` or ``hint``. ``server`` is where
     the authority is (``https://host:port``), for ``create_verifier``. Waits ``timeout`` seconds for the first answer.
 
+    ``runtime`` is what this process runs: said to ``writ agent`` before an identity is asked for, and each time it was lost. A function is
+    asked each time. When it changes, say so with ``present_runtime``.
+
     While the Workload API gives this identity no more (it was stopped, or held), ``credential`` raises ``revoked``; new connections
     are made again when it comes back. Raises ``denied`` where the caller is entitled to nothing, ``unavailable`` where nobody
-    answers, ``bad_config`` for an address of another form.
+    answers, ``bad_config`` for an address of another form, or a daemon that hears nothing of a runtime.
     """
-    stream = _Stream(_target_of(address), spiffe_id, hint, server)
+    stream = _Stream(_target_of(address), spiffe_id, hint, server, runtime)
     return Identity(stream.first(timeout), stream)
 
 
@@ -77,14 +88,50 @@ def fetch_jwt_svid(
             raise _not_understood() from cause
 
 
+def present_runtime(runtime: Runtime, *, address: str | None = None, timeout: float = 15.0) -> None:
+    """Says to ``writ agent`` what this process runs from now on, in place of what it said before. An identity that was let in with
+    something else is taken back, and the authority quarantines it. Raises ``bad_request`` for what is no ``Runtime``, ``bad_config``
+    where the daemon is not Writ's, ``unavailable``."""
+    with _channel(_target_of(address)) as channel:
+        try:
+            _present(channel, runtime, timeout)
+        except grpc.RpcError as cause:
+            raise _error_of(cause) from cause
+
+
+def _present(channel: grpc.Channel, runtime: Runtime, timeout: float) -> None:
+    call: Any = channel.unary_unary(f"{_RUNTIME_SERVICE}/PresentRuntime")
+    try:
+        request = runtime_request(claims_of(runtime))
+    except ValueError as cause:
+        raise WritError("bad_request", "The runtime says something that there is no name for.", field="runtime") from cause
+    try:
+        call(request, timeout=timeout, metadata=_METADATA)
+    except grpc.RpcError as cause:
+        status = cause.code() if isinstance(cause, grpc.Call) else None
+        if status == grpc.StatusCode.INVALID_ARGUMENT:
+            raise WritError("bad_request", "What the runtime says has not the form that it must have.", field="runtime") from cause
+        if status == grpc.StatusCode.UNIMPLEMENTED:
+            raise WritError(
+                "bad_config",
+                "The daemon does not hear what a runtime says of its agent.",
+                field="runtime",
+                remedy='Leave "runtime" out, or have "writ agent" serve this machine.',
+            ) from cause
+        raise
+
+
 class _Stream:
     """Keeps an identity by the stream of whole sets that the Workload API sends."""
 
-    def __init__(self, target: str, spiffe_id: str | None, hint: str | None, server: str | None) -> None:
+    def __init__(
+        self, target: str, spiffe_id: str | None, hint: str | None, server: str | None, runtime: Runtime | None = None
+    ) -> None:
         self.server = server
         self._target = target
         self._spiffe_id = spiffe_id
         self._hint = hint
+        self._runtime = runtime
         self._found = threading.Condition()
         self._first: Credential | None = None
         self._identity: Identity | None = None
@@ -132,13 +179,15 @@ class _Stream:
             self._call.cancel()
 
     def _is_refused(self) -> bool:
-        return self._error is not None and self._error.code in ("denied", "bad_config", "bad_request", "bad_certificate")
+        return self._error is not None and self._error.code in _REFUSALS
 
     def _run(self) -> None:
         failures = 0
         while not self._closed.is_set():
             try:
                 with _channel(self._target) as channel:
+                    if self._runtime is not None:
+                        _present(channel, self._runtime, _PRESENT_SECONDS)
                     call: Any = channel.unary_stream(f"{_SERVICE}/FetchX509SVID")
                     self._call = call(b"", metadata=_METADATA)
                     for message in self._messages():
@@ -146,6 +195,10 @@ class _Stream:
                         self._hear(message)
             except grpc.RpcError as cause:
                 self._failed(_error_of(cause))
+            except WritError as error:
+                self._failed(error)
+            except Exception:  # a runtime that is a function may fail, and a thread that ended would let the identity expire
+                self._failed(WritError("unavailable", "It cannot be said what this process runs.", field="runtime"))
             failures += 1
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 16))
             self._closed.wait(pause * (0.5 + random.random()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -52,6 +52,16 @@ def jwt_request(audience: Sequence[str], spiffe_id: str | None) -> bytes:
     """``JWTSVIDRequest``."""
     fields = [write_field(1, one.encode()) for one in audience]
     return b"".join([*fields, write_field(2, (spiffe_id or "").encode())])
+
+
+def runtime_request(claims: Mapping[str, str]) -> bytes:
+    """``PresentRuntimeRequest`` (``proto/writ/workload/v1/runtime.proto``). Raises ``ValueError`` for a claim that it has not."""
+    said = b"".join(write_field(_CLAIMS.index(name) + 1, claim.encode()) for name, claim in sorted(claims.items()))
+    return write_field(1, said)
+
+
+#: In the order of their numbers.
+_CLAIMS = ("model_provider", "model_version", "prompt_sha256", "tools_sha256", "framework", "image_digest")
 
 
 def parse_jwt_svids(message: bytes) -> list[JwtSvid]:

@@ -1,6 +1,5 @@
-import type { Runtime } from '../wire/runtime.ts';
-import type { EvidenceFacts } from './evidence.ts';
-import { valuesOf } from './facts.ts';
+import { type Facts, valuesOf } from './match-facts.ts';
+import type { Runtime } from './runtime.ts';
 
 /**
  * What a runtime says of the agent that it runs, as facts behind `agent:`. `agent:verified` and `agent:claimed` name those
@@ -10,7 +9,7 @@ import { valuesOf } from './facts.ts';
  * `other`: what was attested beside it. The digest of the image is proven where the container's own was seen by the node.
  * `signer`: the attestor by whose key the image of that digest is signed (`imageSignerOf`).
  */
-export function runtimeFacts(runtime: Runtime | undefined, other: EvidenceFacts, signer?: string): EvidenceFacts {
+export function runtimeFacts(runtime: Runtime | undefined, other: Facts, signer?: string): Facts {
   const facts: Record<string, readonly string[]> = {};
   const verified: string[] = [];
   const claimed: string[] = [];
@@ -40,11 +39,11 @@ const SAID = [
 ] as const satisfies readonly (keyof Runtime)[];
 
 /** What was evidence of a node or of an attestor, without what only looks like what this server itself finds out. */
-export function withoutAgentFacts(facts: EvidenceFacts): EvidenceFacts {
+export function withoutAgentFacts(facts: Facts): Facts {
   return Object.fromEntries(Object.entries(facts).filter(([name]) => !name.startsWith('agent:')));
 }
 
-export function onlyAgentFacts(facts: EvidenceFacts): EvidenceFacts {
+export function onlyAgentFacts(facts: Facts): Facts {
   return Object.fromEntries(Object.entries(facts).filter(([name]) => name.startsWith('agent:')));
 }
 
@@ -78,7 +77,7 @@ const STEADY: ReadonlySet<string> = new Set([
  * Names of the steady facts that were attested and are not the same now. One that was not attested may come to be; one
  * that is not said any more has changed, since leaving it out would hide a change.
  */
-export function driftOf(attested: EvidenceFacts, now: EvidenceFacts): readonly string[] {
+export function driftOf(attested: Facts, now: Facts): readonly string[] {
   return Object.keys(attested)
     .filter((name) => STEADY.has(name))
     .filter((name) => {

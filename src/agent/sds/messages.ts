@@ -1,4 +1,14 @@
-import { bytes, type MessageType, message, nested, oneof, type ProtoFile, repeated, string } from '../grpc/proto.ts';
+import {
+  bytes,
+  type MessageType,
+  map,
+  message,
+  nested,
+  oneof,
+  type ProtoFile,
+  repeated,
+  string,
+} from '../../grpc/proto.ts';
 
 /**
  * What of Envoy's secret discovery service is used (`envoy.service.secret.v3`, `envoy.extensions.transport_sockets.tls.v3`).
@@ -6,7 +16,7 @@ import { bytes, type MessageType, message, nested, oneof, type ProtoFile, repeat
  */
 
 /** `google.protobuf.Any`. */
-interface Packed {
+export interface Packed {
   readonly type_url: string;
   readonly value: Uint8Array;
 }
@@ -25,6 +35,34 @@ export interface DiscoveryResponse {
   readonly resources: readonly Packed[];
   readonly type_url: string;
   readonly nonce: string;
+}
+
+/** What is asked for, and what not any more, since the last request; also the answer to an answer. */
+export interface DeltaRequest {
+  readonly type_url: string;
+  readonly resource_names_subscribe: readonly string[];
+  readonly resource_names_unsubscribe: readonly string[];
+  /** In the first request of a stream: what is known from before, by name. */
+  readonly initial_resource_versions: Readonly<Record<string, string>>;
+  /** Of the answer that this one is to; empty: to none. */
+  readonly response_nonce: string;
+  /** Why that answer was not taken. */
+  readonly error_detail?: { readonly message: string };
+}
+
+export interface DeltaResource {
+  readonly version: string;
+  readonly resource: Packed;
+  readonly name: string;
+}
+
+/** What is another one now, and what there is not any more. */
+export interface DeltaResponse {
+  readonly system_version_info: string;
+  readonly resources: readonly DeltaResource[];
+  readonly type_url: string;
+  readonly nonce: string;
+  readonly removed_resources: readonly string[];
 }
 
 interface DataSource {
@@ -65,6 +103,29 @@ export const discoveryResponse: MessageType<DiscoveryResponse> = message<Discove
   nonce: string(5),
 });
 
+export const deltaRequest: MessageType<DeltaRequest> = message<DeltaRequest>('DeltaDiscoveryRequest', {
+  type_url: string(2),
+  resource_names_subscribe: repeated(string(3)),
+  resource_names_unsubscribe: repeated(string(4)),
+  initial_resource_versions: map(string(5)),
+  response_nonce: string(6),
+  error_detail: nested(7, fault),
+});
+
+const deltaResource: MessageType<DeltaResource> = message<DeltaResource>('Resource', {
+  version: string(1),
+  resource: nested(2, packed),
+  name: string(3),
+});
+
+export const deltaResponse: MessageType<DeltaResponse> = message<DeltaResponse>('DeltaDiscoveryResponse', {
+  system_version_info: string(1),
+  resources: repeated(nested(2, deltaResource)),
+  type_url: string(4),
+  nonce: string(5),
+  removed_resources: repeated(string(6)),
+});
+
 type TlsCertificate = NonNullable<Secret['tls_certificate']>;
 type ValidationContext = NonNullable<Secret['validation_context']>;
 type Extension = NonNullable<ValidationContext['custom_validator_config']>;
@@ -103,11 +164,12 @@ export const SDS_FILE: ProtoFile = {
   enums: [],
   messages: [
     ...[packed, fault, source, discoveryRequest, discoveryResponse, tlsCertificate, extension, validationContext],
-    ...[trustDomain, secret, spiffeValidator],
+    ...[trustDomain, secret, spiffeValidator, deltaRequest, deltaResource, deltaResponse],
   ],
   service: {
     name: 'SecretDiscoveryService',
     methods: [
+      { name: 'DeltaSecrets', request: deltaRequest, response: deltaResponse, streams: 'both' },
       { name: 'StreamSecrets', request: discoveryRequest, response: discoveryResponse, streams: 'both' },
       { name: 'FetchSecrets', request: discoveryRequest, response: discoveryResponse },
     ],
