@@ -1,17 +1,19 @@
 import type { Caller } from '../base/access.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
+import type { OwnedRequest } from '../issuance/owned.ts';
 import type { WorkloadRenewal } from '../issuance/renew-workload.ts';
 import type { WorkloadRequest } from '../issuance/workload.ts';
 import { issuedCertificate } from '../wire/certificate.ts';
-import { byInstance, enrolWorkload, renewWorkload } from '../wire/workload.ts';
+import { byInstance, enrolWorkload, renewWorkload, startChild } from '../wire/workload.ts';
 import { EXAMPLE_CSR, EXAMPLE_ISSUED, pemOfMany } from './certificate-answers.ts';
 import { issuedOrFault, requestOf } from './issuing.ts';
 import { type Operation, operation } from './operation.ts';
 
-/** What the routes under `/v1/workloads` need: the flows themselves. */
+/** What the routes under `/v1/workloads`, and `/v1/children`, need: the flows themselves. */
 export interface Workloads {
   enrol(caller: Caller, request: WorkloadRequest): Promise<IssuedCertificate>;
   renew(caller: Caller, request: WorkloadRenewal): Promise<IssuedCertificate>;
+  start(caller: Caller, request: OwnedRequest): Promise<IssuedCertificate>;
   /** DER of the roots in use. */
   roots(): readonly Uint8Array[];
 }
@@ -41,6 +43,24 @@ export function workloadOperations(workloads: Workloads): Operation[] {
       },
       handle: ({ caller, body, idempotency }) =>
         withBundle(workloads.enrol(caller, { ...body, ...requestOf(body), idempotency })),
+    }),
+    operation({
+      id: 'startChild',
+      method: 'POST',
+      path: '/v1/children',
+      access: 'caller',
+      action: 'workload.enrol',
+      summary:
+        'Lets in an instance that the caller, an orchestrator, runs in its own process. The same reference is the same instance.',
+      body: startChild,
+      status: 201,
+      answer: issuedCertificate,
+      example: {
+        body: { csr: EXAMPLE_CSR, agent: 'planner', reference: 'trip-17' },
+        answer: EXAMPLE_ISSUED,
+      },
+      handle: ({ caller, body, idempotency }) =>
+        withBundle(workloads.start(caller, { ...body, ...requestOf(body), idempotency })),
     }),
     operation({
       id: 'renewWorkload',

@@ -58,7 +58,7 @@ import { health, readiness, version, whoami } from './status.ts';
 import { createStop, stopPage, stopRecord } from './stop.ts';
 import { createdToken, createToken, token, tokenPage } from './token.ts';
 import { trust } from './trust.ts';
-import { enrolWorkload, renewWorkload } from './workload.ts';
+import { enrolWorkload, renewWorkload, startChild } from './workload.ts';
 
 /** The schemas of all bodies and answers by their names in the OpenAPI document. Names are stable. */
 export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
@@ -109,6 +109,7 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   Emergency: emergency,
   EmergencyPage: emergencyPage,
   Enrol: enrol,
+  StartChild: startChild,
   EnrolWorkload: enrolWorkload,
   Entry: entry,
   EntryPage: entryPage,

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { type Runtime, runtime } from './runtime.ts';
 import { type Schema, schemaOf } from './schema.ts';
-import { csr, dnsNames, id, scopes } from './text.ts';
+import { csr, dnsNames, id, lifetime, name, scopes } from './text.ts';
 
 /*
  * What a node asks for its workloads. Each answer is an `IssuedCertificate` (`certificate.ts`) with the bundle.
@@ -68,6 +68,40 @@ export const renewWorkload: Schema<RenewWorkload> = schemaOf<RenewWorkload>()(
     facts: workloadFacts.exactOptional(),
     runtime: runtime.exactOptional(),
     dns_names: dnsNames.exactOptional(),
+  }),
+);
+
+/** An instance that the caller runs in its own process: let in, or the next certificate where it has been before. */
+export interface StartChild {
+  /** Made in that process, which keeps the key. */
+  readonly csr: string;
+  /** Name of the agent or service that it is a copy of. */
+  readonly agent: string;
+  /** What the caller calls it by: for one instance for ever. */
+  readonly reference: string;
+  /** By a registration entry for this workflow alone. */
+  readonly workflow?: string;
+  readonly runtime?: Runtime;
+  readonly lifetime_seconds?: number;
+  readonly dns_names?: readonly string[];
+  /** Narrower than those of the entry. */
+  readonly scopes?: readonly string[];
+}
+
+export const startChild: Schema<StartChild> = schemaOf<StartChild>()(
+  z.strictObject({
+    csr: csr.describe('PEM, or base64 of the DER.'),
+    agent: name,
+    reference: z
+      .string()
+      .min(1)
+      .max(255)
+      .regex(/^[\x21-\x7e]+$/, 'Give printable ASCII without spaces.'),
+    workflow: z.string().min(1).max(255).exactOptional(),
+    runtime: runtime.exactOptional(),
+    lifetime_seconds: lifetime.exactOptional(),
+    dns_names: dnsNames.exactOptional(),
+    scopes: scopes.exactOptional(),
   }),
 );
 

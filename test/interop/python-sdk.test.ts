@@ -120,7 +120,18 @@ test('types hold', { skip }, async () => {
   assert.equal(status, 0, said);
 });
 
-for (const name of ['parts', 'connect', 'evidence', 'platforms', 'tls', 'verifier', 'adapters', 'workload_api', 'examples']) {
+for (const name of [
+  'parts',
+  'connect',
+  'evidence',
+  'platforms',
+  'children',
+  'tls',
+  'verifier',
+  'adapters',
+  'workload_api',
+  'examples',
+]) {
   test(`test_${name}.py`, { skip }, async () => {
     if (name === 'workload_api') {
       const match = ['--match', `unix:path=${realpathSync(pathOf(PYTHON))}`];
@@ -131,7 +142,15 @@ for (const name of ['parts', 'connect', 'evidence', 'platforms', 'tls', 'verifie
         await server.token(agent);
         await server.json('entry', 'create', agent, '--node', 'box', ...match, '--hint', hint);
       }
+      await server.token('evident');
+      const evident = ['--match', 'agent:framework=langgraph', '--hint', 'evident'];
+      await server.json('entry', 'create', 'evident', '--node', 'box', ...match, ...evident);
       await daemon.refresh();
+    }
+    if (name === 'children') {
+      await server.token('planner');
+      await server.token('crew', 'service');
+      await server.json('entry', 'create', 'planner', '--node', 'crew', '--match', 'parent:reference=trip-*');
     }
     const { status, said } = await run(['-m', 'unittest', '-v', `test_${name}`]);
     assert.equal(status, 0, said);

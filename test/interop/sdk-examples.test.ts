@@ -183,6 +183,14 @@ test('workload.mjs', async () => {
   assert.match(said.join(' '), /valid: true/);
 });
 
+test('crew.mjs', async () => {
+  await tokenFile('planner', 'agent');
+  const token = await tokenFile('crew', 'service');
+  await server.json('entry', 'create', 'planner', '--node', 'crew', '--match', 'parent:reference=trip-*');
+  const [said] = await run('crew.mjs', { WRIT_TOKEN_FILE: token, BOOKINGS_URL: await serve('bookings.mjs') });
+  assert.match(said!, BOOKED);
+});
+
 test('jwt.mjs', async () => {
   assert.match((await run('jwt.mjs'))[0]!, /^true spiffe:\/\/writ\.internal\/agent\/planner\//);
 });
@@ -192,6 +200,7 @@ test('every program of the page is run here', () => {
     ...pairs.flatMap(([serving, calling]) => [serving, ...calling]),
     'evidence.mjs',
     'workload.mjs',
+    'crew.mjs',
     'jwt.mjs',
   ];
   assert.deepEqual([...programs.keys()].sort(), [...new Set(ran)].sort());

@@ -13,6 +13,7 @@ import type { Caller } from '../../base/access.ts';
 import { rootsOf } from '../../ca/authority.ts';
 import { readProfile } from '../../ca/profile-store.ts';
 import { enrol } from '../../issuance/enrol.ts';
+import { startOwned } from '../../issuance/owned.ts';
 import { renewWorkload } from '../../issuance/renew-workload.ts';
 import { enrolWorkload } from '../../issuance/workload.ts';
 import { derivedSecret } from '../../keys/derived-secret.ts';
@@ -96,6 +97,8 @@ export function attestationOperations(parts: ThreadParts, issuers: Issuers): Ope
     }),
     ...workloadOperations({
       enrol: async (caller, request) => enrolWorkload(caller, request, await issuing(caller)),
+      start: async (caller, request) =>
+        startOwned(caller, request, { ...(await issuing(caller)), ...drift, entries: known }),
       renew: async (caller, request) => renewWorkload(caller, request, { ...(await issuing(caller)), ...drift }),
       roots,
     }),

@@ -13,6 +13,7 @@ import { addAttestor, removeAttestor, showAttestor, showAttestors } from '../../
 import { createEntry, removeEntry, showEntries, showEntry } from '../../attest/entry/manage.ts';
 import { showOwnEntries } from '../../attest/entry/own.ts';
 import { x509popVerifier } from '../../attest/verifier/x509pop.ts';
+import { startOwned } from '../../issuance/owned.ts';
 import { renewWorkload } from '../../issuance/renew-workload.ts';
 import { enrolWorkload } from '../../issuance/workload.ts';
 import type { AttestorSettings } from '../../wire/attestor.ts';
@@ -229,6 +230,8 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
     }),
     ...workloadOperations({
       enrol: (caller, request) => enrolWorkload(caller, request, issuance),
+      start: (caller, request) =>
+        startOwned(caller, request, { ...issuance, drifted: notYet, entries: evidenceParts.entries }),
       renew: (caller, request) => renewWorkload(caller, request, { ...issuance, drifted: notYet }),
       roots: () => [root],
     }),

@@ -40,7 +40,8 @@ class Identity:
     done; a closed identity renews no more and its connections live on.
 
     Events (``on``): ``renewed`` with the new ``Credential``; ``failed`` with the error of a renewal that is tried again;
-    ``ended`` with the error, when the certificate has expired or was revoked and nothing renews it any more.
+    ``ended`` with the error, when the certificate has expired or was revoked and nothing renews it any more; ``closed`` with an error
+    (``revoked`` after ``stop``), when its own program is done with it.
     """
 
     def __init__(self, credential: Credential, keeper: Keeper) -> None:
@@ -49,7 +50,7 @@ class Identity:
         self._material: Material = Material(credential.roots, credential)
         self._credential = credential
         self._keeper = keeper
-        self._events = Events("renewed", "failed", "ended")
+        self._events = Events("renewed", "failed", "ended", "closed")
         self._over: Exception | None = None
         self._withdrawn: WritError | None = None
         self._process = os.getpid()
@@ -78,7 +79,7 @@ class Identity:
         """Whether nothing renews it any more."""
         return self._over is not None
 
-    def on(self, event: Literal["renewed", "failed", "ended"], callback: Callable[..., object]) -> None:
+    def on(self, event: Literal["renewed", "failed", "ended", "closed"], callback: Callable[..., object]) -> None:
         """Calls back, from a thread of the identity's."""
         self._events.on(event, callback)
 
@@ -114,13 +115,19 @@ class Identity:
         """Stops this instance for good: its id is burnt and its certificates are revoked. For when its work is done or its key may
         be in other hands (``key_theft``). Then closes. Raises, and stays open, when the authority did not take it."""
         self._keeper.stop(self, cause)
-        self.close()
+        self._close(WritError("revoked", "The instance was stopped by its own program."))
 
     def close(self) -> None:
         """Renews no more."""
-        if self._over is None:
-            self._over = WritError("unavailable", "The identity is closed.", remedy="Connect again.")
+        self._close(WritError("unavailable", "The identity is closed.", remedy="Connect again."))
+
+    def _close(self, why: WritError) -> None:
+        first = self._over is None
+        if first:
+            self._over = why
         self._keeper.close()
+        if first:
+            self._events.tell("closed", why)
 
     def __enter__(self) -> Identity:
         return self

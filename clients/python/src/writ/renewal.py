@@ -9,13 +9,12 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .credential import BACKDATED_MS, Credential
 from .error import WritError
 
 if TYPE_CHECKING:
-    from .authority import Authority
     from .identity import Identity
 
 _LEAST_MS = 1000.0
@@ -36,6 +35,16 @@ def pause_after(failures: int, left: float, number: float) -> float:
     step = min(_MOST_MS, _LEAST_MS * 2.0 ** min(failures - 1, 16))
     pause = step / 2 + number * step / 2
     return max(_LEAST_MS / 2, min(pause, left / 2))
+
+
+class Authority(Protocol):
+    """Where certificates come from. For one thread at a time."""
+
+    server: str
+
+    def renew(self, current: Credential) -> Credential: ...
+
+    def stop(self, current: Credential, cause: str) -> None: ...
 
 
 class Renewer:

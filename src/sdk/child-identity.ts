@@ -1,0 +1,37 @@
+import type { Credential } from './credential.ts';
+import { type Authority, Identity, type IdentityOptions } from './identity.ts';
+
+/** An instance that a program runs in its own process; see `childrenOf`. Shows nothing while its parent shows nothing. */
+export class ChildIdentity extends Identity {
+  /** What its parent calls it by. */
+  readonly reference: string;
+  #fallen = false;
+
+  constructor(
+    credential: Credential,
+    { reference, ...authority }: Authority & { readonly reference: string },
+    options: IdentityOptions = {},
+  ) {
+    super(credential, authority, options);
+    this.reference = reference;
+  }
+
+  /** Whether it ended with its parent, and may come back with it. */
+  get fallen(): boolean {
+    return this.#fallen;
+  }
+
+  /** Its parent has ended, and it with it: `ended`. */
+  fall(why: Error): void {
+    this.#fallen = true;
+    if (this.withdraw(why)) this.emit('ended', why);
+  }
+
+  /** Its parent has an identity again: `renewed`, where the authority gives it one, too. */
+  riseAgain(): void {
+    if (!this.#fallen) return;
+    this.#fallen = false;
+    this.restore();
+    this.renew().catch((error: Error) => this.emit('failed', error));
+  }
+}
