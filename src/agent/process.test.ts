@@ -336,6 +336,35 @@ for (const [name, native] of [
   });
 }
 
+for (const [name, native] of [
+  ['with SO_PEERPIDFD', openNative()],
+  ['with pidfd_open alone', { ...openNative(), peerProcess: () => undefined }],
+  ['with start times alone', { ...openNative(), peerProcess: () => undefined, openProcess: () => undefined }],
+] as const) {
+  test(`one that has taken the id of another is not it, before anybody has looked who ended, ${name}`, {
+    skip: canReuse ? false : 'ids cannot be chosen here',
+  }, async (context) => {
+    const { processes, connected } = await table(native);
+    const { child, socket } = await connected();
+    const found = processes.accept(descriptorOf(socket)!)!;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const taker = await takePid(found.pid);
+    if (taker === undefined) {
+      context.skip('others took the id each time');
+      return;
+    }
+    closing.push(() => taker.kill('SIGKILL'));
+    assert.equal(processes.alive(found), false);
+    // Held for itself, it is somebody else.
+    const other = processes.open(found.pid)!;
+    assert.notEqual(other.key, found.key);
+    assert.deepEqual([processes.alive(other), processes.alive(found)], [true, false]);
+    for (const one of [found, other]) processes.release(one);
+    assert.equal(processes.size, 0);
+  });
+}
+
 test('descriptors are given back', async () => {
   const { processes, connected } = await table(openNative());
   const { socket } = await connected();
