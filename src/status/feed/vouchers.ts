@@ -22,7 +22,10 @@ export interface VoucherParts {
   take(vouchers: readonly string[]): void;
 }
 
+/** So often it is tried again: at first, while the hold is young, and then, where nobody answers. */
 const RETRY_MS = 1000;
+const LATER_MS = 30_000;
+const SOON = 10;
 
 /** When an authority that is held no more was held last, milliseconds. */
 const HELD_LAST =
@@ -47,7 +50,7 @@ export class Vouchers {
   async look(chain: readonly Uint8Array[]): Promise<void> {
     const turn = ++this.#turn;
     const { signal } = this.#closing;
-    while (turn === this.#turn && !signal.aborted) {
+    for (let tries = 0; turn === this.#turn && !signal.aborted; tries++) {
       try {
         const found = await this.#gather(chain);
         if (turn !== this.#turn) return;
@@ -56,7 +59,8 @@ export class Vouchers {
       } catch (error) {
         this.#parts.log.warn('nobody vouches for a released authority yet', { error: (error as Error).message });
       }
-      await pause(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      const wait = tries < SOON ? RETRY_MS : LATER_MS;
+      await pause(wait, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
 
