@@ -185,7 +185,8 @@ function retire(agent: Agent): void {
   for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
 }
 
-function parseOrigin(server: string): URL {
+/** Where a server is. Throws `bad_config` for all but `https://host:port`. */
+export function parseOrigin(server: string): URL {
   const url = URL.canParse(server) ? new URL(server) : undefined;
   if (url?.protocol === 'https:' && url.pathname === '/' && url.search + url.hash + url.username === '') return url;
   throw new WritError('bad_config', 'The server is not an https:// address without a path.', {

@@ -283,9 +283,12 @@ test('the unit is one that systemd takes', (context) => {
     context.diagnostic('no systemd here');
     return;
   }
-  const unit = readFileSync(join(ROOT, 'deploy/writ-agent.service'), 'utf8').replaceAll('/opt/writ/', `${ROOT}/`);
-  const place = join(server.scratch, 'writ-agent.service');
-  writeFileSync(place, unit);
-  const { status, stderr } = spawnSync('systemd-analyze', ['verify', place], { encoding: 'utf8' });
-  assert.deepEqual([status, stderr.split('\n').filter((line) => line.includes('writ-agent.service'))], [0, []]);
+  const unit = readFileSync(join(ROOT, 'deploy/writ-agent.service'), 'utf8');
+  const [, dropIn] = /```ini\n([\s\S]*?)```/.exec(readFileSync(join(ROOT, 'docs/WORKLOAD-API.md'), 'utf8'))!;
+  for (const text of [unit, `${unit}\n${dropIn}`]) {
+    const place = join(server.scratch, 'writ-agent.service');
+    writeFileSync(place, text.replaceAll('/opt/writ/', `${ROOT}/`));
+    const { status, stderr } = spawnSync('systemd-analyze', ['verify', place], { encoding: 'utf8' });
+    assert.deepEqual([status, stderr.split('\n').filter((line) => line.includes('writ-agent.service'))], [0, []]);
+  }
 });

@@ -5,12 +5,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { testServer } from '../../../test/server.ts';
-import { isWritError } from '../../base/error.ts';
+import { isWritError, WritError } from '../../base/error.ts';
 import { encodePem } from '../../der/pem.ts';
 import { boundOctets } from '../../wire/bound-octets.ts';
 import { issue } from '../../x509/path/testdata/issue.ts';
 import { connect } from '../connect.ts';
 import { certificateEvidence } from './certificate.ts';
+import { explainRefusal } from './refusal.ts';
 import type { EvidenceSource, WithEvidence } from './source.ts';
 import { tokenEvidence } from './token.ts';
 
@@ -101,6 +102,16 @@ test('the fingerprint of the root will do, and another server is told nothing', 
   const fingerprint = createHash('sha256').update(new X509Certificate(root!).raw).digest('hex');
   for (const given of [fingerprint, `sha256:${fingerprint}`, fingerprint.toUpperCase()]) {
     (await letIn(tokenEvidence({ attestor: 'ci', token: () => token() }), { root: given })).close();
+  }
+  const said = tokenEvidence({ attestor: 'ci', token: 'e30.e30.e30' });
+  for (const [options, field] of [
+    [{ root: 'sha256:1234' }, 'root'],
+    [{ root: keyPem }, 'root'],
+    [{ root: fingerprint, server: 'localhost:8443' }, 'server'],
+    [{ root: fingerprint, server: `${server.api}/v1` }, 'server'],
+    [{ server: server.api.replace('https', 'http') }, 'server'],
+  ] as const) {
+    await assert.rejects(letIn(said, options), (error) => isWritError(error, 'bad_config') && error.field === field);
   }
   let presented = 0;
   const evidence: EvidenceSource = {
@@ -216,6 +227,25 @@ test('a refusal says what the bearer knows of why, and nothing of the token that
   assert.doesNotMatch(audience, /somebody|expired/);
   assert.match(await reasonsOf({ exp: 1_000_000_000 }), /expired, at 2001-09-09T01:46:40\.000Z/);
   assert.match(await reasonsOf({ exp: 1e300, aud: 7, iss: {} }), /^It was shown to the attestor "ci"/);
+});
+
+test('of a chain it is said how much of it came and what has expired, of a module that it has no certificate', () => {
+  const old = issue('device-9', { issuer: factory, notBefore: now - day, notAfter: now - 1000 });
+  const error = new WritError('evidence_refused', 'x', { field: '/evidence' });
+  const said = (evidence: object): string => {
+    const explained = explainRefusal(error, { attestor: 'a', ...evidence } as never, now);
+    assert.ok(isWritError(explained, 'evidence_refused') && explained.field === '/evidence');
+    return explained.reasons.join('\n');
+  };
+  const chain = [pem(old.certificate.raw), pem(factory.certificate.raw)];
+  const expired = `has expired, at ${new Date(now - 1000).toISOString()}.`;
+  assert.ok(said({ kind: 'x509pop', chain }).includes(expired));
+  assert.match(said({ kind: 'x509pop', chain }), /It brought 2 certificates\./);
+  assert.doesNotMatch(said({ kind: 'x509pop', chain: chain.slice(1) }), /expired/);
+  assert.match(said({ kind: 'tpm' }), /no certificate for its endorsement key/);
+  assert.doesNotMatch(said({ kind: 'tpm', chain }), /no certificate/);
+  const other = new WritError('unavailable', 'x');
+  assert.equal(explainRefusal(other, { kind: 'tpm' } as never, now), other);
 });
 
 test('a stored identity goes on without evidence; what was stopped needs it again', async () => {

@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { WritError } from '../../base/error.ts';
 import { decodePem, encodePem } from '../../der/pem.ts';
-import { Client } from '../../http/client.ts';
+import { Client, parseOrigin } from '../../http/client.ts';
 import type { Challenge, RequestSvid } from '../../wire/attestation.ts';
 import { type CertificateAnswer, type Home, type RenewalProof, rootsAfter, toCredential } from '../authority.ts';
 import { type Credential, csrFor, newKey } from '../credential.ts';
@@ -43,10 +44,20 @@ export async function enrolWithEvidence(
 
 /** The root in PEM; fetched from the server where its fingerprint is known. */
 async function rootOf({ root, server }: WithEvidence): Promise<string> {
+  const { host: address } = parseOrigin(server);
   const [, fingerprint] = /^(?:sha256:)?([0-9a-f]{64})$/i.exec(root.trim()) ?? [];
-  if (fingerprint === undefined) return encodePem('CERTIFICATE', decodePem(root, 'CERTIFICATE'));
-  const address = URL.canParse(server) ? new URL(server).host : server;
-  return fetchPinnedRoot({ address, rootFingerprint: Buffer.from(fingerprint, 'hex'), field: 'root' });
+  if (fingerprint !== undefined) {
+    return fetchPinnedRoot({ address, rootFingerprint: Buffer.from(fingerprint, 'hex'), field: 'root' });
+  }
+  try {
+    return encodePem('CERTIFICATE', decodePem(root, 'CERTIFICATE'));
+  } catch (cause) {
+    throw new WritError('bad_config', 'The root is neither a fingerprint nor a certificate.', {
+      field: 'root',
+      remedy: 'Give sha256: and 64 hexadecimal digits, as "writ status" shows it, or the certificate in PEM.',
+      cause,
+    });
+  }
 }
 
 /** What goes with renewals, where evidence vouches for each of them. */

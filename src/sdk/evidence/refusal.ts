@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { isWritError, WritError } from '../../base/error.ts';
 import type { Evidence } from '../../wire/attestation.ts';
 
@@ -13,12 +14,17 @@ export function explainRefusal(error: unknown, evidence: Evidence, now: number):
     reasons: [
       `It was shown to the attestor "${attestor}", as one of the kind ${kind}.`,
       ...('token' in evidence ? tokenReasons(evidence.token, now) : []),
+      ...(kind === 'x509pop' ? chainReasons(evidence.chain, now) : []),
+      ...(kind === 'tpm' && evidence.chain === undefined ? [NO_CERTIFICATE] : []),
       ...(ONCE[kind] === undefined ? [] : [ONCE[kind]]),
     ],
     remedy: `An operator sees why with "writ ledger list --subject attestor:${attestor}", and with "writ attestor show ${attestor}" what is asked for.`,
     cause: error,
   });
 }
+
+const NO_CERTIFICATE =
+  'The module has no certificate for its endorsement key. An attestor with roots refuses it; one can know it by its key.';
 
 const TOKEN_ONCE = 'A token lets in once, unless the attestor was added with reusable=true.';
 
@@ -42,6 +48,17 @@ function tokenReasons(token: string, now: number): string[] {
       ? []
       : [`By the clock of this machine it has expired, at ${new Date(until).toISOString()}.`]),
   ];
+}
+
+/** Of the bearer's own certificate, and those that it brings. */
+function chainReasons(chain: readonly string[], now: number): string[] {
+  const ended = chain
+    .map((pem) => Date.parse(new X509Certificate(pem).validTo))
+    .filter((until) => until < now)
+    .map(
+      (until) => `By the clock of this machine a certificate of it has expired, at ${new Date(until).toISOString()}.`,
+    );
+  return [`It brought ${chain.length} ${chain.length === 1 ? 'certificate' : 'certificates'}.`, ...ended];
 }
 
 function claimsOf(token: string): Readonly<Record<string, unknown>> {
