@@ -65,6 +65,45 @@ test('what was put in is taken out, to the octet, and nothing else is touched', 
   }
 });
 
+test('the tool of Debian leaves links and an entry of Java behind, and they go as well', async (context) => {
+  const tool = '/usr/sbin/update-ca-certificates';
+  if (!existsSync(tool) || spawnSync('keytool', ['-help']).error !== undefined) {
+    noteGap('update-ca-certificates and keytool: not there');
+    context.skip('no update-ca-certificates or no keytool');
+    return;
+  }
+  const at = (path: string): string => join(scratch, 'debian', path);
+  for (const directory of ['distribution', 'links', 'hooks']) mkdirSync(at(directory), { recursive: true });
+  writeFileSync(at('distribution/theirs.crt'), OTHERS.pem);
+  writeFileSync(at('distribution/more.crt'), certificate({ ca: true, subject: 'Somebody more' }).pem);
+  writeFileSync(at('list'), 'more.crt\ntheirs.crt\n');
+  // As the hook of ca-certificates-java does it.
+  const keytool = `keytool -importcert -noprompt -keystore ${at('cacerts')} -storepass changeit -storetype JKS`;
+  const line = `case "$one" in +*) ${keytool} -alias "debian:$(basename "$one")" -file "\${one#+}" ;; esac`;
+  writeFileSync(at('hooks/java'), `#!/bin/sh\nwhile read -r one; do ${line}; done\n`, { mode: 0o755 });
+  const places = ['--certsconf', at('list'), '--certsdir', at('distribution'), '--localcertsdir', at('anchors')];
+  const refresh = [tool, ...places, '--etccertsdir', at('links'), '--hooksdir', at('hooks')];
+  const leaves = { links: at('links'), keyStore: at('cacerts') };
+  const here = machine('debian', { anchors: [{ directory: at('anchors'), refresh, leaves }] });
+  execFileSync(refresh[0]!, refresh.slice(1), { stdio: 'ignore' });
+  const aliases = (): string[] => {
+    const list = ['-list', '-keystore', at('cacerts'), '-storepass', 'changeit'];
+    const lines = execFileSync('keytool', list, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).split('\n');
+    return lines.filter((one) => one.includes('trustedCertEntry')).map((one) => one.split(',')[0]!);
+  };
+  const [links, known] = [readdirSync(at('links')).sort(), aliases()];
+  assert.deepEqual(known.sort(), ['debian:more.pem', 'debian:theirs.pem']);
+
+  const one = root();
+  const options = { stores: ['system'] as const, dryRun: false };
+  assert.deepEqual(states(await installRoots([one], options, here)), ['system put']);
+  assert.deepEqual(aliases().sort(), [...known, `debian:${one.name}.pem`]);
+  assert.ok(readFileSync(at('links/ca-certificates.crt'), 'latin1').includes(one.pem.trimEnd()));
+  assert.deepEqual(states(await uninstallRoots(options, here)), ['system taken']);
+  assert.deepEqual([readdirSync(at('links')).sort(), aliases().sort()], [links, known]);
+  assert.ok(!readFileSync(at('links/ca-certificates.crt'), 'latin1').includes(one.pem.trimEnd()));
+});
+
 test('a dry run changes nothing, and says what would be', async () => {
   const here = machine('dry');
   const untouched = contents(here.home);

@@ -1,7 +1,7 @@
 import { isThat, type Machine, type Place } from './place.ts';
 
 /** What every Java comes with. Who can write to the file needs no other. */
-const PASSWORD = 'changeit';
+export const PASSWORD = 'changeit';
 
 /** The key stores of the Java installations, by their own tool. */
 export async function javaPlaces({ keyStores, run }: Machine): Promise<Place[]> {

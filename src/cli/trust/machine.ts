@@ -6,7 +6,11 @@ import type { Machine } from './place.ts';
 
 /** Where distributions look for roots of one's own. */
 const ANCHORS: Machine['anchors'] = [
-  { directory: '/usr/local/share/ca-certificates', refresh: ['update-ca-certificates'] },
+  {
+    directory: '/usr/local/share/ca-certificates',
+    refresh: ['update-ca-certificates'],
+    leaves: { links: '/etc/ssl/certs', keyStore: '/etc/ssl/certs/java/cacerts' },
+  },
   { directory: '/etc/pki/ca-trust/source/anchors', refresh: ['update-ca-trust', 'extract'] },
   { directory: '/etc/pki/trust/anchors', refresh: ['update-ca-certificates'] },
   { directory: '/etc/ca-certificates/trust-source/anchors', refresh: ['update-ca-trust', 'extract'] },

@@ -47,7 +47,12 @@ export interface Place {
 export interface Machine {
   readonly home: string;
   /** Directories into which a system's own tool looks for further roots, and that tool. The first that is there counts. */
-  readonly anchors: readonly { readonly directory: string; readonly refresh: readonly string[] }[];
+  readonly anchors: readonly {
+    readonly directory: string;
+    readonly refresh: readonly string[];
+    /** Where the tool makes something of what lies in the directory, and leaves it when that has gone. */
+    readonly leaves?: { readonly links: string; readonly keyStore: string };
+  }[];
   /** Key stores of Java. */
   readonly keyStores: () => Promise<readonly string[]>;
   /** Files of roots that Python's certifi has. */
