@@ -219,10 +219,14 @@ console.log(JSON.stringify({ seen: 'unix:path' in before.facts, starved, same: J
 
 test('where the daemon has no descriptor left it sees nothing, rather than another program', () => {
   const flags = ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', STARVED];
-  const { status, stdout, stderr } = spawnSync('prlimit', ['--nofile=256:256', process.execPath, ...flags], {
-    encoding: 'utf8',
-    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
-  });
+  const { status, stdout, stderr } = spawnSync(
+    'sh',
+    ['-c', 'ulimit -n 256 && exec "$@"', 'sh', process.execPath, ...flags],
+    {
+      encoding: 'utf8',
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+    },
+  );
   assert.equal(status, 0, stderr);
   assert.deepEqual(JSON.parse(stdout), { seen: true, starved: 'unavailable', same: true });
 });
