@@ -50,7 +50,7 @@ export interface DeltaRequest {
   readonly error_detail?: { readonly message: string };
 }
 
-export interface DeltaResource {
+interface DeltaResource {
   readonly version: string;
   readonly resource: Packed;
   readonly name: string;
