@@ -1,13 +1,13 @@
 import { isWritError, WritError } from '../base/error.ts';
 import { Client } from '../http/client.ts';
 import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
-import type { Runtime } from '../wire/runtime.ts';
 import type { StartChild } from '../wire/workload.ts';
 import type { AnyIdentity } from './any-identity.ts';
 import { type CertificateAnswer, rootsAfter, toCredential } from './authority.ts';
 import { ChildIdentity } from './child-identity.ts';
 import { type Credential, csrFor, newKey, pemOf } from './credential.ts';
 import { Identity } from './identity.ts';
+import { type SaidRuntime, saidNow } from './runtime-claims.ts';
 import { checkWritServer } from './writ-server.ts';
 
 export interface ChildrenOptions {
@@ -26,7 +26,7 @@ export interface ChildOptions {
   /** Only by a registration entry for this workflow. */
   readonly workflow?: string | undefined;
   /** What it runs; said again with each renewal. A function is asked each time: an answer that has changed quarantines it. */
-  readonly runtime?: Runtime | (() => Runtime | Promise<Runtime>) | undefined;
+  readonly runtime?: SaidRuntime | undefined;
   readonly lifetimeSeconds?: number | undefined;
   readonly dnsNames?: readonly string[] | undefined;
   /** Narrower than those of the entry. */
@@ -112,7 +112,7 @@ export class Children implements Iterable<ChildIdentity> {
 
   async #start(options: ChildOptions): Promise<ChildIdentity> {
     const { agent, reference, workflow, runtime, lifetimeSeconds, dnsNames, scopes } = options;
-    const said = async () => (typeof runtime === 'function' ? runtime() : runtime);
+    const said = async () => (runtime === undefined ? undefined : saidNow(runtime));
     const credential = await this.#ask('/v1/children', this.#parent.roots, {
       ...{ agent, reference },
       ...defined({ workflow, scopes, runtime: await said(), lifetime_seconds: lifetimeSeconds, dns_names: dnsNames }),

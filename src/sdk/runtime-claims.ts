@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Runtime } from '../wire/runtime.ts';
 
+/** What a program says of the agent that it runs; a function is asked each time that it is to be said. */
+export type SaidRuntime = Runtime | (() => Runtime | Promise<Runtime>);
+
+/** What it says now. */
+export async function saidNow(runtime: SaidRuntime): Promise<Runtime> {
+  return typeof runtime === 'function' ? runtime() : runtime;
+}
+
 /** What an agent is made of. */
 export interface RuntimeParts {
   readonly modelProvider?: string | undefined;

@@ -261,3 +261,15 @@ test('a stored identity goes on without evidence; what was stopped needs it agai
   assert.notEqual(anew.spiffeId, made.spiffeId);
   anew.close();
 });
+
+test('what the runtime says goes with each renewal, and a change is quarantined', async () => {
+  let tools = 'a'.repeat(64);
+  const runtime = async () => ({ framework: 'own', tools_sha256: tools });
+  const identity = await letIn(tokenEvidence({ attestor: 'ci', token: token() }), { runtime });
+  await identity.renew();
+  tools = 'b'.repeat(64);
+  await assert.rejects(identity.renew(), code('inactive'));
+  const instance = identity.spiffeId.split('/').at(-1)!;
+  assert.equal((await server.json('instance', 'show', instance))['status'], 'quarantined');
+  identity.close();
+});

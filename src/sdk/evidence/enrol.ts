@@ -6,6 +6,7 @@ import type { Challenge, RequestSvid } from '../../wire/attestation.ts';
 import { type CertificateAnswer, type Home, type RenewalProof, rootsAfter, toCredential } from '../authority.ts';
 import { type Credential, csrFor, newKey } from '../credential.ts';
 import { fetchPinnedRoot } from '../pinned-root.ts';
+import { saidNow } from '../runtime-claims.ts';
 import { checkUnknownWritServer } from '../writ-server.ts';
 import { explainRefusal } from './refusal.ts';
 import type { AskChallenge, WithEvidence } from './source.ts';
@@ -27,7 +28,7 @@ export async function enrolWithEvidence(
       csr: await csrFor(key),
       evidence: await source.present(spkiOf(key), asker(client)),
       ...(agent === undefined ? {} : { agent }),
-      ...(runtime === undefined ? {} : { runtime }),
+      ...(runtime === undefined ? {} : { runtime: await saidNow(runtime) }),
       ...(lifetimeSeconds === undefined ? {} : { lifetime_seconds: lifetimeSeconds }),
     };
     const answer = await client
@@ -60,11 +61,15 @@ async function rootOf({ root, server }: WithEvidence): Promise<string> {
   }
 }
 
-/** What goes with renewals, where evidence vouches for each of them. */
+/** What goes with renewals: of evidence that vouches for each of them, and what the runtime says by then. */
 export function proofOf(evidence: WithEvidence | undefined): RenewalProof | undefined {
-  const source = evidence?.source;
-  if (source?.renew === undefined) return undefined;
-  return async (key, client) => ({ tpm: await source.renew!(spkiOf(key), asker(client)) });
+  if (evidence === undefined || (evidence.source.renew === undefined && evidence.runtime === undefined))
+    return undefined;
+  const { source, runtime } = evidence;
+  return async (key, client) => ({
+    ...(source.renew === undefined ? {} : { tpm: await source.renew(spkiOf(key), asker(client)) }),
+    ...(runtime === undefined ? {} : { runtime: await saidNow(runtime) }),
+  });
 }
 
 function asker(client: Client): AskChallenge {
