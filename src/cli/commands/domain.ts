@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { actCommand } from '../act.ts';
 import { type Item, itemsOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input } from '../command.ts';
 import { confirmed, YES_FLAG } from '../confirm.ts';
@@ -95,31 +96,15 @@ export function domainCommands(withApi: WithApi, now: () => number): readonly Co
           return EXIT.ok;
         }),
     },
-    {
+    actCommand(withApi, {
       path: 'domain close',
       summary: 'Delete the keys of a further trust domain: nothing is signed in it any more',
-      parameters: [DOMAIN],
-      flags: [YES_FLAG],
-      changes: true,
-      run: (input, terminal) =>
-        withApi(input, async (api) => {
-          const name = needed(input, 'domain');
-          if (input.dryRun) {
-            terminal.result(
-              { would: 'close', domain: await api.get(pathOf(input)) },
-              `Would delete the keys of ${name}.`,
-            );
-            return EXIT.ok;
-          }
-          const what = `Nothing of ${name} can be signed or renewed after that.`;
-          if (!(await confirmed(input, terminal, { what, name }))) return EXIT.failed;
-          terminal.result(
-            await api.post(`${pathOf(input)}/close`, {}),
-            `${name} is closed; what was signed lives on until it expires.`,
-          );
-          return EXIT.ok;
-        }),
-    },
+      parameter: DOMAIN,
+      route: (name) => `/v1/domains/${name}/close`,
+      would: (name) => `Would delete the keys of ${name}.`,
+      question: (name) => `Nothing of ${name} can be signed or renewed after that.`,
+      done: (name) => `${name} is closed; what was signed lives on until it expires.`,
+    }),
   ];
 }
 
