@@ -1,6 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 
+/** Why a program may be missing anywhere: there is no package of it, and nothing to build it from. */
+export const UNSERVED = 'source not served by the module proxy';
+
 /** Notes what this machine cannot test, as one line for the end of the run; with `CI=true` it is a failure there. */
 export function noteGap(line: string): void {
   const gaps = process.env['WRIT_TEST_GAPS'];

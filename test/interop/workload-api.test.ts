@@ -6,27 +6,14 @@ import { copyFileSync, realpathSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { createServer } from 'node:tls';
-import { Daemon } from '../../src/agent/daemon.ts';
-import { connect } from '../../src/sdk/connect.ts';
 import { createVerifier } from '../../src/sdk/verifier.ts';
-import { testServer } from '../server.ts';
+import { machine } from './machine.ts';
 import { go, pathOf, pythonWithSpiffe, skipOf } from './tools.ts';
 
 const GO = go();
-const server = await testServer();
-const node = await connect({ token: await server.token('box', 'service') });
-const scratch = realpathSync(server.scratch);
-const closing: (() => unknown)[] = [() => node.close()];
-after(async () => {
-  for (const close of closing.reverse()) await close();
-});
-
-const socket = join(scratch, 'agent', 'api.sock');
-const daemon = await Daemon.start({ identity: node, socket, admin: join(scratch, 'agent-admin', 'api.sock') });
-closing.push(() => daemon.close());
-await daemon.refresh();
+const { server, node, daemon, scratch, socket, prefix, atEnd, ...box } = await machine();
 
 interface Line {
   readonly error?: string;
@@ -67,7 +54,7 @@ function start(program: string, ...args: string[]): Program {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, SPIFFE_ENDPOINT_SOCKET: `unix://${socket}` },
   });
-  closing.push(() => child.kill('SIGKILL'));
+  atEnd(() => child.kill('SIGKILL'));
   const lines: Line[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line) as Line));
   return {
@@ -85,18 +72,9 @@ function start(program: string, ...args: string[]): Program {
   };
 }
 
-async function entry(agent: string, program: string, ...flags: string[]): Promise<void> {
-  await server.token(agent);
-  await server.json(
-    'entry',
-    'create',
-    agent,
-    '--node',
-    'box',
-    '--match',
-    `unix:path=${join(scratch, program)}`,
-    ...flags,
-  );
+/** Whoever runs the program of this name is let in as this agent. */
+function entry(agent: string, program: string, ...flags: string[]): Promise<void> {
+  return box.entry(agent, join(scratch, program), ...flags);
 }
 
 const instanceOf = (id: string): string => id.split('/').at(-1)!;
@@ -108,7 +86,6 @@ test('go-spiffe sees identities, bundles and hints; renewals as they come; and t
   build('watcher', 'client', 'books');
   await entry('planner', 'watcher', '--hint', 'inside');
   await entry('reader', 'watcher', '--hint', 'outside');
-  await daemon.refresh();
   const watcher = run('watcher', 'watch');
   const first = await watcher.line(({ svids }) => svids?.length === 2);
   assert.deepEqual(
@@ -136,17 +113,13 @@ test('go-spiffe sees identities, bundles and hints; renewals as they come; and t
 
 test('a JWT-SVID is believed by go-spiffe itself and by the daemon, for its audience alone', { skip }, async () => {
   await entry('planner', 'client');
-  await daemon.refresh();
   const said = await run('client', 'jwt', 'bank').line(({ id, error }) => id !== undefined || error !== undefined);
   assert.match(said.id ?? JSON.stringify(said), /\/agent\/planner\//);
   assert.deepEqual([said.own, said.daemon, said.other], [said.id, said.id, true]);
 });
 
-const prefix = (path: string): string => `spiffe://${node.trustDomain}/${path}/`;
-
 test('two programs talk mutual TLS; whoever the other does not expect is refused', { skip }, async () => {
   await entry('books', 'books');
-  await daemon.refresh();
   const books = run('books', 'serve', '127.0.0.1:0', prefix('agent/planner'));
   const { listening } = await books.line((line) => line.listening !== undefined);
   const client = run('client', 'dial', listening!, prefix('agent/books'));
@@ -164,13 +137,13 @@ test('two languages: a connection goes on through renewals on both sides, and is
   skip,
 }, async () => {
   const verifier = createVerifier({ identity: node, mode: 'strict' });
-  closing.push(() => verifier.close());
+  atEnd(() => verifier.close());
   await verifier.ready(AbortSignal.timeout(10_000));
   const listener = createServer(verifier.serverOptions(), (peer) => peer.pipe(peer).on('error', () => undefined));
   verifier.protect(listener, { allow: 'agent/planner/*' });
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
-  closing.push(() => listener.close());
+  atEnd(() => listener.close());
   const { port } = listener.address() as AddressInfo;
 
   const before = new Set([...daemon.workloads.children]);
@@ -235,7 +208,6 @@ test('a proxy gets its secrets by Envoy’s own messages, again when they are re
   const folder = join(import.meta.dirname, 'go-sds');
   execFileSync(pathOf(GO), ['build', '-o', program, '.'], { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] });
   await entry('front', 'proxy', '--hint', 'edge');
-  await daemon.refresh();
   const mine = prefix('agent/front').slice(0, -1);
   const proxy = start(
     program,
