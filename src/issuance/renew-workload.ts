@@ -52,7 +52,7 @@ export async function renewWorkload(
   ].sort();
   // Of one that is stopped or held already, that is what there is to say.
   if (child.fault === undefined) await holdChanged(instance, changed, caller, parts);
-  const later = saidLater(evidence, facts);
+  const later = saidLater(evidence.facts, facts);
   return issueCertificate(
     {
       caller,

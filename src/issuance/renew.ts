@@ -1,4 +1,5 @@
 import type { Caller } from '../base/access.ts';
+import type { Batch } from '../db/batch.ts';
 import type { Holder } from './holder.ts';
 import { instanceHolder } from './instance-holder.ts';
 import { issueCertificate } from './issue.ts';
@@ -15,10 +16,10 @@ import type { CertificateRequest } from './request.ts';
  */
 export function renewCertificate(
   caller: Caller,
-  request: CertificateRequest,
+  request: CertificateRequest & { readonly also?: ((batch: Batch) => void) | undefined },
   parts: IssuanceParts,
 ): Promise<IssuedCertificate> {
-  const { csr, wish = {}, idempotency, moduleProof } = request;
+  const { csr, wish = {}, idempotency, moduleProof, also } = request;
   let holder: Holder | undefined;
   return issueCertificate(
     {
@@ -31,6 +32,7 @@ export function renewCertificate(
       // The challenge of a repeat may be past its time, and the first answer is due all the same.
       ...(moduleProof === undefined ? { repeatReachesCommit: true } : {}),
       previous: caller.serial,
+      ...(also === undefined ? {} : { also }),
       async holder(fresh) {
         holder = await callersOwn(caller, parts, fresh);
         return holder;

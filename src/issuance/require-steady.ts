@@ -1,7 +1,11 @@
-import type { EvidenceFacts } from '../attest/evidence.ts';
 import { readInstanceEvidence } from '../attest/evidence-store.ts';
+import { orderedFacts } from '../attest/facts.ts';
+import { keepSaidLater, noEvidence, saidLater } from '../attest/later-evidence.ts';
+import { imageSignerOf } from '../attest/verifier/image-signature.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
+import type { Batch } from '../db/batch.ts';
+import { readInstance } from '../registry/instance.ts';
 import type { Runtime } from '../wire/runtime.ts';
 import { driftOf, onlyAgentFacts, runtimeFacts } from '../wire/runtime-facts.ts';
 import type { IssuanceParts } from './parts.ts';
@@ -13,21 +17,26 @@ export interface DriftParts {
 }
 
 /**
- * Compares what the runtime of an instance says with what it said when the instance was let in. Of one that said nothing
- * then there is nothing to compare. Throws `inactive` where it is another one; the instance is held by then.
+ * Compares what the runtime of an instance says with what it has said before. Throws `inactive` where it is another one; the
+ * instance is held by then. Gives what attests the rest, of which it has said nothing before, with the certificate.
  */
 export async function requireSteady(
   caller: Caller,
   runtime: Runtime | undefined,
-  parts: Pick<IssuanceParts, 'reader'> & DriftParts,
-): Promise<void> {
+  parts: Pick<IssuanceParts, 'reader' | 'clock'> & DriftParts,
+): Promise<((batch: Batch) => void) | undefined> {
   const { instance } = caller;
-  if (instance === undefined || runtime === undefined) return;
-  const before = await readInstanceEvidence(parts.reader, instance);
-  if (before === undefined) return;
+  if (instance === undefined || runtime === undefined) return undefined;
+  const known = await readInstance(parts.reader, instance);
+  if (known === undefined) return undefined;
+  const before =
+    (await readInstanceEvidence(parts.reader, instance)) ?? noEvidence(instance, known.attestation, parts.clock.now());
   // Only the runtime speaks here, so what was proven of the image is compared by its value alone.
-  const now: EvidenceFacts = runtimeFacts(runtime, {});
+  const now = orderedFacts(runtimeFacts(runtime, {}, await imageSignerOf(runtime, parts.reader)), '/runtime');
   await holdChanged(before.instance, driftOf(onlyAgentFacts(before.facts), now), caller, parts);
+  const later = saidLater(before.facts, now);
+  if (later === undefined) return undefined;
+  return (batch) => keepSaidLater(batch, before, later, { caller: caller.id, agent: known.agent });
 }
 
 /** Holds an instance of which something changed, and throws `inactive`; does nothing where nothing did. */

@@ -145,10 +145,10 @@ export function issuanceOperations(parts: ThreadParts): Operation[] {
     },
     issue: async (caller, request) => issueForInstance(caller, request, await issuing(caller)),
     async renew(caller, { runtime, tpm, ...request }) {
-      await requireSteady(caller, runtime, { reader, ...drift });
+      const also = await requireSteady(caller, runtime, { reader, clock, ...drift });
       return renewCertificate(
         caller,
-        { ...request, ...signedByModule(request.csr, tpm, parts) },
+        { ...request, ...signedByModule(request.csr, tpm, parts), also },
         await issuing(caller),
       );
     },
