@@ -133,6 +133,9 @@ test('JWT-SVIDs: for one or all identities, kept, and validated by the daemon', 
   assert.ok('sub' in claims.fields && 'exp' in claims.fields);
   for (const [asked, code] of [
     [{ audience: [] }, status.INVALID_ARGUMENT],
+    [{ audience: Array(9).fill('a') }, status.INVALID_ARGUMENT],
+    [{ audience: ['a'.repeat(513)] }, status.INVALID_ARGUMENT],
+    [{ audience: ['a\nb'] }, status.INVALID_ARGUMENT],
     [{ audience: ['a'], spiffe_id: 'spiffe://other.example/agent/x/y' }, status.PERMISSION_DENIED],
   ] as const) {
     await assert.rejects(ask(client, client.FetchJWTSVID, asked), { code });

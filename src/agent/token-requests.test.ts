@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { isWritError, WritError } from '../base/error.ts';
-import type { CreateJwtSvids, JwtSvids } from '../wire/jwt-svid.ts';
-import { createTokenRequests } from './token-requests.ts';
+import { type CreateJwtSvids, type JwtSvids, MOST_JWT_SVIDS } from '../wire/jwt-svid.ts';
+import { createTokenRequests, MOST_AT_ONCE } from './token-requests.ts';
 
 const svidOf = ({ instance, audience }: CreateJwtSvids['tokens'][number]): JwtSvids['tokens'][number] => ({
   svid: { token: `${instance} for ${audience.join()}`, spiffe_id: 'spiffe://test/a', expires_at: '' },
@@ -26,7 +26,8 @@ test('what is wanted at one moment goes in few requests, a bounded number at onc
     Array.from({ length: 1000 }, (_, n) => `${n} for a,b`),
   );
   assert.equal(most, 4);
-  assert.equal(Math.max(...sizes), 64);
+  assert.equal(MOST_AT_ONCE, MOST_JWT_SVIDS);
+  assert.equal(Math.max(...sizes), MOST_AT_ONCE);
   assert.equal(sizes.length, 16);
 });
 
@@ -49,6 +50,16 @@ test('a token that is refused is one’s own affair; a server that fails is ever
   assert.ok(away.every((one) => one.status === 'rejected' && isWritError(one.reason, 'unavailable')));
   down = false;
   assert.equal(await token('later', ['a']), 'later for a');
+});
+
+test('one that the server cannot read takes nothing from those that were asked for with it', async () => {
+  const token = createTokenRequests(async (wanted) => {
+    if (wanted.some(({ instance }) => instance === 'odd')) throw new WritError('bad_request', 'No audience of ours.');
+    return wanted.map(svidOf);
+  });
+  const [one, odd, other] = await Promise.allSettled(['one', 'odd', 'other'].map((name) => token(name, ['a'])));
+  assert.deepEqual([one!.status, other!.status], ['fulfilled', 'fulfilled']);
+  assert.ok(odd!.status === 'rejected' && isWritError(odd!.reason, 'bad_request'));
 });
 
 test('an answer that lacks some is a failure of those', async () => {

@@ -1,6 +1,8 @@
-import { WritError } from '../base/error.ts';
-import { type CreateJwtSvids, type JwtSvids, MOST_JWT_SVIDS } from '../wire/jwt-svid.ts';
+import { isWritError, WritError } from '../base/error.ts';
+import type { CreateJwtSvids, JwtSvids } from '../wire/jwt-svid.ts';
 
+/** As many as the server takes in one request. */
+export const MOST_AT_ONCE = 64;
 /** Requests that are under way at once. What is wanted meanwhile goes with the next. */
 const WIDTH = 4;
 
@@ -23,7 +25,7 @@ export function createTokenRequests(
 
   function flush(): void {
     scheduled = false;
-    while (waiting.length > 0 && underWay < WIDTH) void request(waiting.splice(0, MOST_JWT_SVIDS));
+    while (waiting.length > 0 && underWay < WIDTH) void request(waiting.splice(0, MOST_AT_ONCE));
   }
 
   async function request(wanted: readonly Wanted[]): Promise<void> {
@@ -36,7 +38,10 @@ export function createTokenRequests(
         else reject(fault === undefined ? incomplete() : new WritError(fault.code, fault.detail, given(fault.remedy)));
       }
     } catch (error) {
-      for (const { reject } of wanted) reject(error);
+      // What the server cannot read in one of them is not the others' fault.
+      if (wanted.length > 1 && isWritError(error, 'bad_request'))
+        await Promise.all(wanted.map((one) => request([one])));
+      else for (const { reject } of wanted) reject(error);
     } finally {
       underWay -= 1;
       flush();

@@ -29,9 +29,9 @@ export interface ApiParts {
   readonly fallen: (subjects: readonly string[]) => 'stopped' | 'held' | undefined;
 }
 
-/** Audiences of one token, and characters of one of them. */
-const AUDIENCES = 32;
-const LONGEST_AUDIENCE = 1024;
+/** Audiences of one token, and characters of one of them, as the server takes them. */
+const AUDIENCES = 8;
+const LONGEST_AUDIENCE = 512;
 
 /** The SPIFFE Workload API. What is asked of WIT-SVIDs is not served, and so answered `Unimplemented` (§7). */
 export function workloadMethods(parts: ApiParts): readonly ServerMethod<CallerProcess>[] {
@@ -99,11 +99,11 @@ async function fetchTokens(
   if (
     audience.length === 0 ||
     audience.length > AUDIENCES ||
-    audience.some((one) => one === '' || one.length > LONGEST_AUDIENCE)
+    audience.some((one) => one === '' || one.length > LONGEST_AUDIENCE || /\p{Cc}/u.test(one))
   ) {
     throw new WritError('bad_request', 'It is not said for whom the token is to be.', {
       field: 'audience',
-      remedy: `Name 1 to ${AUDIENCES} audiences of 1 to ${LONGEST_AUDIENCE} characters.`,
+      remedy: `Name 1 to ${AUDIENCES} audiences of 1 to ${LONGEST_AUDIENCE} characters, none of which is a control character.`,
     });
   }
   const children = await callersChildren(context, parts);
