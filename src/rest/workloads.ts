@@ -18,6 +18,9 @@ export interface Workloads {
   roots(): readonly Uint8Array[];
 }
 
+/** What was seen of a process, and the bundle of an image. */
+const BODY_LIMIT = 128 * 1024;
+
 export function workloadOperations(workloads: Workloads): Operation[] {
   const pemOf = pemOfMany();
   const answer = issuedOrFault(pemOf);
@@ -35,6 +38,7 @@ export function workloadOperations(workloads: Workloads): Operation[] {
       byNodes: true,
       summary: 'Lets a workload in that the caller, a node, has seen: an instance whose parent is the node.',
       body: enrolWorkload,
+      bodyLimit: BODY_LIMIT,
       status: 201,
       answer: issuedCertificate,
       example: {
@@ -53,6 +57,7 @@ export function workloadOperations(workloads: Workloads): Operation[] {
       summary:
         'Lets in an instance that the caller, an orchestrator, runs in its own process. The same reference is the same instance.',
       body: startChild,
+      bodyLimit: BODY_LIMIT,
       status: 201,
       answer: issuedCertificate,
       example: {
@@ -73,6 +78,7 @@ export function workloadOperations(workloads: Workloads): Operation[] {
         'The next certificate of a workload that the caller let in. One that has changed is quarantined instead.',
       params: byInstance,
       body: renewWorkload,
+      bodyLimit: BODY_LIMIT,
       status: 201,
       answer: issuedCertificate,
       example: { body: { csr: EXAMPLE_CSR }, answer: EXAMPLE_ISSUED },
