@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { manualClock } from '../base/clock.ts';
 import { isWritError } from '../base/error.ts';
@@ -47,6 +48,14 @@ test('an entry asks for facts that its source has, each once, in order', () => {
     ['unix:uid=\u202e1', 'node'],
     [`unix:path=${'x'.repeat(1025)}`, 'node'],
     [`unix:${'x'.repeat(129)}=1`, 'node'],
+    ['unix:usr=root', 'node'],
+    ['systemd:service=planner.service', 'node'],
+    ['container:label/=x', 'node'],
+    ['k8s:serviceaccount=x', 'k8s'],
+    ['container:id/x=y', 'node'],
+    ['parent:ref=trip-*', 'node'],
+    ['oidc:repository=example/app', 'oidc'],
+    ['agent:tool_sha256=5f2c', 'node'],
   ] as const) {
     assert.throws(
       () => parseMatch([text], source, '/match'),
@@ -54,6 +63,14 @@ test('an entry asks for facts that its source has, each once, in order', () => {
       text,
     );
   }
+});
+
+test('an entry can ask for every fact that the daemon is said to see', () => {
+  const page = readFileSync(new URL('../../docs/WORKLOAD-API.md', import.meta.url), 'utf8');
+  const table = page.slice(page.indexOf('| facts | from |'), page.indexOf('Facts of the kind `unix`'));
+  const names = [...table.matchAll(/`((?:unix|systemd|container|k8s):[^`]+)`/g)].map(([, name]) => name!);
+  assert.ok(new Set(names).size >= 23, String(names));
+  for (const name of names) assert.deepEqual(parseMatch([`${name}=1`], 'node', '/match'), [`${name}=1`]);
 });
 
 test('facts are in one order and of bounded size, so that equal ones are equal text', () => {

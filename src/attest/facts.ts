@@ -1,5 +1,6 @@
 import { WritError } from '../base/error.ts';
 import { unmatched } from '../wire/match-facts.ts';
+import { SAID_BY_RUNTIME } from '../wire/runtime-facts.ts';
 import type { EvidenceFacts } from './evidence.ts';
 
 /** What `writ agent` sees of a process. */
@@ -17,6 +18,20 @@ const VOUCHED_FOR: Readonly<Record<string, readonly string[]>> = {
   gcp: ['gcp', 'oidc', 'agent'],
   azure: ['azure', 'agent'],
   tpm: ['tpm', 'agent'],
+};
+
+/** By prefix, all names that there are behind it, where they are known; one that ends in a slash begins others. */
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  unix: ['uid', 'gid', 'user', 'group', 'supplementary_gid', 'path', 'sha256', 'cgroup'],
+  systemd: ['unit', 'slice', 'user_unit'],
+  container: ['id', 'image', 'image_id', 'image_digest', 'label/'],
+  k8s: [
+    ...['namespace', 'service_account', 'service_account_uid', 'pod', 'pod_uid', 'node', 'node_uid'],
+    ...['container', 'label/'],
+  ],
+  parent: [REFERENCE.slice('parent:'.length)],
+  oidc: ['iss', 'sub', 'aud', 'claim/'],
+  agent: [...SAID_BY_RUNTIME, 'image_signed_by', 'verified', 'claimed'],
 };
 
 /** The prefixes of the facts that can come from such a source. `source`: a kind of attestor, or `node`. */
@@ -66,8 +81,19 @@ export function parseMatch(match: readonly string[], source: string, field: stri
         remedy: `Give facts that begin with ${prefixes.map((prefix) => `${prefix}:`).join(', ')}.`,
       });
     }
+    const names = NAMES[parsed[1]!];
+    if (names?.some((name) => isNamed(parsed[2]!, name)) === false) {
+      throw new WritError('bad_request', `There is no fact of that name among those of ${parsed[1]}.`, {
+        field: `${field}/${at}`,
+        remedy: `Give one of ${names.map((name) => `${parsed[1]}:${name}${name.endsWith('/') ? 'NAME' : ''}`).join(', ')}.`,
+      });
+    }
   }
   return [...new Set(match)].sort();
+}
+
+function isNamed(given: string, name: string): boolean {
+  return name.endsWith('/') ? given.startsWith(name) && given.length > name.length : given === name;
 }
 
 /** Whether all that an entry asks for holds. */

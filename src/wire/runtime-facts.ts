@@ -13,7 +13,7 @@ export function runtimeFacts(runtime: Runtime | undefined, other: Facts, signer?
   const facts: Record<string, readonly string[]> = {};
   const verified: string[] = [];
   const claimed: string[] = [];
-  for (const name of SAID) {
+  for (const name of SAID_BY_RUNTIME) {
     const value = runtime?.[name];
     if (value === undefined) continue;
     facts[`agent:${name}`] = [value];
@@ -29,14 +29,15 @@ export function runtimeFacts(runtime: Runtime | undefined, other: Facts, signer?
   return facts;
 }
 
-const SAID = [
+/** What a runtime can say, each a fact `agent:NAME`. */
+export const SAID_BY_RUNTIME: readonly Exclude<keyof Runtime, 'image_signature'>[] = [
   'model_provider',
   'model_version',
   'prompt_sha256',
   'tools_sha256',
   'framework',
   'image_digest',
-] as const satisfies readonly (keyof Runtime)[];
+];
 
 /** What was evidence of a node or of an attestor, without what only looks like what this server itself finds out. */
 export function withoutAgentFacts(facts: Facts): Facts {
