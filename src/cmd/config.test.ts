@@ -38,6 +38,16 @@ test('tokens name the issuer that is configured, else the first name and the por
   assert.equal(jwtIssuerOf(parseConfig({ ...LEAST, names: ['::1'] }), '[::]:444'), 'https://[::1]:444');
 });
 
+test('what has no default and is not there is said to be missing', () => {
+  for (const field of ['trustDomain', 'anchor'] as const) {
+    assert.throws(
+      () => parseConfig({ ...LEAST, [field]: undefined }),
+      (error) => isWritError(error, 'bad_config') && error.field === field && /is missing/.test(error.message),
+      field,
+    );
+  }
+});
+
 test('what is not known or not in range is refused by its path', () => {
   const bad: readonly [object, string][] = [
     [{ writeLimit: { perSecond: 0 } }, 'writeLimit.perSecond'],

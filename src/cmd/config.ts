@@ -362,6 +362,7 @@ function keysOf(value: unknown, field: string, known: readonly string[]): Record
 }
 
 function text(value: unknown, field: string): string {
+  if (value === undefined) fail(field, 'is missing', 'Add it to the file, a string.');
   if (typeof value !== 'string' || value === '' || value.length > 4096) fail(field, 'is not a text', 'Give a string.');
   return value;
 }
