@@ -151,7 +151,9 @@ export function evidenceGiven(input: Input, agent: string | undefined): WithEvid
   for (const ways of needs) {
     const given = ways.filter((name) => detail(name) !== undefined);
     const flags = ways.map((name) => `--evidence-${name}`);
-    if (given.length !== 1) throw missing(flags[0]!.slice(2), `With --evidence ${kind} give ${flags.join(' or ')}.`);
+    const remedy = `With --evidence ${kind} give ${flags.join(' or ')}.`;
+    if (given.length === 0) throw missing(flags[0]!.slice(2), remedy);
+    if (given.length > 1) throw refused(flags[0]!.slice(2), 'is given in two ways', remedy);
   }
   const known = new Set([...needs.flat(), ...may].map((name) => `evidence-${name}`));
   const stray = DETAILS.find(({ name }) => input.flag(name) !== undefined && !known.has(name));
@@ -162,7 +164,9 @@ export function evidenceGiven(input: Input, agent: string | undefined): WithEvid
     });
   }
   const server = input.flag('server');
-  if (server === undefined) throw missing('server', 'Say where the server is, like https://writ.example.com:8443.');
+  if (server === undefined) {
+    throw missing('server', 'Say where the server is, or in WRIT_SERVER, like https://writ.example.com:8443.');
+  }
   return { source: make(attestor, detail), server, root: rootGiven(input), ...(agent === undefined ? {} : { agent }) };
 }
 
@@ -171,12 +175,16 @@ function rootGiven(input: Input): string {
   if (root === undefined) {
     throw missing(
       'root',
-      'No evidence says whose server it may be shown to. Give the fingerprint that "writ start" shows, or the root in a file.',
+      'No evidence says whose server it may be shown to. Give the fingerprint that "writ status" shows, or the root in a file; or in WRIT_ROOT.',
     );
   }
   return /^(?:sha256:)?[0-9a-f]{64}$/i.test(root) ? root : readInput(root, '--root');
 }
 
 function missing(flag: string, remedy: string): WritError {
-  return new WritError('bad_request', `--${flag} is missing, or given in two ways`, { field: `--${flag}`, remedy });
+  return refused(flag, 'is missing', remedy);
+}
+
+function refused(flag: string, fault: string, remedy: string): WritError {
+  return new WritError('bad_request', `--${flag} ${fault}`, { field: `--${flag}`, remedy });
 }
