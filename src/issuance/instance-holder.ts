@@ -106,6 +106,8 @@ export function profileOf(agent: Agent, authority: SigningAuthority): Pick<Holde
 }
 
 const REMEDIES = {
-  revoked: { remedy: 'Enrol a new instance with a new join token.' },
+  revoked: {
+    remedy: 'Enrol a new instance: by a new join token, by evidence, or of an orchestrator under another reference.',
+  },
   inactive: { remedy: 'Ask the team that owns it, or an operator.' },
 } as const;
