@@ -108,7 +108,7 @@ export function insertFederation(batch: Batch, federation: Federation): void {
     params: [federation.trustDomain],
     want: 'absent',
     refusal: 'conflict',
-    reason: 'There is a federation with this trust domain already.',
+    reason: 'There is a federation with this trust domain already: remove it first, or replace its bundle.',
   });
   batch.writes.push({
     sql: `INSERT INTO federation (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
