@@ -7,7 +7,7 @@ export const NODE_FLAGS = [
   // Otherwise the compiler decides now and then that what requests allocate lives long, and puts it where only a full
   // collection finds it dead, with all that it refers to. How often differs from start to start.
   '--no-allocation-site-pretenuring',
-  // Calling the C library (agent/native.ts) is new in Node, which would say so at each start.
+  // Calling the C library (agent/process/native.ts) is new in Node, which would say so at each start.
   '--disable-warning=ExperimentalWarning',
 ];
 

@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { isWritError, WritError } from '../base/error.ts';
-import { descriptorOf } from './endpoint.ts';
-import type { Native } from './native.ts';
+import type { Native } from './process/native.ts';
+import { descriptorOf } from './workload-api/endpoint.ts';
 
 export interface AdminParts {
   readonly native: Native;

@@ -15,22 +15,22 @@ import { containerCollector } from './collect/container.ts';
 import { type KubeletOptions, kubernetesCollector } from './collect/kubernetes.ts';
 import { systemdCollector } from './collect/systemd.ts';
 import { unixCollector } from './collect/unix.ts';
-import { Endpoint } from './endpoint.ts';
 import { Lists } from './lists.ts';
-import { openNative } from './native.ts';
-import { ProcessTable } from './process-table.ts';
-import { Rotation } from './rotation.ts';
-import { runtimeMethods } from './runtime-service.ts';
+import { openNative } from './process/native.ts';
+import { ProcessTable } from './process/table.ts';
 import { SDS_FILE } from './sds/messages.ts';
 import { sdsMethods } from './sds/sds.ts';
 import { type NodeServer, openNodeServer } from './server.ts';
-import { ListeningSocket } from './socket.ts';
-import { Updates } from './stream.ts';
-import { Tokens } from './tokens.ts';
 import { Trust } from './trust.ts';
 import { type Why, whyOf } from './why.ts';
-import { workloadMethods } from './workload-api.ts';
-import { Workloads } from './workloads.ts';
+import { Endpoint } from './workload-api/endpoint.ts';
+import { runtimeMethods } from './workload-api/runtime-service.ts';
+import { ListeningSocket } from './workload-api/socket.ts';
+import { Updates } from './workload-api/stream.ts';
+import { Tokens } from './workload-api/tokens.ts';
+import { workloadMethods } from './workload-api/workload-api.ts';
+import { Rotation } from './workloads/rotation.ts';
+import { Workloads } from './workloads/workloads.ts';
 
 export interface DaemonOptions {
   /** Of the node, which is an instance of a service. Stays the caller's to close. */

@@ -3,10 +3,10 @@ import { unmatched } from '../wire/match-facts.ts';
 import type { WorkloadFacts } from '../wire/workload.ts';
 import { collectFacts } from './collect/collect.ts';
 import type { Collector } from './collect/collector.ts';
-import { withSaid } from './known.ts';
-import type { ProcessTable } from './process-table.ts';
-import { describeProcess } from './process-view.ts';
-import type { Workloads } from './workloads.ts';
+import type { ProcessTable } from './process/table.ts';
+import { describeProcess } from './process/view.ts';
+import { withSaid } from './workloads/known.ts';
+import type { Workloads } from './workloads/workloads.ts';
 
 /** Why a process has the identities that it has. */
 export interface Why {

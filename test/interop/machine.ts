@@ -2,8 +2,8 @@
 import { copyFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import type { Child } from '../../src/agent/child.ts';
 import { Daemon } from '../../src/agent/daemon.ts';
+import type { Child } from '../../src/agent/workloads/child.ts';
 import { connect } from '../../src/sdk/connect.ts';
 import type { Identity } from '../../src/sdk/identity.ts';
 import { type TestServer, testServer } from '../server.ts';

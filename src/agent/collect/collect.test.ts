@@ -20,8 +20,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { openNative } from '../native.ts';
-import { type CallerProcess, ProcessTable } from '../process-table.ts';
+import { openNative } from '../process/native.ts';
+import { type CallerProcess, ProcessTable } from '../process/table.ts';
 import { collectFacts } from './collect.ts';
 import { type Collector, parseCgroups, type Subject } from './collector.ts';
 import { containerCollector, containerIn, podOf } from './container.ts';
@@ -202,8 +202,8 @@ test('user, groups, path and content of a real program, also after it was replac
 /** Looks at itself, with descriptors and without. */
 const STARVED = `
 const { openSync, closeSync } = await import('node:fs');
-const { openNative } = await import(${JSON.stringify(join(import.meta.dirname, '../native.ts'))});
-const { ProcessTable } = await import(${JSON.stringify(join(import.meta.dirname, '../process-table.ts'))});
+const { openNative } = await import(${JSON.stringify(join(import.meta.dirname, '../process/native.ts'))});
+const { ProcessTable } = await import(${JSON.stringify(join(import.meta.dirname, '../process/table.ts'))});
 const { collectFacts } = await import(${JSON.stringify(join(import.meta.dirname, 'collect.ts'))});
 const { unixCollector } = await import(${JSON.stringify(join(import.meta.dirname, 'unix.ts'))});
 const own = new ProcessTable(openNative()).open(process.pid);

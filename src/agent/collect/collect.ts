@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { CallerProcess } from '../process-table.ts';
+import type { CallerProcess } from '../process/table.ts';
 import { type Collector, parseCgroups, type Seen, unlessOfTheProcess } from './collector.ts';
 
 /** Octets of all facts of a process, as the server takes them. */

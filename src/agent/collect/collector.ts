@@ -1,6 +1,6 @@
 import { WritError } from '../../base/error.ts';
 import type { WorkloadFacts } from '../../wire/workload.ts';
-import type { CallerProcess } from '../process-table.ts';
+import type { CallerProcess } from '../process/table.ts';
 
 /** What was seen of a process. */
 export interface Seen {

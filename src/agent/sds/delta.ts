@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { WritError } from '../../base/error.ts';
 import type { Answers } from '../../grpc/server-method.ts';
-import type { Child } from '../child.ts';
-import type { CallerProcess } from '../process-table.ts';
-import { type FollowParts, follow } from '../stream.ts';
+import type { CallerProcess } from '../process/table.ts';
+import { type FollowParts, follow } from '../workload-api/stream.ts';
+import type { Child } from '../workloads/child.ts';
 import type { DeltaRequest, DeltaResponse, Packed } from './messages.ts';
 
 export const SECRET_TYPE = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';

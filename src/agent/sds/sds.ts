@@ -1,11 +1,11 @@
 import { openCodecs } from '../../grpc/codec.ts';
 import { methodPath } from '../../grpc/proto.ts';
 import { type Answers, bidirectional, type ServerMethod, unary } from '../../grpc/server-method.ts';
-import type { Child } from '../child.ts';
 import { failureOf } from '../failure.ts';
-import type { CallerProcess } from '../process-table.ts';
-import { type FollowParts, follow } from '../stream.ts';
+import type { CallerProcess } from '../process/table.ts';
 import type { Trust } from '../trust.ts';
+import { type FollowParts, follow } from '../workload-api/stream.ts';
+import type { Child } from '../workloads/child.ts';
 import { deltaSecrets, type NamedSecret, requireFewNames, requireSecrets, SECRET_TYPE } from './delta.ts';
 import {
   type DeltaRequest,

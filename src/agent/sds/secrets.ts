@@ -1,7 +1,7 @@
 import { encodePem } from '../../der/pem.ts';
 import type { Codec } from '../../grpc/codec.ts';
-import type { Child } from '../child.ts';
 import type { Trust } from '../trust.ts';
+import type { Child } from '../workloads/child.ts';
 import type { Secret, SpiffeValidator } from './messages.ts';
 
 const VALIDATOR_TYPE = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig';

@@ -9,7 +9,7 @@ import { connect, Socket } from 'node:net';
 import { GrpcClient } from '../../grpc/client.ts';
 import { openCodecs } from '../../grpc/codec.ts';
 import { DEFAULT_GRPC_LIMITS } from '../../grpc/limits.ts';
-import { descriptorOf } from '../endpoint.ts';
+import { descriptorOf } from '../workload-api/endpoint.ts';
 import { WORKLOAD_FILE, x509SvidRequest, x509SvidResponse } from '../../sdk/workload-messages.ts';
 
 const [path, how, file] = process.argv.slice(2) as [string, string?, string?];

@@ -1,15 +1,15 @@
-import { isWritError } from '../base/error.ts';
-import type { Entry } from '../wire/entry.ts';
-import type { Runtime } from '../wire/runtime.ts';
+import { isWritError } from '../../base/error.ts';
+import type { Entry } from '../../wire/entry.ts';
+import type { Runtime } from '../../wire/runtime.ts';
+import type { Collector } from '../collect/collector.ts';
+import { isPassing, pauseOf } from '../failure.ts';
+import type { CallerProcess, ProcessTable } from '../process/table.ts';
+import { describeProcess, programState } from '../process/view.ts';
+import type { Sight } from '../server.ts';
 import type { Child } from './child.ts';
 import { Children, type ChildrenParts, type Holder } from './children.ts';
-import type { Collector } from './collect/collector.ts';
 import { EntryIndex } from './entry-index.ts';
-import { isPassing, pauseOf } from './failure.ts';
 import { factsOf, type Known, KnownProcesses } from './known.ts';
-import type { CallerProcess, ProcessTable } from './process-table.ts';
-import { describeProcess, programState } from './process-view.ts';
-import type { Sight } from './server.ts';
 
 export interface WorkloadParts extends Omit<ChildrenParts, 'changed'> {
   readonly processes: ProcessTable;

@@ -1,5 +1,5 @@
-import type { Runtime } from '../wire/runtime.ts';
-import { driftOf, runtimeFacts } from '../wire/runtime-facts.ts';
+import type { Runtime } from '../../wire/runtime.ts';
+import { driftOf, runtimeFacts } from '../../wire/runtime-facts.ts';
 
 /** Whether what a runtime says now takes something back that it said before. Where it says nothing at all, nothing is known. */
 export function contradicts(before: Runtime | undefined, now: Runtime | undefined): boolean {

@@ -1,14 +1,14 @@
 /** What one workload keeps while clocks are set and the server is silent, without a daemon around it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ManualClock, manualClock } from '../base/clock.ts';
-import { WritError } from '../base/error.ts';
-import type { Credential } from '../sdk/credential.ts';
-import { issuer } from '../sdk/testdata/identities.ts';
-import type { Entry } from '../wire/entry.ts';
+import { type ManualClock, manualClock } from '../../base/clock.ts';
+import { WritError } from '../../base/error.ts';
+import type { Credential } from '../../sdk/credential.ts';
+import { issuer } from '../../sdk/testdata/identities.ts';
+import type { Entry } from '../../wire/entry.ts';
+import type { NodeServer } from '../server.ts';
 import { Child } from './child.ts';
 import { Rotation } from './rotation.ts';
-import type { NodeServer } from './server.ts';
 
 const HOUR = 3_600_000;
 const made = issuer();

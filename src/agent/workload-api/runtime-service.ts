@@ -1,18 +1,18 @@
-import { openCodecs } from '../grpc/codec.ts';
-import { methodPath } from '../grpc/proto.ts';
-import { type ServerMethod, unary } from '../grpc/server-method.ts';
+import { openCodecs } from '../../grpc/codec.ts';
+import { methodPath } from '../../grpc/proto.ts';
+import { type ServerMethod, unary } from '../../grpc/server-method.ts';
 import {
   type PresentRuntimeRequest,
   presentRuntimeRequest,
   presentRuntimeResponse,
   RUNTIME_FILE,
-} from '../sdk/runtime-messages.ts';
-import { type Runtime, runtime } from '../wire/runtime.ts';
-import { parse } from '../wire/schema.ts';
-import { failureOf } from './failure.ts';
-import type { CallerProcess } from './process-table.ts';
+} from '../../sdk/runtime-messages.ts';
+import { type Runtime, runtime } from '../../wire/runtime.ts';
+import { parse } from '../../wire/schema.ts';
+import { failureOf } from '../failure.ts';
+import type { CallerProcess } from '../process/table.ts';
+import type { Workloads } from '../workloads/workloads.ts';
 import { requireHeader } from './require-header.ts';
-import type { Workloads } from './workloads.ts';
 
 /** By which a runtime says what it runs: `proto/writ/workload/v1/runtime.proto`. */
 export function runtimeMethods({

@@ -1,5 +1,5 @@
-import { isPassing, pauseOf } from './failure.ts';
-import type { NodeServer } from './server.ts';
+import { isPassing, pauseOf } from '../failure.ts';
+import type { NodeServer } from '../server.ts';
 
 /** How long an instance that the server could not be told of waits for another try. */
 const AGAIN_MS = 2500;

@@ -4,12 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { testServer } from '../../test/server.ts';
-import { connect } from '../sdk/connect.ts';
-import { Daemon } from './daemon.ts';
-import type { NodeServer } from './server.ts';
-import { header, readStream, workloadStub } from './testdata/client.ts';
-import { testNodeServer } from './testdata/node-server.ts';
+import { testServer } from '../../../test/server.ts';
+import { connect } from '../../sdk/connect.ts';
+import { Daemon } from '../daemon.ts';
+import type { NodeServer } from '../server.ts';
+import { header, readStream, workloadStub } from '../testdata/client.ts';
+import { testNodeServer } from '../testdata/node-server.ts';
 
 const server = await testServer();
 const node = await connect({ token: await server.token('box', 'service') });

@@ -1,6 +1,6 @@
-import { WritError } from '../base/error.ts';
-import type { ServerMethod } from '../grpc/server-method.ts';
-import type { CallerProcess } from './process-table.ts';
+import { WritError } from '../../base/error.ts';
+import type { ServerMethod } from '../../grpc/server-method.ts';
+import type { CallerProcess } from '../process/table.ts';
 
 /** SPIFFE Workload Endpoint §3: a request without the static metadata could have been made for somebody else. */
 export function requireHeader(method: ServerMethod<CallerProcess>): ServerMethod<CallerProcess> {

@@ -1,8 +1,8 @@
-import { WritError } from '../base/error.ts';
-import { createRateLimit, type RateLimit } from '../http/rate-limit.ts';
-import { parseCompact } from '../jwt/compact.ts';
-import type { Child } from './child.ts';
-import type { NodeServer } from './server.ts';
+import { WritError } from '../../base/error.ts';
+import { createRateLimit, type RateLimit } from '../../http/rate-limit.ts';
+import { parseCompact } from '../../jwt/compact.ts';
+import type { NodeServer } from '../server.ts';
+import type { Child } from '../workloads/child.ts';
 
 interface Kept {
   readonly token: Promise<string>;

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { isWritError } from '../base/error.ts';
-import { acceptable } from '../grpc/authority.ts';
-import { DEFAULT_GRPC_LIMITS, type GrpcLimits } from '../grpc/limits.ts';
-import type { ProtoFile } from '../grpc/proto.ts';
-import { reflectionMethods } from '../grpc/reflection.ts';
-import { GrpcServer } from '../grpc/server.ts';
-import type { ServerMethod } from '../grpc/server-method.ts';
-import { createConcurrency } from '../http/concurrency.ts';
-import { statusOf } from './failure.ts';
-import type { CallerProcess, ProcessTable } from './process-table.ts';
+import { isWritError } from '../../base/error.ts';
+import { acceptable } from '../../grpc/authority.ts';
+import { DEFAULT_GRPC_LIMITS, type GrpcLimits } from '../../grpc/limits.ts';
+import type { ProtoFile } from '../../grpc/proto.ts';
+import { reflectionMethods } from '../../grpc/reflection.ts';
+import { GrpcServer } from '../../grpc/server.ts';
+import type { ServerMethod } from '../../grpc/server-method.ts';
+import { createConcurrency } from '../../http/concurrency.ts';
+import { statusOf } from '../failure.ts';
+import type { CallerProcess, ProcessTable } from '../process/table.ts';
 
 export interface EndpointParts {
   readonly processes: ProcessTable;

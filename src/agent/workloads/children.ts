@@ -1,13 +1,13 @@
-import type { Clock } from '../base/clock.ts';
-import { WritError } from '../base/error.ts';
-import type { Entry } from '../wire/entry.ts';
-import type { Runtime } from '../wire/runtime.ts';
+import type { Clock } from '../../base/clock.ts';
+import { WritError } from '../../base/error.ts';
+import type { Entry } from '../../wire/entry.ts';
+import type { Runtime } from '../../wire/runtime.ts';
+import { isPassing } from '../failure.ts';
+import type { NodeServer, Sight } from '../server.ts';
 import { Child, type ChildParts } from './child.ts';
-import { isPassing } from './failure.ts';
 import { createGate } from './gate.ts';
 import type { Rotation } from './rotation.ts';
 import { agree } from './said.ts';
-import type { NodeServer, Sight } from './server.ts';
 import { Stops } from './stops.ts';
 
 export interface ChildrenParts {

@@ -1,9 +1,9 @@
-import type { Answers, CallContext } from '../grpc/server-method.ts';
-import type { Status } from '../grpc/status.ts';
-import type { Child } from './child.ts';
-import { failureOf, statusOf } from './failure.ts';
-import type { CallerProcess } from './process-table.ts';
-import type { Workloads } from './workloads.ts';
+import type { Answers, CallContext } from '../../grpc/server-method.ts';
+import type { Status } from '../../grpc/status.ts';
+import { failureOf, statusOf } from '../failure.ts';
+import type { CallerProcess } from '../process/table.ts';
+import type { Child } from '../workloads/child.ts';
+import type { Workloads } from '../workloads/workloads.ts';
 
 /** Told of what concerns all callers: bundles and lists. */
 export class Updates {

@@ -1,21 +1,21 @@
-import type { Clock } from '../base/clock.ts';
-import { WritError } from '../base/error.ts';
-import type { Codec } from '../grpc/codec.ts';
-import { openCodecs } from '../grpc/codec.ts';
-import { encodeFrame } from '../grpc/frame.ts';
-import { methodPath } from '../grpc/proto.ts';
-import { type Answers, type CallContext, type ServerMethod, serverStream, unary } from '../grpc/server-method.ts';
-import { validateJwtSvid } from '../jwt/jwt-svid.ts';
-import { subjectsOf } from '../sdk/jwt-svid.ts';
-import * as messages from '../sdk/workload-messages.ts';
-import type { Child } from './child.ts';
-import { failureOf } from './failure.ts';
-import type { CallerProcess } from './process-table.ts';
+import type { Clock } from '../../base/clock.ts';
+import { WritError } from '../../base/error.ts';
+import type { Codec } from '../../grpc/codec.ts';
+import { openCodecs } from '../../grpc/codec.ts';
+import { encodeFrame } from '../../grpc/frame.ts';
+import { methodPath } from '../../grpc/proto.ts';
+import { type Answers, type CallContext, type ServerMethod, serverStream, unary } from '../../grpc/server-method.ts';
+import { validateJwtSvid } from '../../jwt/jwt-svid.ts';
+import { subjectsOf } from '../../sdk/jwt-svid.ts';
+import * as messages from '../../sdk/workload-messages.ts';
+import { failureOf } from '../failure.ts';
+import type { CallerProcess } from '../process/table.ts';
+import type { Trust } from '../trust.ts';
+import type { Child } from '../workloads/child.ts';
+import type { Workloads } from '../workloads/workloads.ts';
 import { requireHeader } from './require-header.ts';
 import { serveChanges, type Updates } from './stream.ts';
 import type { Tokens } from './tokens.ts';
-import type { Trust } from './trust.ts';
-import type { Workloads } from './workloads.ts';
 
 export interface ApiParts {
   readonly workloads: Workloads;

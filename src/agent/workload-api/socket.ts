@@ -1,7 +1,7 @@
 import { chmodSync, linkSync, lstatSync, mkdirSync, rmSync, type Stats, statSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { WritError } from '../base/error.ts';
+import { WritError } from '../../base/error.ts';
 
 export interface SocketOptions {
   readonly path: string;

@@ -15,7 +15,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
-import { isWritError } from '../base/error.ts';
+import { isWritError } from '../../base/error.ts';
 import { ListeningSocket, type SocketOptions } from './socket.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'writ-socket-'));

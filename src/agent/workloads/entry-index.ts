@@ -1,6 +1,6 @@
-import type { Entry } from '../wire/entry.ts';
-import { unmatched } from '../wire/match-facts.ts';
-import type { WorkloadFacts } from '../wire/workload.ts';
+import type { Entry } from '../../wire/entry.ts';
+import { unmatched } from '../../wire/match-facts.ts';
+import type { WorkloadFacts } from '../../wire/workload.ts';
 
 /**
  * The entries of a node, found by what was seen of a process: each stands under the first fact that it asks for whole, so

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { unmatched } from '../wire/match-facts.ts';
+import { unmatched } from '../../wire/match-facts.ts';
+import { entryOf } from '../testdata/node-server.ts';
 import { EntryIndex } from './entry-index.ts';
-import { entryOf } from './testdata/node-server.ts';
 
 const FACTS = { 'unix:uid': ['1000'], 'unix:path': ['/opt/a/b'], 'k8s:label/app': ['x=y', 'z'] };
 

@@ -1,17 +1,17 @@
-import type { Clock } from '../base/clock.ts';
-import { isWritError } from '../base/error.ts';
-import { decodePem } from '../der/pem.ts';
-import { BACKDATED_MS, type Credential } from '../sdk/credential.ts';
-import { certificateFacts, issuerOf } from '../sdk/peer-facts.ts';
-import { pauseAfter } from '../sdk/renewal.ts';
-import type { X509Svid } from '../sdk/workload-messages.ts';
-import type { Entry } from '../wire/entry.ts';
-import type { Runtime } from '../wire/runtime.ts';
-import { parseCertificate } from '../x509/certificate.ts';
-import { pauseOf } from './failure.ts';
+import type { Clock } from '../../base/clock.ts';
+import { isWritError } from '../../base/error.ts';
+import { decodePem } from '../../der/pem.ts';
+import { BACKDATED_MS, type Credential } from '../../sdk/credential.ts';
+import { certificateFacts, issuerOf } from '../../sdk/peer-facts.ts';
+import { pauseAfter } from '../../sdk/renewal.ts';
+import type { X509Svid } from '../../sdk/workload-messages.ts';
+import type { Entry } from '../../wire/entry.ts';
+import type { Runtime } from '../../wire/runtime.ts';
+import { parseCertificate } from '../../x509/certificate.ts';
+import { pauseOf } from '../failure.ts';
+import { instanceOf, type NodeServer, type Sight } from '../server.ts';
 import type { Rotation } from './rotation.ts';
 import { contradicts } from './said.ts';
-import { instanceOf, type NodeServer, type Sight } from './server.ts';
 
 /** Why an instance has no identity any more, or none for now. */
 export type ChildEnd = 'stopped' | 'expired' | 'gone' | 'closed';

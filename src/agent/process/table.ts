@@ -1,6 +1,6 @@
 import { closeSync, readFileSync } from 'node:fs';
 import type { Native, PeerCredentials } from './native.ts';
-import { ownersOf } from './process-view.ts';
+import { ownersOf } from './view.ts';
 
 /** A process that has called, held so that no other can be taken for it. */
 export interface CallerProcess {

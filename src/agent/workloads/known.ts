@@ -1,11 +1,11 @@
-import type { Runtime } from '../wire/runtime.ts';
-import { runtimeFacts, withoutAgentFacts } from '../wire/runtime-facts.ts';
-import type { WorkloadFacts } from '../wire/workload.ts';
+import type { Runtime } from '../../wire/runtime.ts';
+import { runtimeFacts, withoutAgentFacts } from '../../wire/runtime-facts.ts';
+import type { WorkloadFacts } from '../../wire/workload.ts';
+import { collectFacts, type Whole } from '../collect/collect.ts';
+import type { Collector } from '../collect/collector.ts';
+import type { CallerProcess, ProcessTable } from '../process/table.ts';
+import { programState } from '../process/view.ts';
 import type { Child } from './child.ts';
-import { collectFacts, type Whole } from './collect/collect.ts';
-import type { Collector } from './collect/collector.ts';
-import type { CallerProcess, ProcessTable } from './process-table.ts';
-import { programState } from './process-view.ts';
 
 /** What is known of a process that has called. */
 export interface Known {

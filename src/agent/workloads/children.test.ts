@@ -1,12 +1,12 @@
 /** What all processes of an entry share, without a daemon around it. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { manualClock } from '../base/clock.ts';
-import { issuer } from '../sdk/testdata/identities.ts';
+import { manualClock } from '../../base/clock.ts';
+import { issuer } from '../../sdk/testdata/identities.ts';
+import type { NodeServer } from '../server.ts';
+import { entryOf } from '../testdata/node-server.ts';
 import { Children, type Holder } from './children.ts';
 import { Rotation } from './rotation.ts';
-import type { NodeServer } from './server.ts';
-import { entryOf } from './testdata/node-server.ts';
 
 const made = issuer();
 const SHARED = entryOf({ per: 'node' });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isWritError } from '../base/error.ts';
-import type { Child } from './child.ts';
-import type { NodeServer } from './server.ts';
+import { isWritError } from '../../base/error.ts';
+import type { NodeServer } from '../server.ts';
+import type { Child } from '../workloads/child.ts';
 import { Tokens } from './tokens.ts';
 
 const child = (instance: string): Child => ({ instance }) as Child;

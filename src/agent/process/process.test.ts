@@ -8,14 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
-import { testServer } from '../../test/server.ts';
-import { WritError } from '../base/error.ts';
-import { connect } from '../sdk/connect.ts';
-import { Daemon } from './daemon.ts';
-import { descriptorOf } from './endpoint.ts';
+import { testServer } from '../../../test/server.ts';
+import { WritError } from '../../base/error.ts';
+import { connect } from '../../sdk/connect.ts';
+import { Daemon } from '../daemon.ts';
+import { testNodeServer } from '../testdata/node-server.ts';
+import { descriptorOf } from '../workload-api/endpoint.ts';
 import { type Native, openNative } from './native.ts';
-import { ProcessTable } from './process-table.ts';
-import { testNodeServer } from './testdata/node-server.ts';
+import { ProcessTable } from './table.ts';
 
 const server = await testServer();
 const node = await connect({ token: await server.token('box', 'service') });
@@ -25,7 +25,7 @@ after(async () => {
   for (const close of closing.reverse()) await close();
 });
 
-const CALLER = join(import.meta.dirname, 'testdata/caller.ts');
+const CALLER = join(import.meta.dirname, '../testdata/caller.ts');
 const me = [`unix:uid=${process.geteuid!()}`];
 let count = 0;
 

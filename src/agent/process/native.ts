@@ -1,5 +1,5 @@
 import { dlopen } from 'node:ffi';
-import { WritError } from '../base/error.ts';
+import { WritError } from '../../base/error.ts';
 
 /** Who is at the other end of a unix socket, as the kernel says. */
 export interface PeerCredentials {

@@ -10,10 +10,10 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { fileDescriptor, openCodecs } from '../grpc/codec.ts';
-import { reflectionMethods } from '../grpc/reflection.ts';
-import { GrpcServer } from '../grpc/server.ts';
-import * as messages from '../sdk/workload-messages.ts';
+import { fileDescriptor, openCodecs } from '../../grpc/codec.ts';
+import { reflectionMethods } from '../../grpc/reflection.ts';
+import { GrpcServer } from '../../grpc/server.ts';
+import * as messages from '../../sdk/workload-messages.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'writ-messages-'));
 const closing: (() => unknown)[] = [() => rmSync(scratch, { recursive: true, force: true })];
@@ -21,7 +21,7 @@ after(async () => {
   for (const close of closing.reverse()) await close();
 });
 
-const PUBLISHED = resolve(import.meta.dirname, '../../proto/spiffe/workload/workload.proto');
+const PUBLISHED = resolve(import.meta.dirname, '../../../proto/spiffe/workload/workload.proto');
 
 /** What of a file two descriptions of it have to agree on. */
 function plain(file: FileDescriptorProto): unknown {
