@@ -320,7 +320,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
     const silent = error !== undefined;
     if (silent === this.#silent || this.#over) return;
     this.#silent = silent;
-    this.emit('said', silent ? `the server does not answer: ${error.message}` : 'the server answers');
+    this.emit('said', error === undefined ? 'the server answers' : faultOf(error));
   }
 
   #every(milliseconds: number, run: () => void): void {
@@ -344,4 +344,10 @@ export class Daemon extends EventEmitter<DaemonEvents> {
 /** What somebody else says, as a line of a log can have it. */
 function oneLine(text: string): string {
   return text.slice(0, 500).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '?');
+}
+
+/** A server that refuses does answer, and says what would be right. */
+function faultOf(error: Error): string {
+  if (!isWritError(error) || error.code === 'unavailable') return `the server does not answer: ${error.message}`;
+  return `the server refuses: ${[error.message, error.remedy ?? ''].join(' ').trim()}`;
 }
