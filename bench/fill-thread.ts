@@ -4,7 +4,7 @@ import type { Caller } from '../src/base/access.ts';
 import { silentLog } from '../src/base/log.ts';
 import { systemRandom } from '../src/base/random.ts';
 import { readHierarchy } from '../src/ca/hierarchy.ts';
-import { readConfig } from '../src/cmd/config.ts';
+import { readConfig } from '../src/cmd/config/config.ts';
 import { dataDirectory } from '../src/cmd/data-directory.ts';
 import { openEngine } from '../src/cmd/engine.ts';
 import { threadParts } from '../src/cmd/server/thread-parts.ts';

@@ -3,7 +3,7 @@ import type { Clock } from '../src/base/clock.ts';
 import { silentLog } from '../src/base/log.ts';
 import { systemRandom } from '../src/base/random.ts';
 import { readHierarchy } from '../src/ca/hierarchy.ts';
-import { type Config, defaultConfig, readConfig } from '../src/cmd/config.ts';
+import { type Config, defaultConfig, readConfig } from '../src/cmd/config/config.ts';
 import { type DataDirectory, dataDirectory } from '../src/cmd/data-directory.ts';
 import { openEngine } from '../src/cmd/engine.ts';
 import { initialise } from '../src/cmd/initialise.ts';

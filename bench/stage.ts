@@ -2,7 +2,7 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { systemClock } from '../src/base/clock.ts';
 import { rootsOf } from '../src/ca/authority.ts';
-import { readConfig } from '../src/cmd/config.ts';
+import { readConfig } from '../src/cmd/config/config.ts';
 import { dataDirectory } from '../src/cmd/data-directory.ts';
 import { makeServerIdentity } from '../src/cmd/server/server-identity.ts';
 import { encodePem } from '../src/der/pem.ts';

@@ -10,7 +10,7 @@ import type { Database } from '../db/database.ts';
 import { migrate } from '../db/migrate.ts';
 import { type Keyring, openKeyring } from '../keys/keyring.ts';
 import { epochCell } from '../ledger/epoch.ts';
-import { type Config, readConfig } from './config.ts';
+import { type Config, readConfig } from './config/config.ts';
 import { type DataDirectory, dataDirectory } from './data-directory.ts';
 import { openEngine } from './engine.ts';
 import { ledgerSigners, openLedgerKeys } from './ledger-keys.ts';

@@ -1,7 +1,7 @@
 import type { Database } from '../db/database.ts';
 import { openPostgres } from '../db/postgres.ts';
 import { openSqlite } from '../db/sqlite.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import type { DataDirectory } from './data-directory.ts';
 
 /** Opens the database that the configuration names. With `readOnly`, for a thread that only asks. */

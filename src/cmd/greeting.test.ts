@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Hierarchy } from '../ca/hierarchy.ts';
 import { parseTrustDomain } from '../spiffe-id/trust-domain.ts';
-import { defaultConfig } from './config.ts';
+import { defaultConfig } from './config/config.ts';
 import { dataDirectory } from './data-directory.ts';
 import { greetingJson, greetingText } from './greeting.ts';
 

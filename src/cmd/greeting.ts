@@ -4,7 +4,8 @@ import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { rootsOf } from '../ca/authority.ts';
 import type { Hierarchy } from '../ca/hierarchy.ts';
-import { type Config, hostAndPort, splitAddress } from './config.ts';
+import { hostAndPort, splitAddress } from './config/address.ts';
+import type { Config } from './config/config.ts';
 import type { DataDirectory } from './data-directory.ts';
 
 /** What whoever runs an authority wants to see at one look. */

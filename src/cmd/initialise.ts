@@ -18,7 +18,7 @@ import type { PassphraseSource } from '../keys/passphrase-source.ts';
 import { requireClock } from '../ledger/clock.ts';
 import { startLog } from '../ledger/start-log.ts';
 import { insertDefaultPolicy } from '../policy/publish.ts';
-import { type Config, parseConfig } from './config.ts';
+import { type Config, parseConfig } from './config/config.ts';
 import { type DataDirectory, prepareDirectory } from './data-directory.ts';
 import { openEngine } from './engine.ts';
 import { addLedgerKeys, ledgerSigners, openLedgerKeys } from './ledger-keys.ts';

@@ -1,4 +1,5 @@
-import { type Config, hostAndPort, splitAddress } from './config.ts';
+import { hostAndPort, splitAddress } from './config/address.ts';
+import type { Config } from './config/config.ts';
 
 /** `iss` of JWT-SVIDs. `publicAddress`: of the public listener, as it was really taken. */
 export function jwtIssuerOf({ jwtIssuer, names }: Pick<Config, 'jwtIssuer' | 'names'>, publicAddress: string): string {

@@ -1,7 +1,8 @@
 import { WritError } from '../base/error.ts';
 import type { Flag, Input } from '../cli/command.ts';
 import { parseCount } from '../cli/values.ts';
-import { type Config, parseAddress } from './config.ts';
+import { parseAddress } from './config/address.ts';
+import type { Config } from './config/config.ts';
 
 /** Where a server listens. Given when an installation is made, they are kept in its configuration. */
 export const LISTEN_FLAGS: readonly Flag[] = [

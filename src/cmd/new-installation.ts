@@ -1,5 +1,5 @@
 import type { KeyAlgorithm } from '../keys/generate.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 
 /** What is decided once, when an installation is made. */
 export interface NewInstallation {

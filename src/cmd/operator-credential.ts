@@ -9,7 +9,8 @@ import { addOperatorOf } from '../issuance/add-operator.ts';
 import { issueOperatorCertificate } from '../issuance/operator.ts';
 import { personOf } from '../registry/person.ts';
 import type { Name } from '../spiffe-id/name.ts';
-import { type Config, hostAndPort, splitAddress } from './config.ts';
+import { hostAndPort, splitAddress } from './config/address.ts';
+import type { Config } from './config/config.ts';
 import { makeOwnKey } from './own-key.ts';
 import type { ThreadParts } from './server/thread-parts.ts';
 

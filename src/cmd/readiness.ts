@@ -3,7 +3,7 @@ import { rootsOf } from '../ca/authority.ts';
 import type { Hierarchy } from '../ca/hierarchy.ts';
 import { encodePem } from '../der/pem.ts';
 import { checkWritServer } from '../sdk/writ-server.ts';
-import { splitAddress } from './config.ts';
+import { splitAddress } from './config/address.ts';
 
 /** Whether a server of this installation answers at an address, and how it feels. */
 export type Readiness =

@@ -15,7 +15,7 @@ import { Sequencer } from '../ledger/sequencer.ts';
 import type { startLog } from '../ledger/start-log.ts';
 import { replayRevocations } from '../revocation/replay.ts';
 import { replayFederations } from '../spiffe/federation.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 
 export interface RecorderParts {
   readonly config: Config;

@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import type { DataDirectory } from './data-directory.ts';
 
 /** What a server notes in its data directory for the commands beside it: flags may have taken it elsewhere than planned. */

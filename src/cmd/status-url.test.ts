@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:net';
 import { test } from 'node:test';
-import { parseConfig, splitAddress } from './config.ts';
+import { splitAddress } from './config/address.ts';
+import { parseConfig } from './config/config.ts';
 import { settlePlain, statusUrlOf } from './status-url.ts';
 
 const LEAST = { trustDomain: 'agents.example.com', anchor: '/var/lib/writ-anchor' };

@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
-import { type Config, hostAndPort, splitAddress } from './config.ts';
+import { hostAndPort, splitAddress } from './config/address.ts';
+import type { Config } from './config/config.ts';
 
 /** Where the plain listener is by default. */
 const USUAL_PORT = 8480;

@@ -9,7 +9,7 @@ import { migrate, missingMigrations } from '../db/migrate.ts';
 import { copySqlite } from '../db/sqlite-copy.ts';
 import { Anchor, copyAnchor } from '../ledger/anchor.ts';
 import { readHead } from '../ledger/head.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import { type DataDirectory, lockDirectory } from './data-directory.ts';
 import { openEngine } from './engine.ts';
 

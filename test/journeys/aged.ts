@@ -10,7 +10,7 @@ import { manualClock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { type Hierarchy, readHierarchy } from '../../src/ca/hierarchy.ts';
-import { type Config, defaultConfig } from '../../src/cmd/config.ts';
+import { type Config, defaultConfig } from '../../src/cmd/config/config.ts';
 import { type DataDirectory, dataDirectory, prepareDirectory } from '../../src/cmd/data-directory.ts';
 import { openEngine } from '../../src/cmd/engine.ts';
 import { initialise } from '../../src/cmd/initialise.ts';

@@ -8,7 +8,7 @@ import { newBatch } from '../../db/batch.ts';
 import { committed } from '../../db/committed.ts';
 import { copySqlite } from '../../db/sqlite-copy.ts';
 import { administer, DATA_FLAG } from '../administration.ts';
-import { readConfig } from '../config.ts';
+import { readConfig } from '../config/config.ts';
 import { dataDirectory, isInitialised, prepareDirectory } from '../data-directory.ts';
 import { ADMINISTRATOR } from '../operator-credential.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';

@@ -21,7 +21,7 @@ import { readHold } from '../../registry/hold.ts';
 import { readStop } from '../../revocation/stop-store.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
 import { DATA_FLAG, unlock } from '../administration.ts';
-import { type Config, readConfig } from '../config.ts';
+import { type Config, readConfig } from '../config/config.ts';
 import { type DataDirectory, dataDirectory } from '../data-directory.ts';
 import { openEngine } from '../engine.ts';
 import { shownAddress } from '../greeting.ts';

@@ -14,7 +14,7 @@ import { addFederation, type FederationParts, replaceBundle } from '../../spiffe
 import type { AddFederation, Federation as WireFederation } from '../../wire/federation.ts';
 import { administer, DATA_FLAG } from '../administration.ts';
 import { asAdministrator, goesToServer, HERE_FLAG } from '../as-administrator.ts';
-import { endpointRules } from '../federation-config.ts';
+import { endpointRules } from '../config/federation.ts';
 import { PASSPHRASE_FLAGS } from '../passphrase.ts';
 import { federationAnswer, federationParts, inputOf } from '../server/federation-operations.ts';
 

@@ -9,7 +9,7 @@ import { type Command, EXIT, type Flag, type Input } from '../../cli/command.ts'
 import { encodePem } from '../../der/pem.ts';
 import { isKeyAlgorithm, KEY_ALGORITHMS } from '../../keys/generate.ts';
 import { DATA_FLAG } from '../administration.ts';
-import { type Config, defaultConfig, readConfig } from '../config.ts';
+import { type Config, defaultConfig, readConfig } from '../config/config.ts';
 import { type DataDirectory, dataDirectory, isInitialised } from '../data-directory.ts';
 import { type Initialised, initialise } from '../initialise.ts';
 import { LISTEN_FLAGS, withListenFlags } from '../listen-flags.ts';

@@ -10,7 +10,7 @@ import { verifyLedger } from '../../ledger/verify.ts';
 import { type NoteKey, parseVerifierKey } from '../../merkle/note-key.ts';
 import { certificateCheck } from '../../report/index-check.ts';
 import { DATA_FLAG, unlock } from '../administration.ts';
-import { readConfig } from '../config.ts';
+import { readConfig } from '../config/config.ts';
 import { dataDirectory, lockDirectory } from '../data-directory.ts';
 import { openEngine } from '../engine.ts';
 import { ledgerNoteKeys, ledgerSigners, openLedgerKeys } from '../ledger-keys.ts';

@@ -14,7 +14,7 @@ import { requireClock } from '../../ledger/clock.ts';
 import { hasAgents } from '../../registry/agent-store.ts';
 import type { Name } from '../../spiffe-id/name.ts';
 import { administer, DATA_FLAG, unlock } from '../administration.ts';
-import { type Config, readConfig } from '../config.ts';
+import { type Config, readConfig } from '../config/config.ts';
 import {
   type DataDirectory,
   dataDirectory,

@@ -1,7 +1,7 @@
 import { readHierarchy } from '../../ca/hierarchy.ts';
 import { type Command, EXIT } from '../../cli/command.ts';
 import { DATA_FLAG, neverFinished } from '../administration.ts';
-import { readConfig } from '../config.ts';
+import { readConfig } from '../config/config.ts';
 import { dataDirectory } from '../data-directory.ts';
 import { openEngine } from '../engine.ts';
 import { greetingJson, greetingText } from '../greeting.ts';

@@ -6,7 +6,7 @@ import { sendWebhook, type Webhook, webhookKey } from '../../approval/webhook.ts
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { readSecretFile } from '../../keys/secret-file.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 const DELIVER_MS = 500;

@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { TlsIdentity } from '../../http/tls.ts';
 import type { Keyring } from '../../keys/keyring.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { LedgerKeyPair } from '../ledger-keys.ts';
 
 /** What the writer thread is started with. */

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { WritError } from '../../base/error.ts';
-import { type Config, splitAddress } from '../config.ts';
+import { splitAddress } from '../config/address.ts';
+import type { Config } from '../config/config.ts';
 
 /** The flag that moves each listener. */
 const FLAGS: Readonly<Record<keyof Config['listen'], string>> = {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Authority } from '../../ca/authority.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { ServerAddress } from './operations.ts';
 
 /**

@@ -32,7 +32,7 @@ import type {
   SignalStatus,
   SignalStream,
 } from '../../wire/signal.ts';
-import type { SignalsConfig } from '../signals-config.ts';
+import type { SignalsConfig } from '../config/signals.ts';
 import { cordParts } from './cord-operations.ts';
 import { forCaller } from './for-caller.ts';
 import type { ThreadParts } from './thread-parts.ts';

@@ -9,8 +9,8 @@ import { forgetReceived } from '../../status/ssf/receive.ts';
 import { stopsOf } from '../../status/ssf/stops.ts';
 import { listStreams } from '../../status/ssf/stream.ts';
 import { Transmitter } from '../../status/ssf/transmitter.ts';
-import { splitAddress } from '../config.ts';
-import { pushOptions, type SignalsConfig } from '../signals-config.ts';
+import { splitAddress } from '../config/address.ts';
+import { pushOptions, type SignalsConfig } from '../config/signals.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 /** How often the epoch is looked at, which moves with every stop. It costs a comparison. */

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { WritError } from '../base/error.ts';
-import type { TokenAlgorithm } from '../ca/jwt-key.ts';
-import type { OutboundOptions } from '../http/outbound.ts';
-import { LARGEST_JWKS, parseJwks } from '../jwt/jwk.ts';
-import { readSecretFile } from '../keys/secret-file.ts';
-import { hashBearer, type TrustedTransmitter } from '../status/ssf/trusted.ts';
+import { WritError } from '../../base/error.ts';
+import type { TokenAlgorithm } from '../../ca/jwt-key.ts';
+import type { OutboundOptions } from '../../http/outbound.ts';
+import { LARGEST_JWKS, parseJwks } from '../../jwt/jwk.ts';
+import { readSecretFile } from '../../keys/secret-file.ts';
+import { hashBearer, type TrustedTransmitter } from '../../status/ssf/trusted.ts';
+import { fail, keysOf, networksOf, oneOf, text } from './fields.ts';
 
 /** Shared Signals, as `config.json` has it (docs/SHARED-SIGNALS.md). */
 export interface SignalsConfig {
@@ -37,6 +38,46 @@ export const NO_SIGNALS: SignalsConfig = {
   receivers: { allowHttp: false, allowNetworks: [] },
   trusted: [],
 };
+
+/** Throws `bad_config`. */
+export function parseSignals(value: unknown): SignalsConfig {
+  const given = keysOf(value, 'signals', ['issuer', 'algorithm', 'receivers', 'trusted']);
+  const receivers = keysOf(given['receivers'] ?? {}, 'signals.receivers', ['allowHttp', 'allowNetworks', 'caFile']);
+  const { allowHttp = false, allowNetworks, caFile } = receivers;
+  if (typeof allowHttp !== 'boolean') fail('signals.receivers.allowHttp', 'is not true or false', 'Give one of them.');
+  const networks = networksOf(allowNetworks, 'signals.receivers.allowNetworks');
+  const { trusted = [] } = given;
+  if (!Array.isArray(trusted) || trusted.length > 100) {
+    fail('signals.trusted', 'is not a list', 'Give a list of at most a hundred issuers.');
+  }
+  return {
+    ...(given['issuer'] === undefined ? {} : { issuer: parseIssuer(given['issuer']) }),
+    algorithm: oneOf(given['algorithm'] ?? NO_SIGNALS.algorithm, 'signals.algorithm', ['ES256', 'RS256']),
+    receivers: {
+      allowHttp,
+      allowNetworks: networks,
+      ...(caFile === undefined ? {} : { caFile: text(caFile, 'signals.receivers.caFile') }),
+    },
+    trusted: trusted.map((one, at) => {
+      const field = `signals.trusted.${at}`;
+      const members = keysOf(one, field, ['issuer', 'audience', 'jwksFile', 'tokenFile']);
+      const member = (name: string): string => text(members[name], `${field}.${name}`);
+      return {
+        issuer: member('issuer'),
+        audience: member('audience'),
+        jwksFile: member('jwksFile'),
+        tokenFile: member('tokenFile'),
+      };
+    }),
+  };
+}
+
+/** SSF 1.0 §7.1 allows a path; metadata would then stand elsewhere, and nobody here needs that. */
+function parseIssuer(value: unknown): string {
+  const url = text(value, 'signals.issuer');
+  if (URL.canParse(url) && url.startsWith('https://') && new URL(url).origin === url) return url;
+  return fail('signals.issuer', 'is not an https: URL without path', 'Write it like https://writ.example.com:8443.');
+}
 
 /** Reads the files that a configuration names. Throws `bad_config`, `not_found` and `unsafe_permissions`. */
 export async function openTrusted({ trusted }: SignalsConfig): Promise<TrustedTransmitter[]> {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isWritError } from '../base/error.ts';
+import { isWritError } from '../../base/error.ts';
+import { jwtIssuerOf } from '../jwt-issuer.ts';
 import { parseConfig } from './config.ts';
-import { jwtIssuerOf } from './jwt-issuer.ts';
 
 const LEAST = { trustDomain: 'agents.example.com', anchor: '/var/lib/writ-anchor' };
 

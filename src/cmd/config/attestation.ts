@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { WritError } from '../base/error.ts';
-import type { Log } from '../base/log.ts';
-import type { OutboundOptions } from '../http/outbound.ts';
-import { readSecretFile } from '../keys/secret-file.ts';
+import type { Log } from '../../base/log.ts';
+import type { OutboundOptions } from '../../http/outbound.ts';
+import { readSecretFile } from '../../keys/secret-file.ts';
+import { keysOf, networksOf, text } from './fields.ts';
+import { readRoots } from './roots.ts';
 
 /** Where evidence is looked up, as `config.json` has it (docs/ATTESTATION.md). */
 export interface AttestationConfig {
@@ -19,19 +19,30 @@ export interface AttestationConfig {
 
 export const PUBLIC_ISSUERS: AttestationConfig = { allowNetworks: [], reviewerTokens: {} };
 
+/** Throws `bad_config`. */
+export function parseAttestation(value: unknown): AttestationConfig {
+  const { allowNetworks, caFile, reviewerTokens } = keysOf(value, 'attestation', [
+    'allowNetworks',
+    'caFile',
+    'reviewerTokens',
+  ]);
+  const tokens = Object.entries(
+    keysOf(reviewerTokens ?? {}, 'attestation.reviewerTokens', Object.keys(reviewerTokens ?? {})),
+  );
+  return {
+    reviewerTokens: Object.fromEntries(
+      tokens.map(([name, file]) => [name, text(file, `attestation.reviewerTokens.${name}`)]),
+    ),
+    allowNetworks: networksOf(allowNetworks, 'attestation.allowNetworks'),
+    ...(caFile === undefined ? {} : { caFile: text(caFile, 'attestation.caFile') }),
+  };
+}
+
 /** How issuers of evidence are asked under a configuration. Throws `bad_config`. */
 export function issuerOptions({ allowNetworks, caFile }: Omit<AttestationConfig, 'reviewerTokens'>): OutboundOptions {
   const rules = { allowHttp: false, allowNetworks };
   if (caFile === undefined) return rules;
-  try {
-    return { ...rules, roots: [readFileSync(caFile, 'latin1')] };
-  } catch (cause) {
-    throw new WritError('bad_config', 'The file cannot be read.', {
-      field: 'attestation.caFile',
-      remedy: 'Give the path of a PEM file that the server may read.',
-      cause,
-    });
-  }
+  return { ...rules, roots: [readRoots(caFile, 'attestation.caFile')] };
 }
 
 /**

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { WritError } from '../base/error.ts';
-import { type AddressRule, addressRule } from '../http/outbound-address.ts';
+import { type AddressRule, addressRule } from '../../http/outbound-address.ts';
+import { keysOf, networksOf, text } from './fields.ts';
+import { readRoots } from './roots.ts';
 
 /** How bundles of other trust domains are fetched, as `config.json` has it (docs/FEDERATION.md). */
 export interface FederationConfig {
@@ -12,6 +12,15 @@ export interface FederationConfig {
 
 export const PUBLIC_ENDPOINTS: FederationConfig = { allowNetworks: [] };
 
+/** Throws `bad_config`. */
+export function parseFederation(value: unknown): FederationConfig {
+  const { allowNetworks, caFile } = keysOf(value, 'federation', ['allowNetworks', 'caFile']);
+  return {
+    allowNetworks: networksOf(allowNetworks, 'federation.allowNetworks'),
+    ...(caFile === undefined ? {} : { caFile: text(caFile, 'federation.caFile') }),
+  };
+}
+
 /** Where bundles may be fetched, and whom to know there. Throws `bad_config`. */
 export function endpointRules({ allowNetworks, caFile }: FederationConfig): {
   readonly allowed: AddressRule;
@@ -19,13 +28,5 @@ export function endpointRules({ allowNetworks, caFile }: FederationConfig): {
 } {
   const allowed = addressRule({ allowHttp: false, allowNetworks }, 'federation.allowNetworks');
   if (caFile === undefined) return { allowed };
-  try {
-    return { allowed, roots: [readFileSync(caFile, 'latin1')] };
-  } catch (cause) {
-    throw new WritError('bad_config', 'The file cannot be read.', {
-      field: 'federation.caFile',
-      remedy: 'Give the path of a PEM file that the server may read.',
-      cause,
-    });
-  }
+  return { allowed, roots: [readRoots(caFile, 'federation.caFile')] };
 }
