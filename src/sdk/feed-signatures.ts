@@ -7,7 +7,7 @@ import { RFC5280 } from '../x509/path/policy.ts';
 import { validatePath } from '../x509/path/validate.ts';
 import type { MachineClock } from './machine-clock.ts';
 import { compileRule } from './peer.ts';
-import { certificateFacts, issuerOf } from './peer-facts.ts';
+import { certificateFacts, issuersAlong } from './peer-facts.ts';
 import { isVouched } from './vouched.ts';
 
 /** For ever, or held: since when, milliseconds of the server's clock. */
@@ -98,9 +98,8 @@ export class FeedSignatures {
   #verify(chain: readonly string[], roots: readonly string[]): Signer {
     const [leaf, ...intermediates] = chain.slice(0, LONGEST_CHAIN).map((one) => read(Buffer.from(one, 'base64')));
     if (leaf === undefined) throw bad('It is not signed.');
-    const anchors = roots.map((pem) => read(decodePem(pem, 'CERTIFICATE')));
     const path = validatePath({
-      ...{ leaf, intermediates, anchors },
+      ...{ leaf, intermediates, anchors: roots.map((pem) => read(decodePem(pem, 'CERTIFICATE'))) },
       at: this.#parts.clock.wall(),
       policy: RFC5280,
       purpose: 'server',
@@ -117,8 +116,8 @@ export class FeedSignatures {
     return {
       key,
       notAfter: Math.min(...path.path.map(({ notAfter }) => notAfter)),
-      subjects: [...subjects, ...path.path.flatMap(issuerOf)],
-      chain: [...path.path, ...anchors],
+      subjects: [...subjects, ...issuersAlong(path.path)],
+      chain: path.path,
     };
   }
 }

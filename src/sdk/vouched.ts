@@ -1,17 +1,15 @@
-import { sameBytes } from '../der/bytes.ts';
 import { VOUCHED_AFTER_MS } from '../wire/feed-statement.ts';
 import type { Certificate } from '../x509/certificate.ts';
-import { findExtension } from '../x509/extension.ts';
-import { decodeSubjectKeyIdentifier, SUBJECT_KEY_IDENTIFIER } from '../x509/extensions/subject-key-identifier.ts';
 import { parseOcspResponse } from '../x509/ocsp-response.ts';
 import { judgeOcspResponse } from '../x509/ocsp-verify.ts';
+import { keyOf } from './peer-facts.ts';
 
 export interface Vouching {
   /** `issuer:<hex>` of the authority that is held. */
   readonly subject: string;
   /** Milliseconds of the server's clock. */
   readonly heldSince: number;
-  /** Certificates among which it and the one above it are. */
+  /** The signer's certificate and those above it, each signed by the next, the root too. */
   readonly chain: readonly Certificate[];
   /** Answers of OCSP, base64 of DER. */
   readonly vouchers: readonly string[];
@@ -22,11 +20,19 @@ export interface Vouching {
  * answer: the hold is what it is about, and who says that there is another hold says so in the feed.
  */
 export function isVouched({ subject, heldSince, chain, vouchers }: Vouching): boolean {
-  const certificate = chain.find((one) => subject === `issuer:${keyOf(one)}`);
-  const issuer = chain.find(
-    ({ subject: name }) => certificate !== undefined && sameBytes(name.raw, certificate.issuer.raw),
-  );
-  if (certificate === undefined || issuer === undefined || !Array.isArray(vouchers)) return false;
+  if (!Array.isArray(vouchers)) return false;
+  const held = [...chain.keys()].filter((at) => at > 0 && keyOf(chain[at]!) === subject);
+  // The signer itself is never the one in question, whatever key it says that it has: the held authority could vouch for it. Nor
+  // does a root, which has nobody above it.
+  return held.length > 0 && held.every((at) => hasGoodAnswer(chain[at]!, chain[at + 1], { heldSince, vouchers }));
+}
+
+function hasGoodAnswer(
+  certificate: Certificate,
+  issuer: Certificate | undefined,
+  { heldSince, vouchers }: Pick<Vouching, 'heldSince' | 'vouchers'>,
+): boolean {
+  if (issuer === undefined) return false;
   return vouchers.some((voucher) => {
     const der = Buffer.from(String(voucher), 'base64');
     const judged = judgeOcspResponse(der, { certificate, issuer, now: timeOf(der) });
@@ -44,9 +50,4 @@ function timeOf(der: Uint8Array): number {
   } catch {
     return 0;
   }
-}
-
-function keyOf({ extensions }: Certificate): string | undefined {
-  const extension = findExtension(extensions, SUBJECT_KEY_IDENTIFIER);
-  return extension === undefined ? undefined : Buffer.from(decodeSubjectKeyIdentifier(extension.value)).toString('hex');
 }
