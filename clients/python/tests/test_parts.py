@@ -206,6 +206,13 @@ class Chains(unittest.TestCase):
                 facts_of_chain([leaf(*uris)])
             self.assertEqual(refused.exception.code, "bad_spiffe_id")
 
+    def test_an_authority_counts_whatever_its_leaf_says_of_it(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        above = certificate_of(authority("b", key, "a", ec.generate_private_key(ec.SECP256R1())))
+        named = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest.hex()
+        chain = [leaf(f"spiffe://{DOMAIN}/agent/planner/1"), above.public_bytes(Encoding.DER)]
+        self.assertIn(f"issuer:{named}", facts_of_chain(chain).subjects)
+
 
 class Messages(unittest.TestCase):
     def test_fields_come_back(self) -> None:

@@ -64,6 +64,8 @@ def facts_of_chain(chain: Sequence[bytes]) -> PeerFacts:
         case ("agent" | "service", name, instance, *_):
             subjects += [f"agent:{name}", f"instance:{instance}"]
     subjects += [issuer for certificate in certificates for issuer in _issuer_of(certificate)]
+    # Whoever has stolen the key of an authority names another one, or none, in what he signs.
+    subjects += [key for above in certificates[1:] for key in _key_of(above) if key not in subjects]
     ephemeral = any(extension.oid == _NO_REV_AVAIL for extension in leaf.extensions)
     return PeerFacts(peer, leaf.not_valid_after_utc.timestamp() * 1000, tuple(subjects), ephemeral)
 
@@ -109,3 +111,12 @@ def _issuer_of(certificate: x509.Certificate) -> list[str]:
     except x509.ExtensionNotFound:
         return []
     return [] if key is None else [f"issuer:{key.hex()}"]
+
+
+def _key_of(authority: x509.Certificate) -> list[str]:
+    """The key of an authority, as an entry of the feed names it."""
+    try:
+        key = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        return []
+    return [f"issuer:{key.hex()}"]
