@@ -25,7 +25,7 @@ import { Trust } from './trust.ts';
 import { type Why, whyOf } from './why.ts';
 import { Endpoint } from './workload-api/endpoint.ts';
 import { runtimeMethods } from './workload-api/runtime-service.ts';
-import { ListeningSocket } from './workload-api/socket.ts';
+import { ListeningSocket, prepareSocket, type SocketPlace } from './workload-api/socket.ts';
 import { Updates } from './workload-api/stream.ts';
 import { Tokens } from './workload-api/tokens.ts';
 import { workloadMethods } from './workload-api/workload-api.ts';
@@ -152,6 +152,13 @@ export class Daemon extends EventEmitter<DaemonEvents> {
     });
   }
 
+  /**
+   * Looks whether the sockets can be had, before whoever starts one spends a join token that is good once. Throws as `start`.
+   */
+  static async prepare({ socket, admin }: Pick<DaemonOptions, 'socket' | 'admin'>): Promise<void> {
+    for (const place of [adminPlace(admin), publicPlace(socket)]) await prepareSocket(place);
+  }
+
   /** Starts one: asks the server first, for so long, and serves whatever it says. Throws where a socket cannot be had. */
   static async start(options: DaemonOptions): Promise<Daemon> {
     const daemon = new Daemon(options);
@@ -211,7 +218,8 @@ export class Daemon extends EventEmitter<DaemonEvents> {
     // Refused rather than served late: another daemon may be there.
     this.#sockets.push(
       await ListeningSocket.listen({
-        ...{ path: admin, mode: 0o600, directoryMode: 0o700, field: '--admin-socket' },
+        ...adminPlace(admin),
+        mode: 0o600,
         accept: (one) => this.#admin.accept(one),
       }),
     );
@@ -219,7 +227,8 @@ export class Daemon extends EventEmitter<DaemonEvents> {
     await Promise.race([this.refresh(), pause(FIRST_MS, undefined, { ref: false })]);
     this.#sockets.push(
       await ListeningSocket.listen({
-        ...{ path: socket, mode: socketMode, directoryMode: 0o755, field: '--socket' },
+        ...publicPlace(socket),
+        mode: socketMode,
         accept: (one) => this.#endpoint.accept(one),
         restored: () => this.emit('said', 'the socket had been removed, and is there again'),
       }),
@@ -350,4 +359,12 @@ function oneLine(text: string): string {
 function faultOf(error: Error): string {
   if (!isWritError(error) || error.code === 'unavailable') return `the server does not answer: ${error.message}`;
   return `the server refuses: ${[error.message, error.remedy ?? ''].join(' ').trim()}`;
+}
+
+function adminPlace(path: string): SocketPlace {
+  return { path, directoryMode: 0o700, field: '--admin-socket' };
+}
+
+function publicPlace(path: string): SocketPlace {
+  return { path, directoryMode: 0o755, field: '--socket' };
 }

@@ -196,6 +196,7 @@ test('a second daemon on the same socket is refused, and the first goes on', asy
   ).ended;
   assert.notEqual(second.code, 0);
   assert.match(second.said, /Another daemon listens at this socket/);
+  assert.ok(!existsSync(`${store}-2`), 'a machine was let in that serves nobody');
   const { stream } = await fetchOnce();
   stream.cancel();
 });

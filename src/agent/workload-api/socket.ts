@@ -45,15 +45,7 @@ export class ListeningSocket {
 
   /** Throws `bad_config`, `unsafe_permissions` and `locked` (another daemon answers there). */
   static async listen(options: SocketOptions): Promise<ListeningSocket> {
-    const { path, field } = options;
-    if (!path.startsWith('/') || Buffer.byteLength(path) > LONGEST) {
-      throw new WritError('bad_config', 'The socket needs an absolute path of at most 96 octets.', {
-        field,
-        remedy: 'Give one like /run/writ-agent/public/api.sock.',
-      });
-    }
-    prepareDirectory(options);
-    await clear(options);
+    await prepareSocket(options);
     return new ListeningSocket(options, await listen(options));
   }
 
@@ -104,7 +96,26 @@ export class ListeningSocket {
   }
 }
 
-function prepareDirectory({ path, directoryMode, field }: SocketOptions): void {
+/** Where a socket is to be. */
+export type SocketPlace = Pick<SocketOptions, 'path' | 'directoryMode' | 'field'>;
+
+/**
+ * Makes the directory of a socket where there is none, and takes away what nobody listens at. Throws as
+ * `ListeningSocket.listen` does, which calls it too: whoever spends something that is good once calls it before.
+ */
+export async function prepareSocket(place: SocketPlace): Promise<void> {
+  const { path, field } = place;
+  if (!path.startsWith('/') || Buffer.byteLength(path) > LONGEST) {
+    throw new WritError('bad_config', 'The socket needs an absolute path of at most 96 octets.', {
+      field,
+      remedy: 'Give one like /run/writ-agent/public/api.sock.',
+    });
+  }
+  prepareDirectory(place);
+  await clear(place);
+}
+
+function prepareDirectory({ path, directoryMode, field }: SocketPlace): void {
   const directory = dirname(path);
   const there = found(directory, true);
   if (there === undefined) {
@@ -134,7 +145,7 @@ function prepareDirectory({ path, directoryMode, field }: SocketOptions): void {
 }
 
 /** Takes away a socket at which nobody listens. */
-async function clear({ path, field }: SocketOptions): Promise<void> {
+async function clear({ path, field }: SocketPlace): Promise<void> {
   const there = found(path);
   if (there === undefined) return;
   if (!there.isSocket()) {

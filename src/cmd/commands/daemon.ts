@@ -83,22 +83,23 @@ function runCommand(withApi: WithApi): Command {
       ...EVIDENCE_EXAMPLES,
     ],
     async run(input, terminal) {
+      const { Daemon: Serving } = await import('../../agent/daemon.ts');
+      const sockets = {
+        socket: socketOf(input),
+        admin: adminOf(input),
+        socketMode: modeOf(input.flag('socket-mode')!),
+      };
+      const tokenRate = rateOf(input);
+      // A token that lets one machine in is not spent where the daemon cannot be.
+      await Serving.prepare(sockets);
       const { identity, stay } = await keptIdentity(input, withApi);
       const closing: (() => unknown)[] = [
         () => (stay ? identity.close() : identity.stop('task_completed').catch(() => identity.close())),
       ];
       try {
-        const { Daemon: Serving } = await import('../../agent/daemon.ts');
-        const socket = socketOf(input);
         const [kubelet, docker] = [input.flag('kubelet'), input.flag('docker-socket')];
         const daemon = await Serving.start({
-          ...{
-            identity,
-            socket,
-            admin: adminOf(input),
-            socketMode: modeOf(input.flag('socket-mode')!),
-            tokenRate: rateOf(input),
-          },
+          ...{ identity, ...sockets, tokenRate },
           ...(docker === undefined ? {} : { docker }),
           ...(kubelet === undefined
             ? {}
@@ -119,11 +120,11 @@ function runCommand(withApi: WithApi): Command {
         const end = untilEnd(identity, daemon);
         terminal.line(
           {
-            socket: `unix://${socket}`,
+            socket: `unix://${sockets.socket}`,
             spiffe_id: identity.spiffeId,
             ...(feed === undefined ? {} : { feed: feed.url }),
           },
-          `Serving unix://${socket} as ${identity.spiffeId}${feed === undefined ? '' : `, and the feed at ${feed.url}`}`,
+          `Serving unix://${sockets.socket} as ${identity.spiffeId}${feed === undefined ? '' : `, and the feed at ${feed.url}`}`,
         );
         await end;
         return EXIT.ok;
