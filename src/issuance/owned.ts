@@ -7,11 +7,11 @@ import type { Caller } from '../base/access.ts';
 import { isWritError, WritError } from '../base/error.ts';
 import { readInstance } from '../registry/instance.ts';
 import type { Runtime } from '../wire/runtime.ts';
+import type { DriftParts } from './drift.ts';
 import type { IssuedCertificate } from './issued.ts';
 import type { IssuanceParts } from './parts.ts';
 import { renewWorkload } from './renew-workload.ts';
 import type { CertificateRequest } from './request.ts';
-import type { DriftParts } from './require-steady.ts';
 import { letIn, nodeOf, trueOf } from './workload.ts';
 
 /** An instance that an orchestrator, which is itself an instance of a service, runs in its own process. */

@@ -1,9 +1,9 @@
+import { addEvidence, addedFacts } from '../attest/added-evidence.ts';
 import type { RegistrationEntry } from '../attest/entry/entry.ts';
 import { readEntry, requireEntry } from '../attest/entry/store.ts';
 import type { EvidenceFacts } from '../attest/evidence.ts';
 import { type InstanceEvidence, readInstanceEvidence } from '../attest/evidence-store.ts';
 import { orderedFacts, pairsOf, REFERENCE, seenByNode } from '../attest/facts.ts';
-import { keepSaidLater, saidLater } from '../attest/later-evidence.ts';
 import { imageSignerOf } from '../attest/verifier/image-signature.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
@@ -11,6 +11,7 @@ import { readInstance } from '../registry/instance.ts';
 import { unmatched } from '../wire/match-facts.ts';
 import type { Runtime } from '../wire/runtime.ts';
 import { driftOf, onlyAgentFacts, runtimeFacts, withoutAgentFacts } from '../wire/runtime-facts.ts';
+import { type DriftParts, holdDrifted } from './drift.ts';
 import type { Holder } from './holder.ts';
 import { knownInstance } from './instance-holder.ts';
 import { issueCertificate } from './issue.ts';
@@ -18,7 +19,6 @@ import type { IssuedCertificate } from './issued.ts';
 import { wishWithin } from './newcomer.ts';
 import type { IssuanceParts } from './parts.ts';
 import type { CertificateRequest } from './request.ts';
-import { type DriftParts, holdChanged } from './require-steady.ts';
 import { guardFacts, longestOf, nodeOf } from './workload.ts';
 
 export interface WorkloadRenewal extends CertificateRequest {
@@ -51,8 +51,8 @@ export async function renewWorkload(
     ...new Set([...driftOf(evidence.facts, facts), ...unmatched(entry.match, facts).map(nameOf)]),
   ].sort();
   // Of one that is stopped or held already, that is what there is to say.
-  if (child.fault === undefined) await holdChanged(instance, changed, caller, parts);
-  const later = saidLater(evidence.facts, facts);
+  if (child.fault === undefined) await holdDrifted(instance, changed, caller, parts);
+  const later = addedFacts(evidence.facts, facts);
   return issueCertificate(
     {
       caller,
@@ -71,7 +71,7 @@ export async function renewWorkload(
           record(batch, issued) {
             requireEntry(batch, entry.id);
             holder.record(batch, issued);
-            if (later !== undefined) keepSaidLater(batch, evidence, later, { caller: caller.id, agent: holder.name });
+            if (later !== undefined) addEvidence(batch, evidence, later, { caller: caller.id, agent: holder.name });
           },
         };
       },

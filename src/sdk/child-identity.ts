@@ -5,7 +5,7 @@ import { type Authority, Identity, type IdentityOptions } from './identity.ts';
 export class ChildIdentity extends Identity {
   /** What its parent calls it by. */
   readonly reference: string;
-  #fallen = false;
+  #suspended = false;
 
   constructor(
     credential: Credential,
@@ -17,20 +17,20 @@ export class ChildIdentity extends Identity {
   }
 
   /** Whether it ended with its parent, and may come back with it. */
-  get fallen(): boolean {
-    return this.#fallen;
+  get suspended(): boolean {
+    return this.#suspended;
   }
 
   /** Its parent has ended, and it with it: `ended`. */
-  fall(why: Error): void {
-    this.#fallen = true;
+  suspend(why: Error): void {
+    this.#suspended = true;
     if (this.withdraw(why)) this.emit('ended', why);
   }
 
   /** Its parent has an identity again: `renewed`, where the authority gives it one, too. */
-  riseAgain(): void {
-    if (!this.#fallen) return;
-    this.#fallen = false;
+  resume(): void {
+    if (!this.#suspended) return;
+    this.#suspended = false;
     this.restore();
     this.renew().catch((error: Error) => this.emit('failed', error));
   }

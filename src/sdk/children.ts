@@ -7,7 +7,7 @@ import { type CertificateAnswer, rootsAfter, toCredential } from './authority.ts
 import { ChildIdentity } from './child-identity.ts';
 import { type Credential, csrFor, newKey, pemOf } from './credential.ts';
 import { Identity } from './identity.ts';
-import { type SaidRuntime, saidNow } from './runtime-claims.ts';
+import { currentRuntime, type RuntimeSource } from './runtime-claims.ts';
 import { checkWritServer } from './writ-server.ts';
 
 export interface ChildrenOptions {
@@ -26,7 +26,7 @@ export interface ChildOptions {
   /** Only by a registration entry for this workflow. */
   readonly workflow?: string | undefined;
   /** What it runs; said again with each renewal. A function is asked each time: an answer that has changed quarantines it. */
-  readonly runtime?: SaidRuntime | undefined;
+  readonly runtime?: RuntimeSource | undefined;
   readonly lifetimeSeconds?: number | undefined;
   readonly dnsNames?: readonly string[] | undefined;
   /** Narrower than those of the entry. */
@@ -52,9 +52,9 @@ export class Children implements Iterable<ChildIdentity> {
   readonly #server: string;
   readonly #running = new Map<string, { readonly agent: string; readonly child: Promise<ChildIdentity> }>();
   readonly #living = new Map<string, ChildIdentity>();
-  readonly #onEnded = (error: Error): void => this.#fall(error);
+  readonly #onEnded = (error: Error): void => this.#suspend(error);
   readonly #onRenewed = (next: Credential): void => this.#show(next);
-  readonly #onClosed = (error: Error): void => (isWritError(error, 'revoked') ? this.#fall(error) : this.close());
+  readonly #onClosed = (error: Error): void => (isWritError(error, 'revoked') ? this.#suspend(error) : this.close());
   #over = false;
 
   constructor(parent: AnyIdentity, server: string) {
@@ -112,7 +112,7 @@ export class Children implements Iterable<ChildIdentity> {
 
   async #start(options: ChildOptions): Promise<ChildIdentity> {
     const { agent, reference, workflow, runtime, lifetimeSeconds, dnsNames, scopes } = options;
-    const said = async () => (runtime === undefined ? undefined : saidNow(runtime));
+    const said = async () => (runtime === undefined ? undefined : currentRuntime(runtime));
     const credential = await this.#ask('/v1/children', this.#parent.roots, {
       ...{ agent, reference },
       ...defined({ workflow, scopes, runtime: await said(), lifetime_seconds: lifetimeSeconds, dns_names: dnsNames }),
@@ -140,7 +140,7 @@ export class Children implements Iterable<ChildIdentity> {
     }
     this.#living.set(reference, child);
     // One that was stopped is not given out again; the authority says so to who asks for it.
-    child.on('ended', () => !child.fallen && child.close());
+    child.on('ended', () => !child.suspended && child.close());
     return child;
   }
 
@@ -159,15 +159,15 @@ export class Children implements Iterable<ChildIdentity> {
     return this.#parent.credential;
   }
 
-  #fall(error: Error): void {
-    for (const child of [...this.#living.values()]) child.fall(error);
+  #suspend(error: Error): void {
+    for (const child of [...this.#living.values()]) child.suspend(error);
     // One of the Workload API may come back.
     if (this.#parent instanceof Identity || isWritError(error, 'revoked')) this.close();
   }
 
   #show(next: Credential): void {
     this.#client.setCredential(pemOf(next), next.roots);
-    for (const child of this.#living.values()) child.riseAgain();
+    for (const child of this.#living.values()) child.resume();
   }
 }
 

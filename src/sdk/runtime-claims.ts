@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import type { Runtime } from '../wire/runtime.ts';
 
 /** What a program says of the agent that it runs; a function is asked each time that it is to be said. */
-export type SaidRuntime = Runtime | (() => Runtime | Promise<Runtime>);
+export type RuntimeSource = Runtime | (() => Runtime | Promise<Runtime>);
 
 /** What it says now. */
-export async function saidNow(runtime: SaidRuntime): Promise<Runtime> {
+export async function currentRuntime(runtime: RuntimeSource): Promise<Runtime> {
   return typeof runtime === 'function' ? runtime() : runtime;
 }
 

@@ -7,7 +7,7 @@ import { federationOf } from './federated.ts';
 import type { JwtSvid } from './jwt-svid.ts';
 import { type MachineClock, machineClock } from './machine-clock.ts';
 import { pauseAfter } from './renewal.ts';
-import { type SaidRuntime, saidNow } from './runtime-claims.ts';
+import { currentRuntime, type RuntimeSource } from './runtime-claims.ts';
 import { WorkloadClient } from './workload-client.ts';
 import { parseWorkloadEndpoint, type WorkloadEndpoint } from './workload-endpoint.ts';
 import type { X509SvidResponse } from './workload-messages.ts';
@@ -27,7 +27,7 @@ export interface WorkloadApiOptions {
    * What this process runs: said to the daemon before it is asked for an identity, and each time it was lost; a function is
    * asked each time. When it changes, say so with `presentRuntime`. Needs `writ agent`.
    */
-  readonly runtime?: SaidRuntime | undefined;
+  readonly runtime?: RuntimeSource | undefined;
   /** How long to wait for the first identity, in ms; meanwhile it is asked for again. Default 30 000. */
   readonly timeout?: number | undefined;
   /** This machine's, but in tests. */
@@ -127,7 +127,7 @@ class WorkloadSource {
   /** Says what the runtime is; `runtime` takes the place of what was to be said until now. */
   async present(runtime: WorkloadApiOptions['runtime'] = this.#runtime): Promise<void> {
     this.#runtime = runtime;
-    if (runtime !== undefined) await this.client.present(await saidNow(runtime));
+    if (runtime !== undefined) await this.client.present(await currentRuntime(runtime));
   }
 
   /** Never rejects. */

@@ -11,7 +11,7 @@ import { parseCertificate } from '../../x509/certificate.ts';
 import { pauseOf } from '../failure.ts';
 import { instanceOf, type NodeServer, type Sight } from '../server.ts';
 import type { Rotation } from './rotation.ts';
-import { contradicts } from './said.ts';
+import { contradicts } from './runtime-drift.ts';
 
 /** Why an instance has no identity any more, or none for now. */
 export type ChildEnd = 'stopped' | 'expired' | 'gone' | 'closed';

@@ -7,7 +7,7 @@ import type { NodeServer, Sight } from '../server.ts';
 import { Child, type ChildParts } from './child.ts';
 import { createGate } from './gate.ts';
 import type { Rotation } from './rotation.ts';
-import { agree } from './said.ts';
+import { agree } from './runtime-drift.ts';
 import { Stops } from './stops.ts';
 
 export interface ChildrenParts {

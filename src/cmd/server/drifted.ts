@@ -1,7 +1,7 @@
 import type { Caller } from '../../base/access.ts';
 import { newBatch } from '../../db/batch.ts';
 import { committed } from '../../db/committed.ts';
-import type { DriftParts } from '../../issuance/require-steady.ts';
+import type { DriftParts } from '../../issuance/drift.ts';
 import { readInstance } from '../../registry/instance.ts';
 import { quarantine } from '../../revocation/quarantine.ts';
 import { cordParts } from './cord-operations.ts';

@@ -10,11 +10,11 @@ import { readProfile } from '../../ca/profile-store.ts';
 import { publishProfile, showProfile, showProfiles } from '../../ca/publish-profile.ts';
 import { requestRotation, showAuthorities, showAuthority } from '../../ca/show-authorities.ts';
 import { spiffeBundle } from '../../ca/trust-bundle.ts';
+import { requireNoDrift } from '../../issuance/drift.ts';
 import { enrol } from '../../issuance/enrol.ts';
 import { issueForInstance } from '../../issuance/issue-for-instance.ts';
 import { renewCertificate } from '../../issuance/renew.ts';
 import { replaceCertificate } from '../../issuance/replace.ts';
-import { requireSteady } from '../../issuance/require-steady.ts';
 import { publishPolicy, showPolicy } from '../../policy/publish.ts';
 import type { AgentKind } from '../../registry/agent.ts';
 import type { RegistryParts } from '../../registry/flow.ts';
@@ -145,7 +145,7 @@ export function issuanceOperations(parts: ThreadParts): Operation[] {
     },
     issue: async (caller, request) => issueForInstance(caller, request, await issuing(caller)),
     async renew(caller, { runtime, tpm, ...request }) {
-      const also = await requireSteady(caller, runtime, { reader, clock, ...drift });
+      const also = await requireNoDrift(caller, runtime, { reader, clock, ...drift });
       return renewCertificate(
         caller,
         { ...request, ...signedByModule(request.csr, tpm, parts), also },

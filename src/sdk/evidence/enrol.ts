@@ -6,7 +6,7 @@ import type { Challenge, RequestSvid } from '../../wire/attestation.ts';
 import { type CertificateAnswer, type Home, type RenewalProof, rootsAfter, toCredential } from '../authority.ts';
 import { type Credential, csrFor, newKey } from '../credential.ts';
 import { fetchPinnedRoot } from '../pinned-root.ts';
-import { saidNow } from '../runtime-claims.ts';
+import { currentRuntime } from '../runtime-claims.ts';
 import { checkUnknownWritServer } from '../writ-server.ts';
 import { explainRefusal } from './refusal.ts';
 import type { AskChallenge, WithEvidence } from './source.ts';
@@ -28,7 +28,7 @@ export async function enrolWithEvidence(
       csr: await csrFor(key),
       evidence: await source.present(spkiOf(key), asker(client)),
       ...(agent === undefined ? {} : { agent }),
-      ...(runtime === undefined ? {} : { runtime: await saidNow(runtime) }),
+      ...(runtime === undefined ? {} : { runtime: await currentRuntime(runtime) }),
       ...(lifetimeSeconds === undefined ? {} : { lifetime_seconds: lifetimeSeconds }),
     };
     const answer = await client
@@ -68,7 +68,7 @@ export function proofOf(evidence: WithEvidence | undefined): RenewalProof | unde
   const { source, runtime } = evidence;
   return async (key, client) => ({
     ...(source.renew === undefined ? {} : { tpm: await source.renew(spkiOf(key), asker(client)) }),
-    ...(runtime === undefined ? {} : { runtime: await saidNow(runtime) }),
+    ...(runtime === undefined ? {} : { runtime: await currentRuntime(runtime) }),
   });
 }
 

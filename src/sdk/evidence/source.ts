@@ -1,6 +1,6 @@
 import type { Challenge, CreateChallenge, Evidence } from '../../wire/attestation.ts';
 import type { ModuleSignature } from '../../wire/certificate.ts';
-import type { SaidRuntime } from '../runtime-claims.ts';
+import type { RuntimeSource } from '../runtime-claims.ts';
 
 /** Asks the server for something fresh to sign. */
 export type AskChallenge = (request: CreateChallenge) => Promise<Challenge>;
@@ -26,7 +26,7 @@ export interface WithEvidence {
   /** As which agent or service, where registration entries for several match. */
   readonly agent?: string | undefined;
   /** What the program says of the agent that it runs, at the enrolment and with each renewal: when that has changed, it is quarantined. */
-  readonly runtime?: SaidRuntime | undefined;
+  readonly runtime?: RuntimeSource | undefined;
   /** How long certificates are to live; absent: as entry and profile say. */
   readonly lifetimeSeconds?: number | undefined;
 }

@@ -8,7 +8,7 @@ import { type InstanceEvidence, insertInstanceEvidence } from './evidence-store.
 const ABOUT_OTHERS: ReadonlySet<string> = new Set(['agent:claimed', 'agent:verified']);
 
 /** What a runtime says of its agent now and said nothing of `before`; undefined where that is nothing. */
-export function saidLater(before: EvidenceFacts, now: EvidenceFacts): EvidenceFacts | undefined {
+export function addedFacts(before: EvidenceFacts, now: EvidenceFacts): EvidenceFacts | undefined {
   const later = Object.entries(onlyAgentFacts(now)).filter(([name]) => !Object.hasOwn(before, name));
   return later.some(([name]) => !ABOUT_OTHERS.has(name)) ? onlyAgentFacts(now) : undefined;
 }
@@ -22,7 +22,7 @@ export function noEvidence(instance: string, kind: string, at: number): Instance
  * Attests it from now on: whoever says something else of it afterwards has changed. The commit looks whether what it adds to
  * is still what was read.
  */
-export function keepSaidLater(
+export function addEvidence(
   batch: Batch,
   before: InstanceEvidence,
   said: EvidenceFacts,

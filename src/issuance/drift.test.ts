@@ -4,8 +4,8 @@ import { callerOf, createInstallation, letIn, newKey, register } from '../../tes
 import { readInstanceEvidence } from '../attest/evidence-store.ts';
 import { isWritError } from '../base/error.ts';
 import type { Runtime } from '../wire/runtime.ts';
+import { requireNoDrift } from './drift.ts';
 import { renewCertificate } from './renew.ts';
-import { requireSteady } from './require-steady.ts';
 
 const [TOOLS, OTHER] = ['a'.repeat(64), 'b'.repeat(64)];
 
@@ -22,7 +22,7 @@ onEachEngine('what an instance says of itself for the first time, it has to say 
     drifted: async (_: string, names: readonly string[]) => void drifts.push(names),
   };
   const renew = async (runtime?: Runtime) => {
-    const also = await requireSteady(caller, runtime, parts);
+    const also = await requireNoDrift(caller, runtime, parts);
     return renewCertificate(caller, { csr: await newKey().csr(), also }, issuance);
   };
   const evidence = () => readInstanceEvidence(database, made.instance!);
@@ -56,7 +56,7 @@ onEachEngine('what an instance says of itself for the first time, it has to say 
   // Two that say different things first, at the same moment: one is believed.
   const other = await letIn(installation, { agent: 'planner' });
   const both = await Promise.all(
-    [TOOLS, OTHER].map((tools_sha256) => requireSteady(callerOf(other), { tools_sha256 }, parts)),
+    [TOOLS, OTHER].map((tools_sha256) => requireNoDrift(callerOf(other), { tools_sha256 }, parts)),
   );
   const outcomes = await Promise.allSettled(
     both.map(async (also) => renewCertificate(callerOf(other), { csr: await newKey().csr(), also }, issuance)),

@@ -1,6 +1,6 @@
+import { addEvidence, addedFacts, noEvidence } from '../attest/added-evidence.ts';
 import { readInstanceEvidence } from '../attest/evidence-store.ts';
 import { orderedFacts } from '../attest/facts.ts';
-import { keepSaidLater, noEvidence, saidLater } from '../attest/later-evidence.ts';
 import { imageSignerOf } from '../attest/verifier/image-signature.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
@@ -20,7 +20,7 @@ export interface DriftParts {
  * Compares what the runtime of an instance says with what it has said before. Throws `inactive` where it is another one; the
  * instance is held by then. Gives what attests the rest, of which it has said nothing before, with the certificate.
  */
-export async function requireSteady(
+export async function requireNoDrift(
   caller: Caller,
   runtime: Runtime | undefined,
   parts: Pick<IssuanceParts, 'reader' | 'clock'> & DriftParts,
@@ -33,14 +33,14 @@ export async function requireSteady(
     (await readInstanceEvidence(parts.reader, instance)) ?? noEvidence(instance, known.attestation, parts.clock.now());
   // Only the runtime speaks here, so what was proven of the image is compared by its value alone.
   const now = orderedFacts(runtimeFacts(runtime, {}, await imageSignerOf(runtime, parts.reader)), '/runtime');
-  await holdChanged(before.instance, driftOf(onlyAgentFacts(before.facts), now), caller, parts);
-  const later = saidLater(before.facts, now);
+  await holdDrifted(before.instance, driftOf(onlyAgentFacts(before.facts), now), caller, parts);
+  const later = addedFacts(before.facts, now);
   if (later === undefined) return undefined;
-  return (batch) => keepSaidLater(batch, before, later, { caller: caller.id, agent: known.agent });
+  return (batch) => addEvidence(batch, before, later, { caller: caller.id, agent: known.agent });
 }
 
 /** Holds an instance of which something changed, and throws `inactive`; does nothing where nothing did. */
-export async function holdChanged(
+export async function holdDrifted(
   instance: string,
   names: readonly string[],
   caller: Caller,
