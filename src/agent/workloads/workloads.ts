@@ -1,4 +1,5 @@
-import { isWritError } from '../../base/error.ts';
+import { isWritError, WritError } from '../../base/error.ts';
+import { createRateLimit, type RateLimit } from '../../http/rate-limit.ts';
 import type { Entry } from '../../wire/entry.ts';
 import type { Runtime } from '../../wire/runtime.ts';
 import type { Collector } from '../collect/collector.ts';
@@ -26,6 +27,11 @@ export type Identities =
 /** How long an entry that the server refused, or could not be asked for, is not tried again. */
 const REFUSED_MS = 5000;
 const UNREACHED_MS = 1000;
+/**
+ * What one process may say anew of itself. Each time entries that were refused are tried again, and the server hears of it in
+ * what all workloads of this node may ask it together.
+ */
+const SAID = { perSecond: 0.2, burst: 10, callers: 65_536 };
 
 /**
  * The workloads of this machine: which entries each caller matches, and the identities that they have. Processes, not
@@ -35,6 +41,7 @@ export class Workloads {
   readonly #parts: WorkloadParts;
   readonly #known: KnownProcesses;
   readonly #children: Children;
+  readonly #said: RateLimit = createRateLimit(SAID);
   #index: EntryIndex | undefined;
 
   constructor(parts: WorkloadParts) {
@@ -90,13 +97,15 @@ export class Workloads {
   /**
    * Takes what the runtime of a process says of its agent, in place of what it said before, and has entries tried anew.
    * Whoever has an identity that the server believed something else of is not given it any more, and the server is told: it
-   * holds what has changed. False: the process has ended.
+   * holds what has changed. False: the process has ended. Rejects with `rate_limited` whoever says something else again and again.
    */
   async present(process: CallerProcess, runtime: Runtime): Promise<boolean> {
     const known = await this.#known.see(process);
     if (known === undefined) return false;
     // Who only says it again, as after a connection was lost, changes nothing.
     if (JSON.stringify(known.runtime) === JSON.stringify(runtime)) return true;
+    const wait = this.#said.take(process.key, performance.now());
+    if (wait > 0) throw saidTooOften(wait);
     known.runtime = runtime;
     for (const [entry, { until }] of known.refused) if (until !== undefined) known.refused.delete(entry);
     this.#dropUnmatched(known, this.#matched(known));
@@ -246,6 +255,13 @@ export class Workloads {
 }
 
 const UNREACHED = 'the server could not be asked';
+
+function saidTooOften(retryAfter: number): WritError {
+  return new WritError('rate_limited', 'The process says something else of itself too often.', {
+    remedy: 'Say what it runs when that changes, and start another process for another agent.',
+    retryAfter,
+  });
+}
 
 function sightOf({ seen, runtime }: Known): Sight {
   return { facts: seen!.facts, ...(runtime === undefined ? {} : { runtime }) };
