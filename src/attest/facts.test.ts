@@ -35,6 +35,8 @@ test('an entry asks for facts that its source has, each once, in order', () => {
   assert.deepEqual(parseMatch(['oidc:claim/https://x.example/y=a=b'], 'oidc', '/match'), [
     'oidc:claim/https://x.example/y=a=b',
   ]);
+  const some = ['unix:gid=*', 'unix:path=*', 'unix:path=/opt/*', 'unix:uid=10*'];
+  assert.deepEqual(parseMatch(some, 'node', '/match'), some);
   assert.deepEqual(prefixesOf('nobody'), []);
   for (const [text, source] of [
     ['oidc:sub=x', 'node'],
@@ -49,6 +51,10 @@ test('an entry asks for facts that its source has, each once, in order', () => {
     [`unix:path=${'x'.repeat(1025)}`, 'node'],
     [`unix:${'x'.repeat(129)}=1`, 'node'],
     ['unix:usr=root', 'node'],
+    ['unix:uid=root', 'node'],
+    ['unix:gid=1*0', 'node'],
+    ['unix:path=bin/planner', 'node'],
+    ['unix:path=*/planner', 'node'],
     ['systemd:service=planner.service', 'node'],
     ['container:label/=x', 'node'],
     ['k8s:serviceaccount=x', 'k8s'],
@@ -70,7 +76,7 @@ test('an entry can ask for every fact that the daemon is said to see', () => {
   const table = page.slice(page.indexOf('| facts | from |'), page.indexOf('Facts of the kind `unix`'));
   const names = [...table.matchAll(/`((?:unix|systemd|container|k8s):[^`]+)`/g)].map(([, name]) => name!);
   assert.ok(new Set(names).size >= 23, String(names));
-  for (const name of names) assert.deepEqual(parseMatch([`${name}=1`], 'node', '/match'), [`${name}=1`]);
+  for (const name of names) assert.deepEqual(parseMatch([`${name}=*`], 'node', '/match'), [`${name}=*`]);
 });
 
 test('facts are in one order and of bounded size, so that equal ones are equal text', () => {

@@ -34,6 +34,16 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   agent: [...SAID_BY_RUNTIME, 'image_signed_by', 'verified', 'claimed'],
 };
 
+const NUMBER = { form: /^(?:\d+\*?|\*)$/, remedy: 'Give a number; for names there are unix:user and unix:group.' };
+
+/** What values look like, where people write others that nothing can ever match. */
+const VALUES: Readonly<Record<string, { readonly form: RegExp; readonly remedy: string }>> = {
+  'unix:uid': NUMBER,
+  'unix:gid': NUMBER,
+  'unix:supplementary_gid': NUMBER,
+  'unix:path': { form: /^(?:\/|\*$)/, remedy: 'Give an absolute path, like /opt/planner/bin/planner.' },
+};
+
 /** The prefixes of the facts that can come from such a source. `source`: a kind of attestor, or `node`. */
 export function prefixesOf(source: string): readonly string[] {
   return source === 'node' ? [...SEEN_BY_NODES, 'parent', 'agent'] : (VOUCHED_FOR[source] ?? []);
@@ -86,6 +96,14 @@ export function parseMatch(match: readonly string[], source: string, field: stri
       throw new WritError('bad_request', `There is no fact of that name among those of ${parsed[1]}.`, {
         field: `${field}/${at}`,
         remedy: `Give one of ${names.map((name) => `${parsed[1]}:${name}${name.endsWith('/') ? 'NAME' : ''}`).join(', ')}.`,
+      });
+    }
+    const name = `${parsed[1]}:${parsed[2]}`;
+    const wanted = VALUES[name];
+    if (wanted !== undefined && !wanted.form.test(parsed[3]!)) {
+      throw new WritError('bad_request', `No process ever has that value of ${name}.`, {
+        field: `${field}/${at}`,
+        remedy: wanted.remedy,
       });
     }
   }
