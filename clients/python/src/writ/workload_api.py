@@ -149,7 +149,7 @@ class _Stream:
         raise self._error or WritError(
             "unavailable",
             "The Workload API did not answer in time.",
-            remedy="Check the address, and that the daemon runs.",
+            remedy="Check that the daemon runs, and the address: the argument, else SPIFFE_ENDPOINT_SOCKET of the environment.",
         )
 
     def begin(self, identity: Identity) -> None:
