@@ -99,6 +99,24 @@ export function keyAlgorithmOf(algorithm: SignatureAlgorithm): PublicKeyAlgorith
   return TABLE[algorithm].key;
 }
 
+const BY_KEY: Readonly<Record<Exclude<PublicKeyAlgorithm, 'rsa'>, SignatureAlgorithm>> = {
+  'ec-p256': 'ecdsa-p256-sha256',
+  'ec-p384': 'ecdsa-p384-sha384',
+  'ec-p521': 'ecdsa-p521-sha512',
+  ed25519: 'ed25519',
+  'ml-dsa-44': 'ml-dsa-44',
+  'ml-dsa-65': 'ml-dsa-65',
+  'ml-dsa-87': 'ml-dsa-87',
+};
+
+/** The one algorithm that is taken from a kind of key where the signer has no say: ECDSA with the hash of its curve, `rsa` for RSA. */
+export function algorithmByKey(
+  key: PublicKeyAlgorithm,
+  rsa: 'rsa-pkcs1-sha256' | 'rsa-pss-sha256',
+): SignatureAlgorithm {
+  return key === 'rsa' ? rsa : BY_KEY[key];
+}
+
 /**
  * Reads an AlgorithmIdentifier of a signature. Parameters must be exactly those of the algorithm's RFC. Anything
  * else, weak algorithms included, is `bad_certificate` with the reason.

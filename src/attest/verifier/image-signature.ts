@@ -4,26 +4,14 @@ import { decodePem } from '../../der/pem.ts';
 import type { CosignParameters } from '../../wire/attestor.ts';
 import { parseJsonObject } from '../../wire/json.ts';
 import type { Runtime } from '../../wire/runtime.ts';
-import { type SignatureAlgorithm, verifySignature } from '../../x509/algorithm.ts';
-import { type PublicKey, type PublicKeyAlgorithm, parsePublicKey } from '../../x509/public-key.ts';
+import { algorithmByKey, verifySignature } from '../../x509/algorithm.ts';
+import { type PublicKey, parsePublicKey } from '../../x509/public-key.ts';
 import { readAttestor } from '../attestor/store.ts';
 
 /** Keys that sign images of containers. */
 export interface ImageSigners {
   readonly keys: readonly PublicKey[];
 }
-
-/** How each kind of key signs, as cosign has it; nothing in a bundle chooses. */
-const ALGORITHMS: Readonly<Record<PublicKeyAlgorithm, SignatureAlgorithm>> = {
-  'ec-p256': 'ecdsa-p256-sha256',
-  'ec-p384': 'ecdsa-p384-sha384',
-  'ec-p521': 'ecdsa-p521-sha512',
-  ed25519: 'ed25519',
-  'ml-dsa-44': 'ml-dsa-44',
-  'ml-dsa-65': 'ml-dsa-65',
-  'ml-dsa-87': 'ml-dsa-87',
-  rsa: 'rsa-pkcs1-sha256',
-};
 
 /** Throws `bad_request` for what is no public key in PEM. */
 export function parseCosign({ keys }: CosignParameters): ImageSigners {
@@ -70,10 +58,12 @@ export function isImageSigned(bundle: string, digest: string, { keys }: ImageSig
     if (signatures.length === 0 || signatures.length > MOST_SIGNATURES) return false;
     const statement = Buffer.from(payload, 'base64');
     const signed = authenticated(IN_TOTO, statement);
+    // As cosign signs with each kind of key; nothing in a bundle chooses.
     const isSigned = signatures.some((one: { readonly sig?: unknown } | null) => {
       const octets = typeof one?.sig === 'string' ? Buffer.from(one.sig, 'base64') : undefined;
       return (
-        octets !== undefined && keys.some((key) => verifySignature(ALGORITHMS[key.algorithm], key, signed, octets))
+        octets !== undefined &&
+        keys.some((key) => verifySignature(algorithmByKey(key.algorithm, 'rsa-pkcs1-sha256'), key, signed, octets))
       );
     });
     return isSigned && isAbout(parseJsonObject(statement), digest);

@@ -3,13 +3,13 @@ import { sha256 } from '../../base/sha256.ts';
 import type { X509popEvidence } from '../../wire/attestation.ts';
 import type { X509popParameters } from '../../wire/attestor.ts';
 import { boundOctets } from '../../wire/bound-octets.ts';
-import { type SignatureAlgorithm, verifySignature } from '../../x509/algorithm.ts';
+import { algorithmByKey, verifySignature } from '../../x509/algorithm.ts';
 import type { Certificate } from '../../x509/certificate.ts';
 import { findExtension } from '../../x509/extension.ts';
 import { decodeSubjectAltName, SUBJECT_ALT_NAME } from '../../x509/extensions/subject-alt-name.ts';
 import { formatName } from '../../x509/name.ts';
 import { formatIpAddress } from '../../x509/path/ip-address.ts';
-import { type PublicKeyAlgorithm, parsePublicKey } from '../../x509/public-key.ts';
+import { parsePublicKey } from '../../x509/public-key.ts';
 import type { EvidenceFacts, EvidenceFault, Verified, Verifier, VerifierParts } from '../evidence.ts';
 import { onceByChallenge } from './binding.ts';
 import { parseCertificates, parseTrusted, trustedPath } from './given-chain.ts';
@@ -33,18 +33,6 @@ export const x509popVerifier: Verifier<X509popEvidence, X509popRoots> = {
   },
 };
 
-/** How each kind of key signs the challenge: nothing in the evidence chooses. */
-const ALGORITHMS: Readonly<Record<PublicKeyAlgorithm, SignatureAlgorithm>> = {
-  'ec-p256': 'ecdsa-p256-sha256',
-  'ec-p384': 'ecdsa-p384-sha384',
-  'ec-p521': 'ecdsa-p521-sha512',
-  ed25519: 'ed25519',
-  'ml-dsa-44': 'ml-dsa-44',
-  'ml-dsa-65': 'ml-dsa-65',
-  'ml-dsa-87': 'ml-dsa-87',
-  rsa: 'rsa-pss-sha256',
-};
-
 /** Throws the errors of parsing. */
 function verifyX509pop(
   { chain, challenge, signature }: X509popEvidence,
@@ -57,7 +45,9 @@ function verifyX509pop(
   if (leaf === undefined) return refused('malformed');
   const key = parsePublicKey(leaf.spki);
   const proof = Buffer.from(signature, 'base64');
-  if (!verifySignature(ALGORITHMS[key.algorithm], key, boundOctets(challenge, parts.spki), proof)) {
+  // Nothing in the evidence chooses the algorithm.
+  const algorithm = algorithmByKey(key.algorithm, 'rsa-pss-sha256');
+  if (!verifySignature(algorithm, key, boundOctets(challenge, parts.spki), proof)) {
     return refused('wrong-key');
   }
   const trusted = trustedPath({
