@@ -198,4 +198,12 @@ test('who asks for something else than secrets, or for too much, is told so', as
   const greedy = delta();
   greedy.ask({ resource_names_subscribe: Array.from({ length: 1001 }, (_, at) => `name-${at}`) });
   assert.equal(await greedy.ended, grpc.status.RESOURCE_EXHAUSTED);
+  const endless = delta();
+  endless.ask({ resource_names_subscribe: ['x'.repeat(2049)] });
+  assert.equal(await endless.ended, grpc.status.RESOURCE_EXHAUSTED);
+  // What is let go of beside all there is, is told once the reader takes it: who never reads makes no more of that than of names.
+  const restless = delta();
+  const names = Array.from({ length: 1001 }, (_, at) => `name-${at}`);
+  restless.ask({ resource_names_subscribe: ['*', ...names], resource_names_unsubscribe: names });
+  assert.equal(await restless.ended, grpc.status.RESOURCE_EXHAUSTED);
 });

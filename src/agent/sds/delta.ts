@@ -9,6 +9,8 @@ import type { DeltaRequest, DeltaResponse, Packed } from './messages.ts';
 export const SECRET_TYPE = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
 /** Names that one stream may ask for. */
 const MOST_NAMES = 1000;
+/** Octets of one of them: the longest is a SPIFFE ID (SPIFFE-ID §2.3). What is asked for is kept. */
+const LONGEST_NAME = 2048;
 /** Asks for all that there is (xDS protocol, "How the client specifies what resources to return"). */
 const WILDCARD = '*';
 
@@ -58,6 +60,7 @@ export async function deltaSecrets(
     // Whether it answers the newest answer or an older one, what it says of names holds: each request is a step of its own.
     const changed = state.hear(asked);
     requireFewNames(state.size);
+    requireShortNames(asked.resource_names_subscribe);
     if (again === undefined) again = await follow(answers, parts, take);
     else if (changed) again();
   }
@@ -70,9 +73,11 @@ class Subscriptions {
   #begun = false;
   /** What it has, by name: the version, or undefined for what it was told that there is not. */
   readonly #has = new Map<string, string | undefined>();
+  /** Names let go of that it is to be told of still: it is told when it has taken what was sent before. */
+  #untold = 0;
 
   get size(): number {
-    return this.#names.size;
+    return Math.max(this.#names.size, this.#untold);
   }
 
   /** Gives whether something else is asked for now, or something anew. */
@@ -104,8 +109,10 @@ class Subscriptions {
   }
 
   #forget(name: string): void {
-    if (this.#all) this.#has.set(name, '');
-    else this.#has.delete(name);
+    if (this.#all) {
+      this.#has.set(name, '');
+      this.#untold += 1;
+    } else this.#has.delete(name);
   }
 
   /** What is another one than the stream has, and which of what it has or has named is not there. */
@@ -113,6 +120,7 @@ class Subscriptions {
     readonly resources: DeltaResponse['resources'];
     readonly removed: readonly string[];
   } {
+    this.#untold = 0;
     const found = new Map<string, NamedSecret>();
     if (this.#all) for (const one of made([])) found.set(one.name, one);
     if (this.#names.size > 0) for (const one of made([...this.#names])) found.set(one.name, one);
@@ -144,6 +152,11 @@ function versionOf({ value }: Packed): string {
 export function requireSecrets(type: string): void {
   if (type === '' || type === SECRET_TYPE) return;
   throw new WritError('bad_request', 'Secrets alone are given here.', { field: 'type_url' });
+}
+
+export function requireShortNames(names: readonly string[]): void {
+  if (names.every((name) => Buffer.byteLength(name) <= LONGEST_NAME)) return;
+  throw new WritError('too_large', 'A name that is asked for is too long.', { field: 'resource_names' });
 }
 
 export function requireFewNames(count: number): void {
