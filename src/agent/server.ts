@@ -9,7 +9,7 @@ import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import type { Entry, OwnEntries } from '../wire/entry.ts';
 import type { JwtSvids } from '../wire/jwt-svid.ts';
 import type { EnrolWorkload, RenewWorkload } from '../wire/workload.ts';
-import { createTokenRequests } from './workload-api/token-requests.ts';
+import { createTokenRequests } from './token-requests.ts';
 
 /** What is seen of a workload, and what its runtime says of it. */
 export type Sight = Pick<EnrolWorkload, 'facts' | 'runtime'>;

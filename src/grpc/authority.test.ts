@@ -11,14 +11,14 @@ import {
 import { type AddressInfo, connect as connectSocket, createServer, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { after, test } from 'node:test';
-import { acceptable } from './authority.ts';
+import { normaliseAuthority } from './authority.ts';
 
 const sessions = new Set<ServerHttp2Session>();
 /** Connections that were handed over as they came. */
 let untouched = 0;
 const server = createServer((socket) => {
   socket.on('error', () => undefined);
-  acceptable(socket, (connection) => {
+  normaliseAuthority(socket, (connection) => {
     if (connection === socket) untouched += 1;
     const session = performServerHandshake(connection);
     sessions.add(session);

@@ -18,7 +18,7 @@ const DASH = 0x2d;
  * Hands a connection over as Node can serve it, as soon as its first octets say who it is; they come at once, unasked (RFC
  * 9113 §3.4). One that is closed before is handed to nobody.
  */
-export function acceptable(socket: Duplex, take: (connection: Duplex) => void): void {
+export function normaliseAuthority(socket: Duplex, take: (connection: Duplex) => void): void {
   let start = Buffer.alloc(0);
   const look = (): void => {
     const more = socket.read() as Buffer | null;
@@ -55,8 +55,8 @@ function isNetty(start: Buffer): boolean | undefined {
  * slash in it becomes a dash on the way in: of the same length, so that nothing else of a frame or of HPACK's table changes.
  */
 function withoutSlashes(socket: Duplex): Duplex {
-  const mender = new Mender();
-  const mended = new Duplex({
+  const rewriter = new AuthorityRewriter();
+  const rewritten = new Duplex({
     read: () => void socket.resume(),
     write: (chunk: Buffer, _encoding, done) => void socket.write(chunk, done),
     final: (done) => void socket.end(done),
@@ -66,17 +66,17 @@ function withoutSlashes(socket: Duplex): Duplex {
     },
   });
   socket.on('data', (chunk: Buffer) => {
-    const octets = mender.take(chunk);
-    if (octets.length > 0 && !mended.push(octets)) socket.pause();
+    const octets = rewriter.take(chunk);
+    if (octets.length > 0 && !rewritten.push(octets)) socket.pause();
   });
-  socket.once('end', () => mended.push(null));
-  socket.once('close', () => mended.destroy());
-  socket.on('error', (error) => mended.destroy(error));
-  return mended;
+  socket.once('end', () => rewritten.push(null));
+  socket.once('close', () => rewritten.destroy());
+  socket.on('error', (error) => rewritten.destroy(error));
+  return rewritten;
 }
 
 /** Follows the frames of a connection; holds a header block back until it is there as a whole. */
-class Mender {
+class AuthorityRewriter {
   #held: Buffer = Buffer.alloc(0);
   /** Octets that pass before the next frame begins. */
   #passing = PREFACE;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { isWritError } from '../../base/error.ts';
-import { acceptable } from '../../grpc/authority.ts';
+import { normaliseAuthority } from '../../grpc/authority.ts';
 import { DEFAULT_GRPC_LIMITS, type GrpcLimits } from '../../grpc/limits.ts';
 import type { ProtoFile } from '../../grpc/proto.ts';
 import { reflectionMethods } from '../../grpc/reflection.ts';
@@ -82,7 +82,7 @@ export class Endpoint {
       this.#connections.leave(user);
       processes.release(process);
     });
-    acceptable(socket, (connection) => this.#grpc.accept(connection, process));
+    normaliseAuthority(socket, (connection) => this.#grpc.accept(connection, process));
   }
 
   close(): Promise<void> {

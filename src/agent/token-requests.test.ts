@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { isWritError, WritError } from '../../base/error.ts';
-import { type CreateJwtSvids, type JwtSvids, MOST_JWT_SVIDS } from '../../wire/jwt-svid.ts';
+import { isWritError, WritError } from '../base/error.ts';
+import { type CreateJwtSvids, type JwtSvids, MOST_JWT_SVIDS } from '../wire/jwt-svid.ts';
 import { createTokenRequests, MOST_AT_ONCE } from './token-requests.ts';
 
 const svidOf = ({ instance, audience }: CreateJwtSvids['tokens'][number]): JwtSvids['tokens'][number] => ({

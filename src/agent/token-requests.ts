@@ -1,5 +1,5 @@
-import { isWritError, WritError } from '../../base/error.ts';
-import type { CreateJwtSvids, JwtSvids } from '../../wire/jwt-svid.ts';
+import { isWritError, WritError } from '../base/error.ts';
+import type { CreateJwtSvids, JwtSvids } from '../wire/jwt-svid.ts';
 
 /** As many as the server takes in one request. */
 export const MOST_AT_ONCE = 64;
