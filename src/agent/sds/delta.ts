@@ -154,7 +154,7 @@ export function requireSecrets(type: string): void {
   throw new WritError('bad_request', 'Secrets alone are given here.', { field: 'type_url' });
 }
 
-export function requireShortNames(names: readonly string[]): void {
+function requireShortNames(names: readonly string[]): void {
   if (names.every((name) => Buffer.byteLength(name) <= LONGEST_NAME)) return;
   throw new WritError('too_large', 'A name that is asked for is too long.', { field: 'resource_names' });
 }
