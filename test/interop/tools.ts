@@ -125,8 +125,9 @@ export function javaWithSpiffe(): Tool {
   const pom = join(import.meta.dirname, 'java', 'pom.xml');
   const version = createHash('sha256').update(readFileSync(pom)).digest('hex').slice(0, 16);
   const path = join(CACHE, `java-${version}`);
-  if (spawnSync('java', ['-version']).status !== 0) {
-    return gap('Java: no java command found (Debian: apt-get install default-jdk-headless)');
+  // A runtime alone runs no program from its source.
+  if (spawnSync('javac', ['-version']).status !== 0) {
+    return gap('Java: no javac command found (Debian: apt-get install default-jdk-headless)');
   }
   if (!existsSync(join(path, 'complete'))) {
     const copied = spawnSync('mvn', ['-q', '-B', '-f', pom, MAVEN_COPY, `-DoutputDirectory=${path}`]);
