@@ -30,6 +30,7 @@ const EVENT_TYPES = {
   'entry.created': 'It was said what must be attested, and as which agent or service the bearer is let in.',
   'entry.removed': 'A registration entry counts no more.',
   'evidence.refused': 'Evidence was refused, and why; one entry for many refusals.',
+  'workload.refused': 'A node refused a caller of its own, and why; one entry for many refusals.',
   'instance.enrolled': 'A running copy was let in, with the evidence that was believed.',
   'evidence.added': 'More is attested of an instance than when it was let in. Holds the facts.',
   'instance.changed': 'What runs is not what was let in. Holds the names of the facts that are other ones now.',

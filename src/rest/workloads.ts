@@ -5,15 +5,18 @@ import type { WorkloadRenewal } from '../issuance/renew-workload.ts';
 import type { WorkloadRequest } from '../issuance/workload.ts';
 import { issuedCertificate } from '../wire/certificate.ts';
 import { byInstance, enrolWorkload, renewWorkload, startChild } from '../wire/workload.ts';
+import { recordedRefusals, refusedWorkloads, type WorkloadRefusal } from '../wire/workload-refusal.ts';
 import { EXAMPLE_CSR, EXAMPLE_ISSUED, pemOfMany } from './certificate-answers.ts';
 import { issuedOrFault, requestOf } from './issuing.ts';
-import { type Operation, operation } from './operation.ts';
+import { type Operation, operation, type WriteOptions } from './operation.ts';
 
 /** What the routes under `/v1/workloads`, and `/v1/children`, need: the flows themselves. */
 export interface Workloads {
   enrol(caller: Caller, request: WorkloadRequest): Promise<IssuedCertificate>;
   renew(caller: Caller, request: WorkloadRenewal): Promise<IssuedCertificate>;
   start(caller: Caller, request: OwnedRequest): Promise<IssuedCertificate>;
+  /** Puts on record whom the caller, a node, refused by itself. Gives the number of entries. */
+  refused(caller: Caller, refusals: readonly WorkloadRefusal[], options: WriteOptions): Promise<number>;
   /** DER of the roots in use. */
   roots(): readonly Uint8Array[];
 }
@@ -66,6 +69,25 @@ export function workloadOperations(workloads: Workloads): Operation[] {
       },
       handle: ({ caller, body, idempotency }) =>
         withBundle(workloads.start(caller, { ...body, ...requestOf(body), idempotency })),
+    }),
+    operation({
+      id: 'recordRefusedWorkloads',
+      method: 'POST',
+      path: '/v1/workloads/refusals',
+      access: 'caller',
+      action: 'entry.read',
+      byNodes: true,
+      summary: 'Puts on the ledger whom the caller, a node, refused by itself, and why.',
+      body: refusedWorkloads,
+      bodyLimit: BODY_LIMIT,
+      answer: recordedRefusals,
+      example: {
+        body: { refusals: [{ fault: 'no-entry', uid: 1000, count: 1, since: '2026-11-22T14:03:22.000Z' }] },
+        answer: { recorded: 1 },
+      },
+      handle: async ({ caller, body: { refusals }, idempotency }) => ({
+        recorded: await workloads.refused(caller, refusals, { idempotency }),
+      }),
     }),
     operation({
       id: 'renewWorkload',

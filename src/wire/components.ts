@@ -59,6 +59,7 @@ import { createStop, stopPage, stopRecord } from './stop.ts';
 import { createdToken, createToken, token, tokenPage } from './token.ts';
 import { trust } from './trust.ts';
 import { enrolWorkload, renewWorkload, startChild } from './workload.ts';
+import { recordedRefusals, refusedWorkloads } from './workload-refusal.ts';
 
 /** The schemas of all bodies and answers by their names in the OpenAPI document. Names are stable. */
 export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
@@ -149,6 +150,8 @@ export const COMPONENTS: Readonly<Record<string, Schema<unknown>>> = {
   ProfileRules: profileRules,
   PublishPolicies: publishPolicies,
   Readiness: readiness,
+  RecordedRefusals: recordedRefusals,
+  RefusedWorkloads: refusedWorkloads,
   RegisterAgent: registerAgent,
   RenewCertificate: renewCertificate,
   RenewWorkload: renewWorkload,

@@ -22,14 +22,7 @@ export async function showOwnEntries(
   { after = '' }: { readonly after?: string },
   parts: Pick<EntryParts, 'authorize' | 'registered'> & { readonly entries: EntryCache },
 ): Promise<OwnEntries> {
-  const node = caller.agent;
-  const service = node === undefined ? undefined : await parts.registered.agent(node);
-  if (node === undefined || service?.kind !== 'service') {
-    throw new WritError('denied', 'Entries of one’s own are those of a service; others list them all.', {
-      remedy: 'Ask with the certificate of an instance of the service, or use "writ entry list".',
-    });
-  }
-  demand(parts.authorize, { caller, action: 'entry.read', resource: service.resource, context: { own: true } });
+  const { node } = await requireNode(caller, parts);
   const { revision, entries: all } = await parts.entries.read({ node });
   const from = after === '' ? 0 : all.findIndex(({ id }) => id > after);
   const page = from < 0 ? [] : all.slice(from, from + OWN_ENTRIES_A_PAGE);
@@ -42,4 +35,20 @@ export async function showOwnEntries(
     }),
   );
   return { revision, entries, ...(from >= 0 && from + page.length < all.length ? { next: page.at(-1)!.id } : {}) };
+}
+
+/** The service that the caller is an instance of, which may know its own entries. Throws `denied`. */
+export async function requireNode(
+  caller: Caller,
+  { registered, authorize }: Pick<EntryParts, 'authorize' | 'registered'>,
+): Promise<{ readonly node: string; readonly instance: string }> {
+  const { agent: node, instance } = caller;
+  const service = node === undefined ? undefined : await registered.agent(node);
+  if (node === undefined || instance === undefined || service?.kind !== 'service') {
+    throw new WritError('denied', 'Nodes alone, the instances of a service, have entries and callers of their own.', {
+      remedy: 'Ask with the certificate of an instance of the service, or use "writ entry list".',
+    });
+  }
+  demand(authorize, { caller, action: 'entry.read', resource: service.resource, context: { own: true } });
+  return { node, instance };
 }

@@ -7,6 +7,7 @@ import { createChallenge } from '../../attest/create-challenge.ts';
 import { EntryCache } from '../../attest/entry/cache.ts';
 import { createEntry, removeEntry, showEntries, showEntry } from '../../attest/entry/manage.ts';
 import { showOwnEntries } from '../../attest/entry/own.ts';
+import { recordRefusedWorkloads, refusalLimit } from '../../attest/entry/refused-workloads.ts';
 import { attestJoinToken } from '../../attest/token/join-token.ts';
 import { withRuntime } from '../../attest/with-runtime.ts';
 import type { Caller } from '../../base/access.ts';
@@ -60,6 +61,7 @@ export function attestationOperations(parts: ThreadParts, issuers: Issuers): Ope
     secret: derivedSecret(keyring, 'attestation'),
   });
   const changingEntries = forCaller(entries, parts, { policy: true });
+  const refusing = forCaller({ ...entries, limit: refusalLimit() }, parts, { policy: true });
   const changingAttestors = forCaller(attestors, parts, { policy: true });
   // The flows that issue hold the policy version themselves, since they may go on under another.
   const issuing = forCaller(issuance, parts, { policy: false });
@@ -99,6 +101,8 @@ export function attestationOperations(parts: ThreadParts, issuers: Issuers): Ope
       enrol: async (caller, request) => enrolWorkload(caller, request, await issuing(caller)),
       start: async (caller, request) =>
         startOwned(caller, request, { ...(await issuing(caller)), ...drift, entries: known }),
+      refused: async (caller, refusals, options) =>
+        recordRefusedWorkloads(caller, refusals, await refusing(caller), options),
       renew: async (caller, request) => renewWorkload(caller, request, { ...(await issuing(caller)), ...drift }),
       roots,
     }),

@@ -12,6 +12,7 @@ import { EntryCache } from '../../attest/entry/cache.ts';
 import { addAttestor, removeAttestor, showAttestor, showAttestors } from '../../attest/attestor/manage.ts';
 import { createEntry, removeEntry, showEntries, showEntry } from '../../attest/entry/manage.ts';
 import { showOwnEntries } from '../../attest/entry/own.ts';
+import { recordRefusedWorkloads, refusalLimit } from '../../attest/entry/refused-workloads.ts';
 import { x509popVerifier } from '../../attest/verifier/x509pop.ts';
 import { startOwned } from '../../issuance/owned.ts';
 import { renewWorkload } from '../../issuance/renew-workload.ts';
@@ -233,6 +234,8 @@ export async function openDoor(options: { readonly limits?: Partial<Limits>; rea
       start: (caller, request) =>
         startOwned(caller, request, { ...issuance, drifted: notYet, entries: evidenceParts.entries }),
       renew: (caller, request) => renewWorkload(caller, request, { ...issuance, drifted: notYet }),
+      refused: (caller, refusals, how) =>
+        recordRefusedWorkloads(caller, refusals, { ...tokenParts, limit: refusalLimit() }, how),
       roots: () => [root],
     }),
     ...svidOperations({
