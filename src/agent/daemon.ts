@@ -18,6 +18,7 @@ import { unixCollector } from './collect/unix.ts';
 import { Lists } from './lists.ts';
 import { openNative } from './process/native.ts';
 import { ProcessTable } from './process/table.ts';
+import { Refusals } from './refusals.ts';
 import { SDS_FILE } from './sds/messages.ts';
 import { sdsMethods } from './sds/sds.ts';
 import { type NodeServer, openNodeServer } from './server.ts';
@@ -83,6 +84,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
   readonly #rotation: Rotation;
   readonly #trust: Trust;
   readonly #lists: Lists;
+  readonly #refusals: Refusals;
   readonly #endpoint: Endpoint;
   readonly #admin: AdminEndpoint;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -106,6 +108,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
       () => clock.now(),
       () => updates.notify(),
     );
+    this.#refusals = new Refusals((refusals, key) => this.#server.refused(refusals, key), clock, random);
     this.verifier = createVerifier({ identity, mode: 'available' });
     this.#collectors = [
       unixCollector(),
@@ -124,6 +127,8 @@ export class Daemon extends EventEmitter<DaemonEvents> {
       },
       fallen: (subjects) => this.verifier.fallen(subjects),
       unmatched: () => this.#askSoon(),
+      endOf: (caller) => this.#endpoint.endOf(caller),
+      refused: ({ uid }, fault, program) => this.#refusals.add({ fault, uid, program }),
       renewed: ({ credential }) => this.#learn(credential),
     });
     const tokens = new Tokens(this.#server, options.tokenRate);
@@ -143,6 +148,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
       ],
       files: [WORKLOAD_FILE, RUNTIME_FILE],
       services: [SDS_FILE],
+      refused: (refusal) => this.#refusals.add(refusal),
       failed: (error) => this.emit('said', `a call failed: ${(error as Error).stack ?? String(error)}`),
     });
     this.#admin = new AdminEndpoint({
@@ -190,6 +196,8 @@ export class Daemon extends EventEmitter<DaemonEvents> {
       feed_age_ms: Number.isFinite(this.verifier.age) ? Math.round(this.verifier.age) : null,
       lists: this.#lists.current.length,
       missing_lists: this.#lists.faults,
+      untold_refusals: this.#refusals.untold,
+      dropped_refusals: this.#refusals.dropped,
     };
   }
 
@@ -203,6 +211,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
     await Promise.all(this.#sockets.map((socket) => socket.close()));
     this.#rotation.close();
     this.verifier.close();
+    await this.#refusals.close();
     this.#server.close();
   }
 
@@ -235,6 +244,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
     );
     this.#every(SWEEP_MS, () => {
       this.workloads.sweep();
+      this.#refusals.turn();
       this.workloads.checkPrograms(this.#turn++, PROGRAM_TURNS);
       // What the feed holds may have been taken over anew, of which no entry tells.
       if (this.#turn % 4 === 0) this.#judgeAll();

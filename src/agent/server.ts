@@ -9,6 +9,7 @@ import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import type { Entry, OwnEntries } from '../wire/entry.ts';
 import type { JwtSvids } from '../wire/jwt-svid.ts';
 import type { EnrolWorkload, RenewWorkload } from '../wire/workload.ts';
+import type { WorkloadRefusal } from '../wire/workload-refusal.ts';
 import { createTokenRequests } from './token-requests.ts';
 
 /** What is seen of a workload, and what its runtime says of it. */
@@ -29,6 +30,8 @@ export interface NodeServer {
   stop(instance: string, cause: string): Promise<void>;
   /** A JWT-SVID for an instance of this node, as it is handed out. */
   token(instance: string, audience: readonly string[]): Promise<string>;
+  /** Has it recorded whom this node refused by itself: once for one key, however often it is said. */
+  refused(refusals: readonly WorkloadRefusal[], key: string): Promise<void>;
   /** By what tokens and certificates of the node's own trust domain are judged. */
   bundle(): Promise<ParsedBundle>;
   /** The same of others that its entries name, by trust domain. */
@@ -94,6 +97,10 @@ export function openNodeServer(identity: Identity): NodeServer {
       await client.json({ method: 'POST', path: `/v1/instances/${instance}/stop`, body: { cause } });
     },
     token: tokens,
+    async refused(refusals, key) {
+      const body = { refusals };
+      await client.json({ method: 'POST', path: '/v1/workloads/refusals', body, idempotencyKey: key });
+    },
     async bundle() {
       const { body } = await client.send({ path: '/v1/trust/bundle.json' });
       return parseSpiffeBundle(body, 'bundle');

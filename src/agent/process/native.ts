@@ -18,6 +18,8 @@ export interface Native {
   openProcess(pid: number): number | undefined;
   /** Which of these processes have ended, in one call; undefined where the kernel does not say. */
   ended(processes: readonly number[]): readonly boolean[] | undefined;
+  /** Whether nobody holds the other end of a unix socket any more; undefined where the kernel does not say. */
+  hungUp(socket: number): boolean | undefined;
   /** Makes this process neither dumped nor traced by others of its user. */
   forbidDumps(): void;
 }
@@ -28,6 +30,8 @@ const SO_PEERPIDFD = 77;
 const SYS_PIDFD_OPEN = 434n;
 const PR_SET_DUMPABLE = 4;
 const POLLIN = 1;
+/** Nobody is at the other end (POLLHUP), or this end is closed (POLLNVAL). */
+const OVER = 0x10 | 0x20;
 /** `struct pollfd`: descriptor, asked, told. */
 const POLLFD = 8;
 /** A signal to this process in the very moment makes the kernel give up (EINTR) and says nothing of whom it was asked about. */
@@ -53,6 +57,19 @@ export function openNative(): Native {
     length.writeUInt32LE(size);
     return functions.getsockopt(socket, SOL_SOCKET, name, value, length) === 0 ? value : undefined;
   };
+  const poll = (descriptors: readonly number[], events: number): readonly number[] | undefined => {
+    if (descriptors.length === 0) return [];
+    const asked = Buffer.alloc(descriptors.length * POLLFD);
+    descriptors.forEach((descriptor, at) => {
+      asked.writeInt32LE(descriptor, at * POLLFD);
+      asked.writeInt16LE(events, at * POLLFD + 4);
+    });
+    for (let tries = 0; tries < POLL_TRIES; tries++) {
+      if (functions.poll(asked, BigInt(descriptors.length), 0) < 0) continue;
+      return descriptors.map((_descriptor, at) => asked.readInt16LE(at * POLLFD + 6));
+    }
+    return undefined;
+  };
   return {
     peerCredentials(socket) {
       const value = option(socket, SO_PEERCRED, 12);
@@ -64,19 +81,11 @@ export function openNative(): Native {
       const descriptor = Number(functions.syscall(SYS_PIDFD_OPEN, BigInt(pid), 0n));
       return descriptor < 0 ? undefined : descriptor;
     },
-    ended(processes) {
-      if (processes.length === 0) return [];
-      const asked = Buffer.alloc(processes.length * POLLFD);
-      processes.forEach((descriptor, at) => {
-        asked.writeInt32LE(descriptor, at * POLLFD);
-        asked.writeInt16LE(POLLIN, at * POLLFD + 4);
-      });
-      for (let tries = 0; tries < POLL_TRIES; tries++) {
-        if (functions.poll(asked, BigInt(processes.length), 0) < 0) continue;
-        // Whatever was told of one counts, also that it is no descriptor: nothing is believed of it then.
-        return processes.map((_descriptor, at) => asked.readInt16LE(at * POLLFD + 6) !== 0);
-      }
-      return undefined;
+    // Whatever was told of one counts, also that it is no descriptor: nothing is believed of it then.
+    ended: (processes) => poll(processes, POLLIN)?.map((told) => told !== 0),
+    hungUp(socket) {
+      const told = poll([socket], 0);
+      return told === undefined ? undefined : (told[0]! & OVER) !== 0;
     },
     forbidDumps() {
       functions.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n);

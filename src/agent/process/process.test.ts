@@ -11,8 +11,9 @@ import { after, test } from 'node:test';
 import { testServer } from '../../../test/server.ts';
 import { WritError } from '../../base/error.ts';
 import { connect } from '../../sdk/connect.ts';
+import type { WorkloadFault } from '../../wire/workload-refusal.ts';
 import { Daemon } from '../daemon.ts';
-import { testNodeServer } from '../testdata/node-server.ts';
+import { type TestNodeServer, testNodeServer } from '../testdata/node-server.ts';
 import { descriptorOf } from '../workload-api/endpoint.ts';
 import { type Native, openNative } from './native.ts';
 import { ProcessTable } from './table.ts';
@@ -115,6 +116,7 @@ test('each process is an instance of its own, which is stopped when the process 
   );
   const { status } = await server.json<{ status: string }>('instance', 'show', own.stopped[0]!.instance);
   assert.equal(status, 'stopped');
+  assert.deepEqual(own.refusals, [], 'a caller that ends when it has what it asked for was not refused');
 });
 
 test('of an entry for a whole node all processes share one instance, which outlives each of them', async () => {
@@ -145,6 +147,7 @@ test('a process that took over a connection speaks for the one that connected, a
   const end = await first.line(({ status }) => status !== undefined);
   assert.deepEqual([end.pid, end.status], [child, 'permission_denied']);
   await until(() => own.stopped.length === 1);
+  await told(own, 'handed-over');
 });
 
 test('a caller that has ended gets nothing, whatever its connection outlives', async () => {
@@ -158,6 +161,7 @@ test('a caller that has ended gets nothing, whatever its connection outlives', a
   writeFileSync(go, '');
   assert.equal((await first.line(({ status }) => status !== undefined)).status, 'permission_denied');
   assert.deepEqual(own.enrolled, []);
+  await told(own, 'handed-over');
   // Its connection has closed by then, and nothing of it is kept.
   await until(() => (daemon.status() as { processes: number }).processes === 0);
 });
@@ -209,7 +213,17 @@ test('a process that gets the id of one that connected does not get to be it, no
   writeFileSync(go, '');
   assert.equal((await first.line(({ status }) => status !== undefined)).status, 'permission_denied');
   assert.deepEqual(own.enrolled, []);
+  await told(own, 'id-taken');
 });
+
+/** The server hears of one caller of this user that was refused for that, and of nobody else. */
+async function told(own: TestNodeServer, fault: WorkloadFault): Promise<void> {
+  await until(() => own.refusals.length > 0);
+  assert.deepEqual(
+    own.refusals.map((one) => [one.fault, one.uid, one.count]),
+    [[fault, process.geteuid!(), 1]],
+  );
+}
 
 function why(daemon: Daemon, pid: number): Promise<{ entries: readonly { missing: readonly string[] }[] }> {
   return daemon.why(pid);
@@ -232,6 +246,7 @@ test('an instance that was let in for a process which ended meanwhile is stopped
   first.child.kill('SIGKILL');
   await until(() => own.stopped.length === 1);
   assert.equal(daemon.workloads.children.size, 0);
+  await told(own, 'ended');
 });
 
 /** A caller that is another program from when it is told to go on. */
@@ -288,11 +303,11 @@ test('a process that runs another program while the server is silent is stopped 
 });
 
 /** The table itself, on a socket without anything above it. */
-async function table(native: Native) {
+async function table(native: Native, pauseOnConnect = false) {
   const processes = new ProcessTable(native);
   const path = join(scratch, `table-${count++}.sock`);
   const sockets: Socket[] = [];
-  const listener = createServer((socket) => sockets.push(socket));
+  const listener = createServer({ pauseOnConnect }, (socket) => sockets.push(socket));
   listener.listen(path);
   await once(listener, 'listening');
   closing.push(() => listener.close());
@@ -364,6 +379,24 @@ for (const [name, native] of [
     assert.equal(processes.size, 0);
   });
 }
+
+test('of a process that ended it is known whether anybody has its connection', async () => {
+  const { processes, connected } = await table(openNative(), true);
+  const { child, socket } = await connected();
+  const descriptor = descriptorOf(socket)!;
+  const found = processes.accept(descriptor)!;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  // Another process that has its id by then has nothing to do with it.
+  const { fault, goesOn } = processes.endOf(found, [descriptor]);
+  assert.ok(fault === 'ended' || fault === 'id-taken', fault);
+  assert.equal(goesOn, false);
+  const refusal = processes.refusalOf(descriptor);
+  assert.equal(refusal.uid, process.geteuid!());
+  assert.ok(refusal.fault === 'ended' || refusal.fault === 'id-taken', refusal.fault);
+  processes.release(found);
+  socket.destroy();
+});
 
 test('descriptors are given back', async () => {
   const { processes, connected } = await table(openNative());

@@ -1,4 +1,5 @@
 import { closeSync, readFileSync } from 'node:fs';
+import type { WorkloadFault } from '../../wire/workload-refusal.ts';
 import type { Native, PeerCredentials } from './native.ts';
 import { ownersOf } from './view.ts';
 
@@ -12,6 +13,12 @@ export interface CallerProcess {
   readonly gid: number;
   /** Ticks after the start of the machine at which it began (field 22 of `/proc/PID/stat`). */
   readonly started: number;
+}
+
+export interface ProcessEnd {
+  readonly fault: WorkloadFault;
+  /** Somebody else has one of its connections. */
+  readonly goesOn: boolean;
 }
 
 interface Held extends CallerProcess {
@@ -59,6 +66,30 @@ export class ProcessTable {
       this.#exact = true;
     }
     return this.#take(peer, descriptor);
+  }
+
+  /** Why there is no process to be held at the other end of a socket, and whose it was as it connected. */
+  refusalOf(socket: number): { readonly uid: number; readonly fault: WorkloadFault } {
+    const { pid, uid } = this.#native.peerCredentials(socket);
+    if (pid <= 0) return { uid, fault: 'other-namespace' };
+    if (startOf(pid) !== undefined) {
+      const descriptor = this.#native.openProcess(pid);
+      // Without descriptors left nothing is known of anybody.
+      if (descriptor === undefined) return { uid, fault: 'unreadable' };
+      closeSync(descriptor);
+      return { uid, fault: 'id-taken' };
+    }
+    return { uid, fault: this.#native.hungUp(socket) === false ? 'handed-over' : 'ended' };
+  }
+
+  /** What has become of a process that ends or has ended, and that made these connections. */
+  endOf(process: CallerProcess, sockets: readonly number[]): ProcessEnd {
+    // Its connections are closed before it has ended, but not before it begins to.
+    if (this.alive(process)) return { fault: 'ended', goesOn: false };
+    const goesOn = sockets.some((socket) => this.#native.hungUp(socket) === false);
+    const now = startOf(process.pid);
+    if (now !== undefined && now !== process.started) return { fault: 'id-taken', goesOn };
+    return { fault: goesOn ? 'handed-over' : 'ended', goesOn };
   }
 
   /** The process that has this id now, held until `release`; undefined when none has. For who only wants to look. */

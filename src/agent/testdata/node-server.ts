@@ -9,6 +9,7 @@ import { assembleJws, signingInput } from '../../jwt/jws.ts';
 import { parseSpiffeBundle, type ParsedBundle } from '../../jwt/spiffe-bundle.ts';
 import { enrol, type Home, openAuthority } from '../../sdk/authority.ts';
 import type { Entry } from '../../wire/entry.ts';
+import type { WorkloadRefusal } from '../../wire/workload-refusal.ts';
 import { instanceOf, type NodeServer, type Sight } from '../server.ts';
 
 export interface TestNodeServer extends NodeServer {
@@ -19,6 +20,7 @@ export interface TestNodeServer extends NodeServer {
   readonly enrolled: (Sight & { readonly entry: string; readonly process: string })[];
   readonly renewed: (Partial<Sight> & { readonly instance: string })[];
   readonly stopped: { readonly instance: string; readonly cause: string }[];
+  readonly refusals: WorkloadRefusal[];
   readonly tokens: { count: number };
   /** As of the server, a node has those alone that its entries name. */
   others: ReadonlyMap<string, ParsedBundle>;
@@ -49,7 +51,7 @@ export function testNodeServer(server: TestServer, lifetimeSeconds?: number): Te
     if (self.fail !== undefined) throw self.fail;
   };
   const self: TestNodeServer = {
-    ...{ fail: undefined, enrolled: [], renewed: [], stopped: [], tokens: { count: 0 }, others: new Map() },
+    ...{ fail: undefined, enrolled: [], renewed: [], stopped: [], refusals: [], tokens: { count: 0 }, others: new Map() },
     set(given) {
       entries = given.map(entryOf);
       fresh = true;
@@ -92,6 +94,10 @@ export function testNodeServer(server: TestServer, lifetimeSeconds?: number): Te
       const input = signingInput({ alg: 'ES256', typ: 'JWT', kid: 'test' }, claims);
       const signature = sign('sha256', Buffer.from(input), { key: key.privateKey, dsaEncoding: 'ieee-p1363' });
       return assembleJws(input, signature);
+    },
+    async refused(refusals) {
+      answering();
+      self.refusals.push(...refusals);
     },
     async bundle() {
       answering();

@@ -32,7 +32,7 @@ const endpoint = new Endpoint(
         handle: (_asked, answers) => answers.send({ svids: [] }),
       }),
     ],
-    ...{ files: [WORKLOAD_FILE], services: [], failed: assert.ifError },
+    ...{ files: [WORKLOAD_FILE], services: [], failed: assert.ifError, refused: assert.ifError },
   },
   { perCaller: 3, all: 3 },
 );

@@ -8,8 +8,9 @@ import { reflectionMethods } from '../../grpc/reflection.ts';
 import { GrpcServer } from '../../grpc/server.ts';
 import type { ServerMethod } from '../../grpc/server-method.ts';
 import { createConcurrency } from '../../http/concurrency.ts';
+import type { WorkloadFault } from '../../wire/workload-refusal.ts';
 import { statusOf } from '../failure.ts';
-import type { CallerProcess, ProcessTable } from '../process/table.ts';
+import type { CallerProcess, ProcessEnd, ProcessTable } from '../process/table.ts';
 
 export interface EndpointParts {
   readonly processes: ProcessTable;
@@ -18,6 +19,8 @@ export interface EndpointParts {
   readonly files: readonly ProtoFile[];
   /** What is served beside, as far as it is used: tools hear the names alone. */
   readonly services: readonly ProtoFile[];
+  /** Told of a connection that nobody can be held to, before it is closed. */
+  readonly refused: (refusal: { readonly uid: number; readonly fault: WorkloadFault }) => void;
   /** Told of what is no fault of a caller. */
   readonly failed: (error: unknown) => void;
 }
@@ -44,6 +47,8 @@ const LIMITS: GrpcLimits = {
 export class Endpoint {
   readonly #parts: EndpointParts;
   readonly #grpc: GrpcServer<CallerProcess>;
+  /** Open connections by the process that made them. */
+  readonly #sockets = new Map<string, Set<Socket>>();
   readonly #connections = createConcurrency(connectionsWithin(descriptors()));
 
   constructor(parts: EndpointParts, calls: typeof CALLS = CALLS) {
@@ -65,10 +70,11 @@ export class Endpoint {
 
   /** Takes a connection. One whose process has ended already is closed. */
   accept(socket: Socket): void {
-    const { processes } = this.#parts;
+    const { processes, refused } = this.#parts;
     const descriptor = descriptorOf(socket);
     const process = descriptor === undefined ? undefined : processes.accept(descriptor);
     if (process === undefined) {
+      if (descriptor !== undefined) refused(processes.refusalOf(descriptor));
       socket.destroy();
       return;
     }
@@ -78,11 +84,24 @@ export class Endpoint {
       socket.destroy();
       return;
     }
+    const sockets = this.#sockets.get(process.key) ?? new Set();
+    this.#sockets.set(process.key, sockets.add(socket));
     socket.once('close', () => {
+      sockets.delete(socket);
+      if (sockets.size === 0) this.#sockets.delete(process.key);
       this.#connections.leave(user);
       processes.release(process);
     });
     normaliseAuthority(socket, (connection) => this.#grpc.accept(connection, process));
+  }
+
+  /** What has become of a process that connected and is not alive any more. */
+  endOf(process: CallerProcess): ProcessEnd {
+    const sockets = [...(this.#sockets.get(process.key) ?? [])].map(descriptorOf);
+    return this.#parts.processes.endOf(
+      process,
+      sockets.filter((one) => one !== undefined),
+    );
   }
 
   close(): Promise<void> {

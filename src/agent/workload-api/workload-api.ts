@@ -108,7 +108,10 @@ async function fetchTokens(
   }
   const children = await callersChildren(context, parts);
   const wanted = spiffe_id === '' ? children : children.filter((child) => child.spiffeId === spiffe_id);
-  if (wanted.length === 0) throw failureOf('refused');
+  if (wanted.length === 0) {
+    parts.workloads.refuse(context.connection, 'not-its-identity');
+    throw failureOf('refused');
+  }
   const svids = await Promise.all(
     wanted.map(async (child) => {
       const svid = await parts.tokens.of(child, audience);

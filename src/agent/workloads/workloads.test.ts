@@ -28,6 +28,7 @@ test('who says something else of itself again and again leaves the server to oth
   const workloads = new Workloads({
     ...{ server, rotation: new Rotation(clock), clock, random: () => 0, processes, collectors: [] },
     ...{ fallen: () => undefined, renewed: () => undefined, unmatched: async () => undefined },
+    ...{ endOf: () => ({ fault: 'ended', goesOn: false }), refused: () => undefined },
   });
   context.after(() => workloads.close());
   workloads.setEntries([entryOf({ match: ['agent:framework=langgraph'] })]);

@@ -2,9 +2,10 @@ import { isWritError, WritError } from '../../base/error.ts';
 import { createRateLimit, type RateLimit } from '../../http/rate-limit.ts';
 import type { Entry } from '../../wire/entry.ts';
 import type { Runtime } from '../../wire/runtime.ts';
+import type { WorkloadFault } from '../../wire/workload-refusal.ts';
 import type { Collector } from '../collect/collector.ts';
 import { isPassing, pauseOf } from '../failure.ts';
-import type { CallerProcess, ProcessTable } from '../process/table.ts';
+import type { CallerProcess, ProcessEnd, ProcessTable } from '../process/table.ts';
 import { describeProcess, programState } from '../process/view.ts';
 import type { Sight } from '../server.ts';
 import type { Child } from './child.ts';
@@ -17,6 +18,10 @@ export interface WorkloadParts extends Omit<ChildrenParts, 'changed'> {
   readonly collectors: readonly Collector[];
   /** Called for a caller whom no entry matches, before it is refused: the entries may be asked for again. */
   readonly unmatched: () => Promise<void>;
+  /** What has become of a caller that is not alive any more. */
+  readonly endOf: (process: CallerProcess) => ProcessEnd;
+  /** Told of each caller that is refused here, without the server. */
+  readonly refused: (process: CallerProcess, fault: WorkloadFault, program: string | undefined) => void;
 }
 
 /** Who a caller is. `refused`: nobody here; `unavailable`: it cannot be found out now; `gone`: the process has ended. */
@@ -77,19 +82,21 @@ export class Workloads {
    * collected again first. Rejects with `unavailable` where the daemon itself cannot look.
    */
   async identities(process: CallerProcess, anew: boolean): Promise<Identities> {
-    if (!this.#parts.processes.alive(process)) return { ok: false, why: 'gone' };
+    if (!this.#parts.processes.alive(process)) return this.#goneCaller(process, anew);
     const known = this.#known.of(process);
-    const seen = anew || known.seen === undefined ? await this.#known.see(process) : known;
-    if (seen === undefined || !this.#parts.processes.alive(process)) return { ok: false, why: 'gone' };
+    const seen = anew || known.seen === undefined ? await this.#see(process) : known;
+    if (seen === undefined || !this.#parts.processes.alive(process)) return this.#goneCaller(process, anew);
     if (anew && this.#matched(known).length === 0) await this.#parts.unmatched();
     if (this.#index === undefined) return { ok: false, why: 'unavailable' };
     const matched = this.#matched(known);
     this.#dropUnmatched(known, matched);
     const made = await Promise.all(matched.map((entry) => this.#childOf(known, entry)));
     // What was made for a process that ended meanwhile is found and stopped by the next sweep.
-    if (!this.#parts.processes.alive(process)) return { ok: false, why: 'gone' };
+    if (!this.#parts.processes.alive(process)) return this.#goneCaller(process, anew);
     const children = made.filter((child) => child !== undefined).filter((child) => child.usable);
     if (children.length > 0) return { ok: true, children };
+    // Of others the server knows: it stopped, holds or refused them.
+    if (matched.length === 0) this.refuse(process, 'no-entry');
     const unreached = matched.some(({ id }) => known.refused.get(id)?.why === UNREACHED);
     return { ok: false, why: unreached ? 'unavailable' : 'refused' };
   }
@@ -100,8 +107,11 @@ export class Workloads {
    * holds what has changed. False: the process has ended. Rejects with `rate_limited` whoever says something else again and again.
    */
   async present(process: CallerProcess, runtime: Runtime): Promise<boolean> {
-    const known = await this.#known.see(process);
-    if (known === undefined) return false;
+    const known = await this.#see(process);
+    if (known === undefined) {
+      this.#goneCaller(process, true);
+      return false;
+    }
     // Who only says it again, as after a connection was lost, changes nothing.
     if (JSON.stringify(known.runtime) === JSON.stringify(runtime)) return true;
     const wait = this.#said.take(process.key, performance.now());
@@ -116,6 +126,11 @@ export class Workloads {
     );
     this.#notify(known);
     return this.#parts.processes.alive(process);
+  }
+
+  /** Has it known that a caller gets nothing here. */
+  refuse(process: CallerProcess, fault: WorkloadFault): void {
+    this.#parts.refused(process, fault, this.#known.get(process.key)?.seen?.facts['unix:path']?.[0]);
   }
 
   /** Calls the listener whenever the identities of a process may be others. Gives what ends that. */
@@ -164,6 +179,23 @@ export class Workloads {
   /** Ends everything here; instances are stopped by whoever stops the node. */
   close(): void {
     this.#children.close();
+  }
+
+  /** That a process ends while it listens is no refusal, unless somebody else listens on. */
+  #goneCaller(process: CallerProcess, asks: boolean): Identities {
+    const { fault, goesOn } = this.#parts.endOf(process);
+    if (asks || goesOn) this.refuse(process, fault);
+    return { ok: false, why: 'gone' };
+  }
+
+  /** Looks at a caller. Where the daemon itself cannot, it is refused for that. */
+  async #see(process: CallerProcess): Promise<Known | undefined> {
+    try {
+      return await this.#known.see(process);
+    } catch (error) {
+      this.refuse(process, 'unreadable');
+      throw error;
+    }
   }
 
   /** The entries that a process matches, as far as it is known. */
