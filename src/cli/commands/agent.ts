@@ -1,14 +1,12 @@
 import { type Item, itemOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Flag, type Input } from '../command.ts';
-import { confirmed, YES_FLAG } from '../confirm.ts';
-import { WAIT_FLAG, watchEffect } from '../effect.ts';
-import { EVIDENCE_FLAG, evidenceOf } from '../evidence.ts';
+import { confirmed } from '../confirm.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
+import { showCommand } from '../showing.ts';
 import { list } from '../table.ts';
 import { parsePairs } from '../values.ts';
-import { CAUSES } from './causes.ts';
-import { falls } from './stop.ts';
+import { END_FLAGS, end, wouldEnd } from './ending.ts';
 
 const SPONSOR = 'person who answers for it; may stop it where this is an operator’s name or e-mail address';
 
@@ -101,16 +99,7 @@ function kindCommands(withApi: WithApi, kind: 'agent' | 'service'): readonly Com
       ],
       empty: `No ${kind}s. Register one with "writ ${kind} register".`,
     }),
-    {
-      path: `${kind} show`,
-      summary: `Show ${article}`,
-      parameters: [name],
-      async run(input, terminal) {
-        const agent = await withApi(input, (api) => api.get(at(input)));
-        terminal.result(agent, describe(agent));
-        return EXIT.ok;
-      },
-    },
+    showCommand(withApi, { path: `${kind} show`, summary: `Show ${article}`, parameter: name, at, text: describe }),
     {
       path: `${kind} update`,
       summary: `Change ${article}: owner, description, labels`,
@@ -140,29 +129,20 @@ function kindCommands(withApi: WithApi, kind: 'agent' | 'service'): readonly Com
       summary: `Stop ${article} and all its instances for good`,
       details: 'What its instances let in falls with them. Certificates are revoked, and its name is never used again.',
       parameters: [name],
-      flags: [
-        { name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' },
-        EVIDENCE_FLAG,
-        WAIT_FLAG,
-        YES_FLAG,
-      ],
+      flags: END_FLAGS,
       changes: true,
       run: (input, terminal) =>
         withApi(input, async (api) => {
+          const run = { input, terminal, api };
           if (input.dryRun) {
             const agent = await api.get(at(input));
-            const target = { kind: 'agent', name: textOf(agent, 'name') };
-            const planned = await api.post('/v1/stops', { target, cause: input.flag('cause')!, dry_run: true });
-            const text = `Would retire for good:\n${describe(agent)}\n\n${falls(planned, false)}`;
-            terminal.result({ would: 'retire', agent, falls: itemOf(planned, 'falls') }, text);
-            return EXIT.ok;
+            return wouldEnd(run, { verb: 'retire', kind: 'agent', item: agent, text: describe(agent) });
           }
           const retired = needed(input, 'name');
           const what = `This stops every instance of ${retired} and all that they let in.`;
           if (!(await confirmed(input, terminal, { what, name: retired }))) return EXIT.failed;
           terminal.progress(`stopping ${retired}`);
-          const done = await api.post(`${at(input)}/retire`, { cause: input.flag('cause')!, ...evidenceOf(input) });
-          const answer = await watchEffect(done, { input, terminal, api, subject: `agent:${retired}` });
+          const answer = await end(run, { route: `${at(input)}/retire`, subject: `agent:${retired}` });
           terminal.result(answer, `${retired} is retired; its certificates are revoked.`);
           return EXIT.ok;
         }),

@@ -3,7 +3,9 @@ import { type Item, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input } from '../command.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
+import { showCommand } from '../showing.ts';
 import { list } from '../table.ts';
+import { takeBackCommand } from '../take-back.ts';
 import { readInput } from '../values.ts';
 import { parametersOf } from './attestor-settings.ts';
 
@@ -71,16 +73,11 @@ export function attestorCommands(withApi: WithApi): readonly Command[] {
       ],
       empty: 'No attestors. Newcomers need join tokens, until one is added with "writ attestor add".',
     }),
-    {
+    showCommand(withApi, {
       path: 'attestor show',
       summary: 'Show a source of evidence with its parameters',
-      parameters: [NAME],
-      async run(input, terminal) {
-        const attestor = await withApi(input, (api) => api.get(at(input)));
-        terminal.result(attestor, describe(attestor));
-        return EXIT.ok;
-      },
-    },
+      ...{ parameter: NAME, at, text: describe },
+    }),
     {
       path: 'attestor check',
       summary: 'Say what evidence would come to, and what each entry lacks of it',
@@ -109,27 +106,14 @@ export function attestorCommands(withApi: WithApi): readonly Command[] {
           return EXIT.ok;
         }),
     },
-    {
+    takeBackCommand(withApi, {
       path: 'attestor remove',
       summary: 'Believe a source of evidence no more',
       details: 'Refused while registration entries name it. Instances that it let in stay; stop them with "writ stop".',
-      parameters: [NAME],
-      changes: true,
-      run: (input, terminal) =>
-        withApi(input, async (api) => {
-          if (input.dryRun) {
-            const attestor = await api.get(at(input));
-            terminal.result({ would: 'remove', attestor }, `Would remove:\n${describe(attestor)}`);
-            return EXIT.ok;
-          }
-          const attestor = await api.remove(at(input));
-          terminal.result(
-            attestor,
-            `${textOf(attestor, 'name')} is removed; nobody is let in on its evidence any more.`,
-          );
-          return EXIT.ok;
-        }),
-    },
+      ...{ parameter: NAME, at, text: describe },
+      act: (api, route) => api.remove(route),
+      done: (attestor) => `${textOf(attestor, 'name')} is removed; nobody is let in on its evidence any more.`,
+    }),
   ];
 }
 

@@ -2,6 +2,7 @@ import { type Item, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input, type Terminal } from '../command.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
+import { showCommand } from '../showing.ts';
 import { list, relative } from '../table.ts';
 import { parseDuration } from '../values.ts';
 
@@ -66,16 +67,13 @@ export function breakGlassCommands(withApi: WithApi, now: () => number): readonl
       ],
       empty: 'There was none.',
     }),
-    {
+    showCommand(withApi, {
       path: 'break-glass show',
       summary: 'Show emergency access, who granted it and who reviewed it',
-      parameters: [ID],
-      async run(input, terminal) {
-        const answer = await withApi(input, (api) => api.get(at(needed(input, 'id'))));
-        terminal.result(answer, describe(answer, now()));
-        return EXIT.ok;
-      },
-    },
+      parameter: ID,
+      at: (input) => at(needed(input, 'id')),
+      text: (answer) => describe(answer, now()),
+    }),
     change(
       'review',
       'Close the review of emergency access that is over',

@@ -5,6 +5,7 @@ import { type Command, EXIT, type Input } from '../command.ts';
 import { confirmed, YES_FLAG } from '../confirm.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
+import { showCommand } from '../showing.ts';
 import { list, relative } from '../table.ts';
 import { parseDuration, readInput } from '../values.ts';
 import { CAUSES } from './causes.ts';
@@ -27,16 +28,12 @@ export function domainCommands(withApi: WithApi, now: () => number): readonly Co
       ],
       empty: 'None. Make one with "writ domain create".',
     }),
-    {
+    showCommand(withApi, {
       path: 'domain show',
       summary: 'Show a further trust domain, its profile and its authorities',
-      parameters: [DOMAIN],
-      async run(input, terminal) {
-        const found = await withApi(input, (api) => api.get(pathOf(input)));
-        terminal.result(found, describeDomain(found, now()));
-        return EXIT.ok;
-      },
-    },
+      ...{ parameter: DOMAIN, at: pathOf },
+      text: (found) => describeDomain(found, now()),
+    }),
     {
       path: 'domain sign',
       summary: 'Sign a subordinate authority of a further trust domain',

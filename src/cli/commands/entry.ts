@@ -1,9 +1,11 @@
-import { type Item, kindOf, textOf, type WithApi } from '../api.ts';
+import { type Item, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input } from '../command.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
-import { NEWCOMER_FLAGS, newcomerWishes } from '../newcomer.ts';
+import { makeFor, NEWCOMER_FLAGS, newcomerWishes } from '../newcomer.ts';
+import { showCommand } from '../showing.ts';
 import { list } from '../table.ts';
+import { takeBackCommand } from '../take-back.ts';
 import { parseDuration } from '../values.ts';
 
 const ID = { name: 'id', summary: 'id of the entry, see "writ entry list"', required: true } as const;
@@ -50,14 +52,9 @@ export function entryCommands(withApi: WithApi): readonly Command[] {
       changes: true,
       run: (input, terminal) =>
         withApi(input, async (api) => {
-          const name = needed(input, 'name');
-          const body = { [await kindOf(api, name)]: name, ...wishes(input) };
-          if (input.dryRun) {
-            terminal.result({ would: 'create', body }, `Would create an entry:\n${JSON.stringify(body, undefined, 2)}`);
-            return EXIT.ok;
-          }
-          const entry = await api.post('/v1/entries', body);
-          terminal.result(entry, describe(entry));
+          const run = { input, terminal, api };
+          const entry = await makeFor(run, { route: '/v1/entries', what: 'an entry', wishes: wishes(input) });
+          if (entry !== undefined) terminal.result(entry, describe(entry));
           return EXIT.ok;
         }),
     },
@@ -89,36 +86,21 @@ export function entryCommands(withApi: WithApi): readonly Command[] {
       ],
       empty: 'No registration entries. Make one with "writ entry create".',
     }),
-    {
+    showCommand(withApi, {
       path: 'entry show',
       summary: 'Show a registration entry',
-      parameters: [ID],
-      async run(input, terminal) {
-        const entry = await withApi(input, (api) => api.get(at(input)));
-        terminal.result(entry, describe(entry));
-        return EXIT.ok;
-      },
-    },
-    {
+      ...{ parameter: ID, at, text: describe },
+    }),
+    takeBackCommand(withApi, {
       path: 'entry remove',
       summary: 'Let nobody in by an entry any more',
       details:
         'What nodes let in by it is renewed no more. Instances stay until their certificates end; stop them with "writ stop" ' +
         'where they must go at once.',
-      parameters: [ID],
-      changes: true,
-      run: (input, terminal) =>
-        withApi(input, async (api) => {
-          if (input.dryRun) {
-            const entry = await api.get(at(input));
-            terminal.result({ would: 'remove', entry }, `Would remove:\n${describe(entry)}`);
-            return EXIT.ok;
-          }
-          const entry = await api.remove(at(input));
-          terminal.result(entry, `${textOf(entry, 'id')} is removed; nobody is let in by it any more.`);
-          return EXIT.ok;
-        }),
-    },
+      ...{ parameter: ID, at, text: describe },
+      act: (api, route) => api.remove(route),
+      done: (entry) => `${textOf(entry, 'id')} is removed; nobody is let in by it any more.`,
+    }),
   ];
 }
 

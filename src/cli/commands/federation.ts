@@ -4,6 +4,7 @@ import { type Command, EXIT, type Input } from '../command.ts';
 import { confirmed, YES_FLAG } from '../confirm.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
+import { showCommand } from '../showing.ts';
 import { list, relative } from '../table.ts';
 
 const DOMAIN = { name: 'domain', summary: 'the other trust domain, e.g. partner.example', required: true } as const;
@@ -30,16 +31,11 @@ export function federationCommands(withApi: WithApi, now: () => number): readonl
       ],
       empty: 'No federation. Believe another trust domain with "writ federation add".',
     }),
-    {
+    showCommand(withApi, {
       path: 'federation show',
       summary: 'Show what is known of another trust domain, and where from',
-      parameters: [DOMAIN],
-      async run(input, terminal) {
-        const found = await withApi(input, (api) => api.get(pathOf(input)));
-        terminal.result(found, describeFederation(found));
-        return EXIT.ok;
-      },
-    },
+      ...{ parameter: DOMAIN, at: pathOf, text: describeFederation },
+    }),
     {
       path: 'federation refresh',
       summary: 'Fetch the bundle of another trust domain at once',

@@ -1,13 +1,11 @@
 import { type Item, itemOf, kindOf, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input } from '../command.ts';
-import { confirmed, YES_FLAG } from '../confirm.ts';
-import { WAIT_FLAG, watchEffect } from '../effect.ts';
-import { EVIDENCE_FLAG, evidenceOf } from '../evidence.ts';
+import { confirmed } from '../confirm.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
+import { showCommand } from '../showing.ts';
 import { list, relative } from '../table.ts';
-import { CAUSES } from './causes.ts';
-import { falls } from './stop.ts';
+import { END_FLAGS, end, wouldEnd } from './ending.ts';
 
 const ID = { name: 'id', summary: 'id of the instance', required: true } as const;
 
@@ -40,44 +38,30 @@ export function instanceCommands(withApi: WithApi, now: () => number): readonly 
       ],
       empty: 'No instances. Let one in with "writ token create".',
     }),
-    {
+    showCommand(withApi, {
       path: 'instance show',
       summary: 'Show an instance',
-      parameters: [ID],
-      async run(input, terminal) {
-        const instance = await withApi(input, (api) => api.get(at(input)));
-        terminal.result(instance, describe(instance));
-        return EXIT.ok;
-      },
-    },
+      ...{ parameter: ID, at, text: describe },
+    }),
     {
       path: 'instance stop',
       summary: 'Stop an instance for good, with all that it let in: certificates are revoked, ids burnt',
       parameters: [ID],
-      flags: [
-        { name: 'cause', value: 'cause', summary: 'why', choices: CAUSES, default: 'decommissioned' },
-        EVIDENCE_FLAG,
-        WAIT_FLAG,
-        YES_FLAG,
-      ],
+      flags: END_FLAGS,
       changes: true,
       run: (input, terminal) =>
         withApi(input, async (api) => {
           // What is asked about is named by its agent: nobody types an id.
           const instance = await api.get(at(input));
+          const run = { input, terminal, api };
           if (input.dryRun) {
-            const target = { kind: 'instance', name: textOf(instance, 'id') };
-            const planned = await api.post('/v1/stops', { target, cause: input.flag('cause')!, dry_run: true });
-            const text = `Would stop for good:\n${describe(instance)}\n\n${falls(planned, false)}`;
-            terminal.result({ would: 'stop', instance, falls: itemOf(planned, 'falls') }, text);
-            return EXIT.ok;
+            return wouldEnd(run, { verb: 'stop', kind: 'instance', item: instance, text: describe(instance) });
           }
           const name = textOf(instance, 'name');
           const what = `This stops one instance of ${name} and all that it let in.`;
           if (!(await confirmed(input, terminal, { what, name }))) return EXIT.failed;
-          const stopped = await api.post(`${at(input)}/stop`, { cause: input.flag('cause')!, ...evidenceOf(input) });
-          const subject = `instance:${textOf(stopped, 'id')}`;
-          const answer = await watchEffect(stopped, { input, terminal, api, subject });
+          const subject = `instance:${textOf(instance, 'id')}`;
+          const answer = await end(run, { route: `${at(input)}/stop`, subject });
           terminal.result(answer, `${textOf(answer, 'id')} (${name}) is stopped for good.`);
           return EXIT.ok;
         }),

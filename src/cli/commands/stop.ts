@@ -5,6 +5,7 @@ import { WAIT_FLAG, watchEffect } from '../effect.ts';
 import { EVIDENCE_FLAG, evidenceOf } from '../evidence.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
+import { showCommand } from '../showing.ts';
 import { list } from '../table.ts';
 import { CAUSES } from './causes.ts';
 
@@ -61,16 +62,11 @@ export function stopCommands(withApi: WithApi): readonly Command[] {
       ],
       empty: 'Nothing was stopped with the cord.',
     }),
-    {
+    showCommand(withApi, {
       path: 'stop show',
       summary: 'Show a stop or quarantine',
-      parameters: [ID],
-      async run(input, terminal) {
-        const stop = await withApi(input, (api) => api.get(at(input)));
-        terminal.result(stop, describe(stop));
-        return EXIT.ok;
-      },
-    },
+      ...{ parameter: ID, at, text: describe },
+    }),
     {
       path: 'stop confirm',
       summary: 'Confirm, as a second person, that a quarantine is to be for ever',

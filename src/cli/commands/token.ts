@@ -1,9 +1,11 @@
-import { type Item, kindOf, textOf, type WithApi } from '../api.ts';
+import { type Item, textOf, type WithApi } from '../api.ts';
 import { type Command, EXIT, type Input } from '../command.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
-import { NEWCOMER_FLAGS, newcomerWishes } from '../newcomer.ts';
+import { makeFor, NEWCOMER_FLAGS, newcomerWishes } from '../newcomer.ts';
+import { showCommand } from '../showing.ts';
 import { list, relative } from '../table.ts';
+import { takeBackCommand } from '../take-back.ts';
 import { parseCount, parseDuration } from '../values.ts';
 
 const ID = { name: 'id', summary: 'id of the token, see "writ token list"', required: true } as const;
@@ -30,17 +32,13 @@ export function tokenCommands(withApi: WithApi, now: () => number): readonly Com
       changes: true,
       run: (input, terminal) =>
         withApi(input, async (api) => {
-          const name = needed(input, 'name');
-          const body = { [await kindOf(api, name)]: name, ...wishes(input) };
-          if (input.dryRun) {
-            terminal.result({ would: 'create', body }, `Would create a token:\n${JSON.stringify(body, undefined, 2)}`);
-            return EXIT.ok;
-          }
-          const token = await api.post('/v1/tokens', body);
+          const run = { input, terminal, api };
+          const token = await makeFor(run, { route: '/v1/tokens', what: 'a token', wishes: wishes(input) });
+          if (token === undefined) return EXIT.ok;
           terminal.result(token, textOf(token, 'token'));
           const many = textOf(token, 'uses') === '1' ? 'one instance' : `${textOf(token, 'uses')} instances`;
           const expires = relative(Date.parse(textOf(token, 'expires_at')), now());
-          terminal.say(`Lets ${many} of ${name} in, expires ${expires}. Shown this once.`);
+          terminal.say(`Lets ${many} of ${needed(input, 'name')} in, expires ${expires}. Shown this once.`);
           return EXIT.ok;
         }),
     },
@@ -65,34 +63,19 @@ export function tokenCommands(withApi: WithApi, now: () => number): readonly Com
       ],
       empty: 'No join tokens. Make one with "writ token create".',
     }),
-    {
+    showCommand(withApi, {
       path: 'token show',
       summary: 'Show a join token, without its secret',
-      parameters: [ID],
-      async run(input, terminal) {
-        const token = await withApi(input, (api) => api.get(at(input)));
-        terminal.result(token, describe(token));
-        return EXIT.ok;
-      },
-    },
-    {
+      ...{ parameter: ID, at, text: describe },
+    }),
+    takeBackCommand(withApi, {
       path: 'token revoke',
       summary: 'Make a join token useless',
       details: 'Instances that it let in stay; stop them with "writ instance stop".',
-      parameters: [ID],
-      changes: true,
-      run: (input, terminal) =>
-        withApi(input, async (api) => {
-          if (input.dryRun) {
-            const token = await api.get(at(input));
-            terminal.result({ would: 'revoke', token }, `Would revoke:\n${describe(token)}`);
-            return EXIT.ok;
-          }
-          const token = await api.post(`${at(input)}/revoke`, {});
-          terminal.result(token, `${textOf(token, 'id')} is revoked; it lets nobody in any more.`);
-          return EXIT.ok;
-        }),
-    },
+      ...{ parameter: ID, at, text: describe },
+      act: (api, route) => api.post(`${route}/revoke`, {}),
+      done: (token) => `${textOf(token, 'id')} is revoked; it lets nobody in any more.`,
+    }),
   ];
 }
 
