@@ -266,9 +266,10 @@ export class Daemon extends EventEmitter<DaemonEvents> {
 
   /** What a machine let in falls with it, also before each is named. */
   #judgeSelf(): void {
-    const { certificate } = this.#identity.credential;
+    const { credential, trustDomain } = this.#identity;
+    const { certificate } = credential;
     if (this.#own?.of !== certificate) {
-      this.#own = { of: certificate, subjects: certificateFacts(Buffer.from(certificate)).subjects };
+      this.#own = { of: certificate, subjects: certificateFacts(Buffer.from(certificate), trustDomain).subjects };
     }
     if (this.verifier.fallen(this.#own.subjects) === 'stopped') this.#fall();
   }

@@ -1,6 +1,7 @@
 import { type KeyObject, verify, X509Certificate } from 'node:crypto';
 import { WritError } from '../base/error.ts';
 import { decodePem } from '../der/pem.ts';
+import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import { type FeedStatement, type SignedStatement, type StatementFrame, signedOctets } from '../wire/feed-statement.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { RFC5280 } from '../x509/path/policy.ts';
@@ -15,7 +16,7 @@ export type SignerFall = 'stopped' | { readonly heldSince: number };
 
 export interface SignatureParts {
   /** Whose roots the signer's chain must lead to, and whose trust domain it must be of. */
-  readonly identity: { readonly roots: readonly string[]; readonly trustDomain: string };
+  readonly identity: { readonly roots: readonly string[]; readonly trustDomain: TrustDomain };
   readonly clock: MachineClock;
   /** What has become of one of those that a signer is known by, as far as is known. */
   readonly fallen: (subject: string) => SignerFall | undefined;
@@ -106,7 +107,7 @@ export class FeedSignatures {
       keyUsage: 'digitalSignature',
     });
     if (!path.valid) throw bad(`The chain that it is signed with was not accepted: ${path.detail}`);
-    const { id, subjects } = certificateFacts(leaf.raw);
+    const { id, subjects } = certificateFacts(leaf.raw, this.#parts.identity.trustDomain);
     if (!compileRule(SERVER_RULE, this.#parts.identity.trustDomain)(id)) {
       throw bad(`It is signed by ${id.uri}, who is no server of the authority.`);
     }

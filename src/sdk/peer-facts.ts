@@ -1,7 +1,7 @@
-import { createHash, X509Certificate } from 'node:crypto';
-import type { TLSSocket } from 'node:tls';
+import { X509Certificate } from 'node:crypto';
 import { WritError } from '../base/error.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
+import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { findExtension } from '../x509/extension.ts';
 import { AUTHORITY_KEY_IDENTIFIER, decodeAuthorityKeyIdentifier } from '../x509/extensions/authority-key-identifier.ts';
@@ -14,27 +14,10 @@ export interface PeerFacts {
   readonly id: SpiffeId;
   /** Milliseconds. */
   readonly notAfter: number;
-  /** What an entry of the feed can name to stop it. */
+  /** What an entry of the feed that is read can name to stop it. */
   readonly subjects: readonly string[];
   /** Neither list nor responder tells of the certificate (RFC 9608 §2). */
   readonly ephemeral: boolean;
-}
-
-const known = new WeakMap<TLSSocket, PeerFacts>();
-
-/** Of the peer of a connection; undefined when it shows no certificate, its chain did not verify, or it names nobody. */
-export function factsOf(socket: TLSSocket): PeerFacts | undefined {
-  const kept = known.get(socket);
-  if (kept !== undefined) return kept;
-  try {
-    const certificate = socket.getPeerX509Certificate();
-    if (certificate === undefined || !socket.authorized) return undefined;
-    const facts = factsOfCertificate(certificate);
-    known.set(socket, facts);
-    return facts;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The keys that the certificate and those sent with it are signed with, up to the root. */
@@ -74,37 +57,15 @@ export function issuerOf({ extensions }: Certificate): readonly string[] {
 const LONGEST_CHAIN = 8;
 
 /**
- * Of whoever has this certificate (DER or PEM). Throws `bad_spiffe_id` when it names nobody, `bad_certificate` when it does not
- * say by which key it is signed.
+ * Of whoever has this certificate (DER or PEM), where the feed is that of `trustDomain`. Throws `bad_spiffe_id` when it names
+ * nobody, `bad_certificate` when it does not say by which key it is signed.
  */
-export function certificateFacts(der: Uint8Array): PeerFacts {
-  return factsOfCertificate(new X509Certificate(der));
+export function certificateFacts(der: Uint8Array, trustDomain: TrustDomain): PeerFacts {
+  return factsOf(new X509Certificate(der), trustDomain);
 }
 
-/** Certificates that are remembered by a verifier. */
-const REMEMBERED = 1024;
-
-/** The facts of certificates that come again and again. */
-export class CertificateMemo {
-  readonly #known = new Map<string, PeerFacts>();
-
-  /** Undefined when it names nobody, or is none. */
-  of(der: Uint8Array): PeerFacts | undefined {
-    const key = createHash('sha256').update(der).digest('base64');
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    try {
-      const facts = certificateFacts(der);
-      if (this.#known.size >= REMEMBERED) this.#known.clear();
-      this.#known.set(key, facts);
-      return facts;
-    } catch {
-      return undefined;
-    }
-  }
-}
-
-function factsOfCertificate(certificate: X509Certificate): PeerFacts {
+/** As `certificateFacts`, of a certificate that TLS has verified: with those above it. */
+export function factsOf(certificate: X509Certificate, trustDomain: TrustDomain): PeerFacts {
   const id = spiffeIdOf(certificate.raw);
   const parsed = parseCertificate(certificate.raw);
   if (issuerOf(parsed).length === 0) {
@@ -113,17 +74,23 @@ function factsOfCertificate(certificate: X509Certificate): PeerFacts {
       remedy: 'The peer needs an X.509-SVID with an authority key identifier.',
     });
   }
-  const serial = certificate.serialNumber.toLowerCase();
-  const [kind, name, instance] = id.segments;
-  const subjects = [`serial:${serial.padStart(serial.length + (serial.length % 2), '0')}`];
-  if (kind === 'operator' && name !== undefined) subjects.push(`operator:${name}`);
-  else if ((kind === 'agent' || kind === 'service') && instance !== undefined) {
-    subjects.push(`agent:${name}`, `instance:${instance}`);
-  }
+  // Names and serial numbers are those of one trust domain: another's planner is somebody else. Keys are what they are anywhere.
+  const named = id.trustDomain === trustDomain ? namesOf(certificate, id) : [];
   return {
     id,
     notAfter: Date.parse(certificate.validTo),
-    subjects: [...subjects, ...issuersOf(certificate)],
+    subjects: [...named, ...issuersOf(certificate)],
     ephemeral: findExtension(parsed.extensions, NO_REV_AVAIL) !== undefined,
   };
+}
+
+function namesOf({ serialNumber }: X509Certificate, { segments }: SpiffeId): readonly string[] {
+  const serial = serialNumber.toLowerCase();
+  const [kind, name, instance] = segments;
+  const names = [`serial:${serial.padStart(serial.length + (serial.length % 2), '0')}`];
+  if (kind === 'operator' && name !== undefined) names.push(`operator:${name}`);
+  else if ((kind === 'agent' || kind === 'service') && instance !== undefined) {
+    names.push(`agent:${name}`, `instance:${instance}`);
+  }
+  return names;
 }

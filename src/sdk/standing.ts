@@ -4,13 +4,15 @@ import type { AnyIdentity } from './any-identity.ts';
 import type { SignerFall } from './feed-signatures.ts';
 import type { MachineClock } from './machine-clock.ts';
 import type { PeerTest } from './peer.ts';
-import { certificateFacts, factsOf, type PeerFacts } from './peer-facts.ts';
+import { certificateFacts, type PeerFacts } from './peer-facts.ts';
+import type { PeerMemo } from './peer-memo.ts';
 import { isStale, type Staleness } from './staleness.ts';
 import { type Fallen, Stopped } from './stopped.ts';
 import type { Refusal } from './verifier-options.ts';
 
 export interface StandingParts {
   readonly identity: AnyIdentity;
+  readonly peers: PeerMemo;
   readonly staleness: Staleness;
   /** How old, at most, what is known may be: milliseconds. */
   readonly age: () => number;
@@ -38,7 +40,7 @@ export class Standing {
 
   /** Why whoever has this certificate (DER) may not be trusted as a server now. */
   faultOf(certificate: Uint8Array): WritError | undefined {
-    const facts = certificateFacts(certificate);
+    const facts = this.#factsOf(certificate);
     const reason = this.against(facts);
     return reason === undefined ? undefined : refused(reason, facts.ephemeral);
   }
@@ -53,7 +55,7 @@ export class Standing {
    * then, so nothing it has is new; and when it is released, whoever reads from nobody else hears of that through it.
    */
   relayFaultOf(certificate: Uint8Array): WritError | undefined {
-    return this.fallOf(certificateFacts(certificate)) === 'stopped' ? refused('stopped', false) : undefined;
+    return this.fallOf(this.#factsOf(certificate)) === 'stopped' ? refused('stopped', false) : undefined;
   }
 
   /** What has become of a server that signs, or an authority above it: ended, or held since when (its clock). */
@@ -65,13 +67,13 @@ export class Standing {
 
   /** The facts of a relay that is read from. */
   ofRelay(socket: TLSSocket): PeerFacts | undefined {
-    const facts = factsOf(socket);
+    const facts = this.#parts.peers.ofSocket(socket);
     return facts === undefined || this.fallOf(facts) === 'stopped' ? undefined : facts;
   }
 
   /** The facts of a peer that is allowed and has not fallen, as far as is known, however old that is. */
   of(socket: TLSSocket, allowed: PeerTest): PeerFacts | undefined {
-    const facts = factsOf(socket);
+    const facts = this.#parts.peers.ofSocket(socket);
     if (facts === undefined || !allowed(facts.id) || this.#parts.clock.wall() >= facts.notAfter) return undefined;
     return this.fallOf(facts) === undefined ? facts : undefined;
   }
@@ -82,9 +84,13 @@ export class Standing {
     // The Workload API has taken it back, and may give it again.
     if (certificate === undefined) return 'held';
     if (this.#own?.of !== certificate) {
-      this.#own = { of: certificate, subjects: certificateFacts(Buffer.from(certificate)).subjects };
+      this.#own = { of: certificate, subjects: this.#factsOf(Buffer.from(certificate)).subjects };
     }
     return this.fallOf(this.#own);
+  }
+
+  #factsOf(certificate: Uint8Array): PeerFacts {
+    return certificateFacts(certificate, this.#parts.identity.trustDomain);
   }
 
   #ownCertificate(): string | undefined {

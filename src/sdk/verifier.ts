@@ -11,7 +11,8 @@ import { FeedSignatures } from './feed-signatures.ts';
 import { type Fetch, identityFetch } from './fetch.ts';
 import { type MachineClock, machineClock } from './machine-clock.ts';
 import { compileRule, type PeerRule, type PeerTest } from './peer.ts';
-import { CertificateMemo, factsOf, type PeerFacts } from './peer-facts.ts';
+import type { PeerFacts } from './peer-facts.ts';
+import { PeerMemo } from './peer-memo.ts';
 import { Relay } from './relay.ts';
 import { relayIdentity } from './relay-identity.ts';
 import { type Staleness, stalenessOf } from './staleness.ts';
@@ -51,7 +52,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
   readonly #standing: Standing;
   readonly #enforcement: Enforcement;
   readonly #rules = new Map<PeerRule, PeerTest>();
-  readonly #certificates = new CertificateMemo();
+  readonly #peers: PeerMemo;
   readonly #relays = new Set<Relay>();
   readonly #feedFetch: Fetch;
   readonly #point: string;
@@ -70,7 +71,11 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     this.#mode = mode;
     this.#staleness = stalenessOf(options);
     this.#point = point ?? randomBytes(9).toString('base64url');
-    this.#standing = new Standing({ identity, staleness: this.#staleness, age: () => this.age, clock });
+    this.#peers = new PeerMemo(identity.trustDomain);
+    this.#standing = new Standing({
+      ...{ identity, peers: this.#peers, staleness: this.#staleness, clock },
+      age: () => this.age,
+    });
     const reading = relayed
       ? relayIdentity(identity, {
           fault: (certificate) => this.#standing.relayFaultOf(certificate),
@@ -137,7 +142,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
 
   /** Whether this peer may be answered now. To be asked for each request; takes microseconds and waits for nothing. */
   authorize(peer: Peer, options: { readonly allow?: PeerRule } = {}): Decision {
-    return this.#judge(factsOf(socketOf(peer)), options);
+    return this.#judge(this.#peers.ofSocket(socketOf(peer)), options);
   }
 
   /**
@@ -145,7 +150,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
    * has to have verified the chain. What is asked about this way is not cut when it falls: ask again.
    */
   authorizeCertificate(certificate: Uint8Array, options: { readonly allow?: PeerRule } = {}): Decision {
-    return this.#judge(this.#certificates.of(certificate), options);
+    return this.#judge(this.#peers.ofCertificate(certificate), options);
   }
 
   #judge(facts: PeerFacts | undefined, { allow }: { readonly allow?: PeerRule }): Decision {
@@ -280,7 +285,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
   }
 
   #admit(socket: TLSSocket, allowed: PeerTest): boolean {
-    const facts = factsOf(socket);
+    const facts = this.#peers.ofSocket(socket);
     if (facts === undefined || !allowed(facts.id) || this.#standing.against(facts) !== undefined) return false;
     this.#enforcement.live.hold(socket, facts, false);
     return true;

@@ -11,7 +11,7 @@ import { openSqlite } from '../../src/db/sqlite.ts';
 import { issueServerCertificate } from '../../src/issuance/server.ts';
 import { grpcPeer } from '../../src/sdk/grpc.ts';
 import { checkPeer } from '../../src/sdk/peer.ts';
-import { CertificateMemo } from '../../src/sdk/peer-facts.ts';
+import { PeerMemo } from '../../src/sdk/peer-memo.ts';
 import type { TrustDomain } from '../../src/spiffe-id/trust-domain.ts';
 import { type Certificate, parseCertificate } from '../../src/x509/certificate.ts';
 import { findExtension } from '../../src/x509/extension.ts';
@@ -251,7 +251,7 @@ describe('what Writ accepts', () => {
     const seen = ({ der }: Made): readonly unknown[] => [
       check('x', { raw: Buffer.from(der) } as PeerCertificate) === undefined,
       grpcPeer({ getAuthContext: () => ({ sslPeerCertificate: { raw: Buffer.from(der) } }) })?.uri,
-      new CertificateMemo().of(der)?.id.uri,
+      new PeerMemo(OWN).ofCertificate(der)?.id.uri,
     ];
     const one = certificate({ uris: [ID], dns: ['x.partner.example'], by: root });
     assert.deepEqual(seen(one), [true, ID, ID]);

@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from writ import WritError
 from writ.authority import Home
-from writ.certificate import certificate_of, facts_of_chain, pem_of
+from writ.certificate import certificate_of, facts_of_chain, pem_of, serial_of
 from writ.credential import Credential, new_key
 from writ.feed_events import ALSO_MS, Behind, FeedEntry, Heartbeat, parse_event
 from writ.join_token import parse_join_token
@@ -213,6 +213,23 @@ class Chains(unittest.TestCase):
         chain = [leaf(f"spiffe://{DOMAIN}/agent/planner/1"), above.public_bytes(Encoding.DER)]
         self.assertIn(f"issuer:{named}", facts_of_chain(chain).subjects)
 
+    def test_what_another_trust_domain_has_is_not_ours(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        above = certificate_of(authority("b", key, "a", ec.generate_private_key(ec.SECP256R1())))
+        for path in ("agent/planner/1", "service/db/1", "operator/ada", "writ/server"):
+            chain = [leaf(f"spiffe://{DOMAIN}/{path}"), above.public_bytes(Encoding.DER)]
+            facts = facts_of_chain(chain)
+            serial = serial_of(x509.load_der_x509_certificate(chain[0]))
+            self.assertIn(f"serial:{serial}", facts.seen_from(DOMAIN).subjects)
+            for other in ("partner.example", f"a.{DOMAIN}", "example.com"):
+                with self.subTest(path=path, other=other):
+                    seen = facts.seen_from(other).subjects
+                    self.assertEqual(seen, facts.issuers)
+                    self.assertGreater(len(seen), 0)
+                    self.assertEqual([one for one in seen if not one.startswith("issuer:")], [])
+        planner = facts_of_chain([leaf(f"spiffe://{DOMAIN}/agent/planner/1")]).seen_from(DOMAIN)
+        self.assertEqual(planner.subjects[1:], ("agent:planner", "instance:1"))
+
 
 class Messages(unittest.TestCase):
     def test_fields_come_back(self) -> None:
@@ -342,6 +359,25 @@ def leaf(*uris: str) -> bytes:
     now = datetime.now(timezone.utc)
     built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
     return built.add_extension(x509.SubjectAlternativeName(names), critical=True).sign(key, SHA256()).public_bytes(Encoding.DER)
+
+
+def leaf_below(
+    uri: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    """A certificate of a workload, by an authority of `authority`."""
+    now = datetime.now(timezone.utc)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .sign(issuer_key, SHA256())
+    )
 
 
 def authority(

@@ -8,15 +8,21 @@ import json
 import socket
 import ssl
 import tempfile
+import threading
 import time
 import unittest
 from typing import Any
 
 from authority import API, Wire, control, identity, instance_of, stop, until
+from cryptography.hazmat.primitives.asymmetric import ec
+from test_parts import authority, leaf_below
 from test_tls import Echo, get, serve
 
 import writ
+from writ.certificate import pem_of, serial_of
+from writ.credential import Credential
 from writ.http_client import HttpsClient
+from writ.tls import CheckedSocket, IdentityContext, Material
 
 
 class Judged(Echo):
@@ -86,6 +92,24 @@ class Feed(unittest.TestCase):
         # The daemon of these tests is a point as well.
         self.assertGreater(report["points"], 1)
         self.assertEqual((report["acknowledged"], report["accepted_after"]), (report["points"], 0))
+
+    def test_somebody_elses_agent_of_the_same_name_goes_on(self) -> None:
+        verifier = self.verifier()
+        ours, service = self.planner.credential, self.service.credential
+        theirs = foreign(ours.spiffe_id.replace(self.planner.trust_domain, "partner.example"))
+        # A root may vouch for several trust domains.
+        accepting = Material((*service.roots, *theirs.roots), service)
+        peers = [handshake(self, accepting, Material(service.roots, one)) for one in (ours, theirs)]
+        for peer in peers:
+            verifier.track(peer)
+            self.assertTrue(verifier.authorize(peer))
+        stop(self.planner)
+        until(lambda: verifier.fallen([f"instance:{instance_of(self.planner)}"]) == "stopped")
+        self.assertEqual(verifier.authorize(peers[0]).reason, "stopped")
+        self.assertTrue(verifier.authorize(peers[1]))
+        # What was cut lets nothing through.
+        until(lambda: not lets_through(peers[0]))
+        self.assertTrue(lets_through(peers[1]))
 
     def test_a_request_on_a_connection_that_nobody_closes_is_refused(self) -> None:
         verifier = self.verifier()
@@ -273,6 +297,45 @@ class Streams(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await asyncio.wait_for(ended, 5), b"")
         writer.close()
         server.close()
+
+
+def foreign(uri: str) -> Credential:
+    """Of somebody else's authority, whose root is in `roots`."""
+    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    certificate = leaf_below(uri, key, "partner", root_key)
+    return Credential(
+        key=key,
+        spiffe_id=uri,
+        serial=serial_of(certificate),
+        certificate=pem_of(certificate),
+        chain=(),
+        roots=(authority("partner", root_key, "partner", root_key),),
+        not_before=0,
+        not_after=0,
+        renew_after=0,
+    )
+
+
+def handshake(case: unittest.TestCase, accepting: Material, connecting: Material) -> CheckedSocket:
+    """The accepting end of a connection, of which the other one is the peer."""
+    near, far = socket.socketpair()
+    case.addCleanup(near.close)
+    case.addCleanup(far.close)
+    client = IdentityContext(lambda: connecting)
+    thread = threading.Thread(target=lambda: case.addCleanup(client.wrap_socket(far).close), daemon=True)
+    thread.start()
+    accepted = IdentityContext(lambda: accepting, server_side=True).wrap_socket(near, server_side=True)
+    thread.join(20)
+    case.addCleanup(accepted.close)
+    assert isinstance(accepted, CheckedSocket)
+    return accepted
+
+
+def lets_through(connection: CheckedSocket) -> bool:
+    try:
+        return connection.send(b"x") == 1
+    except OSError:
+        return False
 
 
 def ephemeral_token(name: str) -> str:

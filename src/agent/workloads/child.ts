@@ -5,6 +5,7 @@ import { BACKDATED_MS, type Credential } from '../../sdk/credential.ts';
 import { certificateFacts, issuerOf } from '../../sdk/peer-facts.ts';
 import { pauseAfter } from '../../sdk/renewal.ts';
 import type { X509Svid } from '../../sdk/workload-messages.ts';
+import { parseSpiffeId } from '../../spiffe-id/spiffe-id.ts';
 import type { Entry } from '../../wire/entry.ts';
 import type { Runtime } from '../../wire/runtime.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
@@ -232,7 +233,8 @@ function svidOf({ key, spiffeId, certificate, chain, roots }: Credential, hint: 
   };
 }
 
-function subjectsOf({ certificate, chain }: Credential): readonly string[] {
+function subjectsOf({ spiffeId, certificate, chain }: Credential): readonly string[] {
+  const { trustDomain } = parseSpiffeId(spiffeId);
   const issuers = chain.flatMap((pem) => issuerOf(parseCertificate(derOf(pem))));
-  return [...new Set([...certificateFacts(derOf(certificate)).subjects, ...issuers])];
+  return [...new Set([...certificateFacts(derOf(certificate), trustDomain).subjects, ...issuers])];
 }

@@ -168,7 +168,7 @@ test('a leaf that names another key than the one it is signed with falls with th
 test('a certificate that names no key is nobody’s', async () => {
   const { leaf, signer } = await server({ above: undefined });
   assert.throws(
-    () => certificateFacts(leaf.raw),
+    () => certificateFacts(leaf.raw, DOMAIN),
     (error) => isWritError(error, 'bad_certificate'),
   );
   assert.notEqual(reading(signer, { [subjectOf(issuing)]: 'stopped' }), 'state');

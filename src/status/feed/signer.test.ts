@@ -5,12 +5,13 @@ import { test } from 'node:test';
 import { isWritError } from '../../base/error.ts';
 import { type KeyKind, type TestAuthority, testAuthority } from '../../http/testdata/authority.ts';
 import { FeedSignatures } from '../../sdk/feed-signatures.ts';
+import { parseTrustDomain, type TrustDomain } from '../../spiffe-id/trust-domain.ts';
 import type { FeedStatement, SignedStatement } from '../../wire/feed-statement.ts';
 import { CLIENT_AUTH } from '../../x509/extensions/extended-key-usage.ts';
 import { keyIdentifier, parsePublicKey } from '../../x509/public-key.ts';
 import { FeedSigner } from './signer.ts';
 
-const DOMAIN = 'agents.example.com';
+const DOMAIN = parseTrustDomain('agents.example.com');
 const SERVER = `spiffe://${DOMAIN}/writ/server`;
 const root = testAuthority();
 const issuing = root.authority('Test Issuing');
@@ -33,7 +34,7 @@ interface Reading {
   readonly signatures: FeedSignatures;
   readonly fallen: Set<string>;
   readonly at: { wall: number };
-  readonly identity: { roots: readonly string[]; trustDomain: string };
+  readonly identity: { roots: readonly string[]; trustDomain: TrustDomain };
 }
 
 function reading(roots: readonly string[] = [root.pem]): Reading {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -25,10 +25,16 @@ class PeerFacts:
     id: SpiffeId
     #: Milliseconds since the Unix epoch.
     not_after: float
-    #: What an entry of the feed can name to stop it.
+    #: What an entry of the feed of its own trust domain can name to stop it.
     subjects: tuple[str, ...]
+    #: What one of any trust domain can: the keys of the authorities above it.
+    issuers: tuple[str, ...]
     #: Nothing but the feed tells that it was stopped.
     ephemeral: bool
+
+    def seen_from(self, trust_domain: str) -> PeerFacts:
+        """As the feed of this trust domain can name it: names and serial numbers of another one are not its own."""
+        return self if self.id.trust_domain == trust_domain else replace(self, subjects=self.issuers)
 
 
 def spiffe_id_of(certificate: x509.Certificate) -> SpiffeId:
@@ -57,17 +63,18 @@ def facts_of_chain(chain: Sequence[bytes]) -> PeerFacts:
     if not peer.segments:
         # X.509-SVID §5.2.
         raise WritError("bad_spiffe_id", "The certificate names a trust domain and no workload.")
-    subjects = [f"serial:{serial_of(leaf)}"]
+    names = [f"serial:{serial_of(leaf)}"]
     match peer.segments:
         case ("operator", name, *_):
-            subjects.append(f"operator:{name}")
+            names.append(f"operator:{name}")
         case ("agent" | "service", name, instance, *_):
-            subjects += [f"agent:{name}", f"instance:{instance}"]
-    subjects += [issuer for certificate in certificates for issuer in _issuer_of(certificate)]
+            names += [f"agent:{name}", f"instance:{instance}"]
+    issuers = [issuer for certificate in certificates for issuer in _issuer_of(certificate)]
     # Whoever has stolen the key of an authority names another one, or none, in what he signs.
-    subjects += [key for above in certificates[1:] for key in _key_of(above) if key not in subjects]
+    issuers += [key for above in certificates[1:] for key in _key_of(above) if key not in issuers]
     ephemeral = any(extension.oid == _NO_REV_AVAIL for extension in leaf.extensions)
-    return PeerFacts(peer, leaf.not_valid_after_utc.timestamp() * 1000, tuple(subjects), ephemeral)
+    not_after = leaf.not_valid_after_utc.timestamp() * 1000
+    return PeerFacts(peer, not_after, (*names, *issuers), tuple(issuers), ephemeral)
 
 
 def serial_of(certificate: x509.Certificate) -> str:

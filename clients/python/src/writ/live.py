@@ -15,11 +15,14 @@ class LiveConnections:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._held: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._by_subject: dict[str, weakref.WeakSet[Connection]] = {}
         self._ephemeral: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     def hold(self, connection: Connection, facts: PeerFacts) -> None:
         with self._lock:
+            # Also one that nothing names: it goes when what is known is too old.
+            self._held.add(connection)
             for subject in facts.subjects:
                 self._by_subject.setdefault(subject, weakref.WeakSet()).add(connection)
             if facts.ephemeral:
@@ -29,6 +32,7 @@ class LiveConnections:
         with self._lock:
             for connections in self._by_subject.values():
                 connections.discard(connection)
+            self._held.discard(connection)
             self._ephemeral.discard(connection)
 
     def subjects(self) -> list[str]:
@@ -46,9 +50,7 @@ class LiveConnections:
     def cut_stale(self, *, everybody: bool) -> None:
         """Closes all, or only those of whose peers nothing but the feed tells."""
         with self._lock:
-            stale = list(self._ephemeral)
-            if everybody:
-                stale += [connection for connections in self._by_subject.values() for connection in connections]
+            stale = list(self._held if everybody else self._ephemeral)
         for connection in stale:
             connection.cut()
 

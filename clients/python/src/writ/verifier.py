@@ -157,7 +157,7 @@ class Verifier:
         writer of ``asyncio``, a request of aiohttp, a handler of ``http.server``.
         """
         connection = connection_of(peer)
-        facts = None if connection is None else connection.peer_facts
+        facts = None if connection is None else self._facts_of(connection)
         if facts is None:
             return Decision(False, None, "no_identity")
         if allow is not None and not self._test(allow)(facts.id):
@@ -188,14 +188,15 @@ class Verifier:
         at once when it has. Those over sockets of the verifier's own contexts are tracked anyway. Takes what ``authorize`` does.
         """
         connection = connection_of(peer)
-        if connection is None or connection.peer_facts is None:
+        facts = None if connection is None else self._facts_of(connection)
+        if connection is None or facts is None:
             raise WritError("bad_request", "This is no connection with a peer.", field="peer")
         carrier = getattr(peer, "get_extra_info", None) or getattr(getattr(peer, "transport", None), "get_extra_info", None)
         plain: Any = None if carrier is None else carrier("socket")
         if plain is not None and hasattr(connection, "carried_by"):
             connection.carried_by(plain)
-        self._enforcement.live.hold(connection, connection.peer_facts)
-        if self._standing.against(connection.peer_facts) is not None:
+        self._enforcement.live.hold(connection, facts)
+        if self._standing.against(facts) is not None:
             connection.cut()
 
     def close(self) -> None:
@@ -215,7 +216,8 @@ class Verifier:
     def _gate(self, test: PeerTest | None) -> Gate:
         live = self._enforcement.live
 
-        def gate(connection: Connection, facts: PeerFacts) -> None:
+        def gate(connection: Connection, shown: PeerFacts) -> None:
+            facts = shown.seen_from(self._identity.trust_domain)
             if test is not None and not test(facts.id):
                 raise PeerRefused("denied", f"The peer is {facts.id}, which is not allowed here.")
             # Held first: what falls in between is cut.
@@ -226,6 +228,10 @@ class Verifier:
                 raise _refused(reason, facts.ephemeral)
 
         return gate
+
+    def _facts_of(self, connection: Connection) -> PeerFacts | None:
+        facts = connection.peer_facts
+        return None if facts is None else facts.seen_from(self._identity.trust_domain)
 
     def _test(self, rule: PeerRule) -> PeerTest:
         """Texts are compiled once: rules are few, and each is asked for every request."""
