@@ -61,6 +61,26 @@ test('a root that leaves DNS names or addresses open is refused, and goes nowher
   assert.deepEqual(readdirSync(home), untouched);
 });
 
+test('a file that has no certificate is named, and the flag that gave it', async () => {
+  const pem = readFileSync(rootFile('whole', CONFINED), 'utf8');
+  const file = join(home, 'none.pem');
+  for (const [text, fault] of [
+    ['these are no roots\n', /no BEGIN line/],
+    ['', /no BEGIN line/],
+    [pem.replace('END CERTIFICATE', 'END'), /not closed by its own END line/],
+    [pem.replaceAll('CERTIFICATE', 'PUBLIC KEY'), /There is no certificate in/],
+    ['-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n', /no PEM of certificates/],
+  ] as const) {
+    writeFileSync(file, text);
+    for (const verb of ['install', 'uninstall']) {
+      const { code, stderr } = await cli(['trust', verb, '--store', 'node', '--root', file]);
+      assert.equal(code, EXIT.usage, stderr);
+      assert.match(stderr, fault);
+      assert.ok(stderr.includes(file) && stderr.includes('(--root)'), stderr);
+    }
+  }
+});
+
 test('one that is confined goes in, and out again', async () => {
   const file = rootFile('own', CONFINED);
   const { code, stderr } = await cli(['trust', 'install', '--store', 'node', '--root', file]);

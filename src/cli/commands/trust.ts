@@ -1,4 +1,4 @@
-import { WritError } from '../../base/error.ts';
+import { isWritError, WritError } from '../../base/error.ts';
 import { decodePemBlocks } from '../../der/pem.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
 import { confinementFault } from '../../x509/confinement.ts';
@@ -44,7 +44,7 @@ export function trustCommands(withApi: WithApi): readonly Command[] {
       async run(input, terminal) {
         const options = { stores: storesOf(input), dryRun: input.dryRun };
         const file = input.flag('root');
-        const roots = file === undefined ? undefined : rootsIn(readInput(file, '--root'));
+        const roots = file === undefined ? undefined : rootsIn(readInput(file, '--root'), file);
         const machine = thisMachine();
         const outcomes = roots === undefined ? await uninstallRoots(options, machine) : [];
         // One after the other: each writes down what is left.
@@ -64,19 +64,25 @@ function storesOf(input: Input): readonly StoreName[] {
 
 async function rootsFor(input: Input, withApi: WithApi): Promise<readonly Root[]> {
   const file = input.flag('root');
-  if (file !== undefined) return rootsIn(readInput(file, '--root'));
+  if (file !== undefined) return rootsIn(readInput(file, '--root'), file);
   return rootsIn(await withApi(input, (api) => api.text('/v1/trust/bundle.pem')));
 }
 
-function rootsIn(pem: string): Root[] {
-  const roots = decodePemBlocks(pem)
-    .filter(({ label }) => label === 'CERTIFICATE')
-    .map(({ der }) => rootOf(der));
-  if (roots.length > 0) return roots;
-  throw new WritError('bad_pem', 'There is no certificate in the file.', {
-    field: '--root',
-    remedy: 'Give the PEM of a root, as "writ ca list" or the bundle has it.',
-  });
+/** `file`: where it was read; absent for what the server gave. Throws `bad_pem` with the flag and the file. */
+function rootsIn(pem: string, file?: string): Root[] {
+  const where = file === undefined ? 'what the server gave' : `the file ${file}`;
+  const remedy = 'Give the PEM of a root, as "writ ca list" or the bundle has it.';
+  try {
+    const roots = decodePemBlocks(pem)
+      .filter(({ label }) => label === 'CERTIFICATE')
+      .map(({ der }) => rootOf(parseCertificate(der).raw));
+    if (roots.length > 0) return roots;
+  } catch (cause) {
+    if (!isWritError(cause)) throw cause;
+    const message = `There is no PEM of certificates in ${where}: ${cause.message}.`;
+    throw new WritError('bad_pem', message, { field: '--root', remedy, cause });
+  }
+  throw new WritError('bad_pem', `There is no certificate in ${where}.`, { field: '--root', remedy });
 }
 
 function requireConfined({ der, fingerprint }: Root): void {
