@@ -1,5 +1,6 @@
-import { type Item, textOf, type WithApi } from '../api.ts';
-import { type Command, EXIT, type Input } from '../command.ts';
+import { isWritError } from '../../base/error.ts';
+import { type Api, type Item, itemsOf, textOf, type WithApi } from '../api.ts';
+import { type Command, EXIT, type Input, type Terminal } from '../command.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { makeFor, NEWCOMER_FLAGS, newcomerWishes } from '../newcomer.ts';
@@ -55,6 +56,7 @@ export function entryCommands(withApi: WithApi): readonly Command[] {
           const run = { input, terminal, api };
           const entry = await makeFor(run, { route: '/v1/entries', what: 'an entry', wishes: wishes(input) });
           if (entry !== undefined) terminal.result(entry, describe(entry));
+          await sayUnknown(input.flags('federates-with'), api, terminal);
           return EXIT.ok;
         }),
     },
@@ -116,6 +118,22 @@ function wishes(input: Input): Item {
     ...(domains.length > 0 && { federates_with: domains }),
     ...(input.flag('per') === 'node' && { per: 'node' }),
   };
+}
+
+/** An entry may name a trust domain that is to be federated later, or one that was meant to be another. */
+async function sayUnknown(domains: readonly string[], api: Api, terminal: Terminal): Promise<void> {
+  if (domains.length === 0) return;
+  try {
+    const known = new Set(
+      itemsOf(await api.get('/v1/federations'), 'items').map((item) => textOf(item, 'trust_domain')),
+    );
+    for (const domain of domains.filter((one) => !known.has(one))) {
+      terminal.say(`There is no federation with ${domain} yet, so its bundle is not given: see "writ federation add".`);
+    }
+  } catch (error) {
+    // The entry is made, and whoever made it may not be one who may look at federations.
+    if (!isWritError(error)) throw error;
+  }
 }
 
 function sourceOf(entry: Item): string {
