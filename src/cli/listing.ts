@@ -14,6 +14,8 @@ export interface Listing {
   readonly request: (input: Input, api: Api) => Request | Promise<Request>;
   readonly columns: readonly (readonly [string, (item: Item) => string])[];
   readonly empty: string;
+  /** What a person is told besides, given the rows; nothing where undefined. */
+  readonly next?: (items: readonly Item[]) => string | undefined;
   /** The route gives everything at once. */
   readonly whole?: boolean;
 }
@@ -52,6 +54,8 @@ export function listCommand(withApi: WithApi, listing: Listing): Command {
       const shown = table(headers, rows, { empty, colour: terminal.colour });
       terminal.result({ items, ...(next === undefined ? {} : { next_cursor: next }) }, shown);
       if (next !== undefined) terminal.say(`More: add --cursor ${next}`);
+      const besides = listing.next?.(items);
+      if (besides !== undefined) terminal.say(besides);
       return EXIT.ok;
     },
   };

@@ -116,9 +116,12 @@ test('both ways, by SPIFFE alone; and what was fetched goes on counting while th
   };
   assert.deepEqual(await given(), ['red.example.com'], 'no entry says anything of it');
   const entry = ['entry', 'create', 'reports', '--node', 'box', '--match', 'unix:uid=1'] as const;
-  const first = await blue.json<{ id: string }>(...entry, '--federates-with', 'other.example.com');
+  const said = await blue.cli(...entry, '--federates-with', 'other.example.com', '--json');
+  assert.match(said.stderr, /no federation with other\.example\.com yet/);
+  const first = JSON.parse(said.stdout) as { id: string };
   assert.deepEqual(await given(), []);
-  await blue.json(...entry, '--federates-with', 'red.example.com');
+  const known = await blue.cli(...entry, '--federates-with', 'red.example.com');
+  assert.deepEqual([known.code, known.stderr], [0, '']);
   assert.deepEqual(await given(), ['red.example.com']);
   const child = newKey();
   const facts = { 'unix:uid': ['1'] };
@@ -134,6 +137,11 @@ test('both ways, by SPIFFE alone; and what was fetched goes on counting while th
   const away = JSON.parse(refreshed.stdout) as Federation;
   assert.deepEqual([away.status, away.fault, away.jwt_keys.length], ['failing', 'unreachable', 1]);
   assert.equal(await validated(), agent.spiffeId);
+  assert.match((await blue.cli('federation', 'list')).stderr, /writ federation show DOMAIN/);
+  assert.match(
+    (await blue.cli('federation', 'show', 'red.example.com')).stdout,
+    /^try +see that this machine reaches/m,
+  );
 
   await blue.json('federation', 'remove', 'red.example.com', '--yes');
   assert.equal(await validated(), 'trust_domain');

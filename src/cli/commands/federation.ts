@@ -29,6 +29,8 @@ export function federationCommands(withApi: WithApi, now: () => number): readonl
         ['FETCHED', (item) => ago(item, 'good_at', now())],
         ['URL', (item) => textOf(item, 'url')],
       ],
+      next: (items) =>
+        items.some((item) => textOf(item, 'fault') !== '') ? 'What to try: writ federation show DOMAIN' : undefined,
       empty: 'No federation. Believe another trust domain with "writ federation add".',
     }),
     showCommand(withApi, {
@@ -98,6 +100,29 @@ function statusOf(item: Item): string {
   return fault === '' ? textOf(item, 'status') : `${textOf(item, 'status')} (${fault})`;
 }
 
+/** What somebody who runs this installation can do about a bundle that is not taken; empty where nothing is wrong. */
+function adviceFor(item: Item): string {
+  const [name, fault] = [textOf(item, 'trust_domain'), textOf(item, 'fault')];
+  const anew = `"writ federation replace ${name}" with the bundle as whoever runs it gives it`;
+  const identity =
+    textOf(item, 'profile') === 'https_web'
+      ? 'ask by which authority its server is certified, for the host name in the URL; one of your own belongs into federation.caFile of config.json'
+      : `ask whether its server is ${textOf(item, 'endpoint_id')}; where its authorities were replaced, ${anew}`;
+  const advice: Readonly<Record<string, string>> = {
+    url: 'an address in a network of your own has to be in federation.allowNetworks of config.json; else remove it, and add it with another URL',
+    unreachable: 'see that this machine reaches the URL, and that its server runs',
+    timeout: 'see that this machine reaches the URL, and that its server runs',
+    status: 'ask whether the URL is that of the bundle itself',
+    too_large: 'ask whether the URL is that of the bundle itself',
+    identity,
+    malformed: 'ask whether the URL is that of the bundle itself',
+    own_domain: 'believe nothing of it: ask whoever runs it why their bundle speaks for you',
+    sequence_back: `ask whether it had to begin again; then ${anew}`,
+    sequence_missing: `ask whether it had to begin again; then ${anew}`,
+  };
+  return advice[fault] ?? '';
+}
+
 function lengthOf(item: Item, key: string): number {
   return ((item[key] as readonly unknown[] | undefined) ?? []).length;
 }
@@ -112,6 +137,7 @@ export function describeFederation(item: Item): string {
   return list([
     ['trust domain', textOf(item, 'trust_domain')],
     ['status', statusOf(item)],
+    ['try', adviceFor(item)],
     ['url', textOf(item, 'url')],
     ['profile', textOf(item, 'profile')],
     ['endpoint', textOf(item, 'endpoint_id')],
