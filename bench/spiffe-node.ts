@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
-import { NODE_FLAGS, SERVER_ENVIRONMENT } from '../bin/node-flags.js';
+import { AGENT_FLAGS, NODE_FLAGS, SERVER_ENVIRONMENT } from '../bin/node-flags.js';
 import { GrpcClient } from '../src/grpc/client.ts';
 import { DEFAULT_GRPC_LIMITS } from '../src/grpc/limits.ts';
 import { connect as enrol } from '../src/sdk/connect.ts';
@@ -77,7 +77,7 @@ export async function openNode(data: string): Promise<Node> {
       const [token, socket] = [join(place, 'token'), join(place, 'run', 'api.sock')];
       writeFileSync(token, await newToken(operator, 'box', 'service'), { mode: 0o600 });
       const command = ['agent', 'run', '--json', '--token-file', token, '--socket', socket, '--token-rate', '999999'];
-      return { ...(await run([...NODE_FLAGS, MAIN, ...command])), socket };
+      return { ...(await run([...NODE_FLAGS, ...AGENT_FLAGS, MAIN, ...command])), socket };
     },
   };
 }

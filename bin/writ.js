@@ -7,7 +7,7 @@ import { existsSync, fstatSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { NODE_FLAGS, SERVER_ENVIRONMENT } from './node-flags.js';
+import { AGENT_FLAGS, NODE_FLAGS, SERVER_ENVIRONMENT } from './node-flags.js';
 
 const MAJOR = 26;
 const BUNDLED = {
@@ -58,7 +58,8 @@ const source = join(root, 'src/cmd/main.ts');
 // A checkout runs its source; the published package has no `src` and carries built JavaScript.
 const main = existsSync(source) ? source : built;
 const given = process.argv.slice(2);
-const args = given[0] === '--node-script' ? given.slice(1) : [...NODE_FLAGS, main, ...given];
+const flags = given[0] === 'agent' && given[1] === 'run' ? [...NODE_FLAGS, ...AGENT_FLAGS] : NODE_FLAGS;
+const args = given[0] === '--node-script' ? given.slice(1) : [...flags, main, ...given];
 
 /** Node hands on no descriptor but the first three unless told to, and a passphrase may come by another. */
 function descriptors() {

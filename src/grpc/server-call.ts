@@ -7,6 +7,9 @@ import { OK, type Status, statusTrailers } from './status.ts';
 /** How long a call may linger when it is over: its last words are on their way, or the other side still talks. */
 const LINGER_MS = 1000;
 
+/** Made once, since that takes longer than most of a call. */
+const OVER = new DOMException('The call is over.', 'AbortError');
+
 /** One call at the server, before its messages have a type. `C`: what is known of the connection. */
 export class ServerCall<C> {
   readonly connection: C;
@@ -31,7 +34,7 @@ export class ServerCall<C> {
     stream.once('close', () => {
       this.#ended = true;
       for (const timer of this.#timers) clearTimeout(timer);
-      this.#over.abort();
+      this.#over.abort(OVER);
     });
   }
 

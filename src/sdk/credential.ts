@@ -1,8 +1,10 @@
-import { generateKeyPair, type KeyObject, X509Certificate } from 'node:crypto';
+import { generateKeyPair, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import { encodePem } from '../der/pem.ts';
+import { decodePem, encodePem } from '../der/pem.ts';
 import { localSigner } from '../keys/local.ts';
+import { parseCertificate } from '../x509/certificate.ts';
 import { encodeCsr } from '../x509/csr.ts';
+import { parsePublicKey } from '../x509/public-key.ts';
 
 /** What an instance holds: its key, its certificate, what it sends along, and whom it trusts. */
 export interface Credential {
@@ -37,7 +39,7 @@ const generate = promisify(generateKeyPair) as unknown as (
  * a chain is no stronger than the key at its end. It is made here and never leaves, but for files that the owner asks for.
  */
 export async function newKey(root: string): Promise<KeyObject> {
-  const kind = new X509Certificate(root).publicKey.asymmetricKeyType ?? '';
+  const kind = parsePublicKey(parseCertificate(decodePem(root, 'CERTIFICATE')).spki).algorithm;
   const [type, options] = kind.startsWith('ml-dsa-') ? [kind, {}] : ['ec', { namedCurve: 'P-256' }];
   return (await generate(type, options)).privateKey;
 }

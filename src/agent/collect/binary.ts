@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 
 /** Digests that are kept; programs of one machine are few. */
 const KEPT = 1024;
@@ -23,11 +23,10 @@ export class BinaryDigests {
   readonly #reading = new Map<number, Promise<unknown>>();
 
   /**
-   * The digest of the file that an open handle is of, in lower-case hex; undefined for one that is too large. The handle
-   * stays open until then. Rejects where the file changes while it is read.
+   * The digest of the file that an open descriptor is of and that is as in `now`, in lower-case hex; undefined for one that is
+   * too large. The descriptor stays open until then. Rejects where the file changes while it is read.
    */
-  async of(file: FileHandle, user: number): Promise<string | undefined> {
-    const now = await file.stat({ bigint: true });
+  async of(file: number, now: BigIntStats, user: number): Promise<string | undefined> {
     if (now.size > LARGEST) return undefined;
     const state = stateOf(now);
     const known = this.#known.get(state);
@@ -36,7 +35,7 @@ export class BinaryDigests {
       this.#known.set(state, known);
       return known;
     }
-    const made = this.#inTurn(user, () => digest(`/proc/self/fd/${file.fd}`, state));
+    const made = this.#inTurn(user, () => digest(`/proc/self/fd/${file}`, state));
     this.#known.set(state, made);
     made.catch(() => this.#known.delete(state));
     if (this.#known.size > KEPT) this.#known.delete(this.#known.keys().next().value!);

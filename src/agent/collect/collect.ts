@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import type { CallerProcess } from '../process/table.ts';
 import { type Collector, parseCgroups, type Seen, unlessOfTheProcess } from './collector.ts';
 
@@ -23,7 +23,7 @@ export async function collectFacts(
   collectors: readonly Collector[],
   before?: Whole,
 ): Promise<Whole> {
-  const cgroups = await cgroupsOf(process.pid);
+  const cgroups = cgroupsOf(process.pid);
   const groups = JSON.stringify([...cgroups]);
   const parts = new Map(
     await Promise.all(
@@ -48,9 +48,10 @@ export async function collectFacts(
   return { facts, notes, parts, groups };
 }
 
-async function cgroupsOf(pid: number): Promise<ReadonlyMap<string, string>> {
+/** Read at once, as all that the kernel has in memory: to hand it to another thread and back takes longer than to read it. */
+function cgroupsOf(pid: number): ReadonlyMap<string, string> {
   try {
-    return parseCgroups(await readFile(`/proc/${pid}/cgroup`, 'latin1'));
+    return parseCgroups(readFileSync(`/proc/${pid}/cgroup`, 'latin1'));
   } catch (error) {
     unlessOfTheProcess(error);
     return new Map();

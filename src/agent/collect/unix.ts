@@ -1,5 +1,4 @@
-import { type BigIntStats, statSync } from 'node:fs';
-import { type FileHandle, open, readFile, readlink } from 'node:fs/promises';
+import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { Accounts } from './accounts.ts';
 import { BinaryDigests } from './binary.ts';
 import { type Collector, type Seen, type Subject, unlessOfTheProcess } from './collector.ts';
@@ -27,7 +26,7 @@ export function unixCollector(): Collector {
       };
       const cgroups = [...new Set(subject.cgroups.values())].filter((path) => path.length <= 1024);
       if (cgroups.length > 0) facts['unix:cgroup'] = cgroups.slice(0, 64);
-      const supplementary = await groupsOf(pid);
+      const supplementary = groupsOf(pid);
       if (supplementary.length > 0) facts['unix:supplementary_gid'] = supplementary;
       const program = await programOf(subject, digests, before?.program);
       return { ...program, facts: { ...facts, ...program.facts }, notes: [...notes, ...program.notes] };
@@ -37,19 +36,19 @@ export function unixCollector(): Collector {
 
 /** `known`: the path that the program was seen under. Replacing the file on disk changes nothing about who runs already. */
 async function programOf({ pid, uid }: Subject, digests: BinaryDigests, known: Seen['program']): Promise<Seen> {
-  let file: FileHandle;
+  let file: number;
   try {
-    file = await open(`/proc/${pid}/exe`, 'r');
+    file = openSync(`/proc/${pid}/exe`, 'r');
   } catch (error) {
     unlessOfTheProcess(error);
     return { facts: {}, notes: [`unix:path and unix:sha256: the program cannot be read (${codeOf(error)})`] };
   }
   try {
-    const [state, named] = [await file.stat({ bigint: true }), await readlink(`/proc/${pid}/exe`)];
+    const [state, named] = [fstatSync(file, { bigint: true }), readlinkSync(`/proc/${pid}/exe`)];
     // A number that another file gets when this one is gone is born at another moment.
     const own = `${state.dev}.${state.ino}.${state.birthtimeNs}`;
     const path = known?.file === own ? known.path : isThere(named, state) ? named : undefined;
-    const sha256 = await digests.of(file, uid);
+    const sha256 = await digests.of(file, state, uid);
     const facts = {
       ...(sha256 === undefined ? {} : { 'unix:sha256': [sha256] }),
       ...(path === undefined ? {} : { 'unix:path': [path] }),
@@ -65,7 +64,7 @@ async function programOf({ pid, uid }: Subject, digests: BinaryDigests, known: S
     unlessOfTheProcess(error);
     return { facts: {}, notes: [`unix:sha256: the program could not be read (${codeOf(error)})`] };
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 
@@ -82,9 +81,9 @@ function isThere(path: string, { dev, ino }: BigIntStats): boolean {
   });
 }
 
-async function groupsOf(pid: number): Promise<readonly string[]> {
+function groupsOf(pid: number): readonly string[] {
   try {
-    const [, list = ''] = /^Groups:[ \t]*(.*)$/m.exec(await readFile(`/proc/${pid}/status`, 'latin1')) ?? [];
+    const [, list = ''] = /^Groups:[ \t]*(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
     return list
       .split(' ')
       .filter((gid) => gid !== '')

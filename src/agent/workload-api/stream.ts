@@ -5,17 +5,25 @@ import type { CallerProcess } from '../process/table.ts';
 import type { Child } from '../workloads/child.ts';
 import type { Workloads } from '../workloads/workloads.ts';
 
+/** Milliseconds between two who are told of the same, and how long it takes at most until all are. */
+const APART_MS = 1;
+const ALL_TOLD_MS = 500;
+
 /** Told of what concerns all callers: bundles and lists. */
 export class Updates {
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(afterMs: number) => void>();
 
-  watch(listener: () => void): () => void {
+  /** The listener is told how long to wait before it acts on what it hears. */
+  watch(listener: (afterMs: number) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
+  /** A thousand messages at one moment would keep whoever calls now waiting: each has a moment of its own. */
   notify(): void {
-    for (const listener of this.#listeners) listener();
+    const apart = Math.min(APART_MS, ALL_TOLD_MS / this.#listeners.size);
+    let at = 0;
+    for (const listener of this.#listeners) listener(at++ * apart);
   }
 }
 
@@ -49,6 +57,7 @@ export async function follow(
   const { connection: process, signal } = call;
   let dirty = false;
   let timer: NodeJS.Timeout | undefined;
+  let due = 0;
   let running = true;
   const once = async (anew: boolean): Promise<void> => {
     running = true;
@@ -68,17 +77,24 @@ export async function follow(
     timer = undefined;
     if (running || signal.aborted) return;
     if (call.waiting() > 0) {
-      timer = setTimeout(run, SLOW_MS);
+      plan(SLOW_MS);
       return;
     }
     dirty = false;
     void once(false);
   };
-  const later = (): void => {
-    dirty = true;
-    if (timer === undefined && !running && !signal.aborted) timer = setTimeout(run, GATHER_MS);
+  const plan = (milliseconds: number): void => {
+    clearTimeout(timer);
+    due = performance.now() + milliseconds;
+    timer = setTimeout(run, milliseconds);
   };
-  const leave = [workloads.watch(process, later), updates.watch(later)];
+  const later = (afterMs = 0): void => {
+    dirty = true;
+    if (running || signal.aborted) return;
+    // What concerns this caller alone, as its stop, does not wait for its turn among all.
+    if (timer === undefined || due > performance.now() + GATHER_MS + afterMs) plan(GATHER_MS + afterMs);
+  };
+  const leave = [workloads.watch(process, () => later()), updates.watch(later)];
   signal.addEventListener('abort', () => {
     clearTimeout(timer);
     for (const one of leave) one();
