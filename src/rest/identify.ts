@@ -17,6 +17,8 @@ export interface IdentifyParts {
   /** As this process has them now. */
   authorities(): readonly Authority[];
   now(): number;
+  /** Told of a certificate that can be read and is not accepted. */
+  refused?(leaf: Certificate): void;
 }
 
 /**
@@ -26,11 +28,16 @@ export interface IdentifyParts {
  */
 export function identifyClients(parts: IdentifyParts): Identify {
   return ({ chain, fault }) => {
-    if (fault !== undefined) throw refused(HANDSHAKE_FAULTS[fault] ?? 'does not lead to the root of this installation');
-    const sent = chain.map(parsed);
-    const leaf = sent[0]!;
-    verify(leaf, sent.slice(1), parts);
-    return peerOf(leaf, parts.trustDomain);
+    const leaf = parsed(chain[0]!);
+    try {
+      if (fault !== undefined)
+        throw refused(HANDSHAKE_FAULTS[fault] ?? 'does not lead to the root of this installation');
+      verify(leaf, chain.slice(1).map(parsed), parts);
+      return peerOf(leaf, parts.trustDomain);
+    } catch (error) {
+      parts.refused?.(leaf);
+      throw error;
+    }
   };
 }
 

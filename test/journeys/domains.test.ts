@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { decodePem, encodePem } from '../../src/der/pem.ts';
 import { parseSpiffeBundle } from '../../src/jwt/spiffe-bundle.ts';
 import type { Domain, DomainAuthority, SignedDomainAuthority } from '../../src/wire/domain.ts';
@@ -12,7 +13,7 @@ import { parseCertificate } from '../../src/x509/certificate.ts';
 import { findExtension } from '../../src/x509/extension.ts';
 import { CRL_DISTRIBUTION_POINTS } from '../../src/x509/extensions/crl-distribution-points.ts';
 import { noOpenssl, openssl } from '../../src/x509/testdata/openssl.ts';
-import { testServer } from '../server.ts';
+import { type TestServer, testServer } from '../server.ts';
 import { certificate } from '../spiffe-conformance/certificate.ts';
 import { csrFor, newKey } from './clients.ts';
 
@@ -43,6 +44,13 @@ test('an authority below the root of another trust domain names what is in it, a
   verify({ uris: [`spiffe://${OTHER}/web`] });
   assert.throws(() => verify({ uris: ['spiffe://agents.example.com/agent/planner/1'] }), /permitted subtree violation/);
   assert.throws(() => verify({ uris: [`spiffe://${OTHER}/web`], dns: ['x.agents.example.com'] }), /permitted subtree/);
+
+  // Shown to this server it names nobody, and that it was signed stands on the ledger.
+  const name = 'spiffe://agents.example.com/agent/planner/1';
+  const stranger = certificate({ uris: [name], by: { key, subject: subject.raw } });
+  assert.equal(await statusFor(`${server.api}/v1/whoami`, stranger.keyPem, stranger.pem + readFileSync(out)), 401);
+  const refused = await eventOf(server, `domain:${OTHER}`, 'access.refused');
+  assert.deepEqual([refused['spiffe_id'], refused['code']], [name, 'not_authenticated']);
 
   // Whoever looks at lists finds them where the certificates say, and what is revoked on them.
   const lists = async (): Promise<string> => {
@@ -102,8 +110,8 @@ test('an authority below the root of another trust domain names what is in it, a
   assert.deepEqual([both.authorities.length, both.sequence], [2, ahead.sequence]);
 
   assert.equal((await again.json<Domain>('domain', 'close', OTHER, '--yes')).state, 'closed');
-  const refused = await again.cli('domain', 'sign', OTHER, '--csr', csr, '--json');
-  assert.equal((JSON.parse(refused.stderr) as { error: { code: string } }).error.code, 'inactive');
+  const closed = await again.cli('domain', 'sign', OTHER, '--csr', csr, '--json');
+  assert.equal((JSON.parse(closed.stderr) as { error: { code: string } }).error.code, 'inactive');
   await again.json('ledger', 'verify');
 });
 
@@ -114,6 +122,33 @@ async function listFor(pem: string): Promise<Uint8Array> {
   const answer = await fetch(/http:\/\/[\w.:/[\]-]+\.crl/.exec(value)![0]);
   assert.equal(answer.status, 200);
   return new Uint8Array(await answer.arrayBuffer());
+}
+
+/** What a server answers to whoever shows this certificate. */
+function statusFor(url: string, key: string, cert: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    request(url, { rejectUnauthorized: false, key, cert, agent: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode);
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+/** The first event of a type about a subject, as soon as it stands on the ledger. */
+async function eventOf(server: TestServer, subject: string, type: string): Promise<Record<string, unknown>> {
+  for (let tries = 0; tries < 200; tries++) {
+    const { items } = await server.json<Events>('ledger', 'list', '--subject', subject);
+    const found = items.find((one) => one.type === type);
+    if (found !== undefined) return found.body;
+    await pause(100);
+  }
+  throw new Error(`the ledger says nothing of ${subject}`);
+}
+
+interface Events {
+  readonly items: readonly { readonly type: string; readonly body: Record<string, unknown> }[];
 }
 
 /** A document that anybody may have. */

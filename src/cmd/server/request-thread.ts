@@ -21,6 +21,7 @@ import { identifyClients } from '../../rest/identify.ts';
 import { plainRoutes } from '../../rest/plain.ts';
 import { problemReplies } from '../../rest/problems.ts';
 import { routeTables } from '../../rest/tables.ts';
+import { misnamedWatch } from '../../spiffe/domain/misnamed.ts';
 import { ocspRoutes } from '../../status/ocsp/routes.ts';
 import { splitAddress } from '../config/address.ts';
 import { issuerOptions, reviewerOf } from '../config/attestation.ts';
@@ -170,10 +171,15 @@ async function serve(): Promise<void> {
       offerAccess: offerAccess(built, address),
     });
     const common = { limits: limitsOf(config), clock, problem: problemReplies(log), observe: requestObserver(metrics) };
+    const misnamed = misnamedWatch({
+      ...{ reader: database, clock, trustDomain: hierarchy.trustDomain },
+      recordRefusal: built.refusals.record,
+    });
     const identify = identifyClients({
       trustDomain: hierarchy.trustDomain,
       authorities: () => built.authority.authorities(),
       now: clock.now,
+      refused: (leaf) => void misnamed(leaf),
     });
     const clients = {
       identify,
