@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import { Agent, createServer, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { connect } from '../src/sdk/connect.ts';
-import { createVerifier, type Verifier } from '../src/sdk/verifier.ts';
+import { connect } from '../src/sdk/enrolment/connect.ts';
+import { createVerifier, type Verifier } from '../src/sdk/verifier/verifier.ts';
 
 export type PointCommand =
   /** Enrols with a token and opens the point. */

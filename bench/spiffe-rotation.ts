@@ -6,7 +6,7 @@ import { Child } from '../src/agent/workloads/child.ts';
 import { createGate } from '../src/agent/workloads/gate.ts';
 import { Rotation } from '../src/agent/workloads/rotation.ts';
 import { manualClock } from '../src/base/clock.ts';
-import { BACKDATED_MS, type Credential } from '../src/sdk/credential.ts';
+import { BACKDATED_MS, type Credential } from '../src/sdk/identity/credential.ts';
 import type { Entry } from '../src/wire/entry.ts';
 
 /** Half a tick past a second: a daemon's timer does not begin with one. */

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { openCodecs } from '../src/grpc/codec.ts';
-import { WORKLOAD_FILE, x509SvidRequest, x509SvidResponse } from '../src/sdk/workload-messages.ts';
+import { WORKLOAD_FILE, x509SvidRequest, x509SvidResponse } from '../src/sdk/workload-api/messages.ts';
 import { inFlight } from './in-flight.ts';
 import { residentMemory } from './process.ts';
 import { type Node, openWorkloadClient } from './spiffe-node.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OperatorCredential } from '../src/cli/credential.ts';
 import { Client } from '../src/http/client.ts';
-import { connect } from '../src/sdk/connect.ts';
+import { connect } from '../src/sdk/enrolment/connect.ts';
 import { run } from './process.ts';
 import { median } from './statistics.ts';
 

@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import * as tls from 'node:tls';
-import { connect } from '../src/sdk/connect.ts';
-import type { Identity } from '../src/sdk/identity.ts';
-import type { Decision } from '../src/sdk/verifier-options.ts';
+import { connect } from '../src/sdk/enrolment/connect.ts';
+import type { Identity } from '../src/sdk/identity/identity.ts';
+import type { Decision } from '../src/sdk/verifier/options.ts';
 import type { TestServer } from './server.ts';
 
 /** Waits until something is so, and fails when it is not in time. */

@@ -8,7 +8,7 @@ import { after, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { testServer } from '../../test/server.ts';
 import { WritError } from '../base/error.ts';
-import { connect } from '../sdk/connect.ts';
+import { connect } from '../sdk/enrolment/connect.ts';
 import { Daemon, type DaemonOptions } from './daemon.ts';
 import { ask, header, readStream, type WorkloadStub, workloadStub } from './testdata/client.ts';
 import { testNodeServer } from './testdata/node-server.ts';

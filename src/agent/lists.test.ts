@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { testServer } from '../../test/server.ts';
 import { systemClock } from '../base/clock.ts';
-import { connect } from '../sdk/connect.ts';
+import { connect } from '../sdk/enrolment/connect.ts';
 import { parseCrl } from '../x509/crl.ts';
 import { Lists } from './lists.ts';
 

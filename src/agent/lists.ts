@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { sameBytes } from '../der/bytes.ts';
 import { decodePem } from '../der/pem.ts';
-import type { Credential } from '../sdk/credential.ts';
+import type { Credential } from '../sdk/identity/credential.ts';
 import { verifySignature } from '../x509/algorithm.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { parseCrl } from '../x509/crl.ts';

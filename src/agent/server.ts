@@ -1,10 +1,10 @@
 import { WritError } from '../base/error.ts';
 import { Client } from '../http/client.ts';
 import { type ParsedBundle, parseBundleMap, parseSpiffeBundle } from '../jwt/spiffe-bundle.ts';
-import { type CertificateAnswer, rootsAfter, toCredential } from '../sdk/authority.ts';
-import { type Credential, csrFor, newKey, pemOf } from '../sdk/credential.ts';
-import type { Identity } from '../sdk/identity.ts';
-import { checkWritServer } from '../sdk/writ-server.ts';
+import { type CertificateAnswer, rootsAfter, toCredential } from '../sdk/enrolment/authority.ts';
+import { type Credential, csrFor, newKey, pemOf } from '../sdk/identity/credential.ts';
+import type { Identity } from '../sdk/identity/identity.ts';
+import { checkWritServer } from '../sdk/peer/writ-server.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
 import type { Entry, OwnEntries } from '../wire/entry.ts';
 import type { JwtSvids } from '../wire/jwt-svid.ts';

@@ -1,7 +1,7 @@
 import { decodePem } from '../der/pem.ts';
 import type { VerificationKey } from '../jwt/jwk.ts';
 import type { ParsedBundle } from '../jwt/spiffe-bundle.ts';
-import type { Identity } from '../sdk/identity.ts';
+import type { Identity } from '../sdk/identity/identity.ts';
 import type { NodeServer } from './server.ts';
 
 /** What the members of one trust domain are judged by. */

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { WritError } from '../base/error.ts';
-import { type Credential, pemOf } from '../sdk/credential.ts';
+import { type Credential, pemOf } from '../sdk/identity/credential.ts';
 
 /**
  * An identity as files for programs that read PEM. Each file is replaced as a whole. Key before certificate: a program

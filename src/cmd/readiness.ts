@@ -2,7 +2,7 @@ import { get } from 'node:https';
 import { rootsOf } from '../ca/authority.ts';
 import type { Hierarchy } from '../ca/hierarchy.ts';
 import { encodePem } from '../der/pem.ts';
-import { checkWritServer } from '../sdk/writ-server.ts';
+import { checkWritServer } from '../sdk/peer/writ-server.ts';
 import { splitAddress } from './config/address.ts';
 
 /** Whether a server of this installation answers at an address, and how it feels. */

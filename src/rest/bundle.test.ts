@@ -11,8 +11,8 @@ import { AUTHORITY_KEY, activeOf } from '../ca/authority.ts';
 import { readAuthorities } from '../ca/hierarchy.ts';
 import { certifyAuthority, testAuthority } from '../http/testdata/authority.ts';
 import { openKey } from '../keys/keyring.ts';
-import { connect } from '../sdk/connect.ts';
-import { loadIdentity } from '../sdk/store.ts';
+import { connect } from '../sdk/enrolment/connect.ts';
+import { loadIdentity } from '../sdk/enrolment/store.ts';
 import { formatJoinToken, parseJoinToken } from '../wire/join-token.ts';
 import { openDoor } from './testdata/door.ts';
 

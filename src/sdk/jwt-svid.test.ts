@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { testServer } from '../../test/server.ts';
 import { isWritError } from '../base/error.ts';
-import { connect } from './connect.ts';
+import { connect } from './enrolment/connect.ts';
 import { jwtSvidsOf, jwtValidator } from './jwt-svid.ts';
-import { createVerifier } from './verifier.ts';
+import { createVerifier } from './verifier/verifier.ts';
 
 const AUDIENCE = 'https://reports.example.com';
 const server = await testServer();

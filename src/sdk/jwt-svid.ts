@@ -5,10 +5,10 @@ import { type JwtSvidFault, type ValidatedJwtSvid, validateJwtSvid } from '../jw
 import { parseBundleMap, parseSpiffeBundle } from '../jwt/spiffe-bundle.ts';
 import type { SpiffeId } from '../spiffe-id/spiffe-id.ts';
 import type { JwtSvid as JwtSvidAnswer } from '../wire/jwt-svid.ts';
-import type { AnyIdentity } from './any-identity.ts';
-import { SERVER_RULE } from './feed-signatures.ts';
-import type { Fetch } from './fetch.ts';
-import type { Verifier } from './verifier.ts';
+import { SERVER_RULE } from './feed/signatures.ts';
+import type { AnyIdentity } from './identity/any-identity.ts';
+import type { Fetch } from './identity/fetch.ts';
+import type { Verifier } from './verifier/verifier.ts';
 
 /** A JWT-SVID of one's own. */
 export interface JwtSvid {

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
-import { connect } from '../../src/sdk/connect.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
 import { jwtSvidsOf } from '../../src/sdk/jwt-svid.ts';
 import { fetchBundle } from '../../src/spiffe/fetch-bundle.ts';
 import { authoritiesIn, judgeBundle } from '../../src/spiffe/judge-bundle.ts';

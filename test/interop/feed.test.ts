@@ -7,9 +7,9 @@ import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { connect } from '../../src/sdk/connect.ts';
-import { pemOf } from '../../src/sdk/credential.ts';
-import type { Identity } from '../../src/sdk/identity.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
+import { pemOf } from '../../src/sdk/identity/credential.ts';
+import type { Identity } from '../../src/sdk/identity/identity.ts';
 import { testServer } from '../server.ts';
 import { go, pathOf, skipOf } from './tools.ts';
 

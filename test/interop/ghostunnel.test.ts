@@ -5,7 +5,7 @@ import { type AddressInfo, connect as connectPlain, createServer as createPlain 
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
-import { createVerifier } from '../../src/sdk/verifier.ts';
+import { createVerifier } from '../../src/sdk/verifier/verifier.ts';
 import { eventually, type Foreign, freePort, serialShown, startForeign, talk } from './foreign.ts';
 import { machine } from './machine.ts';
 import { ghostunnel, pathOf, skipOf } from './tools.ts';

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
-import { connect } from '../../src/sdk/connect.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
 import { jwtSvidsOf } from '../../src/sdk/jwt-svid.ts';
 import { testServer } from '../server.ts';
 import { pathOf, pythonWithSpiffe, skipOf } from './tools.ts';

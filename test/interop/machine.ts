@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { Daemon } from '../../src/agent/daemon.ts';
 import type { Child } from '../../src/agent/workloads/child.ts';
-import { connect } from '../../src/sdk/connect.ts';
-import type { Identity } from '../../src/sdk/identity.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
+import type { Identity } from '../../src/sdk/identity/identity.ts';
 import { type TestServer, testServer } from '../server.ts';
 
 export interface Machine {

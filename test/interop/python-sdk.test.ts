@@ -11,8 +11,8 @@ import type { Readable, Writable } from 'node:stream';
 import { after, test } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
 import { Daemon } from '../../src/agent/daemon.ts';
-import { connect } from '../../src/sdk/connect.ts';
-import { createVerifier } from '../../src/sdk/verifier.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
+import { createVerifier } from '../../src/sdk/verifier/verifier.ts';
 import { testServer } from '../server.ts';
 import { pathOf, pythonForSdk, pythonWithFrameworks, skipOf } from './tools.ts';
 

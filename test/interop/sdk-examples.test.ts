@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { Daemon } from '../../src/agent/daemon.ts';
-import { connect } from '../../src/sdk/connect.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
 import { testServer } from '../server.ts';
 import { frameworks, pathOf, skipOf } from './tools.ts';
 

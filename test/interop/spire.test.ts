@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
 import { testAuthority } from '../../src/http/testdata/authority.ts';
 import { jwtValidator } from '../../src/sdk/jwt-svid.ts';
-import { fromWorkloadApi } from '../../src/sdk/workload-identity.ts';
+import { fromWorkloadApi } from '../../src/sdk/workload-api/identity.ts';
 import type { Federation } from '../../src/wire/federation.ts';
 import { testServer } from '../server.ts';
 import { eventually } from './foreign.ts';

@@ -9,9 +9,9 @@ import { issueLeaf, leafRequest, makeChain, scopeOf, TRUST_DOMAIN } from '../../
 import { encodePem } from '../../src/der/pem.ts';
 import { generateKey, KEY_ALGORITHMS } from '../../src/keys/generate.ts';
 import { localSigner } from '../../src/keys/local.ts';
-import type { Credential } from '../../src/sdk/credential.ts';
-import { Identity } from '../../src/sdk/identity.ts';
-import { peerOf, spiffeIdOf } from '../../src/sdk/peer.ts';
+import type { Credential } from '../../src/sdk/identity/credential.ts';
+import { Identity } from '../../src/sdk/identity/identity.ts';
+import { peerOf, spiffeIdOf } from '../../src/sdk/peer/peer.ts';
 import { serverId } from '../../src/spiffe-id/subject.ts';
 import { parseCertificate } from '../../src/x509/certificate.ts';
 import { parseIpAddress } from '../../src/x509/path/ip-address.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { createServer } from 'node:tls';
-import { createVerifier } from '../../src/sdk/verifier.ts';
+import { createVerifier } from '../../src/sdk/verifier/verifier.ts';
 import { machine } from './machine.ts';
 import { go, pathOf, pythonWithSpiffe, skipOf } from './tools.ts';
 

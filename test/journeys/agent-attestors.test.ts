@@ -29,7 +29,7 @@ import { encodePem } from '../../src/der/pem.ts';
 import { ENDORSEMENT_KEYS } from '../../src/sdk/evidence/endorsement.ts';
 import { awsMetadata, azureMetadata, gcpMetadata, githubActions } from '../../src/sdk/evidence/testdata/platforms.ts';
 import { openTpm, Tpm } from '../../src/sdk/evidence/tpm-device.ts';
-import type { Identity } from '../../src/sdk/identity.ts';
+import type { Identity } from '../../src/sdk/identity/identity.ts';
 import { issue } from '../../src/x509/path/testdata/issue.ts';
 import { testServer } from '../server.ts';
 import { rootsIn } from './clients.ts';

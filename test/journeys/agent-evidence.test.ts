@@ -9,9 +9,9 @@ import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { Daemon } from '../../src/agent/daemon.ts';
 import { isWritError } from '../../src/base/error.ts';
-import { connect } from '../../src/sdk/connect.ts';
-import { runtimeClaims } from '../../src/sdk/runtime-claims.ts';
-import { fromWorkloadApi } from '../../src/sdk/workload-identity.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
+import { runtimeClaims } from '../../src/sdk/evidence/runtime-claims.ts';
+import { fromWorkloadApi } from '../../src/sdk/workload-api/identity.ts';
 import { testServer } from '../server.ts';
 
 const server = await testServer();

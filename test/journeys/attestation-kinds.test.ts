@@ -13,7 +13,7 @@ import { fakeCluster } from '../../src/attest/verifier/testdata/token-review.ts'
 import { sha256 } from '../../src/base/sha256.ts';
 import { encodePem } from '../../src/der/pem.ts';
 import type { Client } from '../../src/http/client.ts';
-import { connect } from '../../src/sdk/connect.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
 import { certificateEvidence, tokenEvidence, tpmEvidence } from '../../src/sdk/evidence/entry.ts';
 import { azureNonce, boundOctets } from '../../src/wire/bound-octets.ts';
 import { parseCsr } from '../../src/x509/csr.ts';

@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { connect } from '../../src/sdk/connect.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
 import { choices } from '../fuzz/random.ts';
 import { CUTS, Forwarder } from '../torture/forwarder.ts';
 import { Point, type PointMode } from '../torture/point.ts';

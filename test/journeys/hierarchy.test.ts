@@ -11,8 +11,8 @@ import { test } from 'node:test';
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import type { OperatorCredential } from '../../src/cli/credential.ts';
 import type { KeyAlgorithm } from '../../src/keys/generate.ts';
-import { connect } from '../../src/sdk/connect.ts';
-import type { Identity } from '../../src/sdk/identity.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
+import type { Identity } from '../../src/sdk/identity/identity.ts';
 import { openssl, pathOf, skipOf } from '../interop/tools.ts';
 import { type TestServer, testServer } from '../server.ts';
 

@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Daemon } from '../../src/agent/daemon.ts';
 import { type ErrorCode, isWritError } from '../../src/base/error.ts';
-import { childrenOf } from '../../src/sdk/children.ts';
-import { connect } from '../../src/sdk/connect.ts';
-import type { Identity } from '../../src/sdk/identity.ts';
+import { childrenOf } from '../../src/sdk/enrolment/children.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
+import type { Identity } from '../../src/sdk/identity/identity.ts';
 import { jwtSvidsOf } from '../../src/sdk/jwt-svid.ts';
-import { peerOf } from '../../src/sdk/peer.ts';
-import { createVerifier } from '../../src/sdk/verifier.ts';
-import { fromWorkloadApi } from '../../src/sdk/workload-identity.ts';
+import { peerOf } from '../../src/sdk/peer/peer.ts';
+import { createVerifier } from '../../src/sdk/verifier/verifier.ts';
+import { fromWorkloadApi } from '../../src/sdk/workload-api/identity.ts';
 import { testServer } from '../server.ts';
 
 const server = await testServer();
@@ -148,7 +148,7 @@ test('nobody is let in whom no entry for the service names, and nobody reaches t
 });
 
 async function csrOf(): Promise<string> {
-  const { csrFor, newKey } = await import('../../src/sdk/credential.ts');
+  const { csrFor, newKey } = await import('../../src/sdk/identity/credential.ts');
   return csrFor(await newKey(first.roots[0]!));
 }
 

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { Daemon } from '../../src/agent/daemon.ts';
 import { ask, header, readStream, workloadStub } from '../../src/agent/testdata/client.ts';
-import { connect } from '../../src/sdk/connect.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
 import { testServer } from '../server.ts';
 
 const server = await testServer();

@@ -12,8 +12,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, test } from 'node:test';
-import { connect } from '../../src/sdk/connect.ts';
-import { createVerifier, type Verifier } from '../../src/sdk/verifier.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
+import { createVerifier, type Verifier } from '../../src/sdk/verifier/verifier.ts';
 import { openssl, pathOf, skipOf } from '../interop/tools.ts';
 import { type TestServer, testServer } from '../server.ts';
 

@@ -10,12 +10,12 @@ import { after, test } from 'node:test';
 import { Agent, request } from 'undici';
 import { Daemon } from '../../src/agent/daemon.ts';
 import { isWritError } from '../../src/base/error.ts';
-import { connect } from '../../src/sdk/connect.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
+import { undiciDispatcher } from '../../src/sdk/frameworks/undici.ts';
 import { jwtValidator } from '../../src/sdk/jwt-svid.ts';
-import { peerOf } from '../../src/sdk/peer.ts';
-import { undiciDispatcher } from '../../src/sdk/undici.ts';
-import { createVerifier } from '../../src/sdk/verifier.ts';
-import { fromWorkloadApi } from '../../src/sdk/workload-identity.ts';
+import { peerOf } from '../../src/sdk/peer/peer.ts';
+import { createVerifier } from '../../src/sdk/verifier/verifier.ts';
+import { fromWorkloadApi } from '../../src/sdk/workload-api/identity.ts';
 import { until } from '../feed.ts';
 import { testServer } from '../server.ts';
 
@@ -188,7 +188,7 @@ test('a program that follows ends when its work is done, and one that is stopped
   const file = join(server.scratch, 'program.ts');
   writeFileSync(
     file,
-    `import { fromWorkloadApi } from '${join(import.meta.dirname, '../../src/sdk/workload-identity.ts')}';
+    `import { fromWorkloadApi } from '${join(import.meta.dirname, '../../src/sdk/workload-api/identity.ts')}';
 const identity = await fromWorkloadApi();
 const call = identity.fetch({ allow: '${allow}' });
 console.log(identity.spiffeId);

@@ -16,7 +16,7 @@ import { encodePem } from '../../src/der/pem.ts';
 import { openKey, openKeyring } from '../../src/keys/keyring.ts';
 import { localSigner } from '../../src/keys/local.ts';
 import { readPassphrase } from '../../src/keys/passphrase-source.ts';
-import { connect } from '../../src/sdk/connect.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
 import { formatJoinToken, parseJoinToken } from '../../src/wire/join-token.ts';
 import { encodeCsr } from '../../src/x509/csr.ts';
 import { encodeName } from '../../src/x509/name.ts';

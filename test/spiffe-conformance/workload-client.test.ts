@@ -3,10 +3,14 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, test } from 'node:test';
 import { isWritError } from '../../src/base/error.ts';
-import { issuer } from '../../src/sdk/testdata/identities.ts';
-import { svidOf, type TestDaemon, testDaemon } from '../../src/sdk/testdata/workload-daemon.ts';
-import { parseWorkloadEndpoint } from '../../src/sdk/workload-endpoint.ts';
-import { fromWorkloadApi, type WorkloadApiOptions, type WorkloadIdentity } from '../../src/sdk/workload-identity.ts';
+import { issuer } from '../../src/sdk/identity/testdata/identities.ts';
+import { parseWorkloadEndpoint } from '../../src/sdk/workload-api/endpoint.ts';
+import {
+  fromWorkloadApi,
+  type WorkloadApiOptions,
+  type WorkloadIdentity,
+} from '../../src/sdk/workload-api/identity.ts';
+import { svidOf, type TestDaemon, testDaemon } from '../../src/sdk/workload-api/testdata/daemon.ts';
 import { until } from '../feed.ts';
 
 const made = issuer();

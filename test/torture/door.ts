@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { OperatorCredential } from '../../src/cli/credential.ts';
 import { Client } from '../../src/http/client.ts';
-import { checkPeer } from '../../src/sdk/peer.ts';
+import { checkPeer } from '../../src/sdk/peer/peer.ts';
 import { serverId } from '../../src/spiffe-id/subject.ts';
 import { parseTrustDomain } from '../../src/spiffe-id/trust-domain.ts';
 import type { RunningServer } from '../program.ts';

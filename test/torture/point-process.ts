@@ -5,8 +5,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { connect } from '../../src/sdk/connect.ts';
-import { createVerifier } from '../../src/sdk/verifier.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
+import { createVerifier } from '../../src/sdk/verifier/verifier.ts';
 import type { PointSettings, PointState } from './point.ts';
 
 const { store, mode, strictMs } = JSON.parse(process.argv[2]!) as PointSettings;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { isWritError } from '../../src/base/error.ts';
-import { connect } from '../../src/sdk/connect.ts';
+import { connect } from '../../src/sdk/enrolment/connect.ts';
 import type { Choices } from '../fuzz/random.ts';
 import type { ProgramOptions } from '../program.ts';
 import type { Scene } from './act.ts';

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { testServer } from '../../../test/server.ts';
 import { WritError } from '../../base/error.ts';
-import { connect } from '../../sdk/connect.ts';
+import { connect } from '../../sdk/enrolment/connect.ts';
 import type { WorkloadFault } from '../../wire/workload-refusal.ts';
 import { Daemon } from '../daemon.ts';
 import { type TestNodeServer, testNodeServer } from '../testdata/node-server.ts';

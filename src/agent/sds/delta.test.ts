@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { testServer } from '../../../test/server.ts';
-import { connect } from '../../sdk/connect.ts';
+import { connect } from '../../sdk/enrolment/connect.ts';
 import { Daemon } from '../daemon.ts';
 import { testNodeServer } from '../testdata/node-server.ts';
 

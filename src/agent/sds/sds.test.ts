@@ -9,7 +9,7 @@ import { testServer } from '../../../test/server.ts';
 import { GrpcClient } from '../../grpc/client.ts';
 import { openCodecs } from '../../grpc/codec.ts';
 import { methodPath } from '../../grpc/proto.ts';
-import { connect } from '../../sdk/connect.ts';
+import { connect } from '../../sdk/enrolment/connect.ts';
 import { Daemon } from '../daemon.ts';
 import { testNodeServer } from '../testdata/node-server.ts';
 import { type DiscoveryRequest, discoveryRequest, discoveryResponse, SDS_FILE } from './messages.ts';

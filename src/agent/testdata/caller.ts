@@ -10,7 +10,7 @@ import { GrpcClient } from '../../grpc/client.ts';
 import { openCodecs } from '../../grpc/codec.ts';
 import { DEFAULT_GRPC_LIMITS } from '../../grpc/limits.ts';
 import { descriptorOf } from '../workload-api/endpoint.ts';
-import { WORKLOAD_FILE, x509SvidRequest, x509SvidResponse } from '../../sdk/workload-messages.ts';
+import { WORKLOAD_FILE, x509SvidRequest, x509SvidResponse } from '../../sdk/workload-api/messages.ts';
 
 const [path, how, file] = process.argv.slice(2) as [string, string?, string?];
 const say = (what: object): void => void process.stdout.write(`${JSON.stringify(what)}\n`);

@@ -7,7 +7,7 @@ import type { TestServer } from '../../../test/server.ts';
 import { WritError } from '../../base/error.ts';
 import { assembleJws, signingInput } from '../../jwt/jws.ts';
 import { parseSpiffeBundle, type ParsedBundle } from '../../jwt/spiffe-bundle.ts';
-import { enrol, type Home, openAuthority } from '../../sdk/authority.ts';
+import { enrol, type Home, openAuthority } from '../../sdk/enrolment/authority.ts';
 import type { Entry } from '../../wire/entry.ts';
 import type { WorkloadRefusal } from '../../wire/workload-refusal.ts';
 import { instanceOf, type NodeServer, type Sight } from '../server.ts';

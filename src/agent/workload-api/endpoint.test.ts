@@ -10,7 +10,7 @@ import { GrpcClient } from '../../grpc/client.ts';
 import { openCodecs } from '../../grpc/codec.ts';
 import { methodPath } from '../../grpc/proto.ts';
 import { serverStream } from '../../grpc/server-method.ts';
-import { WORKLOAD_FILE, x509SvidRequest, x509SvidResponse } from '../../sdk/workload-messages.ts';
+import { WORKLOAD_FILE, x509SvidRequest, x509SvidResponse } from '../../sdk/workload-api/messages.ts';
 import { openNative } from '../process/native.ts';
 import { type CallerProcess, ProcessTable } from '../process/table.ts';
 import { connectionsWithin, Endpoint } from './endpoint.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { testServer } from '../../../test/server.ts';
-import { connect } from '../../sdk/connect.ts';
+import { connect } from '../../sdk/enrolment/connect.ts';
 import { Daemon } from '../daemon.ts';
 import type { NodeServer } from '../server.ts';
 import { header, readStream, workloadStub } from '../testdata/client.ts';

@@ -13,7 +13,7 @@ import { loadSync } from '@grpc/proto-loader';
 import { fileDescriptor, openCodecs } from '../../grpc/codec.ts';
 import { reflectionMethods } from '../../grpc/reflection.ts';
 import { GrpcServer } from '../../grpc/server.ts';
-import * as messages from '../../sdk/workload-messages.ts';
+import * as messages from '../../sdk/workload-api/messages.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'writ-messages-'));
 const closing: (() => unknown)[] = [() => rmSync(scratch, { recursive: true, force: true })];

@@ -6,7 +6,7 @@ import {
   presentRuntimeRequest,
   presentRuntimeResponse,
   RUNTIME_FILE,
-} from '../../sdk/runtime-messages.ts';
+} from '../../sdk/workload-api/runtime-messages.ts';
 import { type Runtime, runtime } from '../../wire/runtime.ts';
 import { parse } from '../../wire/schema.ts';
 import { failureOf } from '../failure.ts';

@@ -7,7 +7,7 @@ import { methodPath } from '../../grpc/proto.ts';
 import { type Answers, type CallContext, type ServerMethod, serverStream, unary } from '../../grpc/server-method.ts';
 import { validateJwtSvid } from '../../jwt/jwt-svid.ts';
 import { subjectsOf } from '../../sdk/jwt-svid.ts';
-import * as messages from '../../sdk/workload-messages.ts';
+import * as messages from '../../sdk/workload-api/messages.ts';
 import { failureOf } from '../failure.ts';
 import type { CallerProcess } from '../process/table.ts';
 import type { Trust } from '../trust.ts';

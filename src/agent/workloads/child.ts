@@ -1,10 +1,10 @@
 import type { Clock } from '../../base/clock.ts';
 import { isWritError } from '../../base/error.ts';
 import { decodePem } from '../../der/pem.ts';
-import { BACKDATED_MS, type Credential } from '../../sdk/credential.ts';
-import { certificateFacts, issuerOf } from '../../sdk/peer-facts.ts';
-import { pauseAfter } from '../../sdk/renewal.ts';
-import type { X509Svid } from '../../sdk/workload-messages.ts';
+import { BACKDATED_MS, type Credential } from '../../sdk/identity/credential.ts';
+import { pauseAfter } from '../../sdk/identity/renewal.ts';
+import { certificateFacts, issuerOf } from '../../sdk/peer/facts.ts';
+import type { X509Svid } from '../../sdk/workload-api/messages.ts';
 import { parseSpiffeId } from '../../spiffe-id/spiffe-id.ts';
 import type { Entry } from '../../wire/entry.ts';
 import type { Runtime } from '../../wire/runtime.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { manualClock } from '../../base/clock.ts';
-import { issuer } from '../../sdk/testdata/identities.ts';
+import { issuer } from '../../sdk/identity/testdata/identities.ts';
 import type { NodeServer } from '../server.ts';
 import { entryOf } from '../testdata/node-server.ts';
 import { Children, type Holder } from './children.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { manualClock } from '../../base/clock.ts';
-import { BACKDATED_MS } from '../../sdk/credential.ts';
+import { BACKDATED_MS } from '../../sdk/identity/credential.ts';
 import { Rotation } from './rotation.ts';
 
 const HOUR = 3_600_000;

@@ -1,5 +1,5 @@
 import type { Clock } from '../../base/clock.ts';
-import { BACKDATED_MS } from '../../sdk/credential.ts';
+import { BACKDATED_MS } from '../../sdk/identity/credential.ts';
 
 /** Seconds that are looked at when a renewal is placed, of which the emptiest is taken. */
 const CANDIDATES = 32;

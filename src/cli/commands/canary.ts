@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { WritError } from '../../base/error.ts';
-import { type CanaryPoint, CanaryRunner, checkPoints } from '../../sdk/canary.ts';
+import { type CanaryPoint, CanaryRunner, checkPoints } from '../../sdk/canary/canary.ts';
 import { type CanaryPoints, type CanaryReport, canaryPoints } from '../../wire/canary.ts';
 import { parseJsonObject } from '../../wire/json.ts';
 import { parse } from '../../wire/schema.ts';

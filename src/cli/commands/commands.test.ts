@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import { cells, testServer } from '../../../test/server.ts';
 import { CAUSES as KNOWN } from '../../ca/revocation-cause.ts';
 import { commandTable } from '../../cmd/commands.ts';
-import { connect } from '../../sdk/connect.ts';
-import { csrFor } from '../../sdk/credential.ts';
+import { connect } from '../../sdk/enrolment/connect.ts';
+import { csrFor } from '../../sdk/identity/credential.ts';
 import { CAUSES } from './causes.ts';
 
 const server = await testServer();

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { cells, cli, testServer } from '../../../test/server.ts';
 import { formatVerifierKey, noteKey } from '../../merkle/note-key.ts';
-import { connect } from '../../sdk/connect.ts';
+import { connect } from '../../sdk/enrolment/connect.ts';
 
 const server = await testServer();
 await server.token('researcher');

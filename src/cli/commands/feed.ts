@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { WritError } from '../../base/error.ts';
-import type { Identity } from '../../sdk/identity.ts';
-import { createVerifier, type Verifier } from '../../sdk/verifier.ts';
+import type { Identity } from '../../sdk/identity/identity.ts';
+import { createVerifier, type Verifier } from '../../sdk/verifier/verifier.ts';
 import type { WithApi } from '../api.ts';
 import { type Command, EXIT } from '../command.ts';
 import { closeServer, listenAt, parseListenAddress } from '../listen.ts';

@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import { isWritError, WritError } from '../../base/error.ts';
-import { connect } from '../../sdk/connect.ts';
+import { connect } from '../../sdk/enrolment/connect.ts';
 import type { WithEvidence } from '../../sdk/evidence/source.ts';
-import type { Identity } from '../../sdk/identity.ts';
+import type { Identity } from '../../sdk/identity/identity.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
 import { textOf, type WithApi } from '../api.ts';
 import { ATTESTOR_FLAGS, evidenceGiven } from '../attestor-flags.ts';

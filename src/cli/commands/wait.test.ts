@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, test } from 'node:test';
 import { testServer } from '../../../test/server.ts';
-import { connect } from '../../sdk/connect.ts';
-import type { Identity } from '../../sdk/identity.ts';
-import { createVerifier } from '../../sdk/verifier.ts';
+import { connect } from '../../sdk/enrolment/connect.ts';
+import type { Identity } from '../../sdk/identity/identity.ts';
+import { createVerifier } from '../../sdk/verifier/verifier.ts';
 
 const server = await testServer({ args: ['--threads', '1'] });
 const reader = await connect({ token: await server.token('reader', 'service') });

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { cells, cli, type TestServer, testServer } from '../../../test/server.ts';
 import { isWritError } from '../../base/error.ts';
-import { connect } from '../../sdk/connect.ts';
+import { connect } from '../../sdk/enrolment/connect.ts';
 
 const server: TestServer = await testServer();
 const { data, scratch } = server;

@@ -12,8 +12,8 @@ import { keptIdentity, SOURCE } from '../../cli/commands/run.ts';
 import { CONNECTION_FLAGS } from '../../cli/connection.ts';
 import { closeServer, listenAt, parseListenAddress } from '../../cli/listen.ts';
 import { table } from '../../cli/table.ts';
-import type { Identity } from '../../sdk/identity.ts';
-import type { Verifier } from '../../sdk/verifier.ts';
+import type { Identity } from '../../sdk/identity/identity.ts';
+import type { Verifier } from '../../sdk/verifier/verifier.ts';
 import { EVIDENCE_EXAMPLES } from './daemon-examples.ts';
 
 const SOCKET: Flag = {

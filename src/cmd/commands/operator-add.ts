@@ -15,7 +15,7 @@ import { requireOrdinary } from '../../registry/group.ts';
 import { type Operator, readOperator } from '../../registry/operator.ts';
 import type { RevocationParts } from '../../revocation/parts.ts';
 import { voidOperatorBefore } from '../../revocation/replace-operator.ts';
-import { csrFor, newKey } from '../../sdk/credential.ts';
+import { csrFor, newKey } from '../../sdk/identity/credential.ts';
 import { type Name, parseName } from '../../spiffe-id/name.ts';
 import { type Administration, administer, DATA_FLAG } from '../administration.ts';
 import { asAdministrator, goesToServer, HERE_FLAG, RECOVER_FLAG } from '../as-administrator.ts';

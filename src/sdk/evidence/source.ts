@@ -1,6 +1,6 @@
 import type { Challenge, CreateChallenge, Evidence } from '../../wire/attestation.ts';
 import type { ModuleSignature } from '../../wire/certificate.ts';
-import type { RuntimeSource } from '../runtime-claims.ts';
+import type { RuntimeSource } from './runtime-claims.ts';
 
 /** Asks the server for something fresh to sign. */
 export type AskChallenge = (request: CreateChallenge) => Promise<Challenge>;

@@ -5,11 +5,11 @@ import { request } from 'node:https';
 import { after, test } from 'node:test';
 import { revoked, until } from '../../../test/feed.ts';
 import { testServer } from '../../../test/server.ts';
-import { connect } from '../../sdk/connect.ts';
-import { FeedSignatures } from '../../sdk/feed-signatures.ts';
-import type { Identity } from '../../sdk/identity.ts';
+import { connect } from '../../sdk/enrolment/connect.ts';
+import { FeedSignatures } from '../../sdk/feed/signatures.ts';
+import type { Identity } from '../../sdk/identity/identity.ts';
 import { machineClock } from '../../sdk/machine-clock.ts';
-import { createVerifier } from '../../sdk/verifier.ts';
+import { createVerifier } from '../../sdk/verifier/verifier.ts';
 import type { FeedState } from '../../wire/feed.ts';
 import type { FeedStatement, SignedStatement } from '../../wire/feed-statement.ts';
 

@@ -13,11 +13,11 @@ import { type ClientCall, type ClientMethod, GrpcClient } from '../../grpc/clien
 import { fileDescriptor, openCodecs } from '../../grpc/codec.ts';
 import { DEFAULT_GRPC_LIMITS } from '../../grpc/limits.ts';
 import { type MessageType, methodPath } from '../../grpc/proto.ts';
-import { connect } from '../../sdk/connect.ts';
-import { FeedSignatures } from '../../sdk/feed-signatures.ts';
-import type { Identity } from '../../sdk/identity.ts';
+import { connect } from '../../sdk/enrolment/connect.ts';
+import { FeedSignatures } from '../../sdk/feed/signatures.ts';
+import type { Identity } from '../../sdk/identity/identity.ts';
 import { machineClock } from '../../sdk/machine-clock.ts';
-import { createVerifier } from '../../sdk/verifier.ts';
+import { createVerifier } from '../../sdk/verifier/verifier.ts';
 import type { FeedStatement } from '../../wire/feed-statement.ts';
 import * as messages from './messages.ts';
 

@@ -4,7 +4,7 @@ import { createPublicKey, type KeyObject, sign, X509Certificate } from 'node:cry
 import { test } from 'node:test';
 import { isWritError } from '../../base/error.ts';
 import { type KeyKind, type TestAuthority, testAuthority } from '../../http/testdata/authority.ts';
-import { FeedSignatures } from '../../sdk/feed-signatures.ts';
+import { FeedSignatures } from '../../sdk/feed/signatures.ts';
 import { parseTrustDomain, type TrustDomain } from '../../spiffe-id/trust-domain.ts';
 import type { FeedStatement, SignedStatement } from '../../wire/feed-statement.ts';
 import { CLIENT_AUTH } from '../../x509/extensions/extended-key-usage.ts';

@@ -1,5 +1,5 @@
-/** Stands in for `FeedReader` of `src/sdk/feed-reader.ts`: with `stay-well` what was well once never seems old. */
-import { FeedReader as Honest } from '../../../src/sdk/feed-reader.ts';
+/** Stands in for `FeedReader` of `src/sdk/feed/reader.ts`: with `stay-well` what was well once never seems old. */
+import { FeedReader as Honest } from '../../../src/sdk/feed/reader.ts';
 
 export class FeedReader extends Honest {
   override age(): number {

@@ -10,7 +10,7 @@ const IMPOSTORS: readonly (readonly [product: URL, impostor: URL, name: string])
   [product('cmd/recorder.ts'), new URL('./recorder.ts', import.meta.url), 'openRecorder'],
   [product('registry/covered.ts'), new URL('./covered.ts', import.meta.url), 'coveredInstances'],
   [product('status/feed/tail.ts'), new URL('./feed-tail.ts', import.meta.url), 'FeedTail'],
-  [product('sdk/feed-reader.ts'), new URL('./feed-reader.ts', import.meta.url), 'FeedReader'],
+  [product('sdk/feed/reader.ts'), new URL('./feed-reader.ts', import.meta.url), 'FeedReader'],
 ];
 
 function product(path: string): URL {
