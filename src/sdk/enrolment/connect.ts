@@ -34,7 +34,13 @@ export async function connect(options: ConnectOptions): Promise<Identity> {
   const found = living ?? (await letIn(options));
   if (store !== undefined && living === undefined) await saveIdentity(store, found);
   const { credential, home } = found;
-  const identity = new Identity(credential, openAuthority(home, credential.spiffeId, proofOf(evidence)), { clock });
+  const identity = new Identity(credential, openAuthority(home, credential.spiffeId, proofOf(evidence)), {
+    ...{ clock, kept: living !== undefined },
+  });
+  // By this clock it was not issued yet: nobody knows how much of its life is left.
+  if (living !== undefined && clock.now() < credential.notBefore) {
+    identity.renew().catch((error: Error) => identity.emit('failed', error));
+  }
   if (store !== undefined) {
     identity.on('renewed', (next) => {
       saveIdentity(store, { home: { ...home, roots: next.roots }, credential: next }).catch((error: Error) =>

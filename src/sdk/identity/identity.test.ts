@@ -25,12 +25,14 @@ async function pass(t: TestContext, ms: number, step = 1000): Promise<void> {
 function begin(
   t: TestContext,
   answers: readonly (() => Promise<Credential>)[],
-  options: { readonly clock?: Clock; readonly random?: number } = {},
+  options: { readonly clock?: Clock; readonly random?: number; readonly kept?: boolean } = {},
 ): { identity: Identity; authority: ScriptedAuthority; events: string[] } {
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: START });
-  const { clock = systemClock, random = 0 } = options;
+  const { clock = systemClock, random = 0, kept } = options;
   const authority = new ScriptedAuthority(systemClock, answers);
-  const identity = new Identity(credential(PLANNER, START), authority, { clock, random: () => random });
+  const identity = new Identity(credential(PLANNER, START), authority, {
+    ...{ clock, steady: () => Date.now(), random: () => random, kept },
+  });
   const events: string[] = [];
   for (const name of ['renewed', 'failed', 'ended'] as const) identity.on(name, () => events.push(name));
   return { identity, authority, events };
@@ -112,13 +114,51 @@ test('a wrong clock neither delays renewal nor makes it run in circles', async (
   for (const wrong of [-3 * HOUR, -45 * 60_000, 45 * 60_000, 3 * HOUR]) {
     const clock: Clock = { now: () => Date.now() + wrong };
     const { identity, authority } = begin(t, [fresh], { clock });
-    await identity.renew();
-    await pass(t, 2 * HOUR, 10_000);
+    await pass(t, 2 * HOUR + 60_000, 10_000);
     const minutes = authority.askedAt.map((at) => Math.round((at - START) / 60_000));
-    assert.deepEqual(minutes, [0, 40, 80, 120], String(wrong));
+    assert.deepEqual(minutes, [40, 80, 120], String(wrong));
     identity.close();
     t.mock.timers.reset();
   }
+});
+
+test('a clock that is set meanwhile delays no renewal, and ends nothing', async (t) => {
+  for (const jump of [-100 * HOUR, 100 * HOUR]) {
+    let wrong = 0;
+    const clock: Clock = { now: () => Date.now() + wrong };
+    const { identity, authority, events } = begin(t, [fails(away), fails(away), fresh], { clock });
+    await pass(t, 5 * 60_000, 10_000);
+    wrong = jump;
+    await pass(t, 36 * 60_000, 1000);
+    assert.deepEqual(events, ['failed', 'failed', 'renewed'], String(jump));
+    const asked = authority.askedAt.length;
+    await pass(t, 41 * 60_000, 10_000);
+    assert.equal(authority.askedAt.length, asked + 1, String(jump));
+    identity.close();
+    t.mock.timers.reset();
+  }
+});
+
+test('after a sleep past its end it is tried as long as nobody else says that it has ended', async (t) => {
+  let asleep = 0;
+  const clock: Clock = { now: () => Date.now() + asleep };
+  const expired = fails(new WritError('not_authenticated', 'The client certificate has expired.'));
+  const { events, authority } = begin(t, [fails(away), fails(away), expired], { clock });
+  await pass(t, 60_000, 1000);
+  asleep = 10 * HOUR;
+  await pass(t, 10 * 60_000, 1000);
+  assert.deepEqual(events, ['failed', 'failed', 'ended']);
+  await pass(t, HOUR, 10_000);
+  assert.equal(authority.askedAt.length, 3);
+});
+
+test('what was kept is renewed by what is left of it, as this clock says', async (t) => {
+  const clock: Clock = { now: () => Date.now() + 30 * 60_000 };
+  const { identity, authority } = begin(t, [fresh], { clock, kept: true });
+  await pass(t, 51 * 60_000, 10_000);
+  const minutes = authority.askedAt.map((at) => Math.round((at - START) / 60_000));
+  assert.deepEqual(minutes, [10, 50]);
+  identity.close();
 });
 
 test('a machine that slept renews within half a minute of waking', async (t) => {

@@ -17,6 +17,10 @@ export interface Authority {
 
 export interface IdentityOptions {
   readonly clock?: Clock | undefined;
+  /** Milliseconds of a clock that nobody sets. Default: this machine's. */
+  readonly steady?: (() => number) | undefined;
+  /** The credential was kept, and may be of a while ago. Default: it has just come. */
+  readonly kept?: boolean | undefined;
   /** Numbers from 0 to below 1. Default: `Math.random`; jitter is no secret. */
   readonly random?: (() => number) | undefined;
 }
@@ -33,9 +37,10 @@ const LONGEST_WAIT_MS = 30_000;
 export class Identity extends AnyIdentity {
   readonly #authority: Authority;
   readonly #clock: Clock;
+  readonly #steady: () => number;
   readonly #random: () => number;
-  /** How far this clock is ahead of the authority's, in ms, as a fresh certificate shows it. */
-  #ahead = 0;
+  /** The authority's time as a certificate showed it last, and what both clocks of this machine said then. */
+  #shown: { readonly at: number; readonly wall: number; readonly steady: number };
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
   #running: Promise<Credential> | undefined;
@@ -46,7 +51,10 @@ export class Identity extends AnyIdentity {
     super(credential);
     this.#authority = authority;
     this.#clock = options.clock ?? systemClock;
+    this.#steady = options.steady ?? (() => performance.now());
     this.#random = options.random ?? Math.random;
+    const issued = issuedAt(credential);
+    this.#shown = this.#clocksAt(options.kept === true ? Math.max(issued, this.#clock.now()) : issued);
     this.#schedule(firstTry(credential, this.#random));
   }
 
@@ -95,15 +103,26 @@ export class Identity extends AnyIdentity {
     // Closed or ended while the answer was under way.
     if (this.#over !== undefined) throw this.#over;
     this.#failures = 0;
-    this.#ahead = this.#clock.now() - (next.notBefore + BACKDATED_MS);
+    this.#shown = this.#clocksAt(issuedAt(next));
     this.use(next);
     this.#schedule(firstTry(next, this.#random));
     return next;
   }
 
-  /** The authority's time, as far as it is known. By it alone, no renewal waits for a wrong clock or runs in circles. */
+  /**
+   * The authority's time, as far as it is known: by it alone, no renewal waits for a wrong clock, or one that was set back, or
+   * runs in circles. By the clock that has gone further, since the steady one stands still while the machine sleeps.
+   */
   #now(): number {
-    return this.#clock.now() - this.#ahead;
+    return this.#shown.at + Math.max(...this.#passed());
+  }
+
+  #passed(): readonly [number, number] {
+    return [this.#clock.now() - this.#shown.wall, this.#steady() - this.#shown.steady];
+  }
+
+  #clocksAt(at: number): { readonly at: number; readonly wall: number; readonly steady: number } {
+    return { at, wall: this.#clock.now(), steady: this.#steady() };
   }
 
   #schedule(at: number): void {
@@ -122,13 +141,17 @@ export class Identity extends AnyIdentity {
 
   #afterFailure(error: Error): void {
     if (this.#over !== undefined) return;
-    const left = this.credential.notAfter - this.#now();
-    if (left <= 0) {
+    const { notAfter } = this.credential;
+    const left = notAfter - this.#now();
+    // A clock that was set ends nothing by itself: the other says so, too, or the authority does.
+    const isOver = notAfter - (this.#shown.at + Math.min(...this.#passed())) <= 0;
+    if (isOver || (left <= 0 && isWritError(error, 'not_authenticated'))) {
       this.#end(error);
       return;
     }
     this.#failures += 1;
-    this.#schedule(this.#now() + pauseAfter(this.#failures, left, this.#random));
+    const pause = pauseAfter(this.#failures, left > 0 ? left : Number.POSITIVE_INFINITY, this.#random);
+    this.#schedule(this.#now() + pause);
     this.emit('failed', error);
   }
 
@@ -138,4 +161,9 @@ export class Identity extends AnyIdentity {
     clearTimeout(this.#timer);
     this.emit('ended', error);
   }
+}
+
+/** By the authority's clock. */
+function issuedAt({ notBefore }: Credential): number {
+  return notBefore + BACKDATED_MS;
 }
