@@ -42,7 +42,7 @@ export async function measureRotation(count: number): Promise<Record<string, num
 async function runFor(count: number): Promise<readonly [readonly number[], readonly number[]]> {
   mock.timers.enable({ apis: ['setInterval'] });
   const clock = manualClock(START);
-  const rotation = new Rotation(clock);
+  const rotation = new Rotation(clock, Math.random, clock.now);
   const rounds: [number[], number[]] = [[], []];
   const times = new Map<string, number>();
   let latest = 0;

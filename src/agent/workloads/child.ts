@@ -173,7 +173,7 @@ export class Child {
 
   async #renewOnce(): Promise<void> {
     this.#takeBack();
-    const { server, turn, facts, clock, random, rotation } = this.#parts;
+    const { server, turn, facts, random, rotation } = this.#parts;
     try {
       const next = await turn(async () => {
         const seen = await facts();
@@ -201,7 +201,7 @@ export class Child {
         const whole = this.#credential.notAfter - this.#credential.notBefore - this.#passed();
         const left = this.#held ? HELD_MS : Math.max(0, whole);
         const pause = pauseOf(error, pauseAfter(this.#failures, left, random), random);
-        this.#takeBack = rotation.at(clock.now() + pause, () => void this.renew());
+        this.#takeBack = rotation.after(pause, () => void this.renew());
       }
     }
   }

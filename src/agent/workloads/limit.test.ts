@@ -71,7 +71,7 @@ test('more workloads than a node may let in at once come in one after the other'
 test('a renewal that was turned away is not tried again before the server said', async () => {
   mock.timers.enable({ apis: ['setInterval'] });
   const clock = manualClock(1_800_000_000_000);
-  const rotation = new Rotation(clock);
+  const rotation = new Rotation(clock, Math.random, clock.now);
   const tries: number[] = [];
   const server = {
     async renew(current: Credential) {

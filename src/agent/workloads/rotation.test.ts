@@ -17,7 +17,7 @@ function run(
 } {
   mock.timers.enable({ apis: ['setInterval'] });
   const clock = manualClock(START);
-  const rotation = new Rotation(clock);
+  const rotation = new Rotation(clock, Math.random, clock.now);
   const seconds = new Array<number>(Math.ceil((life * lives) / 1000) + 1).fill(0);
   let latest = 0;
   const issue = (first: boolean): void => {
@@ -63,12 +63,12 @@ test('the stream stays even over many lives', () => {
 test('what was slept through is done at once, what was taken back is not', () => {
   mock.timers.enable({ apis: ['setInterval'] });
   const clock = manualClock(START);
-  const rotation = new Rotation(clock);
+  const rotation = new Rotation(clock, Math.random, clock.now);
   try {
     const done: string[] = [];
-    rotation.at(START + 5000, () => done.push('first'));
-    rotation.at(START + HOUR, () => done.push('second'));
-    rotation.at(START + 6000, () => done.push('never'))();
+    rotation.after(5000, () => done.push('first'));
+    rotation.after(HOUR, () => done.push('second'));
+    rotation.after(6000, () => done.push('never'))();
     assert.equal(rotation.planned, 2);
     clock.advance(4000);
     mock.timers.tick(100);
@@ -76,12 +76,42 @@ test('what was slept through is done at once, what was taken back is not', () =>
     clock.advance(24 * HOUR);
     mock.timers.tick(100);
     assert.deepEqual(done.sort(), ['first', 'second']);
-    rotation.at(START, () => done.push('late'));
+    rotation.after(0, () => done.push('late'));
     mock.timers.tick(100);
     assert.equal(done.length, 3);
     assert.equal(rotation.planned, 0);
   } finally {
     rotation.close();
     mock.timers.reset();
+  }
+});
+
+test('a clock that is set back delays nothing, nor does one that is set forward and back', () => {
+  for (const jumps of [[-100 * HOUR], [100 * HOUR, -100 * HOUR], [-HOUR, HOUR]]) {
+    mock.timers.enable({ apis: ['setInterval'] });
+    const [wall, steady] = [manualClock(START), manualClock(0)];
+    const rotation = new Rotation(wall, () => 0.5, steady.now);
+    try {
+      let renewed = 0;
+      const plan = (): void => {
+        rotation.plan({ notBefore: START - BACKDATED_MS, notAfter: START + HOUR }, true, () => {
+          renewed += 1;
+        });
+      };
+      plan();
+      for (const jump of jumps) {
+        wall.advance(jump);
+        mock.timers.tick(100);
+        plan();
+      }
+      for (let passed = 0; passed < HOUR / 2; passed += 1000) {
+        for (const clock of [wall, steady]) clock.advance(1000);
+        mock.timers.tick(1000);
+      }
+      assert.deepEqual([renewed, rotation.planned], [jumps.length + 1, 0], jumps.join());
+    } finally {
+      rotation.close();
+      mock.timers.reset();
+    }
   }
 });

@@ -16,7 +16,7 @@ interface Life {
 }
 
 interface Planned {
-  /** Milliseconds of this machine's clock. */
+  /** Milliseconds of the rotation's own time. */
   readonly at: number;
   readonly run: () => void;
 }
@@ -24,19 +24,23 @@ interface Planned {
 /**
  * When what a daemon keeps is renewed: before the middle of its life, and of the seconds that would do in one that has few
  * renewals yet, so that the server sees an even stream of a fleet that was started at one moment. Clocks are compared by
- * spans only: how far this machine's is off does not matter.
+ * spans only: how far this machine's is off does not matter, and one that is set back delays nothing.
  */
 export class Rotation {
   readonly #clock: Clock;
   readonly #random: () => number;
-  /** By second of this machine's clock. */
+  readonly #steady: () => number;
+  /** By second of its own time. */
   readonly #seconds = new Map<number, Set<Planned>>();
   readonly #timer: NodeJS.Timeout;
   #next = 0;
+  /** How far the clock has been ahead of the steady one at most. */
+  #ahead = Number.NEGATIVE_INFINITY;
 
-  constructor(clock: Clock, random: () => number = Math.random) {
+  constructor(clock: Clock, random: () => number = Math.random, steady: () => number = () => performance.now()) {
     this.#clock = clock;
     this.#random = random;
+    this.#steady = steady;
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#timer.unref();
   }
@@ -52,7 +56,7 @@ export class Rotation {
   plan({ notBefore, notAfter }: Life, first: boolean, run: () => void): () => void {
     const life = Math.max(0, notAfter - (notBefore + BACKDATED_MS));
     const { from, to } = first ? FIRST : LATER;
-    const now = this.#clock.now();
+    const now = this.#now();
     let [best, least] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
     for (let n = 0; n < CANDIDATES; n++) {
       const at = now + life * (from + (to - from) * this.#random());
@@ -62,11 +66,15 @@ export class Rotation {
     }
     // Where in its second does not matter, but what stood behind its last tick would run, and count, in the next.
     const second = secondOf(best) * 1000;
-    return this.at(second + (best - second) * (1 - TICK_MS / 1000), run);
+    return this.#at(second + (best - second) * (1 - TICK_MS / 1000), run);
   }
 
-  /** Plans something for a moment, milliseconds of this machine's clock. Gives what takes it back. */
-  at(at: number, run: () => void): () => void {
+  /** Plans something for so many milliseconds from now. Gives what takes it back. */
+  after(ms: number, run: () => void): () => void {
+    return this.#at(this.#now() + ms, run);
+  }
+
+  #at(at: number, run: () => void): () => void {
     const [planned, second] = [{ at, run }, secondOf(at)];
     const set = this.#seconds.get(second) ?? new Set();
     this.#seconds.set(second, set);
@@ -83,8 +91,20 @@ export class Rotation {
     this.#seconds.clear();
   }
 
+  /**
+   * A time that never goes back: the steady clock's, which stands still while the machine sleeps, brought forward by whatever
+   * the other one is ahead.
+   */
+  #now(): number {
+    // In this order: what comes between the two has it seem behind.
+    const wall = this.#clock.now();
+    const steady = this.#steady();
+    this.#ahead = Math.max(this.#ahead, wall - steady);
+    return steady + this.#ahead;
+  }
+
   #tick(): void {
-    const now = this.#clock.now();
+    const now = this.#now();
     const last = secondOf(now);
     // After a long sleep the seconds that were slept through are found without counting them.
     const due =
