@@ -28,9 +28,14 @@ from writ.certificate import certificate_of, pem_of, spiffe_id_of
 from writ.credential import Credential
 from writ.http_client import HttpsClient
 from writ.identity import Identity
+from writ.machine_clock import MachineClock
 from writ.renewal import Renewer
 from writ.tls import Material
 from writ.writ_server import server_context, unknown_server_context
+
+
+def clock_ahead(ms: float) -> MachineClock:
+    return MachineClock(wall=lambda: time.time() * 1000 + ms)
 
 
 class Enrolment(unittest.TestCase):
@@ -171,13 +176,34 @@ class Renewal(unittest.TestCase):
         # This clock is past the time to renew. After the first renewal the authority's own time is known.
         late = credential.renew_after - time.time() * 1000 + 1000
         home = Home(API, credential.roots)
-        keeper = Renewer(Authority(home, credential.spiffe_id), clock=lambda: time.time() * 1000 + late)
+        keeper = Renewer(Authority(home, credential.spiffe_id), kept=True, clock=clock_ahead(late))
         again = Identity(credential, keeper)
         self.addCleanup(again.close)
         again.on("renewed", renewed.append)
         until(lambda: again.credential is not credential)
         time.sleep(0.5)
         self.assertEqual(len(renewed), 1)
+
+    def test_a_wrong_clock_or_one_that_is_set_delays_no_renewal(self) -> None:
+        made = identity(self, "planner")
+        made.close()
+        credential = made.credential
+        hour = 3_600_000.0
+        due = 0.7 * (credential.not_after - credential.not_before)
+        # How far the clock is off at first, by how much it is set then, what really passes, and whether it is time by then.
+        for off, set_by, passed, is_due in [
+            (-3 * hour, 0.0, due, True),
+            (3 * hour, 0.0, due / 2, False),
+            (0.0, -100 * hour, due, True),
+            (0.0, 0.0, due / 2, False),
+        ]:
+            now = [0.0, time.time() * 1000 + off]
+            clock = MachineClock(steady=lambda: now[0], wall=lambda: now[1])
+            keeper = Renewer(Authority(Home(API, credential.roots), credential.spiffe_id), clock=clock)
+            again = Identity(credential, keeper)
+            now[:] = [now[0] + passed, now[1] + passed + set_by]
+            self.assertEqual(keeper.authority_time() >= credential.renew_after, is_due, (off, set_by, passed))
+            again.close()
 
     def test_it_is_tried_again_while_the_authority_is_away_and_ends_with_the_certificate(self) -> None:
         made = identity(self, "planner")
@@ -188,7 +214,7 @@ class Renewal(unittest.TestCase):
         # Three seconds before the end.
         late = credential.not_after - time.time() * 1000 - 3000
         home = Home("https://127.0.0.1:1", credential.roots)
-        keeper = Renewer(Authority(home, credential.spiffe_id), clock=lambda: time.time() * 1000 + late)
+        keeper = Renewer(Authority(home, credential.spiffe_id), kept=True, clock=clock_ahead(late))
         again = Identity(credential, keeper)
         again.on("failed", failed.append)
         again.on("ended", ended.append)

@@ -52,7 +52,7 @@ def connect(
         if directory is not None:
             save_identity(directory, renewed, Home(home.server, renewed.roots))
 
-    renewer = Renewer(Authority(home, credential.spiffe_id, runtime), save=save)
+    renewer = Renewer(Authority(home, credential.spiffe_id, runtime), kept=kept is not None, save=save)
     return Identity(credential, renewer)
 
 

@@ -5,14 +5,15 @@ Jitter spreads a fleet that was started at one moment, so that its renewals do n
 
 from __future__ import annotations
 
+import math
 import random
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from .credential import BACKDATED_MS, Credential
 from .error import WritError
+from .machine_clock import MachineClock
 
 if TYPE_CHECKING:
     from .identity import Identity
@@ -48,28 +49,33 @@ class Authority(Protocol):
 
 
 class Renewer:
-    """Keeps an identity alive by its authority, from a thread of its own that keeps no process alive."""
+    """Keeps an identity alive by its authority, from a thread of its own that keeps no process alive.
+
+    ``kept``: its credential was kept, and may be of a while ago."""
 
     def __init__(
         self,
         authority: Authority,
         *,
-        clock: Callable[[], float] = lambda: time.time() * 1000,
+        kept: bool = False,
+        clock: MachineClock | None = None,
         number: Callable[[], float] = random.random,
         save: Callable[[Credential], None] = lambda _: None,
     ) -> None:
         self.server: str | None = authority.server
         self._authority = authority
-        self._clock = clock
+        self._kept = kept
+        self._clock = clock or MachineClock()
         self._number = number
         self._save = save
         self._renewing = threading.Lock()
         self._closed = threading.Event()
-        #: How far this clock is ahead of the authority's, in ms, as a fresh certificate shows it. By the authority's time alone
-        #: no renewal waits for a wrong clock or runs in circles.
-        self._ahead = 0.0
+        #: The authority's time as a certificate showed it last, and what both clocks of this machine said then, in ms.
+        self._shown = self._clocks_at(0.0)
 
     def begin(self, identity: Identity) -> None:
+        issued = _issued_at(identity.credential)
+        self._shown = self._clocks_at(max(issued, self._clock.wall()) if self._kept else issued)
         threading.Thread(target=self._run, args=(identity,), name="writ-renewal", daemon=True).start()
 
     def renew(self, identity: Identity) -> Credential:
@@ -85,7 +91,7 @@ class Renewer:
                 if error.code == "revoked":
                     identity.end(error)
                 raise
-            self._ahead = self._clock() - (renewed.not_before + BACKDATED_MS)
+            self._shown = self._clocks_at(_issued_at(renewed))
             identity.replace(renewed)
         try:
             self._save(renewed)
@@ -101,28 +107,47 @@ class Renewer:
 
     def _run(self, identity: Identity) -> None:
         of = identity.credential
-        at, failures = first_try(of, self._number()), 0
-        while not self._closed.wait(min(_LONGEST_WAIT_MS, max(0.0, at - self._now())) / 1000):
+        # By this clock it was not issued yet: nobody knows how much of its life is left.
+        unknown = self._kept and self._clock.wall() < of.not_before
+        at, failures = self.authority_time() if unknown else first_try(of, self._number()), 0
+        while not self._closed.wait(min(_LONGEST_WAIT_MS, max(0.0, at - self.authority_time())) / 1000):
             if identity.is_over:
                 return
             if identity.credential is not of:
                 # Somebody else has renewed it.
                 of = identity.credential
                 at, failures = first_try(of, self._number()), 0
-            if self._now() < at:
+            if self.authority_time() < at:
                 continue
             try:
                 of = self.renew(identity)
                 at, failures = first_try(of, self._number()), 0
             except Exception as error:  # whatever it is, a thread that ended would let the identity expire
-                left = of.not_after - self._now()
-                if left <= 0:
+                left = of.not_after - self.authority_time()
+                # A clock that was set ends nothing by itself: the other says so, too, or the authority does.
+                shown, passed = self._shown[0], min(self._passed())
+                refused = isinstance(error, WritError) and error.code == "not_authenticated"
+                if of.not_after <= shown + passed or (left <= 0 and refused):
                     identity.end(error)
                 if identity.is_over:
                     return
                 failures += 1
-                at = self._now() + pause_after(failures, left, self._number())
+                at = self.authority_time() + pause_after(failures, left if left > 0 else math.inf, self._number())
                 identity.tell_failed(error)
 
-    def _now(self) -> float:
-        return self._clock() - self._ahead
+    def authority_time(self) -> float:
+        """The authority's time, as far as it is known: by it alone no renewal waits for a wrong clock, or one that was set back, or
+        runs in circles."""
+        return self._shown[0] + max(self._passed())
+
+    def _passed(self) -> tuple[float, float]:
+        _, wall, steady = self._shown
+        return self._clock.wall() - wall, self._clock.steady() - steady
+
+    def _clocks_at(self, at: float) -> tuple[float, float, float]:
+        return at, self._clock.wall(), self._clock.steady()
+
+
+def _issued_at(credential: Credential) -> float:
+    """By the authority's clock."""
+    return credential.not_before + BACKDATED_MS
