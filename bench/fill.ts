@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { maintain } from '../src/ca/maintain.ts';
+import { maintain } from '../src/ca/authority/maintain.ts';
 import type { IssuedCertificate } from '../src/issuance/issued.ts';
 import type { FillData, FromFiller } from './fill-thread.ts';
 import { callerOf, type Member, newRequest } from './fleet.ts';

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { CERTIFICATES } from '../src/ca/certificates.ts';
+import { CERTIFICATES } from '../src/ca/index/certificates.ts';
 import { dropOldestPartition } from '../src/db/partition-purge.ts';
 import { issueForInstance } from '../src/issuance/issue-for-instance.ts';
 import { renewCertificate } from '../src/issuance/renew.ts';

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { systemClock } from '../src/base/clock.ts';
 import { activeOf } from '../src/ca/authority.ts';
-import { FullList } from '../src/ca/full-list.ts';
-import { shardList } from '../src/ca/publish-shard.ts';
-import { pushRevoked } from '../src/ca/revoked.ts';
-import { makeSerial } from '../src/ca/serial.ts';
-import { insertShard } from '../src/ca/shard.ts';
+import { makeSerial } from '../src/ca/certificate/serial.ts';
+import { FullList } from '../src/ca/crl/full-list.ts';
+import { shardList } from '../src/ca/crl/publish-shard.ts';
+import { pushRevoked } from '../src/ca/crl/revoked.ts';
+import { insertShard } from '../src/ca/crl/shard.ts';
 import { listParts } from '../src/cmd/server/list-upkeep.ts';
 import { type Batch, newBatch } from '../src/db/batch.ts';
 import { committed } from '../src/db/committed.ts';

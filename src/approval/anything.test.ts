@@ -4,7 +4,7 @@ import { onEachEngine } from '../../test/engines.ts';
 import { createInstallation, type Installation, letIn, newKey, register } from '../../test/installation.ts';
 import type { BoundRequest, Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
-import { readSerial } from '../ca/serial.ts';
+import { readSerial } from '../ca/certificate/serial.ts';
 import { newBatch } from '../db/batch.ts';
 import { issueForInstance } from '../issuance/issue-for-instance.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';

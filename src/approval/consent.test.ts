@@ -4,7 +4,7 @@ import { onEachEngine } from '../../test/engines.ts';
 import { callerOf, createInstallation, letIn, newKey, register, SYSTEM } from '../../test/installation.ts';
 import type { BoundRequest, Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
-import { formatSerial } from '../ca/serial.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
 import { newBatch } from '../db/batch.ts';
 import { issueForInstance } from '../issuance/issue-for-instance.ts';
 import { replaceCertificate } from '../issuance/replace.ts';

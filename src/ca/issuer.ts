@@ -36,7 +36,7 @@ interface IssuerFacts {
 
 /**
  * A name and a key that sign certificates and lists. The signer lies in a private field and comes out through
- * `signerOf` alone, which only `sign.ts` and `crl.ts` import; a test holds that.
+ * `signerOf` alone, which only `certificate/sign.ts` and `crl/sign.ts` call; a test holds that.
  */
 export class Issuer {
   readonly id: string;
@@ -69,7 +69,7 @@ export class Issuer {
     this.leafExtensions = leafExtensions(facts);
   }
 
-  /** For `sign.ts` and `crl.ts` alone. */
+  /** For `certificate/sign.ts` and `crl/sign.ts` alone. */
   static signerOf(issuer: Issuer): Signer {
     return issuer.#signer;
   }

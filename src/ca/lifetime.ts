@@ -1,5 +1,3 @@
-import { longestLifetime, type Profile } from './profile.ts';
-
 const DAY = 86_400;
 
 /** Lives of authorities and lists, and when each is replaced; all in seconds. `docs/HIERARCHY.md` says why. */
@@ -34,8 +32,3 @@ export const LIFETIMES: Lifetimes = {
   intermediateCrl: 30 * DAY,
   leafCrl: DAY,
 };
-
-/** The life of a new issuing authority. */
-export function issuingLifetime(profiles: readonly Profile[]): number {
-  return LIFETIMES.issuingSigns + longestLifetime(profiles);
-}

@@ -1,4 +1,4 @@
-import { makeFreshKey } from '../ca/fresh-key.ts';
+import { makeFreshKey } from '../ca/certificate/fresh-key.ts';
 import type { KeyAlgorithm } from '../keys/generate.ts';
 
 /** A key that was just made for one of Writ's own certificates, and the request for it. */

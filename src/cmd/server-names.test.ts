@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isWritError } from '../base/error.ts';
-import { nameConstraintsFor } from '../ca/name-constraints.ts';
+import { nameConstraintsFor } from '../ca/authority/name-constraints.ts';
 import { parseTrustDomain } from '../spiffe-id/trust-domain.ts';
 import { encodeNameConstraints } from '../x509/extensions/name-constraints.ts';
 import { requirePermittedNames, requireVouchedNames } from './server-names.ts';

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import { WritError } from '../base/error.ts';
+import { type NameScope, permittedNames } from '../ca/authority/name-constraints.ts';
 import type { Hierarchy } from '../ca/hierarchy.ts';
-import { type NameScope, permittedNames } from '../ca/name-constraints.ts';
-import { isInNetwork, parseNetwork } from '../ca/network.ts';
+import { isInNetwork, parseNetwork } from '../ca/profile/network.ts';
 import { isWithinSubtrees } from '../x509/path/host-name.ts';
 import { parseIpAddress } from '../x509/path/ip-address.ts';
 import { guardLimits } from './server/installation-limits.ts';

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { WritError } from '../base/error.ts';
-import type { NameScope } from '../ca/name-constraints.ts';
+import type { NameScope } from '../ca/authority/name-constraints.ts';
 import { nameConstraintFault, parseTrustDomain } from '../spiffe-id/trust-domain.ts';
 import type { Config } from './config/config.ts';
 import type { DataDirectory } from './data-directory.ts';

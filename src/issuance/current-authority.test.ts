@@ -3,9 +3,9 @@ import { X509Certificate } from 'node:crypto';
 import { onEachEngine } from '../../test/engines.ts';
 import { callerOf, createInstallation, type Installation, letIn, newKey, register } from '../../test/installation.ts';
 import { isWritError } from '../base/error.ts';
+import { rotateIssuing } from '../ca/authority/maintain.ts';
+import { openAuthority } from '../ca/authority/open.ts';
 import type { Issuer } from '../ca/issuer.ts';
-import { rotateIssuing } from '../ca/maintain.ts';
-import { openAuthority } from '../ca/open-authority.ts';
 import { CurrentAuthority } from './current-authority.ts';
 import { renewCertificate } from './renew.ts';
 

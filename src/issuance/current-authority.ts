@@ -2,7 +2,7 @@ import { WritError } from '../base/error.ts';
 import { type Authority, activeOf, chainOf } from '../ca/authority.ts';
 import { readAuthorities } from '../ca/hierarchy.ts';
 import type { Issuer } from '../ca/issuer.ts';
-import { readProfiles, type StoredProfile } from '../ca/profile-store.ts';
+import { readProfiles, type StoredProfile } from '../ca/profile/store.ts';
 import type { Epoch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import type { SigningAuthority } from './parts.ts';

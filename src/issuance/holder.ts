@@ -1,8 +1,8 @@
 import type { AccessRequest, Facts } from '../base/access.ts';
 import type { WritError } from '../base/error.ts';
-import type { CertificateKind } from '../ca/certificates.ts';
-import type { Profile } from '../ca/profile.ts';
-import type { SignedCertificate } from '../ca/sign.ts';
+import type { SignedCertificate } from '../ca/certificate/sign.ts';
+import type { CertificateKind } from '../ca/index/certificates.ts';
+import type { Profile } from '../ca/profile/profile.ts';
 import type { Batch } from '../db/batch.ts';
 import type { KeyHolder } from '../registry/key-in-use.ts';
 import type { Standing } from '../registry/standing.ts';

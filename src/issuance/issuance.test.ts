@@ -14,9 +14,9 @@ import {
   SYSTEM,
 } from '../../test/installation.ts';
 import { type ErrorCode, isWritError, type WritError } from '../base/error.ts';
-import { readCertificate } from '../ca/certificates.ts';
-import { addProfile, readProfile } from '../ca/profile-store.ts';
-import { formatSerial } from '../ca/serial.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import { readCertificate } from '../ca/index/certificates.ts';
+import { addProfile, readProfile } from '../ca/profile/store.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { idempotencyOf } from '../http/idempotency.ts';
 import { retireAgent } from '../registry/retire.ts';

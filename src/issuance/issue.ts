@@ -1,11 +1,11 @@
 import { WritError } from '../base/error.ts';
 import { sha256 } from '../base/sha256.ts';
-import { insertCertificate } from '../ca/certificates.ts';
-import { prepareLeaf } from '../ca/prepare.ts';
-import { prepareResponder } from '../ca/prepare-responder.ts';
-import { formatSerial } from '../ca/serial.ts';
-import { signCertificate } from '../ca/sign.ts';
-import { issuerCheck, responderIssuerCheck } from '../ca/store.ts';
+import { issuerCheck, responderIssuerCheck } from '../ca/authority/store.ts';
+import { prepareLeaf } from '../ca/certificate/prepare.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import { signCertificate } from '../ca/certificate/sign.ts';
+import { insertCertificate } from '../ca/index/certificates.ts';
+import { prepareResponder } from '../ca/ocsp/prepare.ts';
 import { newBatch } from '../db/batch.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { requirePolicyVersion } from '../policy/store.ts';

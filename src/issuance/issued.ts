@@ -1,6 +1,6 @@
 import { WritError } from '../base/error.ts';
-import { type CertificateKind, type CertificateRow, readCertificate } from '../ca/certificates.ts';
-import { parseSerial } from '../ca/serial.ts';
+import { parseSerial } from '../ca/certificate/serial.ts';
+import { type CertificateKind, type CertificateRow, readCertificate } from '../ca/index/certificates.ts';
 import { readEvent } from '../ledger/history.ts';
 import type { Name } from '../spiffe-id/name.ts';
 import { subjectId } from '../spiffe-id/subject.ts';

@@ -14,10 +14,10 @@ import {
 } from '../../test/installation.ts';
 import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
-import { SVID_KEYS, tokenSigner } from '../ca/jwt-key.ts';
-import { formatSerial } from '../ca/serial.ts';
-import { keepSvidKeys, rotateSvidKey } from '../ca/svid-keys.ts';
-import { readBundle } from '../ca/trust-bundle.ts';
+import { readBundle } from '../ca/bundle/bundle.ts';
+import { keepSvidKeys, rotateSvidKey } from '../ca/bundle/svid-keys.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import { SVID_KEYS, tokenSigner } from '../ca/jwt/key.ts';
 import type { CommitBatch } from '../db/batch.ts';
 import { EpochCache } from '../db/epoch-cache.ts';
 import { validateJwtSvid } from '../jwt/jwt-svid.ts';

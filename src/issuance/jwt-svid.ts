@@ -1,11 +1,11 @@
 import type { AccessRequest, Caller } from '../base/access.ts';
 import { isWritError, WritError } from '../base/error.ts';
 import { newId } from '../base/id.ts';
-import { requireUnrevoked } from '../ca/certificates.ts';
-import { type OpenTokenKey, requireTokenKey, SVID_KEYS } from '../ca/jwt-key.ts';
-import { requireFree } from '../ca/require-free.ts';
-import { readSerial } from '../ca/serial.ts';
-import { signJwt } from '../ca/sign-jwt.ts';
+import { readSerial } from '../ca/certificate/serial.ts';
+import { requireUnrevoked } from '../ca/index/certificates.ts';
+import { requireFree } from '../ca/index/require-free.ts';
+import { type OpenTokenKey, requireTokenKey, SVID_KEYS } from '../ca/jwt/key.ts';
+import { signJwt } from '../ca/jwt/sign.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import type { EpochCache } from '../db/epoch-cache.ts';
 import { requirePolicyVersion } from '../policy/store.ts';

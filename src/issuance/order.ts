@@ -1,7 +1,7 @@
 import type { Action, Caller } from '../base/access.ts';
 import type { WritError } from '../base/error.ts';
+import type { SignedCertificate } from '../ca/certificate/sign.ts';
 import type { Issuer } from '../ca/issuer.ts';
-import type { SignedCertificate } from '../ca/sign.ts';
 import type { Batch } from '../db/batch.ts';
 import type { Idempotency } from '../http/idempotency.ts';
 import type { Holder } from './holder.ts';

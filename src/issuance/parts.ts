@@ -1,9 +1,9 @@
 import type { Authorize } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
+import type { OpenShards } from '../ca/crl/open-shards.ts';
 import type { Issuer } from '../ca/issuer.ts';
-import type { OpenShards } from '../ca/open-shards.ts';
-import type { StoredProfile } from '../ca/profile-store.ts';
+import type { StoredProfile } from '../ca/profile/store.ts';
 import type { CommitBatch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import type { EpochCache } from '../db/epoch-cache.ts';

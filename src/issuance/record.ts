@@ -1,8 +1,8 @@
 import type { Verdict } from '../base/access.ts';
 import { isWritError } from '../base/error.ts';
-import type { NewCertificate } from '../ca/certificates.ts';
-import { formatSerial } from '../ca/serial.ts';
-import type { SignedCertificate } from '../ca/sign.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import type { SignedCertificate } from '../ca/certificate/sign.ts';
+import type { NewCertificate } from '../ca/index/certificates.ts';
 import type { JsonValue, LedgerEvent } from '../db/batch.ts';
 import { LATEST_SERIAL } from '../registry/instance.ts';
 import type { Holder } from './holder.ts';

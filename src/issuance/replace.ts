@@ -1,6 +1,6 @@
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
-import { type CertificateRow, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
+import { type CertificateRow, readCertificate, revokeCertificateRow } from '../ca/index/certificates.ts';
 import type { Holder } from './holder.ts';
 import { knownInstance } from './instance-holder.ts';
 import { issueCertificate } from './issue.ts';

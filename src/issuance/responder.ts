@@ -1,6 +1,6 @@
 import type { Caller } from '../base/access.ts';
 import type { Issuer } from '../ca/issuer.ts';
-import { RESPONDER_PROFILE } from '../ca/prepare-responder.ts';
+import { RESPONDER_PROFILE } from '../ca/ocsp/prepare.ts';
 import { responderId } from '../spiffe-id/subject.ts';
 import { issueCertificate } from './issue.ts';
 import type { IssuedCertificate } from './issued.ts';

@@ -1,7 +1,7 @@
 import type { AccessRequest, Facts, Verdict } from '../base/access.ts';
 import { refusal } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
-import type { LeafRequest } from '../ca/prepare.ts';
+import type { LeafRequest } from '../ca/certificate/prepare.ts';
 import type { Csr } from '../x509/csr.ts';
 import type { AgentContext } from '../x509/extensions/agent-context.ts';
 import { parseIpAddress } from '../x509/path/ip-address.ts';

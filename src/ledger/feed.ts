@@ -23,7 +23,7 @@ export function feedEffect(type: string): FeedEffect | undefined {
 /** How a certificate's own subject begins. */
 const SERIAL = 'serial:';
 
-/** No certificate of a holder lives longer, in milliseconds (`ca/profile.ts`). */
+/** No certificate of a holder lives longer, in milliseconds (`ca/profile/profile.ts`). */
 const LONGEST_LIFE_MS = 366 * 86_400_000;
 
 /** Clocks of relying parties may be behind by so much before a row leaves too early for them. */
@@ -66,7 +66,7 @@ function targetsOf(type: string, subjects: readonly string[]): string[] {
   return [...new Set(subjects)].filter((subject) => prefixes.some((prefix) => subject.startsWith(prefix)));
 }
 
-/** The expiry in a serial number (`ca/serial.ts`: its first 48 bits); 0 for other subjects. */
+/** The expiry in a serial number (`ca/certificate/serial.ts`: its first 48 bits); 0 for other subjects. */
 function expiryOf(subject: string): number {
   if (!subject.startsWith(SERIAL)) return 0;
   const expiry = Number.parseInt(subject.slice(SERIAL.length, SERIAL.length + 12), 16);

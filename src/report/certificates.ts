@@ -1,8 +1,8 @@
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
-import { certificatesValidAt, listCertificates } from '../ca/certificate-pages.ts';
-import type { CertificatePage, CertificatePosition } from '../ca/certificate-walk.ts';
-import { isStopped, readUnfinishedStops } from '../ca/unfinished-stop.ts';
+import { certificatesValidAt, listCertificates } from '../ca/index/pages.ts';
+import { isStopped, readUnfinishedStops } from '../ca/index/unfinished-stop.ts';
+import type { CertificatePage, CertificatePosition } from '../ca/index/walk.ts';
 import { decodeCursor, encodeCursor, type Filters, type Page, type PageRequest, pageLimit } from '../db/cursor.ts';
 import { type ReportedCertificate, withHolds } from './holds.ts';
 import { mayRead, type Whose } from './may-read.ts';
@@ -78,7 +78,7 @@ function pageOf(
   return { items: rows, next: encodeCursor(listing, filters, [next.partition, keyText(next)]) };
 }
 
-/** A position of `certificate-walk.ts` as a cursor holds it: digits, or hexadecimal with a letter before it for the order. */
+/** A position of `ca/index/walk.ts` as a cursor holds it: digits, or hexadecimal with a letter before it for the order. */
 export function keyText({ after, inClasses }: CertificatePosition): string {
   if (after === undefined) return '';
   if (typeof after === 'number') return String(after);

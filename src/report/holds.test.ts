@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { onEachEngine } from '../../test/engines.ts';
 import { ADA, createInstallation, type Installation, letIn, register } from '../../test/installation.ts';
 import type { Caller } from '../base/access.ts';
-import { formatSerial } from '../ca/serial.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
 import { newBatch } from '../db/batch.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
 import { insertHold } from '../registry/hold.ts';

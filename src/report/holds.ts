@@ -1,5 +1,5 @@
-import type { CertificateRow } from '../ca/certificates.ts';
-import { formatSerial } from '../ca/serial.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import type { CertificateRow } from '../ca/index/certificates.ts';
 import type { Reader } from '../db/database.ts';
 import { decodeEntry, type RecordedEvent } from '../ledger/entry.ts';
 import { eventsOf } from '../ledger/history.ts';

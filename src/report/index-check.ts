@@ -1,6 +1,6 @@
-import { CERTIFICATES, type CertificateRow, readCertificate } from '../ca/certificates.ts';
-import { type RecordedCertificate, recordedCertificate } from '../ca/recorded-certificate.ts';
-import { readSerial } from '../ca/serial.ts';
+import { readSerial } from '../ca/certificate/serial.ts';
+import { CERTIFICATES, type CertificateRow, readCertificate } from '../ca/index/certificates.ts';
+import { type RecordedCertificate, recordedCertificate } from '../ca/index/recorded.ts';
 import type { Reader } from '../db/database.ts';
 import { PartitionMap } from '../db/partition-map.ts';
 import { sameBytes } from '../der/bytes.ts';

@@ -1,7 +1,7 @@
 import type { AccessRequest, Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
-import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
+import { type CertificateRow, readCertificate } from '../ca/index/certificates.ts';
 import { agentResource } from '../registry/agent.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { readInstance } from '../registry/instance.ts';

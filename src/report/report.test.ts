@@ -11,8 +11,8 @@ import {
   register,
 } from '../../test/installation.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
-import { CERTIFICATES } from '../ca/certificates.ts';
-import { beginStop, finishStop } from '../ca/unfinished-stop.ts';
+import { CERTIFICATES } from '../ca/index/certificates.ts';
+import { beginStop, finishStop } from '../ca/index/unfinished-stop.ts';
 import { newBatch } from '../db/batch.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';
 import { dropOldestPartition } from '../db/partition-purge.ts';

@@ -1,6 +1,6 @@
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
-import { formatSerial } from '../ca/serial.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
 import { readEvent } from '../ledger/history.ts';
 import { type ReportedCertificate, withHolds } from './holds.ts';
 import { readableCertificate } from './may-read.ts';

@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Caller } from '../base/access.ts';
-import { certificateHistory } from '../ca/certificate-pages.ts';
-import type { CertificatePosition } from '../ca/certificate-walk.ts';
-import type { CertificateRow } from '../ca/certificates.ts';
-import { formatSerial } from '../ca/serial.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import type { CertificateRow } from '../ca/index/certificates.ts';
+import { certificateHistory } from '../ca/index/pages.ts';
+import type { CertificatePosition } from '../ca/index/walk.ts';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, pageLimit } from '../db/cursor.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
 import { eventsOf, readEvent } from '../ledger/history.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Caller } from '../base/access.ts';
+import type { Due } from '../ca/authority/due.ts';
 import type { Authority } from '../ca/authority.ts';
-import type { Due } from '../ca/due.ts';
 import { encodePem } from '../der/pem.ts';
 import type * as wire from '../wire/authority.ts';
 import { authority, authorityList, rotateAuthority } from '../wire/authority.ts';

@@ -1,4 +1,4 @@
-import { BACKDATING, wholeSecond } from '../ca/prepare.ts';
+import { BACKDATING, wholeSecond } from '../ca/certificate/prepare.ts';
 import { REASONS } from '../ca/revocation-cause.ts';
 import { encodePem } from '../der/pem.ts';
 import { certifiedId, type IssuedCertificate } from '../issuance/issued.ts';

@@ -1,5 +1,5 @@
 import type { Caller } from '../base/access.ts';
-import { parseSerial } from '../ca/serial.ts';
+import { parseSerial } from '../ca/certificate/serial.ts';
 import type { Page, PageRequest } from '../db/cursor.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
 import type { ReportedCertificate } from '../report/holds.ts';

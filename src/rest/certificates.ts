@@ -1,6 +1,6 @@
 import type { Caller } from '../base/access.ts';
-import type { CertificateRow } from '../ca/certificates.ts';
-import { parseSerial } from '../ca/serial.ts';
+import { parseSerial } from '../ca/certificate/serial.ts';
+import type { CertificateRow } from '../ca/index/certificates.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
 import type { CertificateRequest } from '../issuance/request.ts';
 import { type Stop, stop } from '../wire/cause.ts';

@@ -1,6 +1,6 @@
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
-import type { RotatedSvidKey } from '../ca/svid-keys.ts';
+import type { RotatedSvidKey } from '../ca/bundle/svid-keys.ts';
 import type { Reply } from '../http/route.ts';
 import type { IssuedJwtSvid, JwtSvidRequest } from '../issuance/jwt-svid.ts';
 import type * as wire from '../wire/jwt-svid.ts';

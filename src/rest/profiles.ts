@@ -1,5 +1,5 @@
 import type { Caller } from '../base/access.ts';
-import type { StoredProfile } from '../ca/profile-store.ts';
+import type { StoredProfile } from '../ca/profile/store.ts';
 import { byName } from '../wire/path.ts';
 import type * as wire from '../wire/profile.ts';
 import { profile, profileList, profileRules } from '../wire/profile.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Authority, rootsOf } from '../ca/authority.ts';
-import { anchorsPem } from '../ca/bundle.ts';
-import type { SpiffeBundle } from '../ca/trust-bundle.ts';
+import type { SpiffeBundle } from '../ca/bundle/bundle.ts';
+import { anchorsPem } from '../ca/bundle/pem.ts';
 import { encodePem } from '../der/pem.ts';
 import type { Reply } from '../http/route.ts';
 import type * as wire from '../wire/trust.ts';

@@ -1,7 +1,7 @@
 import type { AccessRequest, Authorize, Caller, Verdict } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
-import { requireUnrevoked } from '../ca/certificates.ts';
-import { requireFree } from '../ca/require-free.ts';
+import { requireUnrevoked } from '../ca/index/certificates.ts';
+import { requireFree } from '../ca/index/require-free.ts';
 import { type Batch, type CommitBatch, type LedgerEvent, newBatch } from '../db/batch.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
 import { requirePolicyVersion } from '../policy/store.ts';

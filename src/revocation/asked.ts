@@ -1,7 +1,7 @@
 import type { AccessRequest, Caller, Facts } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
-import type { CertificateRow } from '../ca/certificates.ts';
+import type { CertificateRow } from '../ca/index/certificates.ts';
 import { type Agent, agentResource } from '../registry/agent.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { lineageOf, readInstance } from '../registry/instance.ts';

@@ -1,8 +1,8 @@
 import { pushRemoval } from '../attest/entry/manage.ts';
 import { entriesFor } from '../attest/entry/store.ts';
 import { withdrawTokensGiving } from '../attest/token/store.ts';
+import { pushRevoked } from '../ca/crl/revoked.ts';
 import { type Cause, reasonCode } from '../ca/revocation-cause.ts';
-import { pushRevoked } from '../ca/revoked.ts';
 import { type Batch, type CommitBatch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { readAgent } from '../registry/agent-store.ts';

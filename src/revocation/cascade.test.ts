@@ -19,7 +19,7 @@ import {
 } from '../../test/installation.ts';
 import type { Caller } from '../base/access.ts';
 import { isWritError } from '../base/error.ts';
-import { readCertificate } from '../ca/certificates.ts';
+import { readCertificate } from '../ca/index/certificates.ts';
 import { CAUSES, type Cause } from '../ca/revocation-cause.ts';
 import { type Batch, type CommitBatch, newBatch } from '../db/batch.ts';
 import { EpochCache } from '../db/epoch-cache.ts';

@@ -1,4 +1,4 @@
-import { readCertificate } from '../ca/certificates.ts';
+import { readCertificate } from '../ca/index/certificates.ts';
 import type { MarkingParts } from './parts.ts';
 import { readStoppedAuthorities } from './stopped-authorities.ts';
 

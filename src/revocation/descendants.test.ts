@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { onEachEngine } from '../../test/engines.ts';
 import { ADA, childOf, createInstallation, letIn, register, startedBy } from '../../test/installation.ts';
-import { readUnfinishedStops } from '../ca/unfinished-stop.ts';
+import { readUnfinishedStops } from '../ca/index/unfinished-stop.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';
 import { readInstance } from '../registry/instance.ts';
 import { finishStops } from './finish.ts';

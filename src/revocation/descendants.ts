@@ -1,5 +1,5 @@
+import { beginStop, finishStop, type UnfinishedStop } from '../ca/index/unfinished-stop.ts';
 import { CAUSES, type Cause } from '../ca/revocation-cause.ts';
-import { beginStop, finishStop, type UnfinishedStop } from '../ca/unfinished-stop.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { type Instance, listChildren, listChildrenOfAgent } from '../registry/instance.ts';

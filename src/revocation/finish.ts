@@ -1,5 +1,5 @@
-import type { CertificateRow } from '../ca/certificates.ts';
-import { readUnfinishedStops, type UnfinishedStop } from '../ca/unfinished-stop.ts';
+import type { CertificateRow } from '../ca/index/certificates.ts';
+import { readUnfinishedStops, type UnfinishedStop } from '../ca/index/unfinished-stop.ts';
 import type { Batch } from '../db/batch.ts';
 import { readInstance } from '../registry/instance.ts';
 import { DESCENDANTS, stopDescendants } from './descendants.ts';

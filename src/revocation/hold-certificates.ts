@@ -1,9 +1,9 @@
-import { listCertificates } from '../ca/certificate-pages.ts';
-import type { CertificatePosition } from '../ca/certificate-walk.ts';
-import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import { heldOf, type ListedCertificate, pushHeld, pushReleased } from '../ca/crl/revoked.ts';
 import { readAuthorities } from '../ca/hierarchy.ts';
-import { heldOf, type ListedCertificate, pushHeld, pushReleased } from '../ca/revoked.ts';
-import { formatSerial } from '../ca/serial.ts';
+import { type CertificateRow, readCertificate } from '../ca/index/certificates.ts';
+import { listCertificates } from '../ca/index/pages.ts';
+import type { CertificatePosition } from '../ca/index/walk.ts';
 import { newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { anyHeld, coveredInstances, heldAmong } from '../registry/covered.ts';

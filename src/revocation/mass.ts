@@ -1,5 +1,5 @@
 import type { Caller } from '../base/access.ts';
-import { readSerial } from '../ca/serial.ts';
+import { readSerial } from '../ca/certificate/serial.ts';
 import type { Batch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import { coveredInstances, heldAmong } from '../registry/covered.ts';

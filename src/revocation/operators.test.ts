@@ -12,8 +12,8 @@ import {
   SYSTEM,
 } from '../../test/installation.ts';
 import { isWritError } from '../base/error.ts';
-import { readCertificate } from '../ca/certificates.ts';
-import { readUnfinishedStops } from '../ca/unfinished-stop.ts';
+import { readCertificate } from '../ca/index/certificates.ts';
+import { readUnfinishedStops } from '../ca/index/unfinished-stop.ts';
 import type { CommitBatch } from '../db/batch.ts';
 import { EpochCache } from '../db/epoch-cache.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';

@@ -17,8 +17,8 @@ import {
 } from '../../test/installation.ts';
 import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
-import { heldOf, readRevoked } from '../ca/revoked.ts';
-import { formatSerial } from '../ca/serial.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import { heldOf, readRevoked } from '../ca/crl/revoked.ts';
 import { newBatch } from '../db/batch.ts';
 import { EpochCache } from '../db/epoch-cache.ts';
 import { enrol } from '../issuance/enrol.ts';

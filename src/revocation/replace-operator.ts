@@ -1,7 +1,7 @@
 import { withdrawTokensOf } from '../attest/token/store.ts';
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
-import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
+import { type CertificateRow, readCertificate } from '../ca/index/certificates.ts';
 import { newBatch } from '../db/batch.ts';
 import { type Operator, readOperator } from '../registry/operator.ts';
 import type { MarkingParts } from './parts.ts';

@@ -1,7 +1,7 @@
-import { type CertificateRow, insertCertificate, readCertificate } from '../ca/certificates.ts';
-import { recordedCertificate } from '../ca/recorded-certificate.ts';
-import { formatSerial } from '../ca/serial.ts';
-import { insertShard } from '../ca/shard.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import { insertShard } from '../ca/crl/shard.ts';
+import { type CertificateRow, insertCertificate, readCertificate } from '../ca/index/certificates.ts';
+import { recordedCertificate } from '../ca/index/recorded.ts';
 import type { Batch } from '../db/batch.ts';
 import type { PartitionMap } from '../db/partition-map.ts';
 import type { RecordedEvent } from '../ledger/entry.ts';

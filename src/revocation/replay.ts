@@ -1,12 +1,12 @@
 import { withoutEntry } from '../attest/entry/store.ts';
 import { withdrawTokensOf } from '../attest/token/store.ts';
-import { CERTIFICATES, type CertificateRow, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
-import { readTokenKeys, SVID_KEYS } from '../ca/jwt-key.ts';
+import { readSerial } from '../ca/certificate/serial.ts';
+import { pushHeld, pushReleased, pushRevoked } from '../ca/crl/revoked.ts';
+import { insertShard } from '../ca/crl/shard.ts';
+import { CERTIFICATES, type CertificateRow, readCertificate, revokeCertificateRow } from '../ca/index/certificates.ts';
+import { beginStop } from '../ca/index/unfinished-stop.ts';
+import { readTokenKeys, SVID_KEYS } from '../ca/jwt/key.ts';
 import { blocksKey, type Cause, reasonCode } from '../ca/revocation-cause.ts';
-import { pushHeld, pushReleased, pushRevoked } from '../ca/revoked.ts';
-import { readSerial } from '../ca/serial.ts';
-import { insertShard } from '../ca/shard.ts';
-import { beginStop } from '../ca/unfinished-stop.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import { PartitionMap } from '../db/partition-map.ts';

@@ -12,10 +12,10 @@ import {
   SYSTEM,
 } from '../../test/installation.ts';
 import { type ErrorCode, isWritError, WritError } from '../base/error.ts';
-import { readCertificate } from '../ca/certificates.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import { readCertificate } from '../ca/index/certificates.ts';
+import { readUnfinishedStops } from '../ca/index/unfinished-stop.ts';
 import type { Cause } from '../ca/revocation-cause.ts';
-import { formatSerial } from '../ca/serial.ts';
-import { readUnfinishedStops } from '../ca/unfinished-stop.ts';
 import type { Batch, CommitBatch } from '../db/batch.ts';
 import { EpochCache } from '../db/epoch-cache.ts';
 import { idempotencyOf } from '../http/idempotency.ts';

@@ -1,9 +1,9 @@
 import type { Caller } from '../base/access.ts';
 import { demand } from '../base/demand.ts';
 import { WritError } from '../base/error.ts';
-import { type CertificateRow, readCertificate, revokeCertificateRow } from '../ca/certificates.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import { type CertificateRow, readCertificate, revokeCertificateRow } from '../ca/index/certificates.ts';
 import { blocksKey, type Cause, parseCause } from '../ca/revocation-cause.ts';
-import { formatSerial } from '../ca/serial.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import { whenAnchored } from '../db/when-anchored.ts';

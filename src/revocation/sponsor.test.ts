@@ -12,7 +12,7 @@ import {
 } from '../../test/installation.ts';
 import type { Caller } from '../base/access.ts';
 import { type ErrorCode, isWritError } from '../base/error.ts';
-import { formatSerial } from '../ca/serial.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
 import { addOperatorOf } from '../issuance/add-operator.ts';
 import { publishPolicy } from '../policy/publish.ts';
 import { defaultPolicyText } from '../policy/text-files.ts';

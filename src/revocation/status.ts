@@ -1,8 +1,8 @@
 import type { Caller } from '../base/access.ts';
 import type { Clock } from '../base/clock.ts';
 import { WritError } from '../base/error.ts';
-import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
-import { readSerial } from '../ca/serial.ts';
+import { readSerial } from '../ca/certificate/serial.ts';
+import { type CertificateRow, readCertificate } from '../ca/index/certificates.ts';
 import type { Epoch } from '../db/batch.ts';
 import type { Reader } from '../db/database.ts';
 import { EpochCache } from '../db/epoch-cache.ts';

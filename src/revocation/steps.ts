@@ -1,8 +1,8 @@
 import { WritError } from '../base/error.ts';
-import { type CertificateFilter, listCertificates } from '../ca/certificate-pages.ts';
-import type { CertificatePosition } from '../ca/certificate-walk.ts';
-import type { CertificateRow } from '../ca/certificates.ts';
-import { beginStop, finishStop, type UnfinishedStop } from '../ca/unfinished-stop.ts';
+import type { CertificateRow } from '../ca/index/certificates.ts';
+import { type CertificateFilter, listCertificates } from '../ca/index/pages.ts';
+import { beginStop, finishStop, type UnfinishedStop } from '../ca/index/unfinished-stop.ts';
+import type { CertificatePosition } from '../ca/index/walk.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { whenAnchored } from '../db/when-anchored.ts';
 import { tooManyStops } from '../registry/stop-rate.ts';

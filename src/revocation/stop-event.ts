@@ -1,5 +1,5 @@
-import { type CertificateRow, holderSubjects } from '../ca/certificates.ts';
-import { formatSerial } from '../ca/serial.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import { type CertificateRow, holderSubjects } from '../ca/index/certificates.ts';
 import type { JsonValue, LedgerEvent } from '../db/batch.ts';
 import type { StopRecord } from './stop-store.ts';
 

@@ -1,10 +1,10 @@
 import type { Caller } from '../base/access.ts';
 import { WritError } from '../base/error.ts';
 import { isId } from '../base/id.ts';
-import { type CertificateRow, readCertificate } from '../ca/certificates.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
 import { readHierarchy } from '../ca/hierarchy.ts';
+import { type CertificateRow, readCertificate } from '../ca/index/certificates.ts';
 import { type Cause, parseCause } from '../ca/revocation-cause.ts';
-import { formatSerial } from '../ca/serial.ts';
 import { agentResource } from '../registry/agent.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { coveredInstances } from '../registry/covered.ts';

@@ -1,5 +1,5 @@
+import { HELD } from '../ca/crl/revoked.ts';
 import { type Cause, REASONS, reasonCode } from '../ca/revocation-cause.ts';
-import { HELD } from '../ca/revoked.ts';
 import type { Reader } from '../db/database.ts';
 
 /** What the stop of an authority makes of all that it signed. */

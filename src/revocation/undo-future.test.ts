@@ -10,7 +10,7 @@ import {
   register,
   SYSTEM,
 } from '../../test/installation.ts';
-import { readCertificate } from '../ca/certificates.ts';
+import { readCertificate } from '../ca/index/certificates.ts';
 import { newBatch } from '../db/batch.ts';
 import type { IssuedCertificate } from '../issuance/issued.ts';
 import { renewCertificate } from '../issuance/renew.ts';

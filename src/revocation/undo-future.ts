@@ -1,8 +1,8 @@
 import { withdrawTokensMadeAfter } from '../attest/token/store.ts';
 import type { Caller } from '../base/access.ts';
-import { listCertificates } from '../ca/certificate-pages.ts';
+import { listCertificates } from '../ca/index/pages.ts';
+import { beginStop, finishStop, type UnfinishedStop } from '../ca/index/unfinished-stop.ts';
 import type { Cause } from '../ca/revocation-cause.ts';
-import { beginStop, finishStop, type UnfinishedStop } from '../ca/unfinished-stop.ts';
 import { type Batch, newBatch } from '../db/batch.ts';
 import { committed } from '../db/committed.ts';
 import type { Reader } from '../db/database.ts';

@@ -1,9 +1,9 @@
 import { entriesFor } from '../attest/entry/store.ts';
 import { usableTokens } from '../attest/token/store.ts';
 import type { Caller } from '../base/access.ts';
-import { listCertificates } from '../ca/certificate-pages.ts';
-import type { CertificatePosition } from '../ca/certificate-walk.ts';
-import { formatSerial } from '../ca/serial.ts';
+import { formatSerial } from '../ca/certificate/serial.ts';
+import { listCertificates } from '../ca/index/pages.ts';
+import type { CertificatePosition } from '../ca/index/walk.ts';
 import { readAgent } from '../registry/agent-store.ts';
 import { coveredAgents, coveredInstances } from '../registry/covered.ts';
 import { labelFragment } from '../registry/hold.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { certificate } from '../../test/spiffe-conformance/certificate.ts';
-import { nameConstraintsFor } from '../ca/name-constraints.ts';
+import { nameConstraintsFor } from '../ca/authority/name-constraints.ts';
 import { parseTrustDomain } from '../spiffe-id/trust-domain.ts';
 import { parseCertificate } from './certificate.ts';
 import { confinementFault } from './confinement.ts';

@@ -4,10 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newId } from '../../src/base/id.ts';
+import type { NameScope } from '../../src/ca/authority/name-constraints.ts';
 import type { Authority } from '../../src/ca/authority.ts';
-import { signCrl } from '../../src/ca/crl.ts';
-import type { NameScope } from '../../src/ca/name-constraints.ts';
-import { makeSerial } from '../../src/ca/serial.ts';
+import { makeSerial } from '../../src/ca/certificate/serial.ts';
+import { signCrl } from '../../src/ca/crl/sign.ts';
 import {
   type Chain,
   issueLeaf,

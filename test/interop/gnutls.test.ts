@@ -11,9 +11,9 @@ import { join } from 'node:path';
 import { text as streamText } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { createServer } from 'node:tls';
-import { signCrl } from '../../src/ca/crl.ts';
-import { nameConstraintsFor } from '../../src/ca/name-constraints.ts';
-import type { LeafRequest } from '../../src/ca/prepare.ts';
+import { nameConstraintsFor } from '../../src/ca/authority/name-constraints.ts';
+import type { LeafRequest } from '../../src/ca/certificate/prepare.ts';
+import { signCrl } from '../../src/ca/crl/sign.ts';
 import {
   type Chain,
   issueLeaf,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type SecurityEventToken, signJwt, tokenSignerOf } from '../../src/ca/sign-jwt.ts';
+import { type SecurityEventToken, signJwt, tokenSignerOf } from '../../src/ca/jwt/sign.ts';
 import { parseJwks, publicJwk } from '../../src/jwt/jwk.ts';
 import { verifyJws } from '../../src/jwt/jws.ts';
 import { generateKey, generateRsaKey } from '../../src/keys/generate.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { isWritError } from '../../src/base/error.ts';
-import { keepSvidKeys, rotateSvidKey } from '../../src/ca/svid-keys.ts';
+import { keepSvidKeys, rotateSvidKey } from '../../src/ca/bundle/svid-keys.ts';
 import { parseBundleMap, parseSpiffeBundle } from '../../src/jwt/spiffe-bundle.ts';
 import { type Door, openDoor } from '../../src/rest/testdata/door.ts';
 import { parseTrustDomain } from '../../src/spiffe-id/trust-domain.ts';

@@ -1,11 +1,11 @@
 import type { Batch } from '../../db/batch.ts';
 import type { Reader } from '../../db/database.ts';
 import { parseCrl } from '../../x509/crl.ts';
-import { nextCrlNumber, signCrl } from '../crl.ts';
+import { addCrl } from '../authority/store.ts';
+import { wholeSecond } from '../certificate/prepare.ts';
+import { nextCrlNumber, signCrl } from '../crl/sign.ts';
 import { LIFETIMES } from '../lifetime.ts';
-import { wholeSecond } from '../prepare.ts';
 import { CAUSES } from '../revocation-cause.ts';
-import { addCrl } from '../store.ts';
 import type { DomainAuthority } from './domain.ts';
 import type { DomainMeans, OpenDomainAuthority } from './make.ts';
 

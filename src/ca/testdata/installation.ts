@@ -13,15 +13,16 @@ import { parseTrustDomain, type TrustDomain } from '../../spiffe-id/trust-domain
 import { encodeNameConstraints } from '../../x509/extensions/name-constraints.ts';
 import { parsePublicKey } from '../../x509/public-key.ts';
 import type { Authority } from '../authority.ts';
-import { type Created, type CreateOptions, createHierarchy } from '../create.ts';
+import { type Created, type CreateOptions, createHierarchy } from '../authority/create.ts';
 import type { Issuer } from '../issuer.ts';
-import { issuingLifetime, LIFETIMES } from '../lifetime.ts';
-import { makeAuthority } from '../make-authority.ts';
-import { type NameScope, nameConstraintsFor, permittedNames } from '../name-constraints.ts';
-import { type LeafStatus, OpenShards } from '../open-shards.ts';
-import { type LeafRequest, prepareLeaf } from '../prepare.ts';
-import { builtInProfiles, type Profile } from '../profile.ts';
-import { type SignedCertificate, signCertificate } from '../sign.ts';
+import { LIFETIMES } from '../lifetime.ts';
+import { issuingLifetime } from '../authority/issuing-lifetime.ts';
+import { makeAuthority } from '../authority/make.ts';
+import { type NameScope, nameConstraintsFor, permittedNames } from '../authority/name-constraints.ts';
+import { type LeafStatus, OpenShards } from '../crl/open-shards.ts';
+import { type LeafRequest, prepareLeaf } from '../certificate/prepare.ts';
+import { builtInProfiles, type Profile } from '../profile/profile.ts';
+import { type SignedCertificate, signCertificate } from '../certificate/sign.ts';
 
 export const random: Random = systemRandom();
 export const START: number = Date.UTC(2027, 0, 15, 8, 30, 0, 250);

@@ -1,8 +1,8 @@
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
+import { rotateIssuing } from '../../ca/authority/maintain.ts';
 import { activeOf } from '../../ca/authority.ts';
 import { readHierarchy } from '../../ca/hierarchy.ts';
-import { rotateIssuing } from '../../ca/maintain.ts';
 import { type Command, EXIT } from '../../cli/command.ts';
 import { confirmed, YES_FLAG } from '../../cli/confirm.ts';
 import { committed } from '../../db/committed.ts';

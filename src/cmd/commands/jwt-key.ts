@@ -1,5 +1,5 @@
 import type { Log } from '../../base/log.ts';
-import { rotateSvidKey } from '../../ca/svid-keys.ts';
+import { rotateSvidKey } from '../../ca/bundle/svid-keys.ts';
 import { textOf, type WithApi } from '../../cli/api.ts';
 import { APPROVAL_FLAGS } from '../../cli/approval-flags.ts';
 import { type Command, EXIT } from '../../cli/command.ts';

@@ -1,6 +1,6 @@
 import { WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
-import { publishProfile } from '../../ca/publish-profile.ts';
+import { publishProfile } from '../../ca/profile/publish.ts';
 import { textOf, type WithApi } from '../../cli/api.ts';
 import { APPROVAL_FLAGS } from '../../cli/approval-flags.ts';
 import { type Command, EXIT } from '../../cli/command.ts';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { WritError } from '../../base/error.ts';
+import { type NameScope, nameConstraintsFor } from '../../ca/authority/name-constraints.ts';
 import type { Hierarchy } from '../../ca/hierarchy.ts';
-import { type NameScope, nameConstraintsFor } from '../../ca/name-constraints.ts';
 import type { Input } from '../../cli/command.ts';
 import { decodeNameConstraints } from '../../x509/extensions/name-constraints.ts';
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { WritError } from '../../base/error.ts';
-import type { TokenAlgorithm } from '../../ca/jwt-key.ts';
+import type { TokenAlgorithm } from '../../ca/jwt/key.ts';
 import type { OutboundOptions } from '../../http/outbound.ts';
 import { LARGEST_JWKS, parseJwks } from '../../jwt/jwk.ts';
 import { readSecretFile } from '../../keys/secret-file.ts';

@@ -12,7 +12,7 @@ import { attestJoinToken } from '../../attest/token/join-token.ts';
 import { withRuntime } from '../../attest/with-runtime.ts';
 import type { Caller } from '../../base/access.ts';
 import { rootsOf } from '../../ca/authority.ts';
-import { readProfile } from '../../ca/profile-store.ts';
+import { readProfile } from '../../ca/profile/store.ts';
 import { enrol } from '../../issuance/enrol.ts';
 import { startOwned } from '../../issuance/owned.ts';
 import { renewWorkload } from '../../issuance/renew-workload.ts';

@@ -1,6 +1,6 @@
 import { WritError } from '../../base/error.ts';
+import { REFRESH_HINT, x509BundleKey } from '../../ca/bundle/bundle.ts';
 import { type DomainAuthority, domainAuthorities, readDomain } from '../../ca/domain/domain.ts';
-import { REFRESH_HINT, x509BundleKey } from '../../ca/trust-bundle.ts';
 import { EpochCache } from '../../db/epoch-cache.ts';
 import { encodePem } from '../../der/pem.ts';
 import { domainOperations as routes } from '../../rest/domains.ts';

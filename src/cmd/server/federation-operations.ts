@@ -1,7 +1,7 @@
 import { federatedDomains } from '../../attest/entry/federated.ts';
 import type { Caller } from '../../base/access.ts';
 import { demand } from '../../base/demand.ts';
-import { readBundle } from '../../ca/trust-bundle.ts';
+import { readBundle } from '../../ca/bundle/bundle.ts';
 import { EpochCache } from '../../db/epoch-cache.ts';
 import type { AddressRule } from '../../http/outbound-address.ts';
 import { parseSpiffeBundle } from '../../jwt/spiffe-bundle.ts';

@@ -1,7 +1,7 @@
 import { WritError } from '../../base/error.ts';
-import { SVID_KEYS, tokenSigner } from '../../ca/jwt-key.ts';
-import { rotateSvidKey } from '../../ca/svid-keys.ts';
-import { type PublishedBundle, readBundle } from '../../ca/trust-bundle.ts';
+import { type PublishedBundle, readBundle } from '../../ca/bundle/bundle.ts';
+import { rotateSvidKey } from '../../ca/bundle/svid-keys.ts';
+import { SVID_KEYS, tokenSigner } from '../../ca/jwt/key.ts';
 import { EpochCache } from '../../db/epoch-cache.ts';
 import { issueJwtSvid, type JwtSvidParts } from '../../issuance/jwt-svid.ts';
 import { jwtSvidOperations as routes } from '../../rest/jwt-svids.ts';

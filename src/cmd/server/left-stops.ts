@@ -1,4 +1,4 @@
-import { readUnfinishedStops } from '../../ca/unfinished-stop.ts';
+import { readUnfinishedStops } from '../../ca/index/unfinished-stop.ts';
 import { finishStops } from '../../revocation/finish.ts';
 import type { MarkingParts } from '../../revocation/parts.ts';
 import { readUnmarkedStops } from '../../revocation/stop-store.ts';

@@ -1,9 +1,9 @@
 import { isWritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
-import { authoritiesWithRevoked, publishAuthorityList } from '../../ca/authority-list.ts';
-import { FullList } from '../../ca/full-list.ts';
-import { type ListParts, shardList } from '../../ca/publish-shard.ts';
-import { listedAuthorities } from '../../ca/served-lists.ts';
+import { authoritiesWithRevoked, publishAuthorityList } from '../../ca/authority/list.ts';
+import { FullList } from '../../ca/crl/full-list.ts';
+import { type ListParts, shardList } from '../../ca/crl/publish-shard.ts';
+import { listedAuthorities } from '../../ca/crl/served.ts';
 import type { ThreadParts } from './thread-parts.ts';
 
 /** How often this process looks whether something was revoked. It costs a comparison while the epoch stays. */

@@ -1,6 +1,6 @@
 import type { Caller } from '../../base/access.ts';
 import type { Authority } from '../../ca/authority.ts';
-import { makeResponderKey, type OcspResponder } from '../../ca/ocsp-responder.ts';
+import { makeResponderKey, type OcspResponder } from '../../ca/ocsp/responder.ts';
 import { issueResponderCertificate } from '../../issuance/responder.ts';
 import { OcspAnswers } from '../../status/ocsp/answers.ts';
 import { OcspResponders } from '../../status/ocsp/responders.ts';

@@ -1,4 +1,4 @@
-import { ServedLists } from '../../ca/served-lists.ts';
+import { ServedLists } from '../../ca/crl/served.ts';
 import type { AuthorityDocuments, ListDocument } from '../../rest/plain.ts';
 import { listParts } from './list-upkeep.ts';
 import type { ThreadParts } from './thread-parts.ts';

@@ -1,9 +1,9 @@
 import { WritError } from '../../base/error.ts';
+import { dueItems } from '../../ca/authority/due.ts';
+import { issuingLifetime } from '../../ca/authority/issuing-lifetime.ts';
 import { activeOf } from '../../ca/authority.ts';
-import { dueItems } from '../../ca/due.ts';
 import { type Hierarchy, readHierarchy } from '../../ca/hierarchy.ts';
-import { issuingLifetime } from '../../ca/lifetime.ts';
-import { readProfiles } from '../../ca/profile-store.ts';
+import { readProfiles } from '../../ca/profile/store.ts';
 import type { Reader } from '../../db/database.ts';
 
 /**

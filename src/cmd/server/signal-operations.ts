@@ -1,5 +1,5 @@
-import { readTokenKeys, tokenSigner } from '../../ca/jwt-key.ts';
-import { signJwt } from '../../ca/sign-jwt.ts';
+import { readTokenKeys, tokenSigner } from '../../ca/jwt/key.ts';
+import { signJwt } from '../../ca/jwt/sign.ts';
 import type { Operation } from '../../rest/operation.ts';
 import { signalOperations as routes } from '../../rest/signals.ts';
 import { quarantine } from '../../revocation/quarantine.ts';

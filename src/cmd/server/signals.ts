@@ -1,6 +1,6 @@
 import type { Log } from '../../base/log.ts';
-import { tokenSigner } from '../../ca/jwt-key.ts';
-import { signJwt } from '../../ca/sign-jwt.ts';
+import { tokenSigner } from '../../ca/jwt/key.ts';
+import { signJwt } from '../../ca/jwt/sign.ts';
 import { ageSets } from '../../status/ssf/age.ts';
 import { keepSignalKeys, openSecretBox } from '../../status/ssf/keys.ts';
 import { namesOf } from '../../status/ssf/names.ts';

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.ts';
 import { systemRandom } from '../../base/random.ts';
-import { CERTIFICATES } from '../../ca/certificates.ts';
+import { CERTIFICATES } from '../../ca/index/certificates.ts';
 import type { Database } from '../../db/database.ts';
 import { dropOldestPartition } from '../../db/partition-purge.ts';
 import { epochCell } from '../../ledger/epoch.ts';

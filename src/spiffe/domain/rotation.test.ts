@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { onEachEngine } from '../../../test/engines.ts';
 import { ADA, callerOf, letIn, newKey, register } from '../../../test/installation.ts';
+import { formatSerial } from '../../ca/certificate/serial.ts';
 import { type DomainAuthority, domainAuthorities } from '../../ca/domain/domain.ts';
 import { domainLists } from '../../ca/domain/list.ts';
 import { ROOT_AHEAD_MS } from '../../ca/domain/rotation.ts';
-import { formatSerial } from '../../ca/serial.ts';
 import { newBatch } from '../../db/batch.ts';
 import { replayRevocations } from '../../revocation/replay.ts';
 import type { Certificate } from '../../x509/certificate.ts';

@@ -5,8 +5,8 @@ import { createInstallation, newKey, SYSTEM } from '../../../test/installation.t
 import type { Caller } from '../../base/access.ts';
 import { isWritError } from '../../base/error.ts';
 import { silentLog } from '../../base/log.ts';
-import { makeResponderKey } from '../../ca/ocsp-responder.ts';
-import { signOcsp } from '../../ca/sign-ocsp.ts';
+import { makeResponderKey } from '../../ca/ocsp/responder.ts';
+import { signOcsp } from '../../ca/ocsp/sign.ts';
 import { encodePem } from '../../der/pem.ts';
 import { issueResponderCertificate } from '../../issuance/responder.ts';
 import { issueServerCertificate } from '../../issuance/server.ts';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { onEachEngine } from '../../../test/engines.ts';
 import { ADA, createInstallation, type Installation, letIn } from '../../../test/installation.ts';
+import { rotateIssuing } from '../../ca/authority/maintain.ts';
 import { activeOf } from '../../ca/authority.ts';
-import { readCertificate } from '../../ca/certificates.ts';
-import { rotateIssuing } from '../../ca/maintain.ts';
-import { pushHeld, pushReleased } from '../../ca/revoked.ts';
-import { OCSP_VALIDITY } from '../../ca/sign-ocsp.ts';
+import { pushHeld, pushReleased } from '../../ca/crl/revoked.ts';
+import { readCertificate } from '../../ca/index/certificates.ts';
+import { OCSP_VALIDITY } from '../../ca/ocsp/sign.ts';
 import { newBatch } from '../../db/batch.ts';
 import type { IssuedCertificate } from '../../issuance/issued.ts';
 import { certificateList } from '../../report/certificates.ts';

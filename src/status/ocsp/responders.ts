@@ -1,6 +1,6 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Authority } from '../../ca/authority.ts';
-import type { OcspResponder } from '../../ca/ocsp-responder.ts';
+import type { OcspResponder } from '../../ca/ocsp/responder.ts';
 
 export interface OcspRespondersParts {
   readonly clock: Clock;

@@ -1,7 +1,7 @@
 import type { Authority } from '../../ca/authority.ts';
-import { readCertificate } from '../../ca/certificates.ts';
-import { wholeSecond } from '../../ca/prepare.ts';
-import { HELD, readRevoked } from '../../ca/revoked.ts';
+import { wholeSecond } from '../../ca/certificate/prepare.ts';
+import { HELD, readRevoked } from '../../ca/crl/revoked.ts';
+import { readCertificate } from '../../ca/index/certificates.ts';
 import type { Reader } from '../../db/database.ts';
 import type { PartitionMap } from '../../db/partition-map.ts';
 import { sameBytes } from '../../der/bytes.ts';

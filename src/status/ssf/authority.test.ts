@@ -4,7 +4,7 @@ import { onEachEngine } from '../../../test/engines.ts';
 import { ADA, createInstallation, type Installation, letIn, register } from '../../../test/installation.ts';
 import type { Caller } from '../../base/access.ts';
 import { activeOf } from '../../ca/authority.ts';
-import { formatSerial } from '../../ca/serial.ts';
+import { formatSerial } from '../../ca/certificate/serial.ts';
 import type { CurrentAuthority } from '../../issuance/current-authority.ts';
 import type { CordParts } from '../../revocation/parts.ts';
 import { quarantine } from '../../revocation/quarantine.ts';

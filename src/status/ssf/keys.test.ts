@@ -4,7 +4,7 @@ import type { Caller } from '../../base/access.ts';
 import { manualClock } from '../../base/clock.ts';
 import { isWritError, type WritError } from '../../base/error.ts';
 import { systemRandom } from '../../base/random.ts';
-import { readTokenKeys, tokenSigner } from '../../ca/jwt-key.ts';
+import { readTokenKeys, tokenSigner } from '../../ca/jwt/key.ts';
 import { newBatch } from '../../db/batch.ts';
 import type { SqlValue } from '../../db/database.ts';
 import { createKeyring } from '../../keys/keyring.ts';

@@ -12,7 +12,7 @@ import {
   spentKeys,
   type TokenAlgorithm,
   type TokenKey,
-} from '../../ca/jwt-key.ts';
+} from '../../ca/jwt/key.ts';
 import { type Batch, type CommitBatch, newBatch } from '../../db/batch.ts';
 import { committed } from '../../db/committed.ts';
 import type { Reader } from '../../db/database.ts';

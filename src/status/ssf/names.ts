@@ -1,7 +1,7 @@
 import type { Authority } from '../../ca/authority.ts';
-import { type CertificateKind, readCertificate } from '../../ca/certificates.ts';
+import { formatSerial } from '../../ca/certificate/serial.ts';
 import { readAuthorities } from '../../ca/hierarchy.ts';
-import { formatSerial } from '../../ca/serial.ts';
+import { type CertificateKind, readCertificate } from '../../ca/index/certificates.ts';
 import type { Reader } from '../../db/database.ts';
 import type { PartitionMap } from '../../db/partition-map.ts';
 import { readAgent } from '../../registry/agent-store.ts';

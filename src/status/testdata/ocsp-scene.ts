@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type Installation, letIn, register } from '../../../test/installation.ts';
 import { silentLog } from '../../base/log.ts';
 import { type Authority, activeOf } from '../../ca/authority.ts';
-import { OCSP_VALIDITY } from '../../ca/sign-ocsp.ts';
+import { OCSP_VALIDITY } from '../../ca/ocsp/sign.ts';
 import { ocspAnswers } from '../../cmd/server/ocsp.ts';
 import type { CommitBatch } from '../../db/batch.ts';
 import type { Reader } from '../../db/database.ts';

@@ -7,7 +7,7 @@ import type { Authorize, Caller } from '../../base/access.ts';
 import { type ManualClock, manualClock } from '../../base/clock.ts';
 import { silentLog } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
-import { signJwt, tokenSignerOf } from '../../ca/sign-jwt.ts';
+import { signJwt, tokenSignerOf } from '../../ca/jwt/sign.ts';
 import { parseJwks, publicJwk, type VerificationKey } from '../../jwt/jwk.ts';
 import { verifyJws } from '../../jwt/jws.ts';
 import { generateKey } from '../../keys/generate.ts';

@@ -3,7 +3,7 @@ import type { Lint } from './lint.ts';
 
 /**
  * Where key purposes are given, both sides of TLS are among them, since SPIFFE peers play both. The certificate of an OCSP
- * responder is no SVID: `ocsp-responder.ts` sees to it that it is nothing else.
+ * responder is no SVID: `ca/ocsp/responder.ts` sees to it that it is nothing else.
  */
 export const extendedKeyUsageOfSvid: Lint = {
   name: 'extended_key_usage_of_svid',

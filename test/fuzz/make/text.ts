@@ -1,5 +1,5 @@
 import { systemRandom } from '../../../src/base/random.ts';
-import { formatSerial, makeSerial } from '../../../src/ca/serial.ts';
+import { formatSerial, makeSerial } from '../../../src/ca/certificate/serial.ts';
 import { encodeCursor } from '../../../src/db/cursor.ts';
 import { formatJoinToken } from '../../../src/wire/join-token.ts';
 import { NOW } from '../../../src/x509/path/testdata/issue.ts';

@@ -2,7 +2,7 @@ import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseTokenInput } from '../../../src/attest/token/input.ts';
 import { isWritError } from '../../../src/base/error.ts';
-import { parseProfile } from '../../../src/ca/profile.ts';
+import { parseProfile } from '../../../src/ca/profile/profile.ts';
 import { parseConfig } from '../../../src/cmd/config/config.ts';
 import { parseAnchorRecord } from '../../../src/ledger/anchor-record.ts';
 import { decodeEntry } from '../../../src/ledger/entry.ts';

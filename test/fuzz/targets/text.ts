@@ -1,5 +1,5 @@
-import { isInNetwork, parseNetwork } from '../../../src/ca/network.ts';
-import { formatSerial, parseSerial } from '../../../src/ca/serial.ts';
+import { formatSerial, parseSerial } from '../../../src/ca/certificate/serial.ts';
+import { isInNetwork, parseNetwork } from '../../../src/ca/profile/network.ts';
 import { decodeCursor } from '../../../src/db/cursor.ts';
 import { parseIdempotencyKey } from '../../../src/http/idempotency.ts';
 import { decodeCsr } from '../../../src/rest/csr.ts';
