@@ -99,9 +99,17 @@ onEachEngine('two who agree at once grant it together, and it is granted once', 
   assert.deepEqual([after?.status, after?.decisions.length], ['granted', 3]);
   const granted = (await installation.events()).filter(({ type }) => type === 'approval.granted');
   assert.equal(granted.length, 1);
+  // Neither finds done what the other does.
+  const ready = Promise.withResolvers<void>();
+  let waiting = 0;
+  const meanwhile = async (): Promise<void> => {
+    waiting += 1;
+    if (waiting === 2) ready.resolve();
+    await ready.promise;
+  };
   const both = await Promise.allSettled([
-    restore(installation, ada, approval.id),
-    restore(installation, ada, approval.id),
+    restore(installation, ada, approval.id, { meanwhile }),
+    restore(installation, ada, approval.id, { meanwhile }),
   ]);
   assert.equal(both.filter(({ status }) => status === 'fulfilled').length, 1, 'and used once');
   assert.equal((await installation.events()).filter(({ type }) => type === 'approval.used').length, 1);

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { readHierarchy } from '../../src/ca/hierarchy.ts';
 import { openSqlite } from '../../src/db/sqlite.ts';
 import { type DidNotStart, writ } from '../program.ts';
-import { copyInstallation, failureOf, run, type StartOptions, scratchDirectory } from './authority.ts';
+import { copyInstallation, failureOf, refusalOf, run, type StartOptions, scratchDirectory } from './authority.ts';
 
 const scratch = scratchDirectory();
 const HOOK = new URL('./kill-at.ts', import.meta.url).href;
@@ -93,8 +93,8 @@ describe('what was cut off', { concurrency: 2 }, () => {
       const args = ['restore', backup, '--data', data];
       assert.equal((await writ(args, killedAt(act))).signal, 'SIGKILL');
       if (existsSync(join(data, 'config.json.restoring'))) {
-        const start = await writ(['start', '--data', data]);
-        assert.match(start.stderr, /^error: A restore into the data directory was cut off/m);
+        const start = await failureOf(run(data));
+        assert.match(refusalOf(start), /: A restore into the data directory was cut off/);
       }
       const again = await writ(args);
       assert.equal(again.code, 0, `after act ${act}: ${again.stderr}`);

@@ -61,6 +61,8 @@ export function parametersOf(team: string): string {
 /** Asks for the return of a team, as whoever is refused it does. */
 export async function ask(installation: Installation, caller: Caller, team = 'research', lifetime?: number): Promise<Approval> {
   const request = { caller, action: 'owner.restore', resource: { type: 'Owner', id: team, facts: { team } } } as const;
+  // As each request begins: otherwise one that moved the clock would be decided by a set that is not known to be in force.
+  await installation.policy.fresh();
   const verdict = installation.policy.authorize(request);
   if (verdict.allowed) throw new Error('allowed without');
   const wanted = { request, verdict, parameters: parametersOf(team), reason: 'they are back', lifetime };
