@@ -6,6 +6,7 @@ import { committed } from '../db/committed.ts';
 import type { Reader } from '../db/database.ts';
 import type { Idempotency, Json } from '../http/idempotency.ts';
 import { type AddressRule, parseOutboundUrl } from '../http/outbound-address.ts';
+import type { RecordRefusal } from '../issuance/refusals.ts';
 import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
 import { parseTrustDomain, type TrustDomain } from '../spiffe-id/trust-domain.ts';
 import {
@@ -30,6 +31,7 @@ export interface FederationParts {
   readonly clock: { now(): number };
   readonly allowed: AddressRule;
   readonly own: () => Promise<OwnTrust>;
+  readonly recordRefusal: RecordRefusal;
 }
 
 export interface ManageOptions {
@@ -65,10 +67,12 @@ export async function addFederation(
   if (first?.kind === 'value') return first.value as unknown as Federation;
   const own = await parts.own();
   if (trustDomain === own.trustDomain) {
-    throw new WritError('bad_request', 'This is the trust domain of this installation.', {
+    const claim = new WritError('bad_request', 'This is the trust domain of this installation.', {
       field: '/trust_domain',
       remedy: 'Federate with another one.',
     });
+    await recordClaim(claim, caller, trustDomain, parts);
+    throw claim;
   }
   requireUrl(input.url, parts.allowed);
   const endpointId = endpointOf(input, trustDomain);
@@ -76,7 +80,7 @@ export async function addFederation(
   if (all.length >= MOST_FEDERATIONS) throw new WritError('conflict', `There are ${all.length} federations already.`);
   if (endpointId !== undefined && input.bundle === undefined) requireKnown(endpointId, trustDomain, all);
   const now = parts.clock.now();
-  const bundle = input.bundle === undefined ? undefined : givenBundle(input.bundle, own);
+  const bundle = input.bundle === undefined ? undefined : await givenBundle(caller, trustDomain, input.bundle, parts);
   const made: Federation = {
     trustDomain,
     url: input.url,
@@ -117,7 +121,7 @@ export async function replaceBundle(
   const first = await idempotency?.first();
   if (first?.kind === 'value') return first.value as unknown as Federation;
   const before = await known(trustDomain, parts.reader);
-  const bundle = givenBundle(text, await parts.own());
+  const bundle = await givenBundle(caller, before.trustDomain, text, parts);
   const now = parts.clock.now();
   const { fault: _, ...rest } = before;
   const after: Federation = { ...rest, bundle, bundleAt: now, source: 'given', pollAt: now };
@@ -271,12 +275,32 @@ function requireKnown(endpointId: string, trustDomain: TrustDomain, all: readonl
   });
 }
 
-function givenBundle(text: string, own: OwnTrust): StoredBundle {
-  const judged = judgeBundle(Buffer.from(text, 'utf8'), undefined, own);
+async function givenBundle(
+  caller: Caller,
+  trustDomain: TrustDomain,
+  text: string,
+  parts: Pick<FederationParts, 'own' | 'recordRefusal'>,
+): Promise<StoredBundle> {
+  const judged = judgeBundle(Buffer.from(text, 'utf8'), undefined, await parts.own());
   if (judged.taken) return judged.bundle;
-  throw new WritError('bad_request', GIVEN_FAULTS[judged.fault] ?? 'The bundle cannot be used.', {
+  const refused = new WritError('bad_request', GIVEN_FAULTS[judged.fault] ?? 'The bundle cannot be used.', {
     field: '/bundle',
     remedy: 'Give a SPIFFE bundle (JSON), as the endpoint of that trust domain serves it.',
+  });
+  if (judged.fault === 'own_domain') await recordClaim(refused, caller, trustDomain, parts);
+  throw refused;
+}
+
+/** Whoever has others speak for our trust domain is on record, also where a person would have put it in. */
+function recordClaim(
+  { code, message }: WritError,
+  { id: by }: Caller,
+  trustDomain: TrustDomain,
+  { recordRefusal }: Pick<FederationParts, 'recordRefusal'>,
+): Promise<void> {
+  return recordRefusal({
+    ...{ type: 'access.refused', by, code, fault: 'own_domain', subjects: [`federation:${trustDomain}`] },
+    body: { action: 'federation.manage', reasons: [message] },
   });
 }
 

@@ -377,7 +377,10 @@ describe('relationships', () => {
     );
     const { commit, clock } = installation;
     const authorize = () => ({ allowed: true, rules: [], policyVersion: 1 }) as const;
-    parts = { reader: database, authorize, commit, clock, allowed: LOOPBACK, own: async () => OWN };
+    parts = {
+      ...{ reader: database, authorize, commit, clock, allowed: LOOPBACK, own: async () => OWN },
+      recordRefusal: installation.refusals.record,
+    };
     served = { spiffe_sequence: 1, spiffe_refresh_hint: 120, keys: [x509Key(partner), jwtKey('k').jwk] };
   });
   after(async () => {
@@ -419,13 +422,32 @@ describe('relationships', () => {
     await refused({ url: 'https://10.0.0.1/' }, '/url');
   });
 
-  test('one’s own trust domain is nobody to federate with', async () => {
-    await refused({ trustDomain: 'agents.example.com' }, '/trust_domain');
-    await refused(
-      { bundle: JSON.stringify({ keys: [x509Key(namedAuthority('spiffe://agents.example.com'))] }) },
-      '/bundle',
-    );
+  test('one’s own trust domain is nobody to federate with, and who tries is on the ledger', async () => {
+    const claims = [
+      [{ trustDomain: 'agents.example.com' }, '/trust_domain', 'agents.example.com'],
+      [
+        { bundle: JSON.stringify({ keys: [x509Key(namedAuthority('spiffe://agents.example.com'))] }) },
+        '/bundle',
+        PARTNER,
+      ],
+    ] as const;
+    for (const [more, field, domain] of claims) {
+      const seen = (await installation.events()).length;
+      await refused(more, field);
+      assert.deepEqual(await claimed(seen), [domain]);
+    }
   });
+
+  /** The trust domains in whose name somebody claimed ours, as the ledger has it since then. */
+  const claimed = async (seen: number): Promise<readonly string[]> => {
+    await installation.refusals.flush(true);
+    return (await installation.events(seen))
+      .filter(({ type, body }) => type === 'access.refused' && body['action'] === 'federation.manage')
+      .map(({ subjects, body }) => {
+        assert.deepEqual([body['caller'], body['fault']], [ADA.id, 'own_domain']);
+        return subjects[0]!.replace('federation:', '');
+      });
+  };
 
   test('federation §5.2.1.2: https_web needs nothing more', async () => {
     await refused({ profile: 'https_web' }, '/endpoint_id');
@@ -586,6 +608,12 @@ describe('relationships', () => {
     await replaceBundle(ADA, { trustDomain: PARTNER, bundle: given }, parts);
     const { bundle, source, fault } = await stored();
     assert.deepEqual([bundle?.sequence, source, fault], [0, 'given', undefined]);
+    const seen = (await installation.events()).length;
+    const ours = JSON.stringify({ keys: [x509Key(namedAuthority('spiffe://agents.example.com'))] });
+    await assert.rejects(replaceBundle(ADA, { trustDomain: PARTNER, bundle: ours }, parts), (error) =>
+      isWritError(error, 'bad_request'),
+    );
+    assert.deepEqual([(await stored()).bundle, await claimed(seen)], [bundle, [PARTNER]]);
   });
 
   test('a bundle that claims our own trust domain is refused on the ledger, and the one before goes on being served', async () => {

@@ -58,8 +58,11 @@ export function federationOperations(parts: ThreadParts, allowed: AddressRule): 
 
 /** What the flows of federation need, of a thread or of an administrator's command. */
 export function federationParts(parts: ThreadParts, allowed: AddressRule): FederationParts {
-  const { reader, commit, clock, policy } = parts;
-  return { reader, commit, clock, authorize: policy.authorize, allowed, own: ownTrust(parts) };
+  const { reader, commit, clock, policy, refusals } = parts;
+  return {
+    ...{ reader, commit, clock, authorize: policy.authorize, allowed, own: ownTrust(parts) },
+    recordRefusal: refusals.record,
+  };
 }
 
 /** What nobody else may claim: every authority of ours, and every key of tokens. */

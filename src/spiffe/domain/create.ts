@@ -30,7 +30,7 @@ export async function createDomain(
     ...{ caller, action: 'domain.create', resource: INSTALLATION },
     context: { trustDomain, lifetimeSeconds: input.profile.mostSeconds },
   });
-  requireUnrelated([(await parts.own()).trustDomain, ...parts.dnsNames], trustDomain);
+  await requireUnrelated(caller, [(await parts.own()).trustDomain, ...parts.dnsNames], trustDomain, parts);
   requireProfile(input.profile);
   const means = meansOf(parts, caller.id);
   const { now } = means;
@@ -64,12 +64,17 @@ export async function createDomain(
 /**
  * A further trust domain has nothing to do with our own, nor with any DNS name that certificates of ours may have: it is not the
  * same, not above it and not below it. Of one above, some validators take the constraints to hold for ours as well; one below has
- * DNS names that agents of ours have. Throws `bad_request`.
+ * DNS names that agents of ours have. Throws `bad_request`, which is on record.
  */
-function requireUnrelated(ours: readonly string[], other: TrustDomain): void {
+async function requireUnrelated(
+  { id: by }: Caller,
+  ours: readonly string[],
+  other: TrustDomain,
+  { recordRefusal }: Pick<DomainParts, 'recordRefusal'>,
+): Promise<void> {
   const related = (own: string): boolean => own === other || own.endsWith(`.${other}`) || other.endsWith(`.${own}`);
   if (!ours.some(related)) return;
-  throw new WritError(
+  const refused = new WritError(
     'bad_request',
     'The trust domain is that of this installation or a name of its own, or above or below it.',
     {
@@ -77,6 +82,11 @@ function requireUnrelated(ours: readonly string[], other: TrustDomain): void {
       remedy: 'Give one whose name has nothing to do with it, like partners.example beside agents.example.com.',
     },
   );
+  await recordRefusal({
+    ...{ type: 'access.refused', by, code: refused.code, fault: 'own_domain', subjects: [`domain:${other}`] },
+    body: { action: 'domain.create', reasons: [refused.message] },
+  });
+  throw refused;
 }
 
 function requireProfile({ mostSeconds, keys, most }: SubordinateProfile): void {

@@ -103,6 +103,10 @@ onEachEngine('a trust domain that could name one of ours is never made', async (
       trustDomain,
     );
   }
+  const [first] = (await installation.events()).filter(({ type }) => type === 'access.refused');
+  assert.deepEqual(first?.subjects, ['domain:agents.example.com']);
+  const { caller, action, fault } = first.body;
+  assert.deepEqual([caller, action, fault], [ADA.id, 'domain.create', 'own_domain']);
   assert.equal(
     (await createDomain(ADA, { trustDomain: 'agents.example.org', profile: PROFILE }, parts)).domain.state,
     'active',
