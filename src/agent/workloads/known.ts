@@ -71,8 +71,7 @@ export class KnownProcesses {
     known.collecting ??= this.#collect(known).finally(() => {
       known.collecting = undefined;
     });
-    const seen = await known.collecting;
-    return seen !== undefined && this.#processes.alive(process) ? known : undefined;
+    return (await known.collecting) === undefined ? undefined : known;
   }
 
   /** To be released by whoever calls this. */
@@ -88,8 +87,8 @@ export class KnownProcesses {
     const program = programState(pid);
     if (program === undefined) return undefined;
     const seen = await collectFacts(known.process, this.#collectors, known.seen);
-    // What was read while it ended is half of it.
-    if (programState(pid) === undefined) return undefined;
+    // What was read while it ended is half of it, or of another that has its id by then.
+    if (programState(pid) === undefined || !this.#processes.alive(known.process)) return undefined;
     // What one program said of itself is not true of the next: it says nothing any more.
     if (known.program !== '' && known.program !== program && known.runtime !== undefined) known.runtime = {};
     known.program = program;

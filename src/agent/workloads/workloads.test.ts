@@ -1,8 +1,10 @@
-/** What a process may make its daemon ask of the server by what it says of itself. */
+/** What a process may make its daemon ask of the server, and what is made of one that ends while it is looked at. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { manualClock } from '../../base/clock.ts';
 import { isWritError, WritError } from '../../base/error.ts';
+import type { WorkloadFault } from '../../wire/workload-refusal.ts';
+import type { Collector } from '../collect/collector.ts';
 import type { CallerProcess, ProcessTable } from '../process/table.ts';
 import type { NodeServer } from '../server.ts';
 import { entryOf } from '../testdata/node-server.ts';
@@ -53,4 +55,49 @@ test('who says something else of itself again and again leaves the server to oth
   // What is said again, as after a lost connection, is no more of it.
   const same = { framework: 'langgraph', model_version: `${turns - 2}` };
   assert.ok(await workloads.present(one, same));
+});
+
+test('a process that ends while its facts are collected gets nothing, whatever was read of the one that has its id now', async (context) => {
+  const asked: string[] = [];
+  const server = {
+    enrol: async ({ process: who }: { readonly process: string }) => {
+      asked.push(who);
+      throw new WritError('unavailable', 'gone');
+    },
+  } as unknown as NodeServer;
+  let alive = true;
+  const processes = { alive: () => alive, hold() {}, release() {}, sweep: () => [] } as unknown as ProcessTable;
+  const clock = manualClock(Date.now());
+  const refused: (readonly [string, WorkloadFault, string | undefined])[] = [];
+  const another: Collector = {
+    name: 'unix',
+    collect: async () => {
+      alive = false;
+      return { facts: { 'unix:path': ['/usr/bin/another'] }, notes: [] };
+    },
+  };
+  const workloads = new Workloads({
+    ...{ server, rotation: new Rotation(clock), clock, random: () => 0, processes, collectors: [another] },
+    ...{ fallen: () => undefined, renewed: () => undefined, unmatched: async () => undefined },
+    endOf: () => ({ fault: 'id-taken', goesOn: false }),
+    refused: ({ key }, fault, program) => refused.push([key, fault, program]),
+  });
+  context.after(() => workloads.close());
+  workloads.setEntries([entryOf({ match: ['unix:path=/usr/bin/another'] })]);
+  assert.deepEqual(await workloads.identities(caller('1'), true), { ok: false, why: 'gone' });
+  alive = true;
+  assert.equal(await workloads.present(caller('2'), { framework: 'langgraph' }), false);
+  assert.deepEqual(asked, []);
+  assert.deepEqual(
+    refused.map(([key, fault]) => [key, fault]),
+    [
+      ['1', 'id-taken'],
+      ['2', 'id-taken'],
+    ],
+  );
+  // Nor is that program what the one before is said to have run.
+  assert.deepEqual(
+    refused.map(([, , program]) => program),
+    [undefined, undefined],
+  );
 });
