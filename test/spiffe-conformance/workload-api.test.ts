@@ -232,8 +232,10 @@ describe('the SPIFFE Workload API', () => {
     }
     const stream = readStream(stub().FetchX509SVID({}, header()));
     const [one] = await stream.count(1);
-    await [...daemon.workloads.children][0]!.renew();
-    const two = await stream.find(({ svids }) => !svids[0]!.x509_svid.equals(one!.svids[0]!.x509_svid));
+    const [first] = one!.svids;
+    // Those that the daemon has are in the order in which the server let them in, which is not that of a message.
+    await [...daemon.workloads.children].find(({ spiffeId }) => spiffeId === first!.spiffe_id)!.renew();
+    const two = await stream.find(({ svids }) => !svids[0]!.x509_svid.equals(first!.x509_svid));
     stream.cancel();
     assert.deepEqual(
       two.svids.map(({ spiffe_id }) => spiffe_id),
