@@ -51,8 +51,11 @@ export function chainOf(authorities: readonly Authority[], id: string): Authorit
   return chain;
 }
 
-/** The one that signs now, if there is one. */
-export function activeOf(authorities: readonly Authority[], kind: AuthorityKind): Authority | undefined {
+/** The one of its kind that signs now, if there is one; also among those of a further trust domain. */
+export function activeOf<One extends { readonly kind: string; readonly state: string }>(
+  authorities: readonly One[],
+  kind: One['kind'],
+): One | undefined {
   return authorities.find((authority) => authority.kind === kind && authority.state === 'active');
 }
 

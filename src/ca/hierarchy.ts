@@ -21,7 +21,8 @@ export interface Hierarchy {
   readonly request?: AuthorityRequestRow;
 }
 
-interface StoredCrl {
+/** The newest list of an authority, of our own or of a further trust domain. */
+export interface StoredCrl {
   readonly authority: string;
   readonly number: number;
   /** Milliseconds. */
@@ -39,12 +40,14 @@ export interface AuthorityRequestRow {
   readonly createdAt: number;
 }
 
+const CRL_COLUMNS = 'authority, number, this_update, next_update, crl';
+
 /** Reads the hierarchy; undefined in a database where none was made. */
 export async function readHierarchy(reader: Reader): Promise<Hierarchy | undefined> {
   const row = await reader.get('SELECT trust_domain, algorithm, root, name_constraints FROM hierarchy WHERE id = 1');
   if (row === undefined) return undefined;
   const request = await reader.get('SELECT authority, key_id, csr, created_at FROM authority_request WHERE id = 1');
-  const crls = await reader.all('SELECT authority, number, this_update, next_update, crl FROM authority_crl');
+  const crls = await reader.all(`SELECT ${CRL_COLUMNS} FROM authority_crl`);
   return {
     trustDomain: row['trust_domain'] as TrustDomain,
     algorithm: row['algorithm'] as KeyAlgorithm,
@@ -81,6 +84,12 @@ function authorityOf(row: Row): Authority {
     signsUntil: row['signs_until'] as number,
     createdAt: row['created_at'] as number,
   };
+}
+
+/** The newest list of one authority, if it has any. */
+export async function readCrl(reader: Reader, authority: string): Promise<StoredCrl | undefined> {
+  const row = await reader.get(`SELECT ${CRL_COLUMNS} FROM authority_crl WHERE authority = ?`, [authority]);
+  return row === undefined ? undefined : crlOf(row);
 }
 
 function crlOf(row: Row): StoredCrl {

@@ -1,5 +1,6 @@
+import type { Certificate } from '../../x509/certificate.ts';
 import { type Authority, activeOf } from '../authority.ts';
-import type { Hierarchy } from '../hierarchy.ts';
+import type { Hierarchy, StoredCrl } from '../hierarchy.ts';
 import { LIFETIMES } from '../lifetime.ts';
 
 /** One thing that is to be done to the authorities now. Each is one commit. */
@@ -79,17 +80,24 @@ function succeededAt(active: Authority, intermediate: Authority | undefined, opt
   return early < usual && end >= active.certificate.notAfter + WORTHWHILE ? early : usual;
 }
 
+/** Whether the list of a root, or of an authority below one, is to be followed on schedule, whatever it says. */
+export function isListEnding(
+  { kind, certificate }: { readonly kind: string; readonly certificate: Pick<Certificate, 'notAfter'> },
+  { nextUpdate }: Pick<StoredCrl, 'nextUpdate'>,
+  now: number,
+): boolean {
+  const ahead = kind === 'root' ? LIFETIMES.announce : LIFETIMES.intermediateCrl / 2;
+  // A list that ends with its authority cannot be made to last longer.
+  return now >= nextUpdate - ahead * 1000 && nextUpdate < certificate.notAfter;
+}
+
 /** The lists of authorities whose key is here: intermediates until they expire, and an online root. */
 function crlStep(hierarchy: Hierarchy, now: number): Step | undefined {
   for (const authority of hierarchy.authorities) {
     const { id, kind, keyId, certificate } = authority;
     if (keyId === undefined || kind === 'issuing' || certificate.notAfter < now) continue;
     const last = hierarchy.crls.find((crl) => crl.authority === id);
-    const ahead = kind === 'root' ? LIFETIMES.announce : LIFETIMES.intermediateCrl / 2;
-    const dueAt = (last?.nextUpdate ?? 0) - ahead * 1000;
-    // A list that ends with its authority cannot be made to last longer.
-    if (now >= dueAt && (last === undefined || last.nextUpdate < certificate.notAfter))
-      return { do: 'sign-crl', of: authority };
+    if (last === undefined || isListEnding(authority, last, now)) return { do: 'sign-crl', of: authority };
   }
   return undefined;
 }

@@ -52,14 +52,6 @@ export interface DomainAuthority {
   readonly createdBy: string;
 }
 
-/** The one of its kind that signs now, if there is one. */
-export function activeIn(
-  authorities: readonly DomainAuthority[],
-  kind: 'root' | 'intermediate',
-): DomainAuthority | undefined {
-  return authorities.find((one) => one.kind === kind && one.state === 'active');
-}
-
 export async function listDomains(reader: Reader): Promise<Domain[]> {
   return (await reader.all('SELECT * FROM domain ORDER BY trust_domain')).map(domainOf);
 }

@@ -1,9 +1,11 @@
 import type { Batch } from '../../db/batch.ts';
 import type { Reader } from '../../db/database.ts';
 import { parseCrl } from '../../x509/crl.ts';
+import { isListEnding } from '../authority/rotation.ts';
 import { addCrl } from '../authority/store.ts';
 import { wholeSecond } from '../certificate/prepare.ts';
 import { nextCrlNumber, signCrl } from '../crl/sign.ts';
+import { readCrl, type StoredCrl } from '../hierarchy.ts';
 import { LIFETIMES } from '../lifetime.ts';
 import { CAUSES } from '../revocation-cause.ts';
 import type { DomainAuthority } from './domain.ts';
@@ -15,35 +17,13 @@ import type { DomainMeans, OpenDomainAuthority } from './make.ts';
  * sign is on lists of their bearers.
  */
 
-/** The newest list of an authority. */
-export interface DomainList {
-  readonly authority: string;
-  readonly number: number;
-  /** Milliseconds. */
-  readonly nextUpdate: number;
-  readonly der: Uint8Array;
-}
-
 /** Milliseconds after its end for which what was revoked stands on lists. */
 export const LEFT_AFTER: number = 7 * 86_400_000;
 
-export async function domainLists(reader: Reader, authorities: readonly DomainAuthority[]): Promise<DomainList[]> {
+export async function domainLists(reader: Reader, authorities: readonly DomainAuthority[]): Promise<StoredCrl[]> {
   const above = authorities.filter(({ kind, state }) => kind !== 'subordinate' && state !== 'ended');
-  const found = await Promise.all(
-    above.map(({ id }) => reader.get('SELECT number, next_update, crl FROM authority_crl WHERE authority = ?', [id])),
-  );
-  return found.flatMap((row, i) =>
-    row === undefined
-      ? []
-      : [
-          {
-            authority: above[i]!.id,
-            number: row['number'] as number,
-            nextUpdate: row['next_update'] as number,
-            der: row['crl'] as Uint8Array,
-          },
-        ],
-  );
+  const found = await Promise.all(above.map(({ id }) => readCrl(reader, id)));
+  return found.filter((list) => list !== undefined);
 }
 
 function revokedBelow(id: string, authorities: readonly DomainAuthority[], now: number) {
@@ -65,15 +45,13 @@ export function isListDue(
     now,
   }: {
     readonly authorities: readonly DomainAuthority[];
-    readonly lists: readonly DomainList[];
+    readonly lists: readonly StoredCrl[];
     readonly now: number;
   },
 ): boolean {
   if (of.kind === 'subordinate' || of.state === 'ended' || of.certificate.notAfter <= now) return false;
   const last = lists.find(({ authority }) => authority === of.id);
-  if (last === undefined) return true;
-  const ahead = of.kind === 'root' ? LIFETIMES.announce : LIFETIMES.intermediateCrl / 2;
-  if (now >= last.nextUpdate - ahead * 1000 && last.nextUpdate < of.certificate.notAfter) return true;
+  if (last === undefined || isListEnding(of, last, now)) return true;
   const said = new Set(parseCrl(last.der).entries.map(({ serial }) => Buffer.from(serial).toString('hex')));
   return revokedBelow(of.id, authorities, now).some(({ serial }) => !said.has(Buffer.from(serial).toString('hex')));
 }
@@ -91,7 +69,7 @@ export async function pushDomainList(
     last = false,
   }: {
     readonly authorities: readonly DomainAuthority[];
-    readonly lists: readonly DomainList[];
+    readonly lists: readonly StoredCrl[];
     readonly last?: boolean;
   },
   { now, caller }: Pick<DomainMeans, 'now' | 'caller'>,

@@ -1,6 +1,7 @@
 import { type Batch, newBatch } from '../../db/batch.ts';
 import type { Reader } from '../../db/database.ts';
-import { activeIn, changeState, type Domain, type DomainAuthority, endAuthority, publishRoots } from './domain.ts';
+import { activeOf } from '../authority.ts';
+import { changeState, type Domain, type DomainAuthority, endAuthority, publishRoots } from './domain.ts';
 import { pushDomainList } from './list.ts';
 import {
   certificateText,
@@ -88,7 +89,7 @@ async function replaceRoot(
     root = await open({ ...to, state: 'active' }, means);
     recordMade(batch, domain, root.authority, {}, means, from);
   }
-  await replaceSigning(batch, root, domain, means, activeIn(authorities, 'intermediate'));
+  await replaceSigning(batch, root, domain, means, activeOf(authorities, 'intermediate'));
 }
 
 /** Pushes the authority that signs subordinate ones from now on, in place of `from`. */

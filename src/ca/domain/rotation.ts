@@ -1,6 +1,8 @@
+import { activeOf } from '../authority.ts';
+import type { StoredCrl } from '../hierarchy.ts';
 import { LIFETIMES } from '../lifetime.ts';
-import { activeIn, type Domain, type DomainAuthority } from './domain.ts';
-import { type DomainList, isListDue } from './list.ts';
+import type { Domain, DomainAuthority } from './domain.ts';
+import { isListDue } from './list.ts';
 
 /** One thing that is to be done to the authorities of a further trust domain now. Each is one commit. */
 export type DomainStep =
@@ -18,7 +20,7 @@ export type DomainStep =
 export interface DomainState {
   readonly domain: Domain;
   readonly authorities: readonly DomainAuthority[];
-  readonly lists: readonly DomainList[];
+  readonly lists: readonly StoredCrl[];
 }
 
 /**
@@ -51,7 +53,7 @@ function dueAt({ certificate }: DomainAuthority, { profile }: Domain): number {
 }
 
 function rootStep(domain: Domain, authorities: readonly DomainAuthority[], now: number): DomainStep | undefined {
-  const root = activeIn(authorities, 'root');
+  const root = activeOf(authorities, 'root');
   const next = authorities.find(({ kind, state }) => kind === 'root' && state === 'next');
   if (next !== undefined) {
     if (root !== undefined && now < (next.signsFrom ?? 0)) return undefined;
@@ -64,9 +66,9 @@ function rootStep(domain: Domain, authorities: readonly DomainAuthority[], now: 
 }
 
 function signingStep(domain: Domain, authorities: readonly DomainAuthority[], now: number): DomainStep | undefined {
-  const root = activeIn(authorities, 'root');
+  const root = activeOf(authorities, 'root');
   if (root === undefined) return undefined;
-  const signing = activeIn(authorities, 'intermediate');
+  const signing = activeOf(authorities, 'intermediate');
   if (signing === undefined) return { do: 'replace-signing', root };
   if (now < dueAt(signing, domain)) return undefined;
   // Near the root's own end a new one would end with it; the next root brings one.

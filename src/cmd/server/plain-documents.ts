@@ -1,4 +1,5 @@
 import { ServedLists } from '../../ca/crl/served.ts';
+import { readCrl } from '../../ca/hierarchy.ts';
 import type { AuthorityDocuments, ListDocument } from '../../rest/plain.ts';
 import { listParts } from './list-upkeep.ts';
 import type { ThreadParts } from './thread-parts.ts';
@@ -20,18 +21,10 @@ export function authorityDocuments(parts: ThreadParts): AuthorityDocuments {
       return row?.['certificate'] as Uint8Array | undefined;
     },
     async crl(authority) {
-      const row = await reader.get(
-        'SELECT crl, number, this_update, next_update FROM authority_crl WHERE authority = ?',
-        [authority],
-      );
-      if (row === undefined) return documentOf(await lists.authority(authority, WAIT), 'crl');
-      return {
-        der: row['crl'] as Uint8Array,
-        number: row['number'] as number,
-        thisUpdate: row['this_update'] as number,
-        nextUpdate: row['next_update'] as number,
-        keep: SOON,
-      };
+      const list = await readCrl(reader, authority);
+      if (list === undefined) return documentOf(await lists.authority(authority, WAIT), 'crl');
+      const { der, number, thisUpdate, nextUpdate } = list;
+      return { der, number, thisUpdate, nextUpdate, keep: SOON };
     },
     shard: async (id) => documentOf(await lists.shard(id), 'crl'),
     delta: async (id) => documentOf(await lists.shard(id), 'delta'),

@@ -9,8 +9,9 @@ import {
   listDomains,
   readDomain,
 } from '../../ca/domain/domain.ts';
-import { type DomainList, domainLists, LEFT_AFTER } from '../../ca/domain/list.ts';
+import { domainLists, LEFT_AFTER } from '../../ca/domain/list.ts';
 import type { DomainMeans } from '../../ca/domain/make.ts';
+import type { StoredCrl } from '../../ca/hierarchy.ts';
 import type { CommitBatch } from '../../db/batch.ts';
 import type { Reader } from '../../db/database.ts';
 import type { RecordRefusal } from '../../issuance/refusals.ts';
@@ -82,7 +83,7 @@ export async function known(
 export async function stateOf(
   trustDomain: string,
   parts: Pick<DomainKeepParts, 'reader' | 'clock'>,
-): Promise<ShownDomain & { readonly lists: readonly DomainList[] }> {
+): Promise<ShownDomain & { readonly lists: readonly StoredCrl[] }> {
   const shown = await known(trustDomain, parts);
   return { ...shown, lists: await domainLists(parts.reader, shown.authorities) };
 }

@@ -1,7 +1,8 @@
 import type { Caller } from '../../base/access.ts';
 import { demand } from '../../base/demand.ts';
 import { WritError } from '../../base/error.ts';
-import { activeIn, listDomains } from '../../ca/domain/domain.ts';
+import { activeOf } from '../../ca/authority.ts';
+import { listDomains } from '../../ca/domain/domain.ts';
 import { pushDomainStep, pushRootAtOnce } from '../../ca/domain/rotate.ts';
 import { type DomainStep, nextDomainStep, ROOT_AHEAD_MS } from '../../ca/domain/rotation.ts';
 import { committed } from '../../db/committed.ts';
@@ -40,8 +41,8 @@ export async function rotateDomain(
   if (domain.state === 'closed')
     throw new WritError('inactive', 'The trust domain is closed: nothing is signed in it.');
   const means = meansOf(parts, caller.id);
-  const root = activeIn(authorities, 'root');
-  const signing = activeIn(authorities, 'intermediate');
+  const root = activeOf(authorities, 'root');
+  const signing = activeOf(authorities, 'intermediate');
   if (what === 'signing' && root !== undefined) {
     const step: DomainStep = { do: 'replace-signing', root, ...(signing === undefined ? {} : { from: signing }) };
     committed(await parts.commit(await pushDomainStep(step, state, means)));

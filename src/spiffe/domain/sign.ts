@@ -2,8 +2,8 @@ import type { Caller } from '../../base/access.ts';
 import { demand } from '../../base/demand.ts';
 import { isWritError, WritError } from '../../base/error.ts';
 import { sha256 } from '../../base/sha256.ts';
+import { activeOf } from '../../ca/authority.ts';
 import {
-  activeIn,
   type Domain,
   type DomainAuthority,
   insertDomainAuthority,
@@ -54,7 +54,7 @@ export async function signDomainAuthority(
     await recordRefused(error, caller, trustDomain, parts);
     throw error;
   }
-  const signing = activeIn(authorities, 'intermediate');
+  const signing = activeOf(authorities, 'intermediate');
   const root = authorities.find(({ id }) => id === signing?.issuer);
   if (signing === undefined || root === undefined) {
     throw new WritError('unavailable', 'Nothing signs in this trust domain at the moment.', {
