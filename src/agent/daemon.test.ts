@@ -117,6 +117,7 @@ test('a stopped instance is redacted at once, and does not come back by asking a
   assert.equal(own.enrolled.length, 2);
   await server.json('instance', 'stop', reader!.instance, '--yes');
   for (const one of [stream, again]) assert.equal((await one.ended).code, status.PERMISSION_DENIED);
+  for (const { refused } of (await daemon.why(process.pid)).entries) assert.match(refused!, /one that is started anew/);
 });
 
 test('JWT-SVIDs: for one or all identities, kept, and validated by the daemon', async () => {
@@ -197,8 +198,12 @@ test('while the server is silent nothing changes for who runs, and newcomers are
   await stream.find(({ svids }) => svids[0]!.spiffe_id !== before);
   own.fail = new WritError('unavailable', 'gone');
   assert.equal([...daemon.workloads.children].length, 1);
-  const { own: silent, stub: other } = await started();
+  const { daemon: newcomer, own: silent, stub: other } = await started();
   silent.fail = new WritError('unavailable', 'gone');
+  await newcomer.refresh();
+  const [matching] = (await newcomer.why(process.pid)).entries;
+  assert.deepEqual(matching!.missing, []);
+  assert.match(matching!.refused!, /the server does not answer/);
   assert.equal((await readStream(other().FetchX509SVID({}, header())).ended).code, status.UNAVAILABLE);
   stream.cancel();
   again.cancel();

@@ -8,6 +8,7 @@ import { certificateFacts } from '../sdk/peer/facts.ts';
 import { createVerifier, type Verifier } from '../sdk/verifier/verifier.ts';
 import { WORKLOAD_FILE } from '../sdk/workload-api/messages.ts';
 import { RUNTIME_FILE } from '../sdk/workload-api/runtime-messages.ts';
+import { parseSpiffeId } from '../spiffe-id/spiffe-id.ts';
 import type { Entry } from '../wire/entry.ts';
 import { AdminEndpoint } from './admin.ts';
 import type { Collector } from './collect/collector.ts';
@@ -162,7 +163,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
    * Looks whether the sockets can be had, before whoever starts one spends a join token that is good once. Throws as `start`.
    */
   static async prepare({ socket, admin }: Pick<DaemonOptions, 'socket' | 'admin'>): Promise<void> {
-    for (const place of [adminPlace(admin), publicPlace(socket)]) await prepareSocket(place);
+    for (const place of [publicPlace(socket), adminPlace(admin)]) await prepareSocket(place);
   }
 
   /** Starts one: asks the server first, for so long, and serves whatever it says. Throws where a socket cannot be had. */
@@ -179,7 +180,11 @@ export class Daemon extends EventEmitter<DaemonEvents> {
 
   /** What is seen of a process now, and what follows from it. Throws `not_found`. */
   why(pid: number): Promise<Why> {
-    return whyOf(pid, { processes: this.#processes, collectors: this.#collectors, workloads: this.workloads });
+    const [, service] = parseSpiffeId(this.#identity.spiffeId).segments;
+    return whyOf(pid, {
+      ...{ processes: this.#processes, collectors: this.#collectors, workloads: this.workloads },
+      ...{ silent: this.#silent, subject: `agent:${service}` },
+    });
   }
 
   /** Asks the server for everything now. */

@@ -43,25 +43,31 @@ export async function whyOf(
     readonly processes: ProcessTable;
     readonly collectors: readonly Collector[];
     readonly workloads: Workloads;
+    /** The server does not answer. */
+    readonly silent: boolean;
+    /** What the ledger has of the node, like `agent:box`. */
+    readonly subject: string;
   },
 ): Promise<Why> {
-  const { processes, collectors, workloads } = parts;
+  const { processes, collectors, workloads, silent, subject } = parts;
   const process = processes.open(pid);
-  if (process === undefined) throw gone();
+  if (process === undefined) throw gone(subject);
   try {
     const known = workloads.peek(pid);
     const { facts: seen, notes } = await collectFacts(process, collectors, known?.seen);
-    if (!processes.alive(process)) throw gone();
+    if (!processes.alive(process)) throw gone(subject);
     const index = workloads.entries;
     const facts = withSaid(seen, known?.runtime);
     const tried = (index?.entries ?? []).map((entry): WhyEntry => {
       const child = known?.children.get(entry.id);
-      const refused = known?.refused.get(entry.id)?.why;
+      const missing = unmatched(entry.match, facts);
+      const waits = silent && child === undefined && missing.length === 0 ? WAITS : undefined;
+      const refused = known?.refused.get(entry.id)?.why ?? waits;
       return {
         id: entry.id,
         as: `${entry.kind} ${entry.name}`,
         match: entry.match,
-        missing: unmatched(entry.match, facts),
+        missing,
         ...(child === undefined ? {} : { spiffe_id: child.spiffeId }),
         ...(refused === undefined ? {} : { refused }),
       };
@@ -83,12 +89,16 @@ export async function whyOf(
   }
 }
 
+const WAITS = 'the server does not answer now; gets an identity once it does';
+
 const UNSAID = 'agent: nothing, since its runtime has said nothing to this daemon (PresentRuntime)';
 
 function isOfAgent(wanted: string): boolean {
   return wanted.startsWith('agent:');
 }
 
-function gone(): WritError {
-  return new WritError('not_found', 'There is no process by that id.', { remedy: 'Give the id of one that runs.' });
+function gone(subject: string): WritError {
+  return new WritError('not_found', 'There is no process by that id.', {
+    remedy: `Give the id of one that runs. Why one was refused that has ended, an operator sees with: writ ledger list --subject ${subject}`,
+  });
 }

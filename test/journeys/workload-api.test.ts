@@ -178,7 +178,31 @@ test('"writ agent why" says what did not match, and of whom nothing is known', a
   );
   const text = await cli(['agent', 'why', String(process.pid), '--admin-socket', admin]);
   assert.match(text.stdout, /not: unix:path=\/opt\/other/);
-  assert.equal((await why(2 ** 22 + 1)).code, 3);
+  const gone = await cli(['agent', 'why', String(2 ** 22 + 1), '--admin-socket', admin]);
+  assert.equal(gone.code, 3);
+  assert.match(gone.stderr, /writ ledger list --subject agent:box/);
+});
+
+test('a machine is let in as a service and not as an agent, and it is said which flags there are', async () => {
+  const token = join(server.scratch, 'agent-token');
+  writeFileSync(token, await server.token('walker'), { mode: 0o600 });
+  const apart = join(server.scratch, 'apart');
+  const run = (...flags: string[]) => cli(['agent', 'run', '--socket', join(apart, 'api.sock'), ...flags]);
+  const asAgent = await run('--token-file', token);
+  assert.notEqual(asAgent.code, 0);
+  assert.match(asAgent.stderr, /one of the agent walker[\s\S]*writ token create/);
+  const { items } = await server.json<{ items: { status: string }[] }>('instance', 'list', 'walker');
+  assert.deepEqual(
+    items.map(({ status }) => status),
+    ['stopped'],
+  );
+  for (const flags of [[], ['--service', 'box', '--token-file', token]]) {
+    const { code, stderr } = await run(...flags);
+    assert.equal(code, 2);
+    assert.match(stderr, /Give one of --service and --token-file/);
+  }
+  const nobody = await cli(['agent', 'why', '1', '--socket', join(apart, 'api.sock')]);
+  assert.match(nobody.stderr, /apart-admin\/api\.sock[\s\S]*--socket/);
 });
 
 test('a second daemon on the same socket is refused, and the first goes on', async () => {

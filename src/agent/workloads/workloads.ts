@@ -267,7 +267,7 @@ export class Workloads {
       if (end !== undefined) {
         known.children.delete(entry.id);
         // Who was stopped does not come back by asking again: another process might.
-        if (end === 'stopped') known.refused.set(entry.id, { why: 'the instance was stopped' });
+        if (end === 'stopped') known.refused.set(entry.id, { why: STOPPED });
       }
       this.#notify(known);
     }
@@ -287,6 +287,7 @@ export class Workloads {
 }
 
 const UNREACHED = 'the server could not be asked';
+const STOPPED = 'the instance was stopped; this process gets no other, one that is started anew does';
 
 function saidTooOften(retryAfter: number): WritError {
   return new WritError('rate_limited', 'The process says something else of itself too often.', {

@@ -160,6 +160,10 @@ async function stop(identity: Identity, terminal: Terminal): Promise<void> {
 /** Seconds that the token of `--agent` lives: it is used at once. */
 const TOKEN_LIFETIME = 60;
 
+/** What an identity is of. */
+type Kind = 'agent' | 'service';
+const KINDS: readonly Kind[] = ['agent', 'service'];
+
 /** Whose instance it would be, and whether it may be: what can be known without using up a token. */
 async function wouldEnrol(input: Input, withApi: WithApi): Promise<Readonly<Record<string, string>>> {
   const evidence = evidenceOf(input);
@@ -181,36 +185,44 @@ function describe({ server, attestor, status, ...whose }: Readonly<Record<string
   return `an instance of the ${kind} ${name} (${status})`;
 }
 
-function sourceOf(input: Input): { readonly kind: 'agent' | 'service' | 'token-file'; readonly value: string } {
-  const kinds = ['agent', 'service', 'token-file'] as const;
-  const [given, another] = kinds.flatMap((kind) => {
+function sourceOf(
+  input: Input,
+  kinds: readonly Kind[] = KINDS,
+): { readonly kind: Kind | 'token-file'; readonly value: string } {
+  const [given, another] = [...kinds, 'token-file' as const].flatMap((kind) => {
     const value = input.flag(kind);
     return value === undefined ? [] : [{ kind, value }];
   });
   if (given !== undefined && another === undefined) return given;
-  throw notSaidOnce();
+  throw notSaidOnce(kinds);
 }
 
 /** What an attestor is shown, where one is named: as whom it lets in, one of the other flags may say, or its entries do. */
-function evidenceOf(input: Input): WithEvidence | undefined {
+function evidenceOf(input: Input, kinds: readonly Kind[] = KINDS): WithEvidence | undefined {
   const [name, another] = ['agent', 'service', 'token-file'].filter((flag) => input.flag(flag) !== undefined);
   const evidence = evidenceGiven(input, name === undefined ? undefined : input.flag(name));
-  if (evidence !== undefined && (name === 'token-file' || another !== undefined)) throw notSaidOnce();
+  if (evidence !== undefined && (name === 'token-file' || another !== undefined)) throw notSaidOnce(kinds);
   return evidence;
 }
 
-function notSaidOnce(): WritError {
+/** `kinds`: those whose flag the command has. */
+function notSaidOnce(kinds: readonly Kind[]): WritError {
+  const flags = kinds.map((kind) => `--${kind}`);
   return new WritError('bad_request', 'It has to be said once whose instance this is', {
-    field: '--agent',
-    remedy: 'Give one of --agent, --service and --token-file; or --attestor, where one of the first two says as whom.',
+    field: flags[0]!,
+    remedy: `Give one of ${flags.join(', ')} and --token-file; or --attestor, where ${flags.join(' or ')} may say as whom.`,
   });
 }
 
 /** A new instance as the flags of `SOURCE` say; kept in a directory where one is given. */
-async function newIdentity(input: Input, withApi: WithApi, store?: string): Promise<Identity> {
-  const evidence = evidenceOf(input);
+async function newIdentity(
+  input: Input,
+  withApi: WithApi,
+  { store, kinds }: { readonly store?: string | undefined; readonly kinds?: readonly Kind[] | undefined } = {},
+): Promise<Identity> {
+  const evidence = evidenceOf(input, kinds);
   if (evidence !== undefined) return connect({ evidence, store });
-  const { kind, value } = sourceOf(input);
+  const { kind, value } = sourceOf(input, kinds);
   if (kind === 'token-file') return connect({ token: readInput(value, '--token-file'), store });
   const token = await withApi(input, async (api) => {
     try {
@@ -220,7 +232,7 @@ async function newIdentity(input: Input, withApi: WithApi, store?: string): Prom
       if (!isWritError(error, 'not_found')) throw error;
       throw new WritError('not_found', `There is no ${kind} by that name`, {
         field: `--${kind}`,
-        remedy: `Register it first: writ ${kind} register ${value} …`,
+        remedy: `See "writ ${kind} list", or register it: writ ${kind} register NAME …`,
         cause: error,
       });
     }
@@ -228,19 +240,22 @@ async function newIdentity(input: Input, withApi: WithApi, store?: string): Prom
   return connect({ token, store });
 }
 
-/** The identity that a store holds, or a new one. `stay`: it outlives this program. */
+/** The identity that a store holds, or a new one, of one of these kinds. `stay`: it outlives this program. */
 export async function keptIdentity(
   input: Input,
   withApi: WithApi,
+  kinds?: readonly Kind[],
 ): Promise<{ readonly identity: Identity; readonly stay: boolean }> {
   const store = input.flag('store');
-  if (store === undefined) return { identity: await newIdentity(input, withApi), stay: false };
+  if (store === undefined) return { identity: await newIdentity(input, withApi, { kinds }), stay: false };
   // Evidence may go with each renewal, too.
-  if (evidenceOf(input) !== undefined) return { identity: await newIdentity(input, withApi, store), stay: true };
+  if (evidenceOf(input, kinds) !== undefined) {
+    return { identity: await newIdentity(input, withApi, { store, kinds }), stay: true };
+  }
   try {
     return { identity: await connect({ store }), stay: true };
   } catch (error) {
     if (!isWritError(error, 'bad_token')) throw error;
-    return { identity: await newIdentity(input, withApi, store), stay: true };
+    return { identity: await newIdentity(input, withApi, { store, kinds }), stay: true };
   }
 }

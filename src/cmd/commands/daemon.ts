@@ -14,6 +14,7 @@ import { closeServer, listenAt, parseListenAddress } from '../../cli/listen.ts';
 import { table } from '../../cli/table.ts';
 import type { Identity } from '../../sdk/identity/identity.ts';
 import type { Verifier } from '../../sdk/verifier/verifier.ts';
+import { parseSpiffeId } from '../../spiffe-id/spiffe-id.ts';
 import { EVIDENCE_EXAMPLES } from './daemon-examples.ts';
 
 const SOCKET: Flag = {
@@ -92,11 +93,12 @@ function runCommand(withApi: WithApi): Command {
       const tokenRate = rateOf(input);
       // A token that lets one machine in is not spent where the daemon cannot be.
       await Serving.prepare(sockets);
-      const { identity, stay } = await keptIdentity(input, withApi);
+      const { identity, stay } = await keptIdentity(input, withApi, ['service']);
       const closing: (() => unknown)[] = [
         () => (stay ? identity.close() : identity.stop('task_completed').catch(() => identity.close())),
       ];
       try {
+        requireService(identity);
         const [kubelet, docker] = [input.flag('kubelet'), input.flag('docker-socket')];
         const daemon = await Serving.start({
           ...{ identity, ...sockets, tokenRate },
@@ -133,6 +135,15 @@ function runCommand(withApi: WithApi): Command {
       }
     },
   };
+}
+
+/** A token, an attestor or a store may have let it in as an agent, to which the server tells nothing of entries. */
+function requireService({ spiffeId }: Identity): void {
+  const [kind, name] = parseSpiffeId(spiffeId).segments;
+  if (kind === 'service') return;
+  throw new WritError('bad_config', `A machine is an instance of a service, and this is one of the ${kind} ${name}`, {
+    remedy: 'Register the machine ("writ service register NAME"), and let it in as that: "writ token create NAME".',
+  });
 }
 
 /** The feed for programs that do not reach the authority, as `writ feed relay` serves it. */
@@ -212,9 +223,9 @@ function ask<T>(socketPath: string, path: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const unreachable = (cause?: unknown): void => {
       reject(
-        new WritError('unavailable', 'No daemon answers at this socket', {
-          field: '--admin-socket',
-          remedy: `Run "writ agent run", name its socket, and be root or its user: ${socketPath}`,
+        new WritError('unavailable', `No daemon answers you at ${socketPath}`, {
+          remedy:
+            'Ask as root or as the user of the daemon. Where "writ agent run" serves another socket, say which with --socket, as it was told.',
           cause,
         }),
       );
