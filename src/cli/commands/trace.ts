@@ -60,13 +60,18 @@ function withReceipts(items: readonly Item[]): string {
   return items.map((item) => `${plain([item], false).split('\n')[1]}\n\n${textOf(item, 'receipt')}`).join('\n');
 }
 
-/** The members of an entry's body that a line has room for: no lists, no digests, ids of one trust domain without it. */
+/** What is shown before the rest, which may not have room: who was refused, and why. */
+const FIRST = ['fault', 'uid', 'program'];
+
+/** The members of an entry's body that a line has room for: no lists, no digests, ids of this trust domain without it. */
 export function summaryOf(item: Item): string {
-  const text = Object.entries({ ...because(item), ...itemOf(item, 'body') })
+  const body = itemOf(item, 'body');
+  const first = Object.fromEntries(FIRST.flatMap((key) => (key in body ? [[key, body[key]]] : [])));
+  const text = Object.entries({ ...because(item), ...first, ...body })
     .filter(
       ([key, value]) => typeof value !== 'object' && key !== 'certificate' && !/^[0-9a-f]{64}$/.test(String(value)),
     )
-    .map(([key, value]) => `${key}=${String(value).replace(/^spiffe:\/\/[^/]+\//, '')}`)
+    .map(([key, value]) => `${key}=${key === 'endpoint_id' ? value : String(value).replace(/^spiffe:\/\/[^/]+\//, '')}`)
     .join(' ');
   return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
 }
