@@ -5,7 +5,7 @@ import type { FederationFault } from '../../spiffe/federation.ts';
 import { describeFederation } from './federation.ts';
 
 const ADVICE: Readonly<Record<FederationFault, RegExp>> = {
-  url: /federation\.allowNetworks/,
+  url: /federation\.allowNetworks.*start the server again.*"writ federation refresh prod\.example"/,
   unreachable: /reaches the URL/,
   timeout: /reaches the URL/,
   status: /URL is that of the bundle/,

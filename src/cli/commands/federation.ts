@@ -109,7 +109,7 @@ function adviceFor(item: Item): string {
       ? 'ask by which authority its server is certified, for the host name in the URL; one of your own belongs into federation.caFile of config.json'
       : `ask whether its server is ${textOf(item, 'endpoint_id')}; where its authorities were replaced, ${anew}`;
   const advice: Readonly<Record<string, string>> = {
-    url: 'an address in a network of your own has to be in federation.allowNetworks of config.json; else remove it, and add it with another URL',
+    url: `an address in a network of your own has to be in federation.allowNetworks of config.json: put it there, start the server again, and "writ federation refresh ${name}"; else remove it, and add it with another URL`,
     unreachable: 'see that this machine reaches the URL, and that its server runs',
     timeout: 'see that this machine reaches the URL, and that its server runs',
     status: 'ask whether the URL is that of the bundle itself',
