@@ -36,7 +36,7 @@ const refused: [string, Schema<unknown>, unknown, Source, string, RegExp, RegExp
     /too long/,
     /at most 512 characters/,
   ],
-  ['empty', registerAgent, { ...AGENT, purpose: '' }, 'body', '/purpose', /too short/, /at least 1 characters/],
+  ['empty', registerAgent, { ...AGENT, purpose: '' }, 'body', '/purpose', /too short/, /at least 1 character\./],
   [
     'wrong form',
     registerAgent,

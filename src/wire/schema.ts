@@ -84,12 +84,12 @@ function describe(issue: Issue, value: unknown): { fault: string; remedy: string
     case 'too_big':
       return {
         fault: `The value is too ${extent(issue.origin).big}.`,
-        remedy: `Give at most ${issue.maximum}${extent(issue.origin).unit}.`,
+        remedy: `Give at most ${issue.maximum}${unitOf(issue.origin, issue.maximum)}.`,
       };
     case 'too_small':
       return {
         fault: `The value is too ${extent(issue.origin).small}.`,
-        remedy: `Give at least ${issue.minimum}${extent(issue.origin).unit}.`,
+        remedy: `Give at least ${issue.minimum}${unitOf(issue.origin, issue.minimum)}.`,
       };
     case 'invalid_value':
       return { fault: 'The value is not one of those allowed.', remedy: `Give one of: ${issue.values.join(', ')}.` };
@@ -115,10 +115,14 @@ function article(expected: string): string {
   return words[expected] ?? `a ${expected}`;
 }
 
-function extent(origin: string): { big: string; small: string; unit: string } {
-  if (origin === 'string') return { big: 'long', small: 'short', unit: ' characters' };
-  if (origin === 'array') return { big: 'long', small: 'short', unit: ' items' };
-  return { big: 'large', small: 'small', unit: '' };
+function extent(origin: string): { big: string; small: string } {
+  return origin === 'string' || origin === 'array' ? { big: 'long', small: 'short' } : { big: 'large', small: 'small' };
+}
+
+function unitOf(origin: string, count: number | bigint): string {
+  const unit = { string: ' character', array: ' item' }[origin];
+  if (unit === undefined) return '';
+  return Number(count) === 1 ? unit : `${unit}s`;
 }
 
 function fieldOf(issue: Issue, source: Source): string {
