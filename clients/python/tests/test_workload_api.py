@@ -42,6 +42,7 @@ class WorkloadApi(unittest.TestCase):
         with self.assertRaises(writ.WritError) as refused:
             writ.from_workload_api(ADDRESS, hint="third")
         self.assertEqual(refused.exception.code, "denied")
+        self.assertIn(f"writ agent why {os.getpid()}", str(refused.exception))
 
     def test_renewals_come_by_themselves(self) -> None:
         made = self.made()
@@ -101,6 +102,7 @@ class WorkloadApi(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder, self.assertRaises(writ.WritError) as refused:
             writ.from_workload_api(f"unix://{folder}/none.sock", timeout=0.5)
         self.assertEqual(refused.exception.code, "unavailable")
+        self.assertIn("none.sock", str(refused.exception))
         # Workload Endpoint §4.
         for address in (
             "http://localhost",

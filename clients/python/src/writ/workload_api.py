@@ -241,7 +241,7 @@ class _Stream:
         raise WritError(
             "denied",
             "The Workload API does not give this program the identity that it asks for.",
-            remedy='Ask it why: writ agent why PID. The entries are listed by "writ entry list".',
+            remedy=_ask_why(),
         )
 
     def _failed(self, error: WritError) -> None:
@@ -284,20 +284,22 @@ def _target_of(address: str | None) -> str:
     )
 
 
+def _ask_why() -> str:
+    return f'"writ agent why {os.getpid()}" on this machine says why while it runs, and afterwards the ledger does.'
+
+
 def _error_of(cause: grpc.RpcError) -> WritError:
     status = cause.code() if isinstance(cause, grpc.Call) else grpc.StatusCode.UNKNOWN
     if status == grpc.StatusCode.PERMISSION_DENIED:
-        return WritError(
-            "denied",
-            "The Workload API gives this program no identity.",
-            remedy='Ask it why: writ agent why PID. The entries are listed by "writ entry list".',
-        )
+        return WritError("denied", "The Workload API gives this program no identity.", remedy=_ask_why())
     # What it does not understand now, it will not understand later (Workload Endpoint §6).
     codes = {grpc.StatusCode.INVALID_ARGUMENT: "bad_request", grpc.StatusCode.UNIMPLEMENTED: "bad_config"}
+    # A daemon whose server is silent says so; where nobody answers, these are the words of gRPC.
+    said = (cause.details() or "").rstrip(".") if isinstance(cause, grpc.Call) else ""
     return WritError(
         codes.get(status, "unavailable"),
-        f"The Workload API does not answer ({status.name}).",
-        remedy="Check the address, and that the daemon runs.",
+        f"The Workload API gave no answer ({status.name}{': ' if said else ''}{said}).",
+        remedy="Check the address, that the daemon runs, and what it says of its server.",
     )
 
 
