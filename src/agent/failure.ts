@@ -1,4 +1,4 @@
-import { isWritError, WritError } from '../base/error.ts';
+import { type ErrorCode, isWritError, WritError } from '../base/error.ts';
 import type { Status } from '../grpc/status.ts';
 
 /** What a caller is told of an error: SPIFFE Workload Endpoint §6 has four codes, and a caller that retries goes by them. */
@@ -15,20 +15,37 @@ export function statusOf(error: unknown): Status {
     case 'revoked':
     case 'not_found':
     case 'needs_approval':
-    case 'not_authenticated':
       return { code: 'permission_denied', message };
-    case 'unavailable':
-    case 'rate_limited':
-    case 'bad_certificate':
-      return { code: 'unavailable', message };
     default:
-      return { code: 'internal', message };
+      return { code: isPassing(error) ? 'unavailable' : 'internal', message };
   }
 }
 
-/** Whether the server may well do it a moment later. */
+/** What the server says of the request itself, and will say again. */
+const DEFINITE: ReadonlySet<ErrorCode> = new Set([
+  'bad_request',
+  'bad_csr',
+  'too_large',
+  'method_not_allowed',
+  'denied',
+  'needs_approval',
+  'evidence_refused',
+  'key_in_use',
+  'not_found',
+  'conflict',
+  'idempotency_mismatch',
+  'revoked',
+  'inactive',
+  'expired',
+  'lint_failed',
+]);
+
+/**
+ * Whether the server may well do it later: where it was not reached, where whoever answered was not it (another certificate, a
+ * proxy in front of it), and where it cannot do anything now, as without its database or with a clock that is behind.
+ */
 export function isPassing(error: unknown): boolean {
-  return !isWritError(error) || isWritError(error, 'unavailable') || isWritError(error, 'rate_limited');
+  return !isWritError(error) || !DEFINITE.has(error.code);
 }
 
 /**
