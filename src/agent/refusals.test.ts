@@ -120,7 +120,7 @@ test('a silent server is asked again for the same under the same key, and hears 
   assert.equal(refusals.untold, 3601);
   state.fail = undefined;
   await pass(5000);
-  await pass(60_000);
+  await pass(15 * 60_000);
   await pass(1000);
   const keys = [...new Map(asked.map((one) => [one.key, one.refusals])).values()];
   assert.equal(
@@ -158,6 +158,55 @@ test('a clock that goes back keeps nothing waiting', async () => {
     asked.map((one) => one.refusals.map(({ count }) => count)),
     [[1], [1]],
   );
+});
+
+test('who asks for ever is told of ever less often, whoever comes back is told of at once', async () => {
+  const { asked, refusals, pass } = gatherer();
+  for (let second = 0; second < 86_400; second++) {
+    refusals.add(ONE);
+    await pass(1000);
+  }
+  const told = () => asked.flatMap((one) => one.refusals);
+  assert.ok(told().length <= 105, `${told().length} entries in a day`);
+  assert.equal(told().reduce((sum, { count }) => sum + count, 0) + refusals.untold, 86_400);
+  assert.ok(refusals.untold <= 900);
+  for (const [at, { since: began }] of told().entries()) {
+    assert.ok(at === 0 || Date.parse(began) > Date.parse(told()[at - 1]!.since), 'in order');
+  }
+  // One of the last window, and none in the one behind it.
+  await pass(15 * 60_000);
+  await pass(15 * 60_000);
+  const before = asked.length;
+  refusals.add(ONE);
+  await settled();
+  assert.deepEqual([asked.length, asked.at(-1)?.refusals[0]?.count], [before + 1, 1]);
+});
+
+test('the end tells what a silent server has not answered, and what came behind it', async () => {
+  const { asked, state, refusals, pass } = gatherer();
+  state.fail = error('unavailable');
+  refusals.add(ONE);
+  await settled();
+  refusals.add({ fault: 'unreadable', uid: 1001 });
+  await pass(1000);
+  assert.equal(asked.length, 1);
+  state.fail = undefined;
+  await refusals.close();
+  assert.deepEqual(
+    asked.slice(1).flatMap((one) => one.refusals.map(({ fault }) => fault)),
+    ['no-entry', 'unreadable'],
+  );
+  assert.deepEqual([refusals.untold, refusals.dropped], [0, 0]);
+});
+
+test('the end does not ask a silent server for ever', async () => {
+  const { asked, state, refusals } = gatherer();
+  state.fail = error('unavailable');
+  refusals.add(ONE);
+  refusals.add({ fault: 'unreadable', uid: 1001 });
+  await refusals.close();
+  assert.equal(asked.length, 2);
+  assert.equal(refusals.untold, 2);
 });
 
 test('the end tells what is left', async () => {

@@ -21,8 +21,15 @@ interface Tally {
   count: number;
 }
 
-/** How long refusals of one kind are gathered after the first. */
+/** Those of one kind that are gathered until it is over. */
+interface Window extends Tally {
+  readonly opened: number;
+  readonly ms: number;
+}
+
+/** How long refusals of one kind are gathered after the first, and at most where they go on: twice as long each time. */
 const WINDOW_MS = 60_000;
+const LONGEST_WINDOW_MS = 15 * 60_000;
 /** Kinds that are told apart; of all others there is one number for each fault. */
 const KINDS = 32;
 /** Programs of one user that are told apart. */
@@ -44,7 +51,8 @@ const DEFINITE: ReadonlySet<unknown> = new Set([
 /**
  * Gathers whom the daemon refuses by itself, for the ledger, without letting anybody on the machine flood that or use up what
  * the server lets the node ask: the first of its kind is told at once, more within the window become one number when it is
- * over, in one request a second at most. What the server could not be told yet is kept, by kind, in memory that is bounded.
+ * over, in one request a second at most. A program that asks for ever makes four entries an hour. What the server could not be
+ * told yet is kept, by kind, in memory that is bounded.
  *
  * Its owner calls `turn` every now and then.
  */
@@ -52,8 +60,8 @@ export class Refusals {
   readonly #tell: TellRefusals;
   readonly #clock: Clock;
   readonly #random: () => number;
-  /** Those of the last minute, by kind: how many beside the first. */
-  readonly #windows = new Map<string, Tally>();
+  /** By kind: how many since the last that were told. */
+  readonly #windows = new Map<string, Window>();
   readonly #waiting = new Map<string, Tally>();
   /** What the server was asked to record, and has not answered: asked again as it was, since it may have been recorded. */
   #sending: { readonly key: string; readonly refusals: readonly WorkloadRefusal[] } | undefined;
@@ -84,10 +92,11 @@ export class Refusals {
     const since = this.#clock.now();
     const open = this.#windows.get(keyOf(kind));
     if (open !== undefined) {
+      if (open.count === 0) open.since = since;
       open.count += 1;
       return;
     }
-    this.#windows.set(keyOf(kind), { kind, since, count: 0 });
+    this.#windows.set(keyOf(kind), { kind, since, count: 0, opened: since, ms: WINDOW_MS });
     this.#wait({ kind, since, count: 1 });
     this.#tellNow();
   }
@@ -105,9 +114,13 @@ export class Refusals {
     this.#closeWindows(true);
     const last = async (): Promise<void> => {
       await this.#telling;
-      this.#paused = undefined;
-      this.#tellNow();
-      await this.#telling;
+      // What was asked and not answered goes first, and the others behind it.
+      for (let before = Number.POSITIVE_INFINITY; this.untold < before; ) {
+        before = this.untold;
+        this.#paused = undefined;
+        this.#tellNow();
+        await this.#telling;
+      }
     };
     await Promise.race([last(), pause(LAST_MS, undefined, { ref: false })]);
   }
@@ -126,10 +139,13 @@ export class Refusals {
 
   #closeWindows(all: boolean): void {
     const now = this.#clock.now();
-    for (const [key, tally] of this.#windows) {
-      if (!all && isWithin(tally.since, WINDOW_MS, now)) continue;
+    for (const [key, { kind, since, count, opened, ms }] of this.#windows) {
+      if (!all && isWithin(opened, ms, now)) continue;
       this.#windows.delete(key);
-      if (tally.count > 0) this.#wait(tally);
+      if (count === 0) continue;
+      this.#wait({ kind, since, count });
+      const longer = Math.min(2 * ms, LONGEST_WINDOW_MS);
+      if (!all) this.#windows.set(key, { kind, since: now, count: 0, opened: now, ms: longer });
     }
   }
 
