@@ -5,7 +5,8 @@ import { type ErrorCode, isWritError } from '../../base/error.ts';
 import { idempotencyOf } from '../../http/idempotency.ts';
 import { actingFor } from '../../revocation/acting.ts';
 import { stopInstance } from '../../revocation/stop-instance.ts';
-import type { WorkloadRefusal } from '../../wire/workload-refusal.ts';
+import { parse } from '../../wire/schema.ts';
+import { refusedWorkloads, type WorkloadRefusal } from '../../wire/workload-refusal.ts';
 import { recordRefusedWorkloads, refusalLimit } from './refused-workloads.ts';
 
 const code = (wanted: ErrorCode) => (error: unknown) => isWritError(error, wanted);
@@ -51,6 +52,20 @@ onEachEngine('what a node says of callers that it refused is on the ledger, of i
   }
   await installation.close();
 });
+
+onEachEngine(
+  'a node whose clock shows no time that can be written has its word on the ledger all the same',
+  async ({ open }) => {
+    const { installation, caller, parts, one, recorded } = await scene(open);
+    const said = { refusals: [{ ...one, since: '0000-01-01T00:00:00+23:59' }] };
+    await recordRefusedWorkloads(caller, parse(refusedWorkloads, said, 'body').refusals, parts);
+    assert.deepEqual(
+      (await recorded()).map(({ body }) => body['since']),
+      ['1970-01-01T00:00:00.000Z'],
+    );
+    await installation.close();
+  },
+);
 
 onEachEngine('what is said twice under one key is on the ledger once', async ({ open }) => {
   const { installation, node, caller, parts, one, recorded } = await scene(open);

@@ -46,13 +46,13 @@ export async function recordRefusedWorkloads(
   return refusals.length;
 }
 
-/** The earliest first. The clock of a node is believed of the past alone. */
+/** The earliest first. The clock of a node is believed of the past alone, and of none before there were such clocks. */
 function inOrder(
   refusals: readonly WorkloadRefusal[],
   now: number,
 ): readonly { readonly since: number; readonly refusal: WorkloadRefusal }[] {
   return refusals
-    .map((refusal) => ({ since: Math.min(Date.parse(refusal.since), now), refusal }))
+    .map((refusal) => ({ since: Math.max(0, Math.min(Date.parse(refusal.since), now)), refusal }))
     .sort((a, b) => a.since - b.since);
 }
 
