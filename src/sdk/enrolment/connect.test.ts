@@ -191,3 +191,14 @@ test('a stored identity starts without its authority, and one that has expired d
   const later = { now: () => first.credential.notAfter };
   await assert.rejects(connect({ store, clock: later }), (error) => isWritError(error, 'bad_token'));
 });
+
+test('a stored identity that this clock has in the future is renewed at once, since nobody knows what is left of it', async () => {
+  const store = join(server.scratch, 'behind-store');
+  const first = await connect({ token: await server.token('planner'), store });
+  first.close();
+  const again = await connect({ store, clock: { now: () => Date.now() - 3 * 3_600_000 } });
+  if (again.credential.serial === first.credential.serial) await once(again, 'renewed');
+  assert.notEqual(again.credential.serial, first.credential.serial);
+  assert.equal(again.spiffeId, first.spiffeId);
+  again.close();
+});
