@@ -160,6 +160,21 @@ test('JWT-SVIDs: for one or all identities, kept, and validated by the daemon', 
   bundles.cancel();
 });
 
+test('whoever is stopped while the server signs gets no token', async () => {
+  const { daemon, own, stub } = await started();
+  const token = own.token.bind(own);
+  Object.assign(own, {
+    token: async (...given: Parameters<typeof token>) => {
+      const signed = await token(...given);
+      for (const child of daemon.workloads.children) child.finish('stopped');
+      return signed;
+    },
+  });
+  const client = stub();
+  await assert.rejects(ask(client, client.FetchJWTSVID, { audience: ['bank'] }), { code: status.PERMISSION_DENIED });
+  assert.equal(own.tokens.count, 1);
+});
+
 test('a JWT-SVID of an instance that was stopped is not valid any more, though it has not expired', async () => {
   const { daemon, own, stub } = await started();
   own.set([

@@ -119,8 +119,8 @@ async function fetchTokens(
       return { spiffe_id: child.spiffeId, svid, ...(hint === undefined ? {} : { hint }) };
     }),
   );
-  // Who was stopped while the server signed gets nothing.
-  if (!wanted.every(({ usable }) => usable)) throw failureOf('refused');
+  // Who was stopped or has ended while the server signed gets nothing.
+  if (!parts.workloads.mayHave(context.connection, wanted)) throw failureOf('refused');
   return { svids: withUniqueHints(svids) };
 }
 

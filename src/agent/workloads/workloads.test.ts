@@ -87,17 +87,20 @@ test('a process that ends while its facts are collected gets nothing, whatever w
   assert.deepEqual(await workloads.identities(caller('1'), true), { ok: false, why: 'gone' });
   alive = true;
   assert.equal(await workloads.present(caller('2'), { framework: 'langgraph' }), false);
+  // Nor does one that ends while something is fetched for it, where another goes on with its connection.
+  assert.equal(workloads.mayHave(caller('3'), []), false);
   assert.deepEqual(asked, []);
   assert.deepEqual(
     refused.map(([key, fault]) => [key, fault]),
     [
       ['1', 'id-taken'],
       ['2', 'id-taken'],
+      ['3', 'id-taken'],
     ],
   );
   // Nor is that program what the one before is said to have run.
   assert.deepEqual(
     refused.map(([, , program]) => program),
-    [undefined, undefined],
+    [undefined, undefined, undefined],
   );
 });

@@ -128,6 +128,13 @@ export class Workloads {
     return this.#parts.processes.alive(process);
   }
 
+  /** Whether a caller that was found to have these has not ended since, nor any of them: what it asked for took a while. */
+  mayHave(process: CallerProcess, children: readonly Child[]): boolean {
+    if (this.#parts.processes.alive(process)) return children.every(({ usable }) => usable);
+    this.#goneCaller(process, true);
+    return false;
+  }
+
   /** Has it known that a caller gets nothing here. */
   refuse(process: CallerProcess, fault: WorkloadFault): void {
     this.#parts.refused(process, fault, this.#known.get(process.key)?.seen?.facts['unix:path']?.[0]);
