@@ -116,3 +116,17 @@ test('a partner that is given up is believed no more, also by servers that run',
   assert.equal(await reaches(named(peer.spiffeId), url), 'refused');
   assert.equal(await reaches(identity, await serve(peer)), 'refused');
 });
+
+test('a bundle that is given out as that of our own trust domain changes nothing about who belongs to us', async () => {
+  daemon.say({
+    svids: [svidOf(made.credential('agent/planner/1'))],
+    federated_bundles: { ...BUNDLES, 'spiffe://agents.example.com': bundleOf(partner.pem) },
+  });
+  const identity = await own(true);
+  const [url, colleague] = [await serve(identity), made.identity('service/db/1')];
+  closing.push(() => colleague.close());
+  const forged = named('spiffe://agents.example.com/service/db/1');
+  assert.deepEqual(await Promise.all([colleague, forged].map((one) => reaches(one, url))), ['yes', 'refused']);
+  const [ours, theirs] = await Promise.all([colleague, forged].map((one) => serve(one)));
+  assert.deepEqual([await reaches(identity, ours!), await reaches(identity, theirs!)], ['yes', 'refused']);
+});
