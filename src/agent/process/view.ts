@@ -1,20 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 /** Ticks a second: what Linux shows to programs on every machine that Node runs on. */
 const TICKS = 100;
-
-/**
- * Which file a process runs now, as a text that another file does not have; empty where that may not be seen. Undefined for
- * one that runs nothing any more: it ends, which takes a moment where it has much to give back.
- */
-export function programState(pid: number): string | undefined {
-  try {
-    const { dev, ino } = statSync(`/proc/${pid}/exe`, { bigint: true });
-    return `${dev}.${ino}`;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : '';
-  }
-}
 
 /** A process for people: its id, and when it began. */
 export function describeProcess({ pid, started }: { readonly pid: number; readonly started: number }): string {

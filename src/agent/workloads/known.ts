@@ -3,8 +3,8 @@ import { runtimeFacts, withoutAgentFacts } from '../../wire/runtime-facts.ts';
 import type { WorkloadFacts } from '../../wire/workload.ts';
 import { collectFacts, type Whole } from '../collect/collect.ts';
 import type { Collector } from '../collect/collector.ts';
+import { ProgramFiles } from '../process/program-files.ts';
 import type { CallerProcess, ProcessTable } from '../process/table.ts';
-import { programState } from '../process/view.ts';
 import type { Child } from './child.ts';
 
 /** What is known of a process that has called. */
@@ -28,6 +28,7 @@ export class KnownProcesses {
   readonly #processes: ProcessTable;
   readonly #collectors: readonly Collector[];
   readonly #known = new Map<string, Known>();
+  readonly #programs = new ProgramFiles();
 
   constructor(processes: ProcessTable, collectors: readonly Collector[]) {
     this.#processes = processes;
@@ -74,6 +75,12 @@ export class KnownProcesses {
     return (await known.collecting) === undefined ? undefined : known;
   }
 
+  /** Whether a process runs another program than when it was looked at. Rejects as `see`. */
+  async hasChanged({ process, program }: Known): Promise<boolean> {
+    const now = await this.#programs.state(process.pid);
+    return now !== undefined && now !== program;
+  }
+
   /** To be released by whoever calls this. */
   forget(key: string): Known | undefined {
     const known = this.#known.get(key);
@@ -84,11 +91,11 @@ export class KnownProcesses {
   /** Undefined for a process that ends. */
   async #collect(known: Known): Promise<Whole | undefined> {
     const { pid } = known.process;
-    const program = programState(pid);
+    const program = await this.#programs.state(pid);
     if (program === undefined) return undefined;
     const seen = await collectFacts(known.process, this.#collectors, known.seen);
     // What was read while it ended is half of it, or of another that has its id by then.
-    if (programState(pid) === undefined || !this.#processes.alive(known.process)) return undefined;
+    if ((await this.#programs.state(pid)) === undefined || !this.#processes.alive(known.process)) return undefined;
     // What one program said of itself is not true of the next: it says nothing any more.
     if (known.program !== '' && known.program !== program && known.runtime !== undefined) known.runtime = {};
     known.program = program;

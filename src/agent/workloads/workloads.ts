@@ -6,7 +6,7 @@ import type { WorkloadFault } from '../../wire/workload-refusal.ts';
 import type { Collector } from '../collect/collector.ts';
 import { isPassing, pauseOf } from '../failure.ts';
 import type { CallerProcess, ProcessEnd, ProcessTable } from '../process/table.ts';
-import { describeProcess, programState } from '../process/view.ts';
+import { describeProcess } from '../process/view.ts';
 import type { Sight } from '../server.ts';
 import type { Child } from './child.ts';
 import { Children, type ChildrenParts, type Holder } from './children.ts';
@@ -48,6 +48,7 @@ export class Workloads {
   readonly #children: Children;
   readonly #said: RateLimit = createRateLimit(SAID);
   #index: EntryIndex | undefined;
+  #checking = false;
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
@@ -166,21 +167,30 @@ export class Workloads {
 
   /** Looks at the programs of some of the processes: one that runs another now is another workload. */
   checkPrograms(turn: number, turns: number): void {
-    let at = 0;
-    for (const known of this.#known.all()) {
-      if (at++ % turns !== turn % turns || known.children.size === 0 || known.seen === undefined) continue;
-      const now = programState(known.process.pid);
-      if (now === undefined || now === known.program) continue;
-      const told = this.#known.see(known.process).then(async (seen) => {
-        if (seen === undefined) return;
-        // The server is told what runs now: it quarantines what is not what was let in.
-        this.#dropUnmatched(known, this.#matched(known));
-        await Promise.all([...known.children.values()].map((child) => child.renew()));
-        this.#notify(known);
-      });
-      // What cannot be looked at now is looked at in the next turn.
-      told.catch(() => undefined);
+    if (this.#checking) return;
+    this.#checking = true;
+    const some = [...this.#known.all()].filter(
+      ({ children, seen }, at) => at % turns === turn % turns && children.size > 0 && seen !== undefined,
+    );
+    void this.#check(some).finally(() => {
+      this.#checking = false;
+    });
+  }
+
+  /** One after another, so that whoever calls meanwhile waits for one at most. What cannot be looked at waits for the next turn. */
+  async #check(some: readonly Known[]): Promise<void> {
+    for (const known of some) {
+      const changed = await this.#known.hasChanged(known).catch(() => false);
+      if (changed) this.#takeChange(known).catch(() => undefined);
     }
+  }
+
+  async #takeChange(known: Known): Promise<void> {
+    if ((await this.#known.see(known.process)) === undefined) return;
+    // The server is told what runs now: it quarantines what is not what was let in.
+    this.#dropUnmatched(known, this.#matched(known));
+    await Promise.all([...known.children.values()].map((child) => child.renew()));
+    this.#notify(known);
   }
 
   /** Ends everything here; instances are stopped by whoever stops the node. */
