@@ -15,6 +15,8 @@ import { testNodeServer } from './testdata/node-server.ts';
 
 const server = await testServer();
 const node = await connect({ token: await server.token('box', 'service') });
+// Each of these daemons listens to it.
+node.setMaxListeners(100);
 const scratch = mkdtempSync(join(tmpdir(), 'writ-agent-'));
 const closing: (() => unknown)[] = [() => node.close(), () => rmSync(scratch, { recursive: true, force: true })];
 after(async () => {
@@ -222,6 +224,44 @@ test('while the server is silent nothing changes for who runs, and newcomers are
   assert.equal((await readStream(other().FetchX509SVID({}, header())).ended).code, status.UNAVAILABLE);
   stream.cancel();
   again.cancel();
+});
+
+test('a server that hangs over another identity keeps nothing from who has one', async () => {
+  const { daemon, own, stub } = await started();
+  const first = { id: '01jd0000000000000000000001', match: me, name: 'planner' };
+  own.set([first]);
+  await daemon.refresh();
+  const client = stub();
+  const stream = readStream(client.FetchX509SVID({}, header()));
+  await stream.count(1);
+  const enrol = own.enrol.bind(own);
+  let answer = (): void => {};
+  const hangs = new Promise<void>((then) => {
+    answer = then;
+  });
+  Object.assign(own, {
+    enrol: async (...given: Parameters<typeof enrol>) => {
+      await hangs;
+      return enrol(...given);
+    },
+  });
+  own.set([first, { id: '01jd0000000000000000000002', match: me, name: 'reader' }]);
+  await daemon.refresh();
+  const [planner] = daemon.workloads.children;
+  const { certificate } = planner!.credential;
+  await planner!.renew();
+  assert.notEqual(planner!.credential.certificate, certificate);
+  // It is told of what it has, and given tokens of it.
+  const renewed = await stream.count(2);
+  assert.deepEqual(Buffer.from(renewed[1]!.svids[0]!.x509_svid), Buffer.from(planner!.svid.x509_svid));
+  const { svids } = await ask(client, client.FetchJWTSVID, { audience: ['bank'] });
+  assert.deepEqual(
+    svids.map(({ spiffe_id }) => spiffe_id),
+    [planner!.spiffeId],
+  );
+  answer();
+  await stream.find(({ svids }) => svids.length === 2);
+  stream.cancel();
 });
 
 test('bundles of other trust domains go to whom an entry names them', async () => {

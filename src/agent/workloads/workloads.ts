@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { isWritError, WritError } from '../../base/error.ts';
 import { createRateLimit, type RateLimit } from '../../http/rate-limit.ts';
 import type { Entry } from '../../wire/entry.ts';
@@ -29,6 +30,8 @@ export type Identities =
   | { readonly ok: true; readonly children: readonly Child[] }
   | { readonly ok: false; readonly why: 'refused' | 'unavailable' | 'gone' };
 
+/** How long who has an identity waits for another one. */
+const MAKING_MS = 500;
 /** How long an entry that the server refused, or could not be asked for, is not tried again. */
 const REFUSED_MS = 5000;
 const UNREACHED_MS = 1000;
@@ -91,10 +94,10 @@ export class Workloads {
     if (this.#index === undefined) return { ok: false, why: 'unavailable' };
     const matched = this.#matched(known);
     this.#dropUnmatched(known, matched);
-    const made = await Promise.all(matched.map((entry) => this.#childOf(known, entry)));
+    await this.#make(known, matched);
     // What was made for a process that ended meanwhile is found and stopped by the next sweep.
     if (!this.#parts.processes.alive(process)) return this.#goneCaller(process, anew);
-    const children = made.filter((child) => child !== undefined).filter((child) => child.usable);
+    const children = usableOf(known, matched);
     if (children.length > 0) return { ok: true, children };
     // Of others the server knows: it stopped, holds or refused them.
     if (matched.length === 0) this.refuse(process, 'no-entry');
@@ -220,21 +223,37 @@ export class Workloads {
     return this.#index?.match(factsOf(known)) ?? [];
   }
 
-  /** The identity of a process under an entry; undefined where there is none, and why stands in `refused`. */
-  async #childOf(known: Known, entry: Entry): Promise<Child | undefined> {
-    const has = known.children.get(entry.id);
-    if (has !== undefined) return has;
+  /**
+   * Makes what a process has not yet of its identities. Who has some does not wait for the others for long: it is told of them
+   * when they are there, and meanwhile of what becomes of those that it has.
+   */
+  async #make(known: Known, matched: readonly Entry[]): Promise<void> {
+    const missing = matched.filter(({ id }) => !known.children.has(id));
+    if (missing.length === 0) return;
+    const making = Promise.all(missing.map((entry) => this.#makeOne(known, entry)));
+    if (usableOf(known, matched).length === 0) {
+      await making;
+      return;
+    }
+    const late = new AbortController();
+    const isLate = await Promise.race([
+      making.then(() => false),
+      pause(MAKING_MS, true, { ref: false, signal: late.signal }).catch(() => false),
+    ]);
+    late.abort();
+    if (isLate) void making.then(() => this.#notify(known));
+  }
+
+  /** Why there is none, if so, stands in `refused`. */
+  async #makeOne(known: Known, entry: Entry): Promise<void> {
     const refused = known.refused.get(entry.id);
-    if (refused !== undefined && (refused.until === undefined || refused.until > performance.now())) return undefined;
+    if (refused !== undefined && (refused.until === undefined || refused.until > performance.now())) return;
     known.refused.delete(entry.id);
     try {
       const child = await this.#children.enrol(this.#holder(known), entry);
-      if (child.end !== undefined) return undefined;
-      known.children.set(entry.id, child);
-      return child;
+      if (child.end === undefined) known.children.set(entry.id, child);
     } catch (error) {
       this.#refuse(known, entry, error as Error);
-      return undefined;
     }
   }
 
@@ -305,6 +324,10 @@ export class Workloads {
 
 const UNREACHED = 'the server could not be asked';
 const STOPPED = 'the instance was stopped; this process gets no other, one that is started anew does';
+
+function usableOf({ children }: Known, matched: readonly Entry[]): readonly Child[] {
+  return matched.map(({ id }) => children.get(id)).filter((child) => child?.usable === true) as readonly Child[];
+}
 
 function saidTooOften(retryAfter: number): WritError {
   return new WritError('rate_limited', 'The process says something else of itself too often.', {
