@@ -205,6 +205,35 @@ test('a machine is let in as a service and not as an agent, and it is said which
   assert.match(nobody.stderr, /apart-admin\/api\.sock[\s\S]*--socket/);
 });
 
+test('one that is asked to end several times ends its instance all the same', async () => {
+  await server.token('boxes', 'service');
+  const apart = join(server.scratch, 'ending');
+  const line = ['agent', 'run', '--service', 'boxes', '--operator', server.operator, '--server', server.api, '--json'];
+  const child = spawn(process.execPath, [join(ROOT, 'src/cmd/main.ts'), ...line, '--socket', join(apart, 'api.sock')], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+  });
+  closing.push(() => child.kill('SIGKILL'));
+  const exit = once(child, 'exit');
+  const [first] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), exit])) as unknown[];
+  const { spiffe_id: id } = JSON.parse(String(first)) as { spiffe_id: string };
+  // A terminal, npm, the launcher and systemd send it to more than one of a group, which pass it on.
+  const again = setInterval(() => child.kill('SIGTERM'), 1);
+  await exit.finally(() => clearInterval(again));
+  const { status } = await server.json<{ status: string }>('instance', 'show', instanceOf(id));
+  assert.equal(status, 'stopped');
+});
+
+test('a directory whose identity is not good any more is said to be that', async () => {
+  const kept = join(server.scratch, 'kept');
+  const identity = await connect({ token: await server.token('box', 'service'), store: kept });
+  await identity.stop();
+  const at = ['--socket', join(server.scratch, 'kept-run', 'api.sock'), '--store', kept];
+  const { code, stderr } = await cli(['agent', 'run', ...at]);
+  assert.notEqual(code, 0);
+  assert.match(stderr, /holds no identity that is still good/);
+});
+
 test('a second daemon on the same socket is refused, and the first goes on', async () => {
   const second = await launch(
     '--service',

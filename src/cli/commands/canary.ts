@@ -6,6 +6,7 @@ import { type CanaryPoints, type CanaryReport, canaryPoints } from '../../wire/c
 import { parseJsonObject } from '../../wire/json.ts';
 import { parse } from '../../wire/schema.ts';
 import { type Item, textOf, type WithApi } from '../api.ts';
+import { onceAskedToStop } from '../asked-to-stop.ts';
 import { type Command, EXIT, type Flag, type Input, type Terminal } from '../command.ts';
 import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
@@ -50,8 +51,7 @@ function runCommand(withApi: WithApi): Command {
       checkPoints(points);
       const { identity, stay } = await keptIdentity(input, withApi);
       const ending = new AbortController();
-      const end = (): void => ending.abort();
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end);
+      const deaf = onceAskedToStop(() => ending.abort());
       const runner = new CanaryRunner({ identity, points });
       runner.on('measured', (report) => terminal.line(report, textOfReport(report)));
       runner.on('failed', (point, error) => terminal.say(`${point}: ${error.message}`));
@@ -61,10 +61,10 @@ function runCommand(withApi: WithApi): Command {
         await runner.run(ending.signal);
         return EXIT.ok;
       } finally {
-        for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, end);
         runner.close();
         if (stay) identity.close();
         else await identity.stop('task_completed').catch(() => identity.close());
+        deaf();
       }
     },
   };

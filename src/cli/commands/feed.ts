@@ -4,6 +4,7 @@ import { WritError } from '../../base/error.ts';
 import type { Identity } from '../../sdk/identity/identity.ts';
 import { createVerifier, type Verifier } from '../../sdk/verifier/verifier.ts';
 import type { WithApi } from '../api.ts';
+import { onceAskedToStop } from '../asked-to-stop.ts';
 import { type Command, EXIT } from '../command.ts';
 import { closeServer, listenAt, parseListenAddress } from '../listen.ts';
 import { keptIdentity, SOURCE } from './run.ts';
@@ -48,7 +49,11 @@ function relayCommand(withApi: WithApi): Command {
     async run(input, terminal) {
       const at = parseListenAddress(input.flag('listen')!, '--listen');
       const { identity, stay } = await keptIdentity(input, withApi);
-      const closing: (() => unknown)[] = [() => (stay ? identity.close() : end(identity))];
+      const asked = Promise.withResolvers<void>();
+      const closing: (() => unknown)[] = [
+        () => (stay ? identity.close() : end(identity)),
+        onceAskedToStop(() => asked.resolve()),
+      ];
       try {
         const [from, relays] = [input.flags('from'), input.flags('relays')];
         const verifier = createVerifier({
@@ -63,7 +68,7 @@ function relayCommand(withApi: WithApi): Command {
           );
         });
         const server = createServer(verifier.serverOptions());
-        const ended = untilEnd(verifier, identity, { server, allow: input.flags('allow') });
+        const ended = untilEnd(verifier, identity, { server, allow: input.flags('allow'), asked: asked.promise });
         await listenAt(server, at);
         closing.unshift(() => closeServer(server));
         const { address, port } = server.address() as AddressInfo;
@@ -85,14 +90,19 @@ const ASK_MS = 5000;
 function untilEnd(
   verifier: Verifier,
   identity: Identity,
-  { server, allow }: { readonly server: Server; readonly allow: readonly string[] },
+  {
+    server,
+    allow,
+    asked,
+  }: { readonly server: Server; readonly allow: readonly string[]; readonly asked: Promise<void> },
 ): Promise<void> {
   const relay = verifier.relay(server, { allow });
+  const { serial } = identity.credential;
   const ended = new Promise<void>((resolve, reject) => {
     const stopped = (): void =>
       reject(
         new WritError('revoked', 'This relay was stopped', {
-          remedy: 'See why with "writ trace", and let it in again as a new instance.',
+          remedy: `See why with "writ trace ${serial}", and let it in again as a new instance.`,
         }),
       );
     relay.onClose(stopped);
@@ -103,7 +113,7 @@ function untilEnd(
     }, ASK_MS);
     asking.unref();
     identity.on('ended', () => clearInterval(asking));
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+    asked.then(resolve);
   });
   // Before anybody waits for it, too.
   ended.catch(() => undefined);

@@ -5,6 +5,7 @@ import type { WithEvidence } from '../../sdk/evidence/source.ts';
 import type { Identity } from '../../sdk/identity/identity.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
 import { textOf, type WithApi } from '../api.ts';
+import { onceAskedToStop } from '../asked-to-stop.ts';
 import { ATTESTOR_FLAGS, evidenceGiven } from '../attestor-flags.ts';
 import { type Command, EXIT, type Flag, type Input, type Terminal } from '../command.ts';
 import { IdentityFiles } from '../identity-files.ts';
@@ -93,9 +94,12 @@ function runCommand(withApi: WithApi): Command {
           },
         });
       } finally {
+        // What has ended the program may well be sent here, too, by several.
+        const deaf = onceAskedToStop(() => undefined);
         await files.remove();
         if (input.has('keep') || over) identity.close();
         else await stop(identity, terminal);
+        deaf();
       }
     },
   };
@@ -256,6 +260,14 @@ export async function keptIdentity(
     return { identity: await connect({ store }), stay: true };
   } catch (error) {
     if (!isWritError(error, 'bad_token')) throw error;
+    if ([...KINDS, 'token-file'].every((name) => input.flag(name) === undefined)) {
+      throw new WritError('bad_token', 'The directory holds no identity that is still good', {
+        field: '--store',
+        remedy:
+          'It may have expired, or have been stopped: "writ instance list" says. Have a new instance let in by --token-file.',
+        cause: error,
+      });
+    }
     return { identity: await newIdentity(input, withApi, { store, kinds }), stay: true };
   }
 }

@@ -6,6 +6,7 @@ import type { Daemon } from '../../agent/daemon.ts';
 import type { Why } from '../../agent/why.ts';
 import { WritError } from '../../base/error.ts';
 import type { WithApi } from '../../cli/api.ts';
+import { onceAskedToStop } from '../../cli/asked-to-stop.ts';
 import { ATTESTOR_FLAGS } from '../../cli/attestor-flags.ts';
 import { type Command, EXIT, type Flag, type Input } from '../../cli/command.ts';
 import { keptIdentity, SOURCE } from '../../cli/commands/run.ts';
@@ -94,8 +95,10 @@ function runCommand(withApi: WithApi): Command {
       // A token that lets one machine in is not spent where the daemon cannot be.
       await Serving.prepare(sockets);
       const { identity, stay } = await keptIdentity(input, withApi, ['service']);
+      const asked = Promise.withResolvers<void>();
       const closing: (() => unknown)[] = [
         () => (stay ? identity.close() : identity.stop('task_completed').catch(() => identity.close())),
+        onceAskedToStop(() => asked.resolve()),
       ];
       try {
         requireService(identity);
@@ -119,7 +122,7 @@ function runCommand(withApi: WithApi): Command {
         daemon.on('said', (text) => terminal.say(text));
         identity.on('failed', (error) => terminal.say(`renewal failed, will be tried again: ${error.message}`));
         // Before anybody hears that it runs, and may end it.
-        const end = untilEnd(identity, daemon);
+        const end = untilEnd(identity, daemon, asked.promise);
         terminal.line(
           {
             socket: `unix://${sockets.socket}`,
@@ -163,18 +166,19 @@ async function relayFeed(
 }
 
 /** Resolves when the program is to end; rejects when this machine was stopped. */
-function untilEnd(identity: Identity, daemon: Daemon): Promise<void> {
+function untilEnd(identity: Identity, daemon: Daemon, asked: Promise<void>): Promise<void> {
+  const { serial } = identity.credential;
   return new Promise((resolve, reject) => {
     const stopped = (cause?: Error): void =>
       reject(
         new WritError('revoked', 'This machine has no identity any more, so its workloads have none', {
-          remedy: 'See why with "writ trace", and let it in again as a new instance.',
+          remedy: `See why with "writ trace ${serial}", and let it in again as a new instance.`,
           cause,
         }),
       );
     identity.on('ended', stopped);
     daemon.on('stopped', stopped);
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+    asked.then(resolve);
   });
 }
 

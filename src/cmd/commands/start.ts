@@ -5,6 +5,7 @@ import { isWritError, WritError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import { type Hierarchy, readHierarchy } from '../../ca/hierarchy.ts';
+import { onceAskedToStop } from '../../cli/asked-to-stop.ts';
 import { type Command, EXIT, type Input, type Terminal } from '../../cli/command.ts';
 import { readCredential } from '../../cli/credential.ts';
 import type { Database } from '../../db/database.ts';
@@ -202,23 +203,4 @@ async function keepFirstOperator(
     }
     rmSync(begun);
   });
-}
-
-/** What asks a server to stop. */
-const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
-/** One Ctrl-C arrives several times where a terminal, npm and the launcher all pass it on. */
-const ONE_CTRL_C_MS = 1000;
-
-/** The handlers stay: without one, the same signal passed on once more would end the process in the midst of answers. */
-function onceAskedToStop(stop: () => void): void {
-  let asked: number | undefined;
-  for (const signal of STOPPING) {
-    process.on(signal, () => {
-      if (asked === undefined) {
-        asked = performance.now();
-        stop();
-      } else if (signal === 'SIGINT' && performance.now() - asked > ONE_CTRL_C_MS) process.exit(130);
-    });
-  }
 }
