@@ -73,6 +73,23 @@ test('a user has so many calls open, over however many connections, and others a
   for (const one of clients) one.close();
 });
 
+test('a connection that nobody can be held to is told of, and closed', async (context) => {
+  const told: object[] = [];
+  const nobody = new Endpoint({
+    processes: {
+      accept: () => undefined,
+      refusalOf: () => ({ uid: 1000, fault: 'other-namespace' }),
+    } as unknown as ProcessTable,
+    ...{ methods: [], files: [], services: [], failed: assert.ifError, refused: (refusal) => void told.push(refusal) },
+  });
+  const at = join(scratch, 'nobody.sock');
+  const listener = createServer((socket) => nobody.accept(socket)).listen(at);
+  context.after(() => Promise.all([nobody.close(), listener.close()]));
+  await once(listener, 'listening');
+  await once(connect(at).resume(), 'close');
+  assert.deepEqual(told, [{ uid: 1000, fault: 'other-namespace' }]);
+});
+
 test('there are no more connections than descriptors for them, of which a user gets half at most', () => {
   for (const [files, wanted] of [
     [Number.MAX_SAFE_INTEGER, { perCaller: 16_384, all: 65_536 }],

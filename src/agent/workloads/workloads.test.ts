@@ -104,3 +104,26 @@ test('a process that ends while its facts are collected gets nothing, whatever w
     [undefined, undefined, undefined],
   );
 });
+
+test('that the daemon itself cannot look at a caller is told, and takes nothing from it', async (context) => {
+  const server = {} as unknown as NodeServer;
+  const processes = { alive: () => true, hold() {}, release() {}, sweep: () => [] } as unknown as ProcessTable;
+  const clock = manualClock(Date.now());
+  const refused: (readonly [string, WorkloadFault])[] = [];
+  const blind: Collector = {
+    name: 'unix',
+    collect: async () => {
+      throw new WritError('unavailable', 'The daemon cannot look at processes now (EMFILE).');
+    },
+  };
+  const workloads = new Workloads({
+    ...{ server, rotation: new Rotation(clock), clock, random: () => 0, processes, collectors: [blind] },
+    ...{ fallen: () => undefined, renewed: () => undefined, unmatched: async () => undefined },
+    endOf: () => ({ fault: 'ended', goesOn: false }),
+    refused: ({ key }, fault) => refused.push([key, fault]),
+  });
+  context.after(() => workloads.close());
+  workloads.setEntries([entryOf({ match: ['unix:uid=1000'] })]);
+  await assert.rejects(workloads.identities(caller('1'), true), (error) => isWritError(error, 'unavailable'));
+  assert.deepEqual(refused, [['1', 'unreadable']]);
+});
