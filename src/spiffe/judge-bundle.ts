@@ -105,6 +105,18 @@ function names(certificate: Certificate, trustDomain: TrustDomain): boolean {
   }
 }
 
+/** The trust domains that the X.509 authorities of a bundle are for, as far as they say so: none has to. Throws for what is no bundle. */
+export function trustDomainsIn(octets: Uint8Array): ReadonlySet<string> {
+  const certificates = usable(parseSpiffeBundle(octets, 'bundle')).map((key) =>
+    key['use'] === 'x509-svid' ? certificateIn(key) : undefined,
+  );
+  return new Set(
+    certificates
+      .flatMap((certificate) => (certificate === undefined ? [] : uriNames(certificate)))
+      .flatMap((uri) => /^spiffe:\/\/([a-z0-9._-]+)$/.exec(uri)?.[1] ?? []),
+  );
+}
+
 /** Trailing slashes and capitals, which others may write, name the same domain. */
 function isOf(uri: string, trustDomain: TrustDomain): boolean {
   try {

@@ -76,6 +76,15 @@ test('both ways, by SPIFFE alone; and what was fetched goes on counting while th
     });
     assert.deepEqual([found.status, found.roots.length, found.jwt_keys.length], ['good', 1, 1]);
   }
+  // Under a name that is not theirs none of them would be believed, and nothing else would say why.
+  const bundle = ['--bundle-file', join(red.scratch, 'blue.example.com.json')];
+  const endpoint = ['--profile', 'https_web', '--url', 'https://blue.example.com/bundle.json'];
+  const mistyped = await red.cli('federation', 'add', 'blu.example.com', ...endpoint, ...bundle);
+  assert.match(mistyped.stderr, /those of blue\.example\.com, not of blu\.example\.com/);
+  const right = await red.cli('federation', 'replace', 'blue.example.com', ...bundle);
+  assert.equal(right.code, 0, right.stderr);
+  assert.doesNotMatch(right.stderr, /not of/);
+  await red.json('federation', 'remove', 'blu.example.com');
 
   const agent = await connect({ token: await red.token('planner'), store: join(red.scratch, 'planner') });
   after(() => agent.close());

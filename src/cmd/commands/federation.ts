@@ -10,6 +10,7 @@ import { needed } from '../../cli/input.ts';
 import { readInput } from '../../cli/values.ts';
 import type { Acting } from '../../revocation/acting.ts';
 import type { Federation } from '../../spiffe/federation.ts';
+import { trustDomainsIn } from '../../spiffe/judge-bundle.ts';
 import { addFederation, type FederationParts, replaceBundle } from '../../spiffe/manage.ts';
 import type { AddFederation, Federation as WireFederation } from '../../wire/federation.ts';
 import { administer, DATA_FLAG } from '../administration.ts';
@@ -63,13 +64,13 @@ export function federationChangeCommands(log: () => Log, withApi: WithApi): read
       async run(input, terminal) {
         const body = bodyOf(input);
         if (goesToServer(input) && !input.dryRun) {
-          return shown(terminal, await withApi(input, (api) => api.post('/v1/federations', { ...body })));
+          return shown(terminal, await withApi(input, (api) => api.post('/v1/federations', { ...body })), body);
         }
         const what = { command: 'federation add', parameters: { ...body } };
         const made = await here(input, what, (caller, parts) =>
           addFederation(caller, inputOf(body), parts, { dryRun: input.dryRun }),
         );
-        if (!input.dryRun) return shown(terminal, made);
+        if (!input.dryRun) return shown(terminal, made, body);
         terminal.result({ would: 'add', federation: made }, `Would believe ${made.trust_domain}.`);
         return EXIT.ok;
       },
@@ -88,6 +89,7 @@ export function federationChangeCommands(log: () => Log, withApi: WithApi): read
       async run(input, terminal) {
         const trustDomain = needed(input, 'domain');
         const bundle = readInput(input.flag('bundle-file')!, '--bundle-file');
+        const given = { trust_domain: trustDomain, bundle };
         if (input.dryRun) {
           terminal.result(
             { would: 'replace', trust_domain: trustDomain },
@@ -97,12 +99,13 @@ export function federationChangeCommands(log: () => Log, withApi: WithApi): read
         }
         if (goesToServer(input)) {
           const path = `/v1/federations/${encodeURIComponent(trustDomain)}/bundle`;
-          return shown(terminal, await withApi(input, (api) => api.put(path, { bundle })));
+          return shown(terminal, await withApi(input, (api) => api.put(path, { bundle })), given);
         }
-        const what = { command: 'federation replace', parameters: { trust_domain: trustDomain, bundle } };
+        const what = { command: 'federation replace', parameters: given };
         return shown(
           terminal,
           await here(input, what, (caller, parts) => replaceBundle(caller, { trustDomain, bundle }, parts)),
+          given,
         );
       },
     },
@@ -127,8 +130,19 @@ function bodyOf(input: Input): AddFederation {
   };
 }
 
-function shown(terminal: Terminal, federation: object): number {
+/** What was put in by hand, and under which name. */
+interface Given {
+  readonly trust_domain: string;
+  readonly bundle?: string | undefined;
+}
+
+function shown(terminal: Terminal, federation: object, { trust_domain: name, bundle }: Given): number {
   terminal.result(federation, describeFederation({ ...federation }));
+  const said = bundle === undefined ? [] : [...trustDomainsIn(Buffer.from(bundle))];
+  // Everything about it may be right but the name, and then none of its SVIDs is believed.
+  if (said.length > 0 && !said.includes(name)) {
+    terminal.say(`Its authorities are those of ${said.join(', ')}, not of ${name}: see that this is the right name.`);
+  }
   terminal.say('Its bundle is fetched within a second or two: see "writ federation list".');
   return EXIT.ok;
 }
