@@ -113,7 +113,7 @@ function untilEnd(
     }, ASK_MS);
     asking.unref();
     identity.on('ended', () => clearInterval(asking));
-    asked.then(resolve);
+    void asked.then(resolve);
   });
   // Before anybody waits for it, too.
   ended.catch(() => undefined);

@@ -178,7 +178,7 @@ function untilEnd(identity: Identity, daemon: Daemon, asked: Promise<void>): Pro
       );
     identity.on('ended', stopped);
     daemon.on('stopped', stopped);
-    asked.then(resolve);
+    void asked.then(resolve);
   });
 }
 
