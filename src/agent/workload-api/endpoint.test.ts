@@ -84,7 +84,10 @@ test('a connection that nobody can be held to is told of, and closed', async (co
   });
   const at = join(scratch, 'nobody.sock');
   const listener = createServer((socket) => nobody.accept(socket)).listen(at);
-  context.after(() => Promise.all([nobody.close(), listener.close()]));
+  context.after(() => {
+    listener.close();
+    return nobody.close();
+  });
   await once(listener, 'listening');
   await once(connect(at).resume(), 'close');
   assert.deepEqual(told, [{ uid: 1000, fault: 'other-namespace' }]);
