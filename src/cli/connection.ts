@@ -20,7 +20,12 @@ export const CONNECTION_FLAGS: readonly Flag[] = [
     summary: 'operator credential; otherwise ./writ-data-operator, then ~/.config/writ',
     environment: 'WRIT_OPERATOR',
   },
-  { name: 'server', value: 'https://host:port', summary: 'speak to this address', environment: 'WRIT_SERVER' },
+  {
+    name: 'server',
+    value: 'https://host:port',
+    summary: 'speak to this address; a join token names its own',
+    environment: 'WRIT_SERVER',
+  },
 ];
 
 /** Opens the interface as the operator whose credential is named or found. Renews the credential when it is time. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isWritError } from '../base/error.ts';
-import { parseCount, parseDuration, parsePairs, parseTime, readInput } from './values.ts';
+import { formatDuration, parseCount, parseDuration, parsePairs, parseTime, readInput } from './values.ts';
 
 const refuses = (act: () => unknown, field: string): void =>
   assert.throws(
@@ -17,6 +17,22 @@ test('durations', () => {
   for (const [text, seconds] of Object.entries(good)) assert.equal(parseDuration(text, 'lifetime'), seconds);
   for (const text of ['', '1w', '-1h', '1.5h', '1 h', 'h', '1h30m', '9999999999']) {
     refuses(() => parseDuration(text, 'lifetime'), '--lifetime');
+  }
+});
+
+test('durations are shown as they are written', () => {
+  const shown: Record<number, string> = {
+    0: '0s',
+    1: '1s',
+    90: '90s',
+    900: '15m',
+    5400: '90m',
+    3600: '1h',
+    604800: '7d',
+  };
+  for (const [seconds, text] of Object.entries(shown)) {
+    assert.equal(formatDuration(Number(seconds)), text);
+    assert.equal(parseDuration(text, 'lifetime'), Number(seconds));
   }
 });
 

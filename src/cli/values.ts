@@ -15,6 +15,12 @@ export function parseDuration(text: string, flag: string): number {
   return Number(amount) * (UNITS[unit ?? ''] ?? 1);
 }
 
+/** Whole seconds as `parseDuration` takes them, in the largest unit that leaves none over: `7d`, `90s`. */
+export function formatDuration(seconds: number): string {
+  const unit = ['d', 'h', 'm'].find((one) => seconds > 0 && seconds % UNITS[one]! === 0) ?? 's';
+  return `${seconds / UNITS[unit]!}${unit}`;
+}
+
 /**
  * A time: RFC 3339 (`2026-11-22T14:03:22Z`), the same without a zone (taken as UTC), a date, `now`, or a duration ago
  * (`-15m`). Gives RFC 3339 in UTC.

@@ -7,7 +7,7 @@ import { needed } from '../input.ts';
 import { listCommand } from '../listing.ts';
 import { showCommand } from '../showing.ts';
 import { list, relative } from '../table.ts';
-import { parseDuration, readInput } from '../values.ts';
+import { formatDuration, parseDuration, readInput } from '../values.ts';
 import { CAUSES } from './causes.ts';
 
 const DOMAIN = { name: 'domain', summary: 'the further trust domain, e.g. partners.example', required: true } as const;
@@ -122,7 +122,7 @@ export function describeDomain(item: Item, now: number): string {
   return list([
     ['trust domain', textOf(item, 'trust_domain')],
     ['state', textOf(item, 'state')],
-    ['subordinates live', `${profile.most_seconds} s at most`],
+    ['subordinates live', `${formatDuration(profile.most_seconds)} at most`],
     ['their keys', profile.keys.join(', ')],
     ['at a time', `${profile.most}`],
     ['made', `${textOf(item, 'created_at')} by ${textOf(item, 'created_by')}`],

@@ -7,7 +7,7 @@ import { makeFor, NEWCOMER_FLAGS, newcomerWishes } from '../newcomer.ts';
 import { showCommand } from '../showing.ts';
 import { list } from '../table.ts';
 import { takeBackCommand } from '../take-back.ts';
-import { parseDuration } from '../values.ts';
+import { formatDuration, parseDuration } from '../values.ts';
 
 const ID = { name: 'id', summary: 'id of the entry, see "writ entry list"', required: true } as const;
 
@@ -155,7 +155,7 @@ function describe(entry: Item): string {
     ['hint', textOf(entry, 'hint')],
     ['workflow', textOf(entry, 'workflow')],
     ['scopes', texts(entry, 'scopes').join(', ')],
-    ['lifetime', lifetime === '' ? '' : `${lifetime} s`],
+    ['lifetime', lifetime === '' ? '' : formatDuration(Number(lifetime))],
     ['federates with', texts(entry, 'federates_with').join(', ')],
     ['per', textOf(entry, 'per')],
     ['made by', textOf(entry, 'created_by')],
