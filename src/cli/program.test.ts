@@ -209,6 +209,15 @@ test('each kind of error has its exit code', async () => {
   assert.match((await run('agent list', { act, environment: { WRIT_DEBUG: '1' } })).stderr, /program\.test/);
 });
 
+test('the field of a request is shown as it was typed, and to scripts as the server has it', async () => {
+  const act = () => Promise.reject(new WritError('bad_request', 'x', { field: '/team' }));
+  assert.equal((await run('agent register x --team y', { act })).stderr, 'error: x (--team)\n');
+  const { error } = JSON.parse((await run('agent register x --team y --json', { act })).stderr) as {
+    error: { field: string };
+  };
+  assert.equal(error.field, '/team');
+});
+
 test('a command’s own exit code is the program’s', async () => {
   assert.equal((await run('agent list', { act: async () => 7 })).code, 7);
 });

@@ -16,7 +16,9 @@ export async function runProgram(
   version = '',
 ): Promise<ExitCode> {
   let code: ExitCode = EXIT.ok;
+  let ran: Command | undefined;
   const { root, groups } = buildParser(commands, version, streams, async (command, input, options) => {
+    ran = command;
     const terminal = openTerminal(streams, options);
     try {
       code = await command.run(input, terminal);
@@ -37,6 +39,7 @@ export async function runProgram(
         json: own.includes('--json'),
         stderr: streams.stderr,
         debug: streams.environment['WRIT_DEBUG'] === '1',
+        command: ran,
         colour: usesColour(streams.stderr, streams, own.includes('--no-color') ? false : undefined),
       });
     }

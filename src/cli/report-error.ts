@@ -1,7 +1,8 @@
 import { styleText } from 'node:util';
 import { type ErrorCode, isWritError, type WritError } from '../base/error.ts';
-import { EXIT, type ExitCode } from './command.ts';
+import { type Command, EXIT, type ExitCode } from './command.ts';
 import type { Writer } from './terminal.ts';
+import { typedName } from './typed-name.ts';
 
 /** Exit codes that scripts may rely on; every other error is 1. */
 const EXIT_OF: Partial<Record<ErrorCode, ExitCode>> = {
@@ -42,13 +43,16 @@ interface ReportOptions {
   readonly debug: boolean;
   readonly colour: boolean;
   readonly stderr: Writer;
+  /** What ran. Undefined: the line was not understood. */
+  readonly command: Command | undefined;
 }
 
 /**
- * Writes an error as `error: what (where)`, its reasons, and `next: what to do`; with `json` as one object. An error
- * that is none of ours is a defect: it is named as such, its stack only with `debug`.
+ * Writes an error as `error: what (where, as it was typed)`, its reasons, and `next: what to do`; with `json` as one object,
+ * where the field is the server's own. An error that is none of ours is a defect: it is named as such, its stack only with
+ * `debug`.
  */
-export function reportError(error: unknown, { json, debug, colour, stderr }: ReportOptions): ExitCode {
+export function reportError(error: unknown, { json, debug, colour, stderr, command }: ReportOptions): ExitCode {
   const mark = colour ? styleText('red', 'error:', { validateStream: false }) : 'error:';
   if (!isWritError(error)) {
     const text = error instanceof Error ? ((debug ? error.stack : undefined) ?? error.message) : 'unknown';
@@ -59,7 +63,9 @@ export function reportError(error: unknown, { json, debug, colour, stderr }: Rep
   }
   if (json) stderr.write(`${JSON.stringify({ error: toJson(error) })}\n`);
   else {
-    stderr.write(`${mark} ${error.message}${error.field === undefined ? '' : ` (${error.field})`}\n`);
+    const { field } = error;
+    const where = field === undefined || command === undefined ? field : typedName(field, command);
+    stderr.write(`${mark} ${error.message}${where === undefined ? '' : ` (${where})`}\n`);
     for (const reason of error.reasons) stderr.write(`  - ${reason}\n`);
     if (error.remedy !== undefined) stderr.write(`next: ${error.remedy}\n`);
     if (debug) stderr.write(`${error.stack}\n`);
