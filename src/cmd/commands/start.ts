@@ -36,6 +36,7 @@ import { forgetRunning, noteRunning } from '../running.ts';
 import { FollowedKeyring } from '../server/followed-keyring.ts';
 import { requireFree } from '../server/port-probe.ts';
 import { loadThreads, startServer } from '../server/server.ts';
+import type { ThreadParts } from '../server/thread-parts.ts';
 import { requireTrustDomain } from '../sound.ts';
 import { settlePlain, statusUrlOf } from '../status-url.ts';
 import { configOf, INSTALL_FLAGS, install, requireSame, requireSameConfig } from './install.ts';
@@ -101,7 +102,11 @@ async function run(input: Input, terminal: Terminal, directory: DataDirectory): 
   try {
     noteRunning(directory, { pid: process.pid, listen: server.listening });
     // Only now is it known under which port the credential finds the server.
-    await keepFirstOperator(input, directory, { reader, log, config: { ...config, listen: server.listening } });
+    await keepFirstOperator(input, directory, {
+      log,
+      config: { ...config, listen: server.listening },
+      own: server.own,
+    });
     const greeting = { directory, config, hierarchy, listen: server.listening };
     // What comes next is for who has not come that far: the names in it are taken otherwise.
     const next = !(await hasAgents(reader));
@@ -171,7 +176,7 @@ async function open(
 async function keepFirstOperator(
   input: Input,
   directory: DataDirectory,
-  { reader, log, config }: { readonly reader: Database; readonly log: Log; readonly config: Config },
+  { log, config, own }: { readonly log: Log; readonly config: Config; readonly own: ThreadParts },
 ): Promise<void> {
   const file = join(directory.operator, 'operator.json');
   // Says that the first operator is being made: a start that finds it without the credential was preceded by a crash.
@@ -183,9 +188,8 @@ async function keepFirstOperator(
     if (credential.server !== server) writeCredential(file, { ...credential, server }, true);
     return;
   }
-  const existing = (await reader.get('SELECT 1 AS found FROM operator LIMIT 1')) !== undefined;
-  if (existing && !existsSync(begun)) return;
-  await administer(input, log, async ({ parts }) => {
+  const existing = (await own.reader.get('SELECT 1 AS found FROM operator LIMIT 1')) !== undefined;
+  const make = async (parts: ThreadParts): Promise<void> => {
     if (parts.authority.authorities().every(({ kind }) => kind !== 'issuing')) return;
     // A file is quickly made. Where others run the installation, too, nobody becomes its first operator without them.
     const resource = { type: 'Operator', id: FIRST_OPERATOR } as const;
@@ -202,5 +206,8 @@ async function keepFirstOperator(
       if (existing || !isWritError(error, 'conflict')) throw error;
     }
     rmSync(begun);
-  });
+  };
+  if (!existing) await make(own);
+  // How many people there are counts then, which a server does not ask.
+  else if (existsSync(begun)) await administer(input, log, ({ parts }) => make(parts));
 }

@@ -26,7 +26,7 @@ import { requireFree } from './port-probe.ts';
 import { requireIssuer } from './require-issuer.ts';
 import { makeServerIdentity } from './server-identity.ts';
 import { issuerOf, startSignals } from './signals.ts';
-import { threadParts } from './thread-parts.ts';
+import { type ThreadParts, threadParts } from './thread-parts.ts';
 import { type LoadedThread, loadThread, type RequestThread, startRequestThread, startWriter } from './threads.ts';
 import { startUpkeep } from './upkeep.ts';
 
@@ -65,6 +65,8 @@ export function loadThreads(): LoadedThreads {
 export interface RunningServer {
   /** `host:port` of each listener, with the ports that were really taken. */
   readonly listening: Config['listen'];
+  /** With what it acts by itself. What is committed with it is in force here as soon as that is durable. */
+  readonly own: ThreadParts;
   /** Answers what has begun, refuses what is new, commits what waits. */
   stop(): Promise<void>;
 }
@@ -157,6 +159,7 @@ export async function startServer(means: ServerMeans): Promise<RunningServer> {
 
   return {
     listening,
+    own,
     async stop() {
       endApprovals();
       endLists();
