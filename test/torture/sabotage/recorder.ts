@@ -26,21 +26,25 @@ export const openRecorder: typeof openHonest = async (parts) => {
   }
 };
 
-/** Gives the result of a transaction before it has committed. */
+/** Gives the result of a transaction before it has committed; not before there is somebody to whom it could be given. */
 function answersEarly(database: Database): Database {
+  let begun = false;
   return {
     engine: database.engine,
     all: (sql, params) => database.all(sql, params),
     get: (sql, params) => database.get(sql, params),
-    transaction: <T>(work: (tx: Transaction) => Promise<T>) =>
-      new Promise<T>((resolve, reject) => {
+    transaction: async <T>(work: (tx: Transaction) => Promise<T>) => {
+      begun ||= (await database.get('SELECT 1 AS found FROM operator LIMIT 1')) !== undefined;
+      if (!begun) return database.transaction(work);
+      return new Promise<T>((resolve, reject) => {
         database
           .transaction(async (tx) => {
             resolve(await work(tx));
             await pause(LATE_MS);
           })
           .catch(reject);
-      }),
+      });
+    },
     snapshot: (read) => database.snapshot(read),
     close: () => database.close(),
   };
