@@ -1,9 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { mock } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { createGate } from '../src/agent/gate.ts';
 import type { NodeServer } from '../src/agent/server.ts';
 import { Child } from '../src/agent/workloads/child.ts';
-import { createGate } from '../src/agent/workloads/gate.ts';
 import { Rotation } from '../src/agent/workloads/rotation.ts';
 import { manualClock } from '../src/base/clock.ts';
 import { BACKDATED_MS, type Credential } from '../src/sdk/identity/credential.ts';

@@ -1,7 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { WritError } from '../../base/error.ts';
-import { createGate } from '../workloads/gate.ts';
+import { createGate } from '../gate.ts';
 
 /** How many are looked at, at once: each takes one of the four threads that Node has for all files and keys, until it is answered. */
 const AT_ONCE = 3;

@@ -12,10 +12,10 @@ import { connect } from '../../sdk/enrolment/connect.ts';
 import { BACKDATED_MS, type Credential } from '../../sdk/identity/credential.ts';
 import type { Entry } from '../../wire/entry.ts';
 import { Daemon } from '../daemon.ts';
+import { createGate } from '../gate.ts';
 import { type NodeServer, openNodeServer } from '../server.ts';
 import { ask, header, readStream, workloadStub } from '../testdata/client.ts';
 import { Child, type ChildParts } from './child.ts';
-import { createGate } from './gate.ts';
 import { Rotation } from './rotation.ts';
 
 const LONG_MS = 120_000;
