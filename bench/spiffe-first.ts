@@ -15,7 +15,7 @@ const QUIET_MS = 1000;
 /**
  * `first_svid_ms_p99`: processes that call for the first time, one after the other, each a new instance: from the
  * connection being asked for to the last octet of the message with its certificate and key. `first_svid_daemon_ms` and
- * `first_svid_server_ms` are the processor time of each in the middle, which other users of the machine stretch less.
+ * `first_svid_server_ms` are the processor time of each on average, which other users of the machine stretch less.
  */
 export async function measureFirst(
   node: Node,
