@@ -60,7 +60,7 @@ export function openNodeServer(identity: Identity): NodeServer {
   const onRenewed = (next: Credential): void => client.setCredential(pemOf(next), next.roots);
   identity.on('renewed', onRenewed);
   const certificate = async (path: string, roots: readonly string[], body: object): Promise<Credential> => {
-    const key = await newKey(roots[0]!);
+    const key = newKey(roots[0]!);
     const csr = await csrFor(key);
     const answer = await client.json<CertificateAnswer>({ method: 'POST', path, body: { csr, ...body } });
     return toCredential(answer, key, rootsAfter(roots, answer));

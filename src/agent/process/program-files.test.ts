@@ -35,6 +35,8 @@ test('a process says which file it runs, one that has ended none', async () => {
   assert.equal(await files.state(one), first);
   assert.notEqual(await files.state(other), first);
   assert.equal(await files.state(2 ** 30), undefined);
+  assert.equal(files.runs(one), true);
+  assert.equal(files.runs(2 ** 30), false);
 });
 
 test('whose program does not answer is told so, others go on, and it is looked at again when it answers', async (t) => {
@@ -60,7 +62,7 @@ test('whose program does not answer is told so, others go on, and it is looked a
   await assert.rejects(files.state(stuck), unavailable);
   assert.equal(await files.state(well), `of ${well}`);
   assert.deepEqual(looks, [stuck, stuck, well, well], 'no third thread waits for it');
-  // With a second program nothing is looked at any more: keys are made by the same threads.
+  // With a second program nothing is looked at any more: other files are read by the same threads.
   await late(other, well);
   await assert.rejects(files.state(well), unavailable);
   assert.deepEqual(looks.slice(4), [other]);

@@ -3,14 +3,14 @@ import { stat } from 'node:fs/promises';
 import { WritError } from '../../base/error.ts';
 import { createGate } from '../gate.ts';
 
-/** How many are looked at, at once: each takes one of the four threads that Node has for all files and keys, until it is answered. */
+/** How many are looked at, at once: each takes one of the four threads that Node has for files and names, until it is answered. */
 const AT_ONCE = 3;
 const PATIENCE_MS = 5000;
 
 /**
  * Looks at the files that processes run. They may lie where another machine or program serves them, and who does may be
  * silent for ever: then nobody waits but the callers that run that program. What asks the same file system from the main
- * thread, does so right behind an answer from here.
+ * thread, does so right behind an answer from here; one that answers here and not there stops the daemon.
  */
 export class ProgramFiles {
   readonly #gate = createGate(AT_ONCE);
@@ -29,6 +29,7 @@ export class ProgramFiles {
    */
   async state(pid: number): Promise<string | undefined> {
     const program = programOf(pid);
+    if (program === undefined) return undefined;
     this.#requireAnswers(program);
     const turn = { begun: false, missed: false };
     const asked = this.#gate(async () => {
@@ -49,6 +50,11 @@ export class ProgramFiles {
     }
     turn.missed = true;
     throw unanswered();
+  }
+
+  /** Whether a process runs anything still. Asks no file system. */
+  runs(pid: number): boolean {
+    return programOf(pid) !== undefined;
   }
 
   #requireAnswers(program: string): void {
@@ -75,11 +81,11 @@ async function programState(pid: number): Promise<string | undefined> {
   }
 }
 
-/** What the kernel calls the file; it asks nobody. */
-function programOf(pid: number): string {
+/** What the kernel calls the file, empty where that may not be seen; undefined for a process that ends. It asks nobody. */
+function programOf(pid: number): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/exe`);
-  } catch {
-    return '';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : '';
   }
 }

@@ -95,7 +95,7 @@ export class KnownProcesses {
     if (program === undefined) return undefined;
     const seen = await collectFacts(known.process, this.#collectors, known.seen);
     // What was read while it ended is half of it, or of another that has its id by then.
-    if ((await this.#programs.state(pid)) === undefined || !this.#processes.alive(known.process)) return undefined;
+    if (!this.#programs.runs(pid) || !this.#processes.alive(known.process)) return undefined;
     // What one program said of itself is not true of the next: it says nothing any more.
     if (known.program !== '' && known.program !== program && known.runtime !== undefined) known.runtime = {};
     known.program = program;
