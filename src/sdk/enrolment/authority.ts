@@ -3,6 +3,7 @@ import { isWritError, WritError } from '../../base/error.ts';
 import { decodePem } from '../../der/pem.ts';
 import { Client } from '../../http/client.ts';
 import { parseSpiffeId } from '../../spiffe-id/spiffe-id.ts';
+import type { IssuedCertificate } from '../../wire/certificate.ts';
 import { parseJoinToken } from '../../wire/join-token.ts';
 import { type Credential, csrFor, newKey, pemOf } from '../identity/credential.ts';
 import type { Authority } from '../identity/identity.ts';
@@ -11,18 +12,14 @@ import { checkUnknownWritServer, checkWritServer } from '../peer/writ-server.ts'
 import { fetchPinnedRoot } from './pinned-root.ts';
 import { nextRoots } from './roots.ts';
 
-/** What the server answers to an enrolment or a renewal (`docs/REST.md`). */
-export interface CertificateAnswer {
-  readonly serial: string;
-  readonly spiffe_id: string;
-  readonly certificate: string;
-  readonly chain: readonly string[];
-  /** The roots, with an enrolment and a renewal; beside them perhaps cross-certificates that vouch for new ones. */
-  readonly bundle?: readonly string[];
-  readonly not_before: string;
-  readonly not_after: string;
-  readonly renew_after: string;
-}
+/**
+ * What is taken of the server's answer to an enrolment or a renewal (`docs/REST.md`). Beside the roots in `bundle` there may
+ * be cross-certificates that vouch for new ones.
+ */
+export type CertificateAnswer = Pick<
+  IssuedCertificate,
+  'serial' | 'spiffe_id' | 'certificate' | 'chain' | 'bundle' | 'not_before' | 'not_after' | 'renew_after'
+>;
 
 /** Where an enrolled instance finds its authority again. */
 export interface Home {
@@ -44,7 +41,7 @@ export async function enrol(
   const token = parseJoinToken(tokenText);
   const server = `https://${token.address}`;
   const root = await fetchPinnedRoot(token);
-  const key = await newKey(root);
+  const key = newKey(root);
   const client = new Client({ server, roots: [root], checkServer: checkUnknownWritServer(root) });
   try {
     const answer = await client.json<CertificateAnswer>({
@@ -73,7 +70,7 @@ export function openAuthority(home: Home, spiffeId: string, proof?: RenewalProof
   return {
     async renew(current) {
       client.setCredential(pemOf(current), current.roots);
-      const key = await newKey(current.roots[0]!);
+      const key = newKey(current.roots[0]!);
       const answer = await client.json<CertificateAnswer>({
         method: 'POST',
         path: '/v1/certificates/renew',

@@ -147,7 +147,7 @@ export class Children implements Iterable<ChildIdentity> {
   /** A certificate for a fresh key, as its parent asks for it. */
   async #ask(path: string, roots: readonly string[], body: Partial<StartChild>): Promise<Credential> {
     this.#requireShown();
-    const key = await newKey(roots[0]!);
+    const key = newKey(roots[0]!);
     const answer = await this.#client.json<CertificateAnswer>({
       ...{ method: 'POST', path, body: { csr: await csrFor(key), ...body } },
     });

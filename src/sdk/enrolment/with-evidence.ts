@@ -21,7 +21,7 @@ export async function enrolWithEvidence(
 ): Promise<{ readonly credential: Credential; readonly home: Home }> {
   const { source, server, agent, runtime, lifetimeSeconds } = options;
   const root = await rootOf(options);
-  const key = await newKey(root);
+  const key = newKey(root);
   const client = new Client({ server, roots: [root], checkServer: checkUnknownWritServer(root) });
   try {
     const body: RequestSvid = {

@@ -1,5 +1,4 @@
-import { generateKeyPair, type KeyObject } from 'node:crypto';
-import { promisify } from 'node:util';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { decodePem, encodePem } from '../../der/pem.ts';
 import { localSigner } from '../../keys/local.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
@@ -29,19 +28,17 @@ export interface Credential {
 export const BACKDATED_MS = 30_000;
 
 // @types/node has one overload a kind of key; here the kind is only known at run time.
-const generate = promisify(generateKeyPair) as unknown as (
-  type: string,
-  options: object,
-) => Promise<{ privateKey: KeyObject }>;
+const generate = generateKeyPairSync as unknown as (type: string, options: object) => { privateKey: KeyObject };
 
 /**
  * A fresh key for a certificate below this root (PEM): P-256, but of the root's own kind where that is post-quantum, since
  * a chain is no stronger than the key at its end. It is made here and never leaves, but for files that the owner asks for.
+ * It is made at once: to have another thread make one of these kinds takes longer than to make it.
  */
-export async function newKey(root: string): Promise<KeyObject> {
+export function newKey(root: string): KeyObject {
   const kind = parsePublicKey(parseCertificate(decodePem(root, 'CERTIFICATE')).spki).algorithm;
   const [type, options] = kind.startsWith('ml-dsa-') ? [kind, {}] : ['ec', { namedCurve: 'P-256' }];
-  return (await generate(type, options)).privateKey;
+  return generate(type, options).privateKey;
 }
 
 /** Key and certificates in PEM, as TLS takes them: the chain is the certificate and the authorities above it. */
