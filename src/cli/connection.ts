@@ -64,7 +64,7 @@ async function keepFresh(file: string, credential: OperatorCredential, client: C
   const { notBefore, notAfter } = parseCertificate(decodePem(credential.chain[0]!, 'CERTIFICATE'));
   if (clock.now() < notBefore + ((notAfter - notBefore) * 2) / 3) return;
   try {
-    const key = await newKey(credential.roots[0]!);
+    const key = newKey(credential.roots[0]!);
     const answer = await client.json<{ readonly certificate: string; readonly chain: readonly string[] }>({
       method: 'POST',
       path: '/v1/certificates/renew',

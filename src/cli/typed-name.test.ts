@@ -7,7 +7,11 @@ const command: Command = {
   path: 'thing make',
   summary: 'make a thing',
   parameters: [{ name: 'trust-domain', summary: 'which' }],
-  flags: ['lifetime', 'scope', 'bundle-file', 'csr'].map((name) => ({ name, value: 'text', summary: name })),
+  flags: ['lifetime', 'scope', 'bundle-file', 'csr-file', 'csr'].map((name) => ({
+    name,
+    value: 'text',
+    summary: name,
+  })),
   run: async () => EXIT.ok,
 };
 

@@ -12,6 +12,6 @@ export function typedName(field: string, { flags = [], parameters = [] }: Comman
   if (parameter !== undefined) return `<${parameter.name}>`;
   // A flag leaves the unit to its value, may be given several times, or names the file that the rest lies in.
   const wanted = [called, called.replace(/-(?:seconds|minutes|ms)$/, ''), called.replace(/s$/, ''), `${called}-file`];
-  const flag = flags.find((one) => wanted.includes(one.name));
-  return flag === undefined ? field : `--${flag.name}`;
+  const flag = wanted.find((one) => flags.some(({ name: own }) => own === one));
+  return flag === undefined ? field : `--${flag}`;
 }

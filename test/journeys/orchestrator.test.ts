@@ -149,7 +149,7 @@ test('nobody is let in whom no entry for the service names, and nobody reaches t
 
 async function csrOf(): Promise<string> {
   const { csrFor, newKey } = await import('../../src/sdk/identity/credential.ts');
-  return csrFor(await newKey(first.roots[0]!));
+  return csrFor(newKey(first.roots[0]!));
 }
 
 test('what it runs is said with each renewal; what has changed is held', async () => {

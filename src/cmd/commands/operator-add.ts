@@ -185,7 +185,7 @@ interface Waiting {
 }
 
 async function makeWaiting(path: string, root: string): Promise<Waiting> {
-  const key = await newKey(root);
+  const key = newKey(root);
   const made: Waiting = { key: key.export({ type: 'pkcs8', format: 'pem' }) as string, csr: await csrFor(key) };
   writeFileSync(path, `${JSON.stringify(made, undefined, 2)}\n`, { mode: 0o600, flag: 'wx', flush: true });
   return made;
