@@ -196,6 +196,20 @@ describe('Anchor', () => {
       { options: { limits: { poll: 20 } } },
     ));
 
+  it('holds whatever others revoked under its checkpoint, also when its process ends before it looks again', () =>
+    withLedger(
+      async (ledger) => {
+        const elsewhere = await Anchor.open(join(ledger.directory, 'elsewhere'), silentLog);
+        const other = await Sequencer.open({ ...ledger.options, anchor: elsewhere, epoch: epochCell() });
+        await other.commit(revoke('theirs'));
+        await other.close();
+        await ledger.sequencer.close();
+        assert.equal((await ledger.anchor.checkpoint())?.checkpoint.size, 2);
+        assert.equal(lines(ledger).length, 1);
+      },
+      { options: { limits: { poll: 3_600_000, cosign: 3_600_000 } } },
+    ));
+
   it('passes over lines that are not its own', () =>
     withLedger(async (ledger) => {
       await ledger.sequencer.commit(revoke('a'));

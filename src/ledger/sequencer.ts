@@ -11,6 +11,7 @@ import { type EncodedBatch, encodeBatch, NO_BATCH } from './encode.ts';
 import type { EpochCell } from './epoch.ts';
 import { type GroupMember, type GroupResult, writeGroup } from './group.ts';
 import { type HeadPosition, lockHead, readEpoch, readRoot } from './head.ts';
+import type { LogSigner } from './log-signer.ts';
 import type { LogOptions, LogState } from './log-state.ts';
 import { recover } from './recover.ts';
 
@@ -310,7 +311,7 @@ export class Sequencer {
       if (unanchored !== undefined && pending.batch.anchored && commit.committed) pending.reject(unanchored);
       else pending.resolve(commit);
     });
-    if (made.cosigned !== undefined) this.#anchorCheckpoint(made.cosigned);
+    if (made.cosigned !== undefined) this.#anchorCheckpoint(made.cosigned, made.known.signer);
     else if (made.grew) this.#cosignSoon(this.#limits.cosign);
     if (unanchored !== undefined) await this.#stop(unanchored);
   }
@@ -409,11 +410,15 @@ export class Sequencer {
     this.#schedule();
   }
 
-  /** Brings the anchor's checkpoint up, beside the commits: a second of it may be lost, a revocation may not. */
-  #anchorCheckpoint(note: string): void {
-    const { anchor, log } = this.#options;
+  /**
+   * Brings the anchor's checkpoint up, beside the commits: a second of it may be lost, a revocation may not. What others
+   * revoked goes first, so that an anchor holds every revocation under its checkpoint, also after the last one.
+   */
+  #anchorCheckpoint(note: string, signer: LogSigner): void {
+    const { anchor, database, log } = this.#options;
     if (anchor === undefined) return;
     this.#savingCheckpoint = this.#savingCheckpoint
+      .then(() => anchor.follow(database, signer))
       .then(() => anchor.saveCheckpoint(note))
       .catch((error: unknown) => log.error('anchor not written', { message: asWritError(error).message }));
   }
