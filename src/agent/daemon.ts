@@ -18,6 +18,7 @@ import { systemdCollector } from './collect/systemd.ts';
 import { unixCollector } from './collect/unix.ts';
 import { Lists } from './lists.ts';
 import { openNative } from './process/native.ts';
+import { ProgramFiles } from './process/program-files.ts';
 import { ProcessTable } from './process/table.ts';
 import { Refusals } from './refusals.ts';
 import { SDS_FILE } from './sds/messages.ts';
@@ -111,8 +112,9 @@ export class Daemon extends EventEmitter<DaemonEvents> {
     );
     this.#refusals = new Refusals((refusals, key) => this.#server.refused(refusals, key), clock, random);
     this.verifier = createVerifier({ identity, mode: 'available' });
+    const programs = new ProgramFiles();
     this.#collectors = [
-      unixCollector(),
+      unixCollector(programs),
       systemdCollector(),
       containerCollector(options.docker === undefined ? undefined : { socketPath: options.docker }),
       ...(options.kubelet === undefined ? [] : [kubernetesCollector(options.kubelet)]),
@@ -121,6 +123,7 @@ export class Daemon extends EventEmitter<DaemonEvents> {
       ...{
         server: this.#server,
         processes: this.#processes,
+        programs,
         collectors: this.#collectors,
         rotation: this.#rotation,
         clock,

@@ -8,6 +8,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -20,7 +21,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { isWritError, WritError } from '../../base/error.ts';
 import { openNative } from '../process/native.ts';
+import { ProgramFiles } from '../process/program-files.ts';
 import { type CallerProcess, ProcessTable } from '../process/table.ts';
 import { collectFacts } from './collect.ts';
 import { type Collector, parseCgroups, type Subject } from './collector.ts';
@@ -179,7 +182,7 @@ test('user, groups, path and content of a real program, also after it was replac
   copyFileSync('/bin/sleep', path);
   const content = readFileSync(path);
   const process = held(await program(path, '60'));
-  const collector = unixCollector();
+  const collector = unixCollector(new ProgramFiles());
   const before = await see(process, collector);
   const { facts, notes } = before;
   const sha256 = createHash('sha256').update(content).digest('hex');
@@ -194,9 +197,76 @@ test('user, groups, path and content of a real program, also after it was replac
   const later = await collectFacts(process, [collector], before);
   assert.deepEqual([later.facts['unix:path'], later.facts['unix:sha256']], [[path], [sha256]]);
   // Whoever looks for the first time now sees no such path on this machine.
-  const stranger = await see(process, unixCollector());
+  const stranger = await see(process, unixCollector(new ProgramFiles()));
   assert.deepEqual([stranger.facts['unix:path'], stranger.facts['unix:sha256']], [undefined, [sha256]]);
   assert.match(stranger.notes.join(), /unix:path: this machine has another file/);
+});
+
+/** Answers as many questions as it is told to, and no further one. */
+class SilentAfter extends ProgramFiles {
+  answers: number;
+  constructor(answers: number) {
+    super();
+    this.answers = answers;
+  }
+  override async ask<T>(program: string, question: () => Promise<T>): Promise<T> {
+    if (this.answers-- > 0) return super.ask(program, question);
+    throw new WritError('unavailable', 'no answer');
+  }
+}
+
+test('a file system that falls silent at any question makes nobody another program, and leaves nothing open', async () => {
+  const path = join(scratch, 'far');
+  copyFileSync('/bin/sleep', path);
+  const process = held(await program(path, '60'));
+  const questions: string[] = [];
+  class Counted extends ProgramFiles {
+    override ask<T>(about: string, question: () => Promise<T>): Promise<T> {
+      questions.push(about);
+      return super.ask(about, question);
+    }
+  }
+  const whole = await see(process, unixCollector(new Counted()));
+  // Which file, its path, open, as it was, content, its end, as it still is.
+  assert.deepEqual(questions, Array(7).fill(path));
+  const descriptors = (): number => readdirSync('/proc/self/fd').length;
+  const before = descriptors();
+  for (let answers = 0; answers < questions.length; answers++) {
+    const files = new SilentAfter(answers);
+    const collector = unixCollector(files);
+    await assert.rejects(see(process, collector), (error) => isWritError(error, 'unavailable'), `after ${answers}`);
+    files.answers = 100;
+    assert.deepEqual((await see(process, collector)).facts, whole.facts);
+    // Of a program that is known, nothing is opened.
+    files.answers = 2;
+    assert.deepEqual((await see(process, collector)).facts, whole.facts);
+  }
+  for (let n = 0; n < 500 && descriptors() > before; n++) await new Promise((then) => setTimeout(then, 10));
+  assert.equal(descriptors(), before);
+});
+
+test('a file that was opened too late is closed', async () => {
+  const path = join(scratch, 'late');
+  copyFileSync('/bin/sleep', path);
+  const process = held(await program(path, '60'));
+  const late = Promise.withResolvers<void>();
+  let asked = 0;
+  let closed = 0;
+  class Late extends ProgramFiles {
+    override async ask<T>(about: string, question: () => Promise<T>): Promise<T> {
+      if (++asked !== 3) return super.ask(about, question);
+      const answer = question();
+      void answer.then(() => late.resolve());
+      throw new WritError('unavailable', 'no answer');
+    }
+    override close(...given: Parameters<ProgramFiles['close']>): void {
+      closed += 1;
+      super.close(...given);
+    }
+  }
+  await assert.rejects(see(process, unixCollector(new Late())), (error) => isWritError(error, 'unavailable'));
+  await late.promise;
+  assert.equal(closed, 1);
 });
 
 /** Looks at itself, with descriptors and without. */
@@ -206,8 +276,9 @@ const { openNative } = await import(${JSON.stringify(join(import.meta.dirname, '
 const { ProcessTable } = await import(${JSON.stringify(join(import.meta.dirname, '../process/table.ts'))});
 const { collectFacts } = await import(${JSON.stringify(join(import.meta.dirname, 'collect.ts'))});
 const { unixCollector } = await import(${JSON.stringify(join(import.meta.dirname, 'unix.ts'))});
+const { ProgramFiles } = await import(${JSON.stringify(join(import.meta.dirname, '../process/program-files.ts'))});
 const own = new ProcessTable(openNative()).open(process.pid);
-const collectors = [unixCollector()];
+const collectors = [unixCollector(new ProgramFiles())];
 const before = await collectFacts(own, collectors);
 const open = [];
 try { for (;;) open.push(openSync('/dev/null')); } catch {}
@@ -236,7 +307,7 @@ test('a program that is mostly holes is not read to its end', async () => {
   copyFileSync('/bin/sleep', path);
   truncateSync(path, 3 * 2 ** 30);
   const child = await program(path, '60');
-  const { facts, notes } = await see(held(child), unixCollector());
+  const { facts, notes } = await see(held(child), unixCollector(new ProgramFiles()));
   assert.deepEqual([facts['unix:path'], facts['unix:sha256']], [[path], undefined]);
   assert.match(notes.join(), /too large/);
   child.kill('SIGKILL');
@@ -244,7 +315,7 @@ test('a program that is mostly holes is not read to its end', async () => {
 
 test('a file with another content has another digest, though nobody asks for its name', async () => {
   const path = join(scratch, 'changing');
-  const collector = unixCollector();
+  const collector = unixCollector(new ProgramFiles());
   const digestOf = async (from: string, ...args: string[]): Promise<string> => {
     copyFileSync(from, path);
     const child = await program(path, ...args);
@@ -281,13 +352,13 @@ test('a mount namespace of somebody’s own gives no program the path of another
   for (let n = 0; n < 500 && readFileSync(`/proc/${child.pid}/comm`, 'utf8') !== 'trusted\n'; n++) {
     await new Promise((then) => setTimeout(then, 10));
   }
-  const { facts } = await see(held(child), unixCollector());
+  const { facts } = await see(held(child), unixCollector(new ProgramFiles()));
   assert.deepEqual(facts['unix:path'], undefined);
   assert.deepEqual(facts['unix:sha256'], [createHash('sha256').update(readFileSync('/bin/sleep')).digest('hex')]);
 });
 
 test('the control groups are those that the kernel says', async () => {
-  const { facts } = await see(held(process.pid), unixCollector(), systemdCollector());
+  const { facts } = await see(held(process.pid), unixCollector(new ProgramFiles()), systemdCollector());
   const paths = [...parseCgroups(readFileSync('/proc/self/cgroup', 'utf8')).values()];
   assert.deepEqual(new Set(facts['unix:cgroup']), new Set(paths));
   assert.deepEqual(

@@ -45,7 +45,8 @@ export async function collectFacts(
     if (fit.length < values.length) notes.push(`${name}: a value is no text of one line`);
     else if (size > MOST) notes.push(`${name}: more was seen than can be told`);
   }
-  return { facts, notes, parts, groups };
+  const program = [...parts.values()].find((one) => one.program !== undefined)?.program;
+  return { facts, notes, parts, groups, ...(program === undefined ? {} : { program }) };
 }
 
 /** Read at once, as all that the kernel has in memory: to hand it to another thread and back takes longer than to read it. */

@@ -9,8 +9,8 @@ export interface Seen {
   readonly notes: readonly string[];
   /** The source did not answer: what it said before holds on. */
   readonly silent?: true;
-  /** Under which path which program was seen (`unix.ts`), for the next look at the same process. */
-  readonly program?: { readonly file: string; readonly path: string };
+  /** Which program was seen (`identityOf`), and under which path of this machine, if under any. */
+  readonly program?: { readonly file: string; readonly path: string | undefined };
 }
 
 export const NOTHING: Seen = { facts: {}, notes: [] };
@@ -39,6 +39,7 @@ const OF_THE_PROCESS: ReadonlySet<unknown> = new Set(['ENOENT', 'ESRCH', 'EACCES
  * another program, and whoever runs it would be quarantined.
  */
 export function unlessOfTheProcess(error: unknown): void {
+  if (error instanceof WritError) throw error;
   const { code = 'changed' } = error as NodeJS.ErrnoException;
   if (OF_THE_PROCESS.has(code)) return;
   throw new WritError('unavailable', `The daemon cannot look at processes now (${code}).`, {

@@ -1,6 +1,8 @@
-import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { identityOf, type ProgramFiles } from '../process/program-files.ts';
 import { Accounts } from './accounts.ts';
-import { BinaryDigests } from './binary.ts';
+import { BinaryDigests, type Program } from './binary.ts';
 import { type Collector, type Seen, type Subject, unlessOfTheProcess } from './collector.ts';
 
 /**
@@ -10,14 +12,13 @@ import { type Collector, type Seen, type Subject, unlessOfTheProcess } from './c
  * `unix:path` is there only where this machine has that very file under that path: whoever makes a mount namespace of their
  * own can have anything under any name there.
  */
-export function unixCollector(): Collector {
+export function unixCollector(files: ProgramFiles): Collector {
   const [users, groups] = [new Accounts('/etc/passwd'), new Accounts('/etc/group')];
-  const digests = new BinaryDigests();
+  const digests = new BinaryDigests(files);
   return {
     name: 'unix',
     async collect(subject, before) {
       const { pid, uid, gid } = subject;
-      const notes: string[] = [];
       const facts: Record<string, readonly string[]> = {
         'unix:uid': [String(uid)],
         'unix:gid': [String(gid)],
@@ -28,57 +29,64 @@ export function unixCollector(): Collector {
       if (cgroups.length > 0) facts['unix:cgroup'] = cgroups.slice(0, 64);
       const supplementary = groupsOf(pid);
       if (supplementary.length > 0) facts['unix:supplementary_gid'] = supplementary;
-      const program = await programOf(subject, digests, before?.program);
-      return { ...program, facts: { ...facts, ...program.facts }, notes: [...notes, ...program.notes] };
+      const program = await programOf(subject, files, digests, before?.program);
+      return { ...program, facts: { ...facts, ...program.facts } };
     },
   };
 }
 
 /** `known`: the path that the program was seen under. Replacing the file on disk changes nothing about who runs already. */
-async function programOf({ pid, uid }: Subject, digests: BinaryDigests, known: Seen['program']): Promise<Seen> {
-  let file: number;
+async function programOf(
+  { pid, uid }: Subject,
+  files: ProgramFiles,
+  digests: BinaryDigests,
+  known: Seen['program'],
+): Promise<Seen> {
+  let program: Program;
+  let path: string | undefined;
+  let file: string;
   try {
-    file = openSync(`/proc/${pid}/exe`, 'r');
+    const named = readlinkSync(`/proc/${pid}/exe`);
+    const stats = await files.ask(named, () => stat(`/proc/${pid}/exe`, { bigint: true }));
+    program = { pid, uid, named, stats };
+    file = identityOf(stats);
+    path = known?.file === file ? known.path : await pathOf(program, files);
   } catch (error) {
     unlessOfTheProcess(error);
-    return { facts: {}, notes: [`unix:path and unix:sha256: the program cannot be read (${codeOf(error)})`] };
+    return { facts: {}, notes: [`unix:path and unix:sha256: the program cannot be seen (${codeOf(error)})`] };
   }
+  const seen = await digestOf(program, digests);
+  const notes = path === undefined ? [...seen.notes, NO_PATH] : seen.notes;
+  return { facts: { ...seen.facts, ...optional('unix:path', path) }, notes, program: { file, path } };
+}
+
+const NO_PATH = 'unix:path: this machine has another file, or none, under the path that the process sees';
+
+async function digestOf(program: Program, digests: BinaryDigests): Promise<Seen> {
   try {
-    const [state, named] = [fstatSync(file, { bigint: true }), readlinkSync(`/proc/${pid}/exe`)];
-    // A number that another file gets when this one is gone is born at another moment.
-    const own = `${state.dev}.${state.ino}.${state.birthtimeNs}`;
-    const path = known?.file === own ? known.path : isThere(named, state) ? named : undefined;
-    const sha256 = await digests.of(file, state, uid);
-    const facts = {
-      ...(sha256 === undefined ? {} : { 'unix:sha256': [sha256] }),
-      ...(path === undefined ? {} : { 'unix:path': [path] }),
-    };
-    const notes = [
-      ...(sha256 === undefined ? ['unix:sha256: the program is too large to be read'] : []),
-      ...(path === undefined
-        ? ['unix:path: this machine has another file, or none, under the path that the process sees']
-        : []),
-    ];
-    return { facts, notes, ...(path === undefined ? {} : { program: { file: own, path } }) };
+    const sha256 = await digests.of(program);
+    if (sha256 !== undefined) return { facts: { 'unix:sha256': [sha256] }, notes: [] };
+    return { facts: {}, notes: ['unix:sha256: the program is too large to be read'] };
   } catch (error) {
     unlessOfTheProcess(error);
     return { facts: {}, notes: [`unix:sha256: the program could not be read (${codeOf(error)})`] };
-  } finally {
-    closeSync(file);
   }
 }
 
-/** Whether this machine (as its first process sees it, or else as this one does) has that file there. */
-function isThere(path: string, { dev, ino }: BigIntStats): boolean {
-  if (path.length > 1024) return false;
-  return [`/proc/1/root${path}`, path].some((at) => {
-    try {
-      const found = statSync(at, { bigint: true });
-      return found.dev === dev && found.ino === ino;
-    } catch {
-      return false;
-    }
-  });
+/** What the process calls its program, if this machine (as this process or else its first one sees it) has that file there. */
+async function pathOf({ pid, named, stats }: Program, files: ProgramFiles): Promise<string | undefined> {
+  if (named.length > 1024) return undefined;
+  for (const path of [named, `/proc/1/root${named}`]) {
+    const found = await files.ask(named, () => stat(path, { bigint: true }).catch(unlessThere));
+    if (found?.dev === stats.dev && found.ino === stats.ino) return named;
+  }
+  if (readlinkSync(`/proc/${pid}/exe`) !== named) throw new Error('it runs another program by now');
+  return undefined;
+}
+
+/** A path on which there is no file that this process may know of. */
+function unlessThere(error: unknown): undefined {
+  if (!['ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(codeOf(error))) unlessOfTheProcess(error);
 }
 
 function groupsOf(pid: number): readonly string[] {

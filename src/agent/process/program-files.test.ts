@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -31,7 +32,7 @@ test('a process says which file it runs, one that has ended none', async () => {
   const files = new ProgramFiles();
   const [one, other] = [running('one'), running('another')];
   const first = await files.state(one);
-  assert.match(first!, /^\d+\.\d+$/);
+  assert.match(first!, /^\d+\.\d+\.\d+$/);
   assert.equal(await files.state(one), first);
   assert.notEqual(await files.state(other), first);
   assert.equal(await files.state(2 ** 30), undefined);
@@ -73,4 +74,46 @@ test('whose program does not answer is told so, others go on, and it is looked a
   await settled();
   for (const answer of silent) answer();
   assert.equal(await again, `of ${stuck}`);
+});
+
+test('an answer that comes too late is nobody’s, and what fails at last harms nobody', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const files = new ProgramFiles();
+  const fails = Promise.withResolvers<string>();
+  const late = assert.rejects(
+    files.ask('/far/program', () => fails.promise),
+    unavailable,
+  );
+  await settled();
+  t.mock.timers.tick(5000);
+  await late;
+  await assert.rejects(
+    files.ask('/far/program', async () => 'x'),
+    unavailable,
+  );
+  fails.reject(new Error('unmounted'));
+  await settled();
+  assert.equal(await files.ask('/far/program', async () => 'there again'), 'there again');
+  // What a question says for itself reaches who asked.
+  await assert.rejects(
+    files.ask('/far/program', async () => Promise.reject(new Error('EIO'))),
+    /EIO/,
+  );
+});
+
+test('who closes waits for nobody, and a file system that is silent at that is silent', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const files = new ProgramFiles();
+  const closed = Promise.withResolvers<void>();
+  files.close('/far/program', { close: () => closed.promise } as unknown as FileHandle);
+  assert.equal(await files.ask('/far/program', async () => 'not yet'), 'not yet');
+  t.mock.timers.tick(5000);
+  await assert.rejects(
+    files.ask('/far/program', async () => 'x'),
+    unavailable,
+  );
+  assert.equal(await files.ask('/near/program', async () => 'of another'), 'of another');
+  closed.resolve();
+  await settled();
+  assert.equal(await files.ask('/far/program', async () => 'there again'), 'there again');
 });

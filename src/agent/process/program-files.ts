@@ -1,20 +1,20 @@
-import { readlinkSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { type BigIntStats, readlinkSync } from 'node:fs';
+import { type FileHandle, stat } from 'node:fs/promises';
 import { WritError } from '../../base/error.ts';
 import { createGate } from '../gate.ts';
 
-/** How many are looked at, at once: each takes one of the four threads that Node has for files and names, until it is answered. */
+/** What is asked at once: each takes one of the four threads that Node has for files and names, until it is answered. */
 const AT_ONCE = 3;
 const PATIENCE_MS = 5000;
 
 /**
- * Looks at the files that processes run. They may lie where another machine or program serves them, and who does may be
- * silent for ever: then nobody waits but the callers that run that program. What asks the same file system from the main
- * thread, does so right behind an answer from here; one that answers here and not there stops the daemon.
+ * Asks the file systems that programs lie on. They may be served by another machine or process, and who does may be silent
+ * for ever, at any question: then nobody waits but the callers that run that program. Nothing else in the daemon opens,
+ * reads, closes or looks up a file that others choose.
  */
 export class ProgramFiles {
   readonly #gate = createGate(AT_ONCE);
-  /** Of each that was not answered in time: its program. */
+  /** Of each question that is not answered in time: about which program it is. */
   readonly #silent = new Set<{ readonly program: string }>();
   readonly #look: typeof programState;
 
@@ -23,33 +23,12 @@ export class ProgramFiles {
   }
 
   /**
-   * Which file a process runs now, as a text that another file does not have; empty where that may not be seen. Undefined for
-   * one that runs nothing any more: it ends, which takes a moment where it has much to give back. Rejects with `unavailable`
-   * where nobody answers.
+   * Which file a process runs now, as `identityOf` says it; empty where that may not be seen. Undefined for one that runs
+   * nothing any more: it ends, which takes a moment where it has much to give back. Rejects as `ask`.
    */
   async state(pid: number): Promise<string | undefined> {
     const program = programOf(pid);
-    if (program === undefined) return undefined;
-    this.#requireAnswers(program);
-    const turn = { begun: false, missed: false };
-    const asked = this.#gate(async () => {
-      if (turn.missed) return undefined;
-      turn.begun = true;
-      return this.#look(pid);
-    });
-    const late = Promise.withResolvers<typeof LATE>();
-    const timer = setTimeout(() => late.resolve(LATE), PATIENCE_MS);
-    timer.unref();
-    const found = await Promise.race([asked, late.promise]);
-    clearTimeout(timer);
-    if (found !== LATE) return found;
-    if (turn.begun) {
-      const silent = { program };
-      this.#silent.add(silent);
-      void asked.then(() => this.#silent.delete(silent));
-    }
-    turn.missed = true;
-    throw unanswered();
+    return program === undefined ? undefined : this.ask(program, () => this.#look(pid));
   }
 
   /** Whether a process runs anything still. Asks no file system. */
@@ -57,13 +36,54 @@ export class ProgramFiles {
     return programOf(pid) !== undefined;
   }
 
-  #requireAnswers(program: string): void {
+  /**
+   * The answer to one question about the file that the kernel calls `program`. Rejects as the question does, and with
+   * `unavailable` where nobody answers within five seconds: that answer, when it comes, is nobody's.
+   */
+  async ask<T>(program: string, question: () => Promise<T>): Promise<T> {
     const silent = [...this.#silent];
     if (silent.length >= AT_ONCE || silent.some((one) => one.program === program)) throw unanswered();
+    let missed = false;
+    const asked = this.#gate(async () => {
+      if (missed) throw unanswered();
+      return this.#watch(program, question());
+    });
+    asked.catch(() => undefined);
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      missed = true;
+      late.reject(unanswered());
+    }, PATIENCE_MS);
+    timer.unref();
+    try {
+      return await Promise.race([asked, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Closes what was opened by `ask`, which a file system may be silent at, too. Nobody waits for it. */
+  close(program: string, file: FileHandle): void {
+    this.#gate(() => this.#watch(program, file.close())).catch(() => undefined);
+  }
+
+  async #watch<T>(program: string, asked: Promise<T>): Promise<T> {
+    const silent = { program };
+    const timer = setTimeout(() => this.#silent.add(silent), PATIENCE_MS);
+    timer.unref();
+    try {
+      return await asked;
+    } finally {
+      clearTimeout(timer);
+      this.#silent.delete(silent);
+    }
   }
 }
 
-const LATE: unique symbol = Symbol('late');
+/** A file, as a text that another one does not have: a number that it gets when this one is gone is born at another moment. */
+export function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
+  return `${dev}.${ino}.${birthtimeNs}`;
+}
 
 function unanswered(): WritError {
   return new WritError('unavailable', 'The file system that the program lies on does not answer.', {
@@ -74,8 +94,7 @@ function unanswered(): WritError {
 /** Never rejects. */
 async function programState(pid: number): Promise<string | undefined> {
   try {
-    const { dev, ino } = await stat(`/proc/${pid}/exe`, { bigint: true });
-    return `${dev}.${ino}`;
+    return identityOf(await stat(`/proc/${pid}/exe`, { bigint: true }));
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : '';
   }

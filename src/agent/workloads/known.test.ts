@@ -6,6 +6,7 @@ import { existsSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Collector } from '../collect/collector.ts';
+import { ProgramFiles } from '../process/program-files.ts';
 import type { ProcessTable } from '../process/table.ts';
 import { KnownProcesses } from './known.ts';
 
@@ -41,7 +42,7 @@ test('what was read of a process that gave up its program meanwhile is not taken
       return { facts: { 'unix:uid': ['1000'] }, notes: [] };
     },
   };
-  const known = new KnownProcesses(processes, [collector]);
+  const known = new KnownProcesses(processes, new ProgramFiles(), [collector]);
   const caller = { key: '1', pid, uid: 1000, gid: 1000, started: 1 };
   assert.deepEqual((await known.see(caller))?.seen?.facts, { 'unix:uid': ['1000'] });
   ends = true;

@@ -3,7 +3,7 @@ import { runtimeFacts, withoutAgentFacts } from '../../wire/runtime-facts.ts';
 import type { WorkloadFacts } from '../../wire/workload.ts';
 import { collectFacts, type Whole } from '../collect/collect.ts';
 import type { Collector } from '../collect/collector.ts';
-import { ProgramFiles } from '../process/program-files.ts';
+import type { ProgramFiles } from '../process/program-files.ts';
 import type { CallerProcess, ProcessTable } from '../process/table.ts';
 import type { Child } from './child.ts';
 
@@ -28,10 +28,11 @@ export class KnownProcesses {
   readonly #processes: ProcessTable;
   readonly #collectors: readonly Collector[];
   readonly #known = new Map<string, Known>();
-  readonly #programs = new ProgramFiles();
+  readonly #programs: ProgramFiles;
 
-  constructor(processes: ProcessTable, collectors: readonly Collector[]) {
+  constructor(processes: ProcessTable, programs: ProgramFiles, collectors: readonly Collector[]) {
     this.#processes = processes;
+    this.#programs = programs;
     this.#collectors = collectors;
   }
 
@@ -91,11 +92,11 @@ export class KnownProcesses {
   /** Undefined for a process that ends. */
   async #collect(known: Known): Promise<Whole | undefined> {
     const { pid } = known.process;
-    const program = await this.#programs.state(pid);
-    if (program === undefined) return undefined;
+    if (!this.#programs.runs(pid)) return undefined;
     const seen = await collectFacts(known.process, this.#collectors, known.seen);
     // What was read while it ended is half of it, or of another that has its id by then.
     if (!this.#programs.runs(pid) || !this.#processes.alive(known.process)) return undefined;
+    const program = seen.program?.file ?? '';
     // What one program said of itself is not true of the next: it says nothing any more.
     if (known.program !== '' && known.program !== program && known.runtime !== undefined) known.runtime = {};
     known.program = program;

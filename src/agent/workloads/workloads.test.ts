@@ -5,6 +5,7 @@ import { manualClock } from '../../base/clock.ts';
 import { isWritError, WritError } from '../../base/error.ts';
 import type { WorkloadFault } from '../../wire/workload-refusal.ts';
 import type { Collector } from '../collect/collector.ts';
+import { ProgramFiles } from '../process/program-files.ts';
 import type { CallerProcess, ProcessTable } from '../process/table.ts';
 import type { NodeServer } from '../server.ts';
 import { entryOf } from '../testdata/node-server.ts';
@@ -28,7 +29,15 @@ test('who says something else of itself again and again leaves the server to oth
   const processes = { alive: () => true, hold() {}, release() {}, sweep: () => [] } as unknown as ProcessTable;
   const clock = manualClock(Date.now());
   const workloads = new Workloads({
-    ...{ server, rotation: new Rotation(clock), clock, random: () => 0, processes, collectors: [] },
+    ...{
+      server,
+      rotation: new Rotation(clock),
+      clock,
+      random: () => 0,
+      processes,
+      programs: new ProgramFiles(),
+      collectors: [],
+    },
     ...{ fallen: () => undefined, renewed: () => undefined, unmatched: async () => undefined },
     ...{ endOf: () => ({ fault: 'ended', goesOn: false }), refused: () => undefined },
   });
@@ -77,7 +86,15 @@ test('a process that ends while its facts are collected gets nothing, whatever w
     },
   };
   const workloads = new Workloads({
-    ...{ server, rotation: new Rotation(clock), clock, random: () => 0, processes, collectors: [another] },
+    ...{
+      server,
+      rotation: new Rotation(clock),
+      clock,
+      random: () => 0,
+      processes,
+      programs: new ProgramFiles(),
+      collectors: [another],
+    },
     ...{ fallen: () => undefined, renewed: () => undefined, unmatched: async () => undefined },
     endOf: () => ({ fault: 'id-taken', goesOn: false }),
     refused: ({ key }, fault, program) => refused.push([key, fault, program]),
@@ -117,7 +134,15 @@ test('that the daemon itself cannot look at a caller is told, and takes nothing 
     },
   };
   const workloads = new Workloads({
-    ...{ server, rotation: new Rotation(clock), clock, random: () => 0, processes, collectors: [blind] },
+    ...{
+      server,
+      rotation: new Rotation(clock),
+      clock,
+      random: () => 0,
+      processes,
+      programs: new ProgramFiles(),
+      collectors: [blind],
+    },
     ...{ fallen: () => undefined, renewed: () => undefined, unmatched: async () => undefined },
     endOf: () => ({ fault: 'ended', goesOn: false }),
     refused: ({ key }, fault) => refused.push([key, fault]),

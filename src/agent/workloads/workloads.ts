@@ -6,6 +6,7 @@ import type { Runtime } from '../../wire/runtime.ts';
 import type { WorkloadFault } from '../../wire/workload-refusal.ts';
 import type { Collector } from '../collect/collector.ts';
 import { isPassing, pauseOf } from '../failure.ts';
+import type { ProgramFiles } from '../process/program-files.ts';
 import type { CallerProcess, ProcessEnd, ProcessTable } from '../process/table.ts';
 import { describeProcess } from '../process/view.ts';
 import type { Sight } from '../server.ts';
@@ -16,6 +17,7 @@ import { factsOf, type Known, KnownProcesses } from './known.ts';
 
 export interface WorkloadParts extends Omit<ChildrenParts, 'changed'> {
   readonly processes: ProcessTable;
+  readonly programs: ProgramFiles;
   readonly collectors: readonly Collector[];
   /** Called for a caller whom no entry matches, before it is refused: the entries may be asked for again. */
   readonly unmatched: () => Promise<void>;
@@ -55,7 +57,7 @@ export class Workloads {
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
-    this.#known = new KnownProcesses(parts.processes, parts.collectors);
+    this.#known = new KnownProcesses(parts.processes, parts.programs, parts.collectors);
     this.#children = new Children({ ...parts, changed: (child) => this.#changed(child) });
   }
 
