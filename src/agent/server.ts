@@ -2,7 +2,7 @@ import { WritError } from '../base/error.ts';
 import { Client } from '../http/client.ts';
 import { type ParsedBundle, parseBundleMap, parseSpiffeBundle } from '../jwt/spiffe-bundle.ts';
 import { type CertificateAnswer, rootsAfter, toCredential } from '../sdk/enrolment/authority.ts';
-import { type Credential, csrFor, newKey, pemOf } from '../sdk/identity/credential.ts';
+import { type Credential, pemOf } from '../sdk/identity/credential.ts';
 import type { Identity } from '../sdk/identity/identity.ts';
 import { checkWritServer } from '../sdk/peer/writ-server.ts';
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts';
@@ -10,6 +10,7 @@ import type { Entry, OwnEntries } from '../wire/entry.ts';
 import type { JwtSvids } from '../wire/jwt-svid.ts';
 import type { EnrolWorkload, RenewWorkload } from '../wire/workload.ts';
 import type { WorkloadRefusal } from '../wire/workload-refusal.ts';
+import { spareKeys } from './spare-key.ts';
 import { createTokenRequests } from './token-requests.ts';
 
 /** What is seen of a workload, and what its runtime says of it. */
@@ -59,9 +60,9 @@ export function openNodeServer(identity: Identity): NodeServer {
   });
   const onRenewed = (next: Credential): void => client.setCredential(pemOf(next), next.roots);
   identity.on('renewed', onRenewed);
+  const keys = spareKeys();
   const certificate = async (path: string, roots: readonly string[], body: object): Promise<Credential> => {
-    const key = newKey(roots[0]!);
-    const csr = await csrFor(key);
+    const { key, csr } = await keys(roots[0]!);
     const answer = await client.json<CertificateAnswer>({ method: 'POST', path, body: { csr, ...body } });
     return toCredential(answer, key, rootsAfter(roots, answer));
   };
