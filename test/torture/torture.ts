@@ -34,7 +34,8 @@ for (const [signal, number] of [
   ['SIGTERM', 15],
   ['SIGHUP', 1],
 ] as const) {
-  process.once(signal, () => {
+  // Told twice, as by a launcher that hands it on, it would end in the middle of that.
+  process.on(signal, () => {
     print(`ended by ${signal} after ${sum(({ kills }) => kills)} kills: no result`);
     process.exit(128 + number);
   });
