@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 /** A program of this benchmark's, in a process of its own. */
@@ -69,11 +69,21 @@ async function firstLine(child: ChildProcess, ended: Promise<unknown>): Promise<
   ]);
 }
 
-/** Processor time that a process has used so far, all its threads together, in microseconds. */
+/** Processor time that the threads which a process has now have used so far, in microseconds. */
 export function processorTime(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-  // utime and stime (proc_pid_stat(5)), in ticks of which Linux has a hundred a second on every architecture.
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  let used = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      // Nanoseconds on a processor come first (Documentation/scheduler/sched-stats.rst). What a whole process used is told in
+      // hundredths of a second alone (`/proc/PID/stat`), too coarse for what takes a tenth.
+      used += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1000;
+    } catch (error) {
+      // It ended meanwhile.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  if (used === 0) throw new Error('this kernel does not say what its threads use (CONFIG_SCHED_INFO)');
+  return used;
 }
 
 /** Resident memory of a process in octets. */
