@@ -15,11 +15,9 @@ export function spareKeys(): (root: string) => Promise<KeyWithRequest> {
   let spare: { readonly root: string; readonly made: Promise<KeyWithRequest> } | undefined;
   const prepare = (root: string): void => {
     if (spare?.root === root) return;
-    const next = { root, made: make(root) };
-    spare = next;
-    next.made.catch(() => {
-      if (spare === next) spare = undefined;
-    });
+    spare = { root, made: make(root) };
+    // Whoever takes it hears of it.
+    spare.made.catch(() => undefined);
   };
   return (root) => {
     const found = spare?.root === root ? spare.made : make(root);

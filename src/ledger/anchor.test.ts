@@ -58,6 +58,14 @@ async function restored(
   }
 }
 
+/** As a process that has an anchor of its own. */
+async function revokeElsewhere({ directory, options }: TestLedger): Promise<void> {
+  const anchor = await Anchor.open(join(directory, 'elsewhere'), silentLog);
+  const other = await Sequencer.open({ ...options, anchor, epoch: epochCell() });
+  await other.commit(revoke('theirs'));
+  await other.close();
+}
+
 describe('Anchor', () => {
   it('is not believed where others can write', () =>
     withLedger(async ({ directory }) => {
@@ -183,10 +191,7 @@ describe('Anchor', () => {
   it('learns what other processes revoked, without revoking anything itself', () =>
     withLedger(
       async (ledger) => {
-        const elsewhere = await Anchor.open(join(ledger.directory, 'elsewhere'), silentLog);
-        const other = await Sequencer.open({ ...ledger.options, anchor: elsewhere, epoch: epochCell() });
-        await other.commit(revoke('theirs'));
-        await other.close();
+        await revokeElsewhere(ledger);
         const start = Date.now();
         const path = join(ledger.directory, 'anchor', 'revocations');
         const written = () => existsSync(path) && statSync(path).size > 0;
@@ -199,10 +204,7 @@ describe('Anchor', () => {
   it('holds whatever others revoked under its checkpoint, also when its process ends before it looks again', () =>
     withLedger(
       async (ledger) => {
-        const elsewhere = await Anchor.open(join(ledger.directory, 'elsewhere'), silentLog);
-        const other = await Sequencer.open({ ...ledger.options, anchor: elsewhere, epoch: epochCell() });
-        await other.commit(revoke('theirs'));
-        await other.close();
+        await revokeElsewhere(ledger);
         await ledger.sequencer.close();
         assert.equal((await ledger.anchor.checkpoint())?.checkpoint.size, 2);
         assert.equal(lines(ledger).length, 1);

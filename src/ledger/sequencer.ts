@@ -11,7 +11,6 @@ import { type EncodedBatch, encodeBatch, NO_BATCH } from './encode.ts';
 import type { EpochCell } from './epoch.ts';
 import { type GroupMember, type GroupResult, writeGroup } from './group.ts';
 import { type HeadPosition, lockHead, readEpoch, readRoot } from './head.ts';
-import type { LogSigner } from './log-signer.ts';
 import type { LogOptions, LogState } from './log-state.ts';
 import { recover } from './recover.ts';
 
@@ -311,7 +310,7 @@ export class Sequencer {
       if (unanchored !== undefined && pending.batch.anchored && commit.committed) pending.reject(unanchored);
       else pending.resolve(commit);
     });
-    if (made.cosigned !== undefined) this.#anchorCheckpoint(made.cosigned, made.known.signer);
+    if (made.cosigned !== undefined) this.#anchorCheckpoint(made.cosigned);
     else if (made.grew) this.#cosignSoon(this.#limits.cosign);
     if (unanchored !== undefined) await this.#stop(unanchored);
   }
@@ -414,8 +413,9 @@ export class Sequencer {
    * Brings the anchor's checkpoint up, beside the commits: a second of it may be lost, a revocation may not. What others
    * revoked goes first, so that an anchor holds every revocation under its checkpoint, also after the last one.
    */
-  #anchorCheckpoint(note: string, signer: LogSigner): void {
+  #anchorCheckpoint(note: string): void {
     const { anchor, database, log } = this.#options;
+    const { signer } = this.#known;
     if (anchor === undefined) return;
     this.#savingCheckpoint = this.#savingCheckpoint
       .then(() => anchor.follow(database, signer))

@@ -202,6 +202,19 @@ test('user, groups, path and content of a real program, also after it was replac
   assert.match(stranger.notes.join(), /unix:path: this machine has another file/);
 });
 
+test('a program that was under no path of this machine is looked for there again', async () => {
+  const path = join(scratch, 'mounted-later');
+  copyFileSync('/bin/sleep', path);
+  const process = held(await program(path, '60'));
+  const collector = unixCollector(new ProgramFiles());
+  const found = await see(process, collector);
+  const seen = found.parts.get('unix')!;
+  // As it was before this machine had the file there, too.
+  const nowhere = { ...seen, program: { ...seen.program!, path: undefined } };
+  const later = await collectFacts(process, [collector], { ...found, parts: new Map([['unix', nowhere]]) });
+  assert.deepEqual(later.facts['unix:path'], [path]);
+});
+
 /** Answers as many questions as it is told to, and no further one. */
 class SilentAfter extends ProgramFiles {
   answers: number;

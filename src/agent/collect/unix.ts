@@ -44,20 +44,22 @@ async function programOf(
 ): Promise<Seen> {
   let program: Program;
   let path: string | undefined;
-  let file: string;
   try {
     const named = readlinkSync(`/proc/${pid}/exe`);
     const stats = await files.ask(named, () => stat(`/proc/${pid}/exe`, { bigint: true }));
     program = { pid, uid, named, stats };
-    file = identityOf(stats);
-    path = known?.file === file ? known.path : await pathOf(program, files);
+    path = (known?.file === identityOf(stats) ? known.path : undefined) ?? (await pathOf(program, files));
   } catch (error) {
     unlessOfTheProcess(error);
     return { facts: {}, notes: [`unix:path and unix:sha256: the program cannot be seen (${codeOf(error)})`] };
   }
   const seen = await digestOf(program, digests);
   const notes = path === undefined ? [...seen.notes, NO_PATH] : seen.notes;
-  return { facts: { ...seen.facts, ...optional('unix:path', path) }, notes, program: { file, path } };
+  return {
+    facts: { ...seen.facts, ...optional('unix:path', path) },
+    notes,
+    program: { file: identityOf(program.stats), path },
+  };
 }
 
 const NO_PATH = 'unix:path: this machine has another file, or none, under the path that the process sees';

@@ -1,6 +1,6 @@
 /** What a process may make its daemon ask of the server, and what is made of one that ends while it is looked at. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { manualClock } from '../../base/clock.ts';
 import { isWritError, WritError } from '../../base/error.ts';
 import type { WorkloadFault } from '../../wire/workload-refusal.ts';
@@ -10,10 +10,26 @@ import type { CallerProcess, ProcessTable } from '../process/table.ts';
 import type { NodeServer } from '../server.ts';
 import { entryOf } from '../testdata/node-server.ts';
 import { Rotation } from './rotation.ts';
-import { Workloads } from './workloads.ts';
+import { type WorkloadParts, Workloads } from './workloads.ts';
 
 function caller(key: string): CallerProcess {
   return { key, pid: process.pid, uid: 1000, gid: 1000, started: 1 };
+}
+
+/** What a test does not give is as quiet as it can be. */
+function workloadsWith(
+  context: TestContext,
+  parts: Pick<WorkloadParts, 'server' | 'processes'> & Partial<WorkloadParts>,
+): Workloads {
+  const clock = manualClock(Date.now());
+  const workloads = new Workloads({
+    ...{ rotation: new Rotation(clock), clock, random: () => 0, programs: new ProgramFiles(), collectors: [] },
+    ...{ fallen: () => undefined, renewed: () => undefined, unmatched: async () => undefined },
+    ...{ endOf: () => ({ fault: 'ended', goesOn: false }), refused: () => undefined },
+    ...parts,
+  });
+  context.after(() => workloads.close());
+  return workloads;
 }
 
 test('who says something else of itself again and again leaves the server to others', async (context) => {
@@ -27,21 +43,7 @@ test('who says something else of itself again and again leaves the server to oth
     },
   } as unknown as NodeServer;
   const processes = { alive: () => true, hold() {}, release() {}, sweep: () => [] } as unknown as ProcessTable;
-  const clock = manualClock(Date.now());
-  const workloads = new Workloads({
-    ...{
-      server,
-      rotation: new Rotation(clock),
-      clock,
-      random: () => 0,
-      processes,
-      programs: new ProgramFiles(),
-      collectors: [],
-    },
-    ...{ fallen: () => undefined, renewed: () => undefined, unmatched: async () => undefined },
-    ...{ endOf: () => ({ fault: 'ended', goesOn: false }), refused: () => undefined },
-  });
-  context.after(() => workloads.close());
+  const workloads = workloadsWith(context, { server, processes });
   workloads.setEntries([entryOf({ match: ['agent:framework=langgraph'] })]);
   let turns = 0;
   const says = async (who: CallerProcess): Promise<boolean> => {
@@ -76,7 +78,6 @@ test('a process that ends while its facts are collected gets nothing, whatever w
   } as unknown as NodeServer;
   let alive = true;
   const processes = { alive: () => alive, hold() {}, release() {}, sweep: () => [] } as unknown as ProcessTable;
-  const clock = manualClock(Date.now());
   const refused: (readonly [string, WorkloadFault, string | undefined])[] = [];
   const another: Collector = {
     name: 'unix',
@@ -85,21 +86,11 @@ test('a process that ends while its facts are collected gets nothing, whatever w
       return { facts: { 'unix:path': ['/usr/bin/another'] }, notes: [] };
     },
   };
-  const workloads = new Workloads({
-    ...{
-      server,
-      rotation: new Rotation(clock),
-      clock,
-      random: () => 0,
-      processes,
-      programs: new ProgramFiles(),
-      collectors: [another],
-    },
-    ...{ fallen: () => undefined, renewed: () => undefined, unmatched: async () => undefined },
+  const workloads = workloadsWith(context, {
+    ...{ server, processes, collectors: [another] },
     endOf: () => ({ fault: 'id-taken', goesOn: false }),
     refused: ({ key }, fault, program) => refused.push([key, fault, program]),
   });
-  context.after(() => workloads.close());
   workloads.setEntries([entryOf({ match: ['unix:path=/usr/bin/another'] })]);
   assert.deepEqual(await workloads.identities(caller('1'), true), { ok: false, why: 'gone' });
   alive = true;
@@ -125,7 +116,6 @@ test('a process that ends while its facts are collected gets nothing, whatever w
 test('that the daemon itself cannot look at a caller is told, and takes nothing from it', async (context) => {
   const server = {} as unknown as NodeServer;
   const processes = { alive: () => true, hold() {}, release() {}, sweep: () => [] } as unknown as ProcessTable;
-  const clock = manualClock(Date.now());
   const refused: (readonly [string, WorkloadFault])[] = [];
   const blind: Collector = {
     name: 'unix',
@@ -133,21 +123,10 @@ test('that the daemon itself cannot look at a caller is told, and takes nothing 
       throw new WritError('unavailable', 'The daemon cannot look at processes now (EMFILE).');
     },
   };
-  const workloads = new Workloads({
-    ...{
-      server,
-      rotation: new Rotation(clock),
-      clock,
-      random: () => 0,
-      processes,
-      programs: new ProgramFiles(),
-      collectors: [blind],
-    },
-    ...{ fallen: () => undefined, renewed: () => undefined, unmatched: async () => undefined },
-    endOf: () => ({ fault: 'ended', goesOn: false }),
+  const workloads = workloadsWith(context, {
+    ...{ server, processes, collectors: [blind] },
     refused: ({ key }, fault) => refused.push([key, fault]),
   });
-  context.after(() => workloads.close());
   workloads.setEntries([entryOf({ match: ['unix:uid=1000'] })]);
   await assert.rejects(workloads.identities(caller('1'), true), (error) => isWritError(error, 'unavailable'));
   assert.deepEqual(refused, [['1', 'unreadable']]);
