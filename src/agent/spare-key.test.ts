@@ -28,6 +28,23 @@ test('no key is given twice, whoever asks when', async () => {
   assert.equal(new Set(taken.map(({ csr }) => csr)).size, 5);
 });
 
+test('the next one is there before it is asked for, and no more than that', async () => {
+  const made: string[] = [];
+  const take = spareKeys(async (of) => {
+    made.push(of);
+    return {} as KeyWithRequest;
+  });
+  void take('root');
+  assert.equal(made.length, 1);
+  await settled();
+  assert.equal(made.length, 2);
+  void take('root');
+  assert.equal(made.length, 2, 'who asks does not wait for its own');
+  await settled();
+  await settled();
+  assert.equal(made.length, 3);
+});
+
 test('a key is of the kind of the root that is asked for, also after another one', async () => {
   const take = spareKeys();
   for (const { pem, kind } of [

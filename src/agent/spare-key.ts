@@ -11,7 +11,7 @@ export interface KeyWithRequest {
  * Keys for certificates below a root (PEM), none given twice. One is always made in advance, while the server works on the
  * request before it, so that a process which calls does not wait for its own. They are in memory alone, as those in use are.
  */
-export function spareKeys(): (root: string) => Promise<KeyWithRequest> {
+export function spareKeys(make: typeof makeKey = makeKey): (root: string) => Promise<KeyWithRequest> {
   let spare: { readonly root: string; readonly made: Promise<KeyWithRequest> } | undefined;
   const prepare = (root: string): void => {
     if (spare?.root === root) return;
@@ -28,7 +28,7 @@ export function spareKeys(): (root: string) => Promise<KeyWithRequest> {
 }
 
 /** For a key of the kind that goes with the root (`newKey`). */
-async function make(root: string): Promise<KeyWithRequest> {
+async function makeKey(root: string): Promise<KeyWithRequest> {
   const key = newKey(root);
   return { key, csr: await csrFor(key) };
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { WritError } from '../../base/error.ts';
 import type { ProgramFiles } from '../process/program-files.ts';
 
 /** Digests that are kept; programs of one machine are few. */
@@ -51,7 +52,13 @@ export class BinaryDigests {
     if (known !== undefined) {
       this.#known.delete(state);
       this.#known.set(state, known);
-      return known;
+      try {
+        return await known;
+      } catch (error) {
+        if (error instanceof WritError) throw error;
+        // It was read off another process, which may have ended or run something else by then. That says nothing of this one.
+        return this.of(program);
+      }
     }
     const made = this.#inTurn(program.uid, () => this.#read(program, state));
     this.#known.set(state, made);
@@ -72,7 +79,13 @@ export class BinaryDigests {
 
   async #read({ pid, named }: Program, state: string): Promise<string> {
     const file = await this.#open(pid, named);
-    const ask = <T>(question: () => Promise<T>): Promise<T> => this.#files.ask(named, question);
+    let asked: Promise<unknown> = Promise.resolve();
+    const ask = <T>(question: () => Promise<T>): Promise<T> =>
+      this.#files.ask(named, () => {
+        const answer = question();
+        asked = answer;
+        return answer;
+      });
     const requireSame = async (): Promise<void> => {
       if (stateOf(await ask(() => file.stat({ bigint: true }))) !== state) throw new Error('the file changed');
     };
@@ -88,7 +101,9 @@ export class BinaryDigests {
       await requireSame();
       return hash.digest('hex');
     } finally {
-      this.#files.close(named, file);
+      // A question that hangs holds the file open, and its thread: to close waits for it.
+      const close = (): void => this.#files.close(named, file);
+      asked.then(close, close);
     }
   }
 

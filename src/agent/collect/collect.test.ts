@@ -258,6 +258,53 @@ test('a file system that falls silent at any question makes nobody another progr
   assert.equal(descriptors(), before);
 });
 
+test('a process that ends takes no digest from another that runs the same program', async () => {
+  const path = join(scratch, 'shared');
+  copyFileSync('/bin/sleep', path);
+  const [first, second] = [await program(path, '60'), await program(path, '60')];
+  const ended = held(first);
+  let asked = 0;
+  class EndsBeforeItIsOpened extends ProgramFiles {
+    override async ask<T>(about: string, question: () => Promise<T>): Promise<T> {
+      // Which file and which path, of both; then the first of them is to be opened.
+      if (++asked === 5) {
+        first.kill('SIGKILL');
+        await once(first, 'exit');
+      }
+      return super.ask(about, question);
+    }
+  }
+  const collector = unixCollector(new EndsBeforeItIsOpened());
+  const [gone, other] = await Promise.all([see(ended, collector), see(held(second), collector)]);
+  assert.deepEqual(gone.facts['unix:sha256'], undefined);
+  assert.deepEqual(other.facts['unix:sha256'], [createHash('sha256').update(readFileSync(path)).digest('hex')]);
+});
+
+test('a file at which a question hangs is closed when that is answered', async () => {
+  const path = join(scratch, 'hanging');
+  copyFileSync('/bin/sleep', path);
+  const process = held(await program(path, '60'));
+  const order: string[] = [];
+  const over = Promise.withResolvers<void>();
+  let asked = 0;
+  class Hanging extends ProgramFiles {
+    override async ask<T>(about: string, question: () => Promise<T>): Promise<T> {
+      // Its content.
+      if (++asked !== 5) return super.ask(about, question);
+      void question().then(() => order.push('answered'));
+      throw new WritError('unavailable', 'no answer');
+    }
+    override close(...given: Parameters<ProgramFiles['close']>): void {
+      order.push('closed');
+      super.close(...given);
+      over.resolve();
+    }
+  }
+  await assert.rejects(see(process, unixCollector(new Hanging())), (error) => isWritError(error, 'unavailable'));
+  await over.promise;
+  assert.deepEqual(order, ['answered', 'closed']);
+});
+
 test('a file that was opened too late is closed', async () => {
   const path = join(scratch, 'late');
   copyFileSync('/bin/sleep', path);

@@ -79,16 +79,11 @@ async function digestOf(program: Program, digests: BinaryDigests): Promise<Seen>
 async function pathOf({ pid, named, stats }: Program, files: ProgramFiles): Promise<string | undefined> {
   if (named.length > 1024) return undefined;
   for (const path of [named, `/proc/1/root${named}`]) {
-    const found = await files.ask(named, () => stat(path, { bigint: true }).catch(unlessThere));
+    const found = await files.ask(named, () => stat(path, { bigint: true }).catch(() => undefined));
     if (found?.dev === stats.dev && found.ino === stats.ino) return named;
   }
   if (readlinkSync(`/proc/${pid}/exe`) !== named) throw new Error('it runs another program by now');
   return undefined;
-}
-
-/** A path on which there is no file that this process may know of. */
-function unlessThere(error: unknown): undefined {
-  if (!['ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(codeOf(error))) unlessOfTheProcess(error);
 }
 
 function groupsOf(pid: number): readonly string[] {

@@ -9,8 +9,8 @@ const PATIENCE_MS = 5000;
 
 /**
  * Asks the file systems that programs lie on. They may be served by another machine or process, and who does may be silent
- * for ever, at any question: then nobody waits but the callers that run that program. Nothing else in the daemon opens,
- * reads, closes or looks up a file that others choose.
+ * for ever, at any question: then whoever runs a program of that name is refused, and others go on until three questions
+ * hang. Nothing else in the daemon opens, reads, closes or looks up a file that others choose.
  */
 export class ProgramFiles {
   readonly #gate = createGate(AT_ONCE);
